@@ -1,0 +1,82 @@
+/**
+ * Counter-based random numbers: Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+ * SC 2011). A draw is a pure function of its seed, its stream and its index, so the same numbers come out in any
+ * order, on any thread, after any resume, and in WGSL.
+ */
+
+const MULTIPLIER_0 = 0xd2511f53;
+const MULTIPLIER_1 = 0xcd9e8d57;
+const WEYL_0 = 0x9e3779b9;
+const WEYL_1 = 0xbb67ae85;
+
+export type Counter = readonly [number, number, number, number];
+export type Key = readonly [number, number];
+
+/** High 32 bits of a·b, both unsigned 32-bit: JavaScript's doubles cannot hold the 64-bit product, so by halves. */
+function multiplyHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const middle = aHigh * bLow + Math.floor((aLow * bLow) / 0x10000);
+  const carry = (middle % 0x10000) + aLow * bHigh;
+  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) >>> 0;
+}
+
+/** Ten rounds of Philox-4x32: a block of four unsigned 32-bit words from a 128-bit counter and a 64-bit key. */
+export function philox(counter: Counter, key: Key): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const high0 = multiplyHigh(MULTIPLIER_0, c0);
+    const low0 = Math.imul(MULTIPLIER_0, c0);
+    const high1 = multiplyHigh(MULTIPLIER_1, c2);
+    const low1 = Math.imul(MULTIPLIER_1, c2);
+    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    c1 = low1 >>> 0;
+    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c3 = low0 >>> 0;
+    k0 = (k0 + WEYL_0) >>> 0;
+    k1 = (k1 + WEYL_1) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** A seed (a non-negative integer below 2^53) as a Philox key: low word, high word. */
+export function keyOf(seed: number): Key {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+}
+
+/**
+ * Word `index` of stream `stream` (unsigned 32-bit): word `index mod 4` of the block at counter
+ * `[index / 4 (low), index / 4 (high), stream, 0]` under the key of `seed`. The GPU kernels count the same way.
+ */
+export function randomWord(seed: number, stream: number, index: number): number {
+  const block = Math.floor(index / 4);
+  return philox([block >>> 0, Math.floor(block / 2 ** 32), stream >>> 0, 0], keyOf(seed))[index % 4];
+}
+
+/** Uniform in [0, 1), a multiple of 2^-32. */
+export function uniform(seed: number, stream: number, index: number): number {
+  return randomWord(seed, stream, index) * 2 ** -32;
+}
+
+/** Standard normal by Box–Muller: indices 2k and 2k + 1 are the cosine and the sine of one pair of uniforms. */
+export function normal(seed: number, stream: number, index: number): number {
+  const even = index - (index % 2);
+  const radius = Math.sqrt(-2 * Math.log(1 - uniform(seed, stream, even)));
+  const angle = 2 * Math.PI * uniform(seed, stream, even + 1);
+  return radius * (index % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
+}
+
+/** The numbers 0 … n − 1 in random order (Fisher–Yates; entry i is settled by uniform draw i of the stream). */
+export function permutation(n: number, seed: number, stream: number): Int32Array {
+  const order = Int32Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const j = Math.floor(uniform(seed, stream, i) * (i + 1));
+    const kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+  return order;
+}
