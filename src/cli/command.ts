@@ -1,0 +1,54 @@
+import { Command, type OptionValues } from 'commander';
+import { UserError } from '../common/errors.ts';
+
+/**
+ * A command with the conventions every entry point shares: `--help` ends with examples, an unknown option or
+ * argument is refused with the nearest valid name, and the exit status is then 1.
+ *
+ * @param name the file's name without extension; help shows it as `node dist/NAME.js`
+ * @param examples whole command lines, optionally ending in `  # what it does`
+ */
+export function createCommand(name: string, description: string, examples: readonly string[]): Command {
+  const command = new Command(`node dist/${name}.js`)
+    .description(description)
+    .allowExcessArguments(false)
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('Run it with --help to see the options and examples.');
+  if (examples.length > 0) {
+    command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
+  }
+  return command;
+}
+
+/**
+ * Parses `process.argv` and runs `main` with the options and the positional arguments. A `UserError` becomes one
+ * line and its advice on stderr, any other error its stack; both end the process with status 1 at once, because a
+ * GPU that is still referenced would otherwise keep it alive.
+ */
+export async function runCommand<Options extends OptionValues>(
+  command: Command,
+  main: (options: Options, args: string[]) => Promise<void> | void,
+): Promise<void> {
+  // A reader that closes early (`| head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    command.parse();
+    await main(command.opts<Options>(), command.args);
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** What a command prints for an error: message and advice of a `UserError`, else the stack with its causes. */
+export function describeError(error: unknown): string {
+  if (error instanceof UserError) {
+    return `error: ${error.message}${error.advice ? `\n  ${error.advice}` : ''}`;
+  }
+  if (!(error instanceof Error)) return `error: ${String(error)}`;
+  const cause = error.cause === undefined ? '' : `\ncaused by ${describeError(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}

@@ -1,0 +1,36 @@
+export interface TableOptions {
+  /** Column headings, one for each cell of a row. */
+  readonly columns: readonly string[];
+  /** 'l' or 'r' for each column, as one string such as `'lrr'`; missing ones are left-aligned. */
+  readonly align?: string;
+}
+
+/** A plain-text table: headings, a rule, one line a row, columns two spaces apart, no trailing blanks. */
+export function formatTable(
+  rows: readonly (readonly (string | number)[])[],
+  { columns, align = '' }: TableOptions,
+): string {
+  const lines = [columns, ...rows.map((row) => columns.map((_, c) => String(row[c] ?? '')))];
+  const widths = columns.map((_, c) => Math.max(...lines.map((line) => displayWidth(line[c]))));
+  const format = (line: readonly string[]) =>
+    line
+      .map((cell, c) => {
+        const padding = ' '.repeat(widths[c] - displayWidth(cell));
+        return align[c] === 'r' ? padding + cell : cell + padding;
+      })
+      .join('  ')
+      .trimEnd();
+  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
+  return [format(lines[0]), rule, ...lines.slice(1).map(format)].join('\n');
+}
+
+/** Columns a string takes on a terminal: code points, wide East Asian ones and emoji counted twice. */
+function displayWidth(text: string): number {
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
+  return width;
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+const wide =
+  /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|\p{Emoji_Presentation}/u;
