@@ -1,0 +1,52 @@
+import type { Tensor } from './tensor.ts';
+
+/** Explicit lifetimes: the tensors made in the innermost open scope, freed together when it ends. */
+const scopes: Set<Tensor>[] = [];
+
+/** Registers a new tensor with the innermost scope. */
+export function adopt(tensor: Tensor): void {
+  scopes.at(-1)?.add(tensor);
+}
+
+/** Removes a tensor from whatever scope holds it. */
+export function forget(tensor: Tensor): void {
+  for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]!.delete(tensor)) return;
+}
+
+/** Takes a tensor out of every scope: it lives until dispose(). */
+export function keep<T extends Tensor>(tensor: T): T {
+  forget(tensor);
+  return tensor;
+}
+
+/**
+ * Runs `body` and frees every tensor made in it, except those in its result (a tensor, or arrays, maps and plain
+ * objects of them), which pass to the enclosing scope. The body must be synchronous: GPU work is only recorded, so nothing waits.
+ */
+export function scope<T>(body: () => T): T {
+  const made = new Set<Tensor>();
+  scopes.push(made);
+  let result: T;
+  try {
+    result = body();
+  } catch (error) {
+    scopes.pop();
+    for (const tensor of made) tensor.dispose();
+    throw error;
+  }
+  scopes.pop();
+  if (result instanceof Promise)
+    throw new Error('scope() takes a synchronous function; read results after it');
+  for (const tensor of tensorsIn(result)) if (made.delete(tensor)) adopt(tensor);
+  for (const tensor of made) tensor.dispose();
+  return result;
+}
+
+function* tensorsIn(value: unknown): Iterable<Tensor> {
+  if (value === null || typeof value !== 'object') return;
+  if ('dispose' in value && 'shape' in value) yield value as Tensor;
+  else if (value instanceof Map || Array.isArray(value))
+    for (const item of value.values()) yield* tensorsIn(item);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) yield* tensorsIn(item);
+}

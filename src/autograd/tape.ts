@@ -1,0 +1,161 @@
+import { binary, fill } from '../kernels/elementwise.ts';
+import { keep, scope } from './scope.ts';
+import { Tensor } from './tensor.ts';
+
+/** What an op's forward may ask and leave behind. */
+export interface ForwardContext {
+  /** Whether a gradient will be asked for at all; if not, nothing need be kept. */
+  readonly recording: boolean;
+  /** For each input, whether its gradient will be asked for. */
+  readonly needs: readonly boolean[];
+  /** Keeps tensors (inputs, outputs, or extra ones such as a log-sum-exp) for the gradient; ignored when not recording. */
+  save(...tensors: Tensor[]): void;
+}
+
+/** What an op's gradient gets: the tensors it saved, in order, and which inputs want a gradient. */
+export interface BackwardContext<A> {
+  readonly saved: readonly Tensor[];
+  readonly needs: readonly boolean[];
+  readonly attributes: A;
+}
+
+/** An op: forward and gradient side by side. The gradient returns one tensor an input, null where none is needed or defined. */
+export interface Op<A> {
+  readonly name: string;
+  forward(inputs: readonly Tensor[], attributes: A, context: ForwardContext): Tensor;
+  gradient(dy: Tensor, context: BackwardContext<A>): (Tensor | null)[];
+}
+
+interface Node {
+  readonly name: string;
+  readonly inputs: readonly number[];
+  readonly output: number;
+  readonly saved: readonly Tensor[];
+  readonly gradient: (dy: Tensor) => (Tensor | null)[];
+}
+
+/** What a differentiable stretch of work did, in order, and which tensors depend on its parameters: the rest is frozen. */
+interface Tape {
+  readonly nodes: Node[];
+  readonly tracked: Set<number>;
+}
+
+let active: Tape | undefined;
+
+/** Runs an op; on an active tape, and if any input depends on a parameter, records it with what its gradient needs. */
+export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+  const tape = active;
+  const needs = inputs.map(({ id }) => tape?.tracked.has(id) ?? false);
+  const recording = needs.includes(true);
+  const saved: Tensor[] = [];
+  const output = op.forward(inputs, attributes, {
+    recording,
+    needs,
+    save: (...tensors) => {
+      // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
+      if (recording) for (const tensor of tensors) saved.push(keep(tensor.view()));
+    },
+  });
+  if (recording) {
+    tape!.tracked.add(output.id);
+    tape!.nodes.push({
+      name: op.name,
+      inputs: inputs.map(({ id }, i) => (needs[i] ? id : 0)),
+      output: output.id,
+      saved,
+      gradient: (dy) => op.gradient(dy, { saved, needs, attributes }),
+    });
+  }
+  return output;
+}
+
+export interface ValueAndGradients {
+  readonly value: Tensor;
+  /** One gradient for each parameter that the value depends on, in its shape. */
+  readonly gradients: Map<Tensor, Tensor>;
+}
+
+/**
+ * Runs `f` and differentiates its result by `parameters` (reverse mode). Whatever does not depend on a parameter is
+ * frozen: it is neither kept nor differentiated.
+ *
+ * @param dy the gradient of the value, in its shape; may be left out for a value of one element (then 1).
+ */
+export function valueAndGradients(
+  f: () => Tensor,
+  parameters: readonly Tensor[],
+  dy?: Tensor | ((value: Tensor) => Tensor),
+): ValueAndGradients {
+  if (active) throw new Error('valueAndGradients does not nest');
+  const tape: Tape = { nodes: [], tracked: new Set(parameters.map(({ id }) => id)) };
+  try {
+    return scope(() => {
+      active = tape;
+      let value: Tensor;
+      try {
+        value = scope(f);
+      } finally {
+        active = undefined;
+      }
+      const seed = typeof dy === 'function' ? dy(value) : dy ? dy.view() : one(value);
+      return { value, gradients: backward(tape, value, seed, parameters) };
+    });
+  } finally {
+    for (const { saved } of tape.nodes) for (const tensor of saved) tensor.dispose();
+  }
+}
+
+function one(value: Tensor): Tensor {
+  if (value.size !== 1)
+    throw new Error(
+      `the value has shape [${value.shape.join(', ')}]: give its gradient, or reduce it to one number`,
+    );
+  const seed = Tensor.empty(value.gpu, value.shape);
+  fill(value.gpu, seed.buffer, 1, 1);
+  return seed;
+}
+
+function backward(
+  tape: Tape,
+  value: Tensor,
+  seed: Tensor,
+  parameters: readonly Tensor[],
+): Map<Tensor, Tensor> {
+  const byId = new Map<number, Tensor>();
+  accumulate(byId, value.id, seed);
+  const leaves = new Set(parameters.map(({ id }) => id));
+  for (let node = tape.nodes.pop(); node; node = tape.nodes.pop()) {
+    const dy = byId.get(node.output);
+    if (dy) {
+      const gradients = scope(() => node.gradient(dy));
+      // A view, since an op may hand on dy itself, or one tensor for two inputs.
+      for (const [i, gradient] of gradients.entries())
+        if (gradient && node.inputs[i]) accumulate(byId, node.inputs[i]!, gradient.view());
+      for (const gradient of gradients) if (gradient !== dy) gradient?.dispose();
+      if (!leaves.has(node.output)) {
+        byId.delete(node.output);
+        dy.dispose();
+      }
+    }
+    for (const tensor of node.saved) tensor.dispose();
+  }
+  const found = new Map<Tensor, Tensor>();
+  for (const parameter of parameters) {
+    const gradient = byId.get(parameter.id);
+    if (gradient) found.set(parameter, gradient);
+  }
+  return found;
+}
+
+function accumulate(byId: Map<number, Tensor>, id: number, gradient: Tensor): void {
+  const sofar = byId.get(id);
+  if (!sofar) {
+    byId.set(id, gradient);
+    return;
+  }
+  const sum = Tensor.empty(gradient.gpu, sofar.shape);
+  binary(gradient.gpu, 'add', sofar.buffer, gradient.buffer, sum.buffer, sum.size);
+  sofar.dispose();
+  gradient.dispose();
+  byId.set(id, sum);
+}

@@ -1,0 +1,145 @@
+import type { GpuBuffer } from '../kernels/buffer-pool.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { adopt, forget } from './scope.ts';
+
+/** 'f16' halves are storage only: every kernel accumulates in float32. */
+export type TensorType = 'f32' | 'f16' | 'u32';
+
+/** A buffer shared by the tensors that view it; goes back to the pool with the last of them. */
+class Storage {
+  readonly gpu: Gpu;
+  readonly buffer: GpuBuffer;
+  #references = 1;
+
+  constructor(gpu: Gpu, bytes: number) {
+    this.gpu = gpu;
+    this.buffer = gpu.pool.allocate(bytes);
+  }
+
+  retain(): this {
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.gpu.pool.release(this.buffer);
+  }
+}
+
+let nextId = 1;
+
+/**
+ * A dense row-major array on the GPU. Tensors made inside a {@link scope} are freed at its end, unless they are its
+ * result or kept; a tensor made outside lives until dispose().
+ */
+export class Tensor {
+  readonly id = nextId++;
+  readonly shape: readonly number[];
+  readonly type: TensorType;
+  /** Number of elements. */
+  readonly size: number;
+  readonly #storage: Storage;
+  #disposed = false;
+
+  private constructor(storage: Storage, shape: readonly number[], type: TensorType) {
+    this.#storage = storage;
+    this.shape = shape;
+    this.type = type;
+    this.size = elements(shape);
+    adopt(this);
+  }
+
+  /** A tensor with undefined contents. */
+  static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32'): Tensor {
+    return new Tensor(new Storage(gpu, byteLength(elements(shape), type)), shape, type);
+  }
+
+  /** A tensor with these values; Float32Array gives f32, Uint32Array u32, Uint16Array the bits of f16. */
+  static from(
+    gpu: Gpu,
+    values: Float32Array | Uint32Array | Uint16Array | readonly number[],
+    shape: readonly number[] = [values.length],
+  ): Tensor {
+    const data = Array.isArray(values) ? new Float32Array(values) : (values as Float32Array);
+    const type =
+      (data as unknown) instanceof Uint32Array
+        ? 'u32'
+        : (data as unknown) instanceof Uint16Array
+          ? 'f16'
+          : 'f32';
+    if (data.length !== elements(shape))
+      throw new Error(`${data.length} values do not fill the shape [${shape.join(', ')}]`);
+    const tensor = Tensor.empty(gpu, shape, type);
+    tensor.write(data);
+    return tensor;
+  }
+
+  static zeros(gpu: Gpu, shape: readonly number[]): Tensor {
+    return Tensor.from(gpu, new Float32Array(elements(shape)), shape);
+  }
+
+  get gpu(): Gpu {
+    return this.#storage.gpu;
+  }
+
+  /** The buffer to bind; throws once the tensor is disposed of. */
+  get buffer(): GpuBuffer {
+    if (this.#disposed) throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] was disposed of`);
+    return this.#storage.buffer;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Size along `axis`; negative axes count from the end. */
+  dim(axis: number): number {
+    return this.shape[axis < 0 ? this.shape.length + axis : axis]!;
+  }
+
+  /** Another tensor over the same storage; shapes must hold equally many elements. */
+  view(shape: readonly number[] = this.shape): Tensor {
+    if (elements(shape) !== this.size)
+      throw new Error(`[${this.shape.join(', ')}] cannot be viewed as [${shape.join(', ')}]`);
+    void this.buffer;
+    return new Tensor(this.#storage.retain(), shape, this.type);
+  }
+
+  /** Overwrites the contents from the host. */
+  write(values: Float32Array | Uint32Array | Uint16Array): void {
+    if (values.length !== this.size) throw new Error(`${values.length} values for a tensor of ${this.size}`);
+    if (values instanceof Uint16Array && values.length % 2 === 1) {
+      const padded = new Uint16Array(values.length + 1);
+      padded.set(values);
+      this.gpu.write(this.buffer, padded);
+    } else this.gpu.write(this.buffer, values);
+  }
+
+  /** The values on the host: float32 (f32), or the raw words (u32) and half bits (f16) through readRaw. */
+  async read(): Promise<Float32Array> {
+    if (this.type !== 'f32') throw new Error(`read() takes f32 tensors; this one is ${this.type}`);
+    return new Float32Array(await this.readRaw());
+  }
+
+  readRaw(): Promise<ArrayBuffer> {
+    return this.gpu.read(this.buffer, byteLength(this.size, this.type));
+  }
+
+  /** Frees this handle; the storage goes when its last handle does. Twice is harmless. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    forget(this);
+    this.#storage.release();
+  }
+}
+
+export function elements(shape: readonly number[]): number {
+  let count = 1;
+  for (const n of shape) count *= n;
+  return count;
+}
+
+function byteLength(count: number, type: TensorType): number {
+  return type === 'f16' ? Math.ceil(count / 2) * 4 : count * 4;
+}

@@ -1,0 +1,45 @@
+import binarySource from '../../shaders/binary.wgsl';
+import fillSource from '../../shaders/fill.wgsl';
+import type { GpuBuffer } from './buffer-pool.ts';
+import { foldGroups, type Gpu } from './gpu.ts';
+import { f32 } from './wgsl.ts';
+
+const binaryKernel = { name: 'binary', source: binarySource };
+const fillKernel = { name: 'fill', source: fillSource };
+
+const operations = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const;
+export type BinaryOperation = keyof typeof operations;
+
+const perGroup = 64 * 8;
+
+/** Workgroups for `size` elements at 8 elements a lane and 64 lanes a group. */
+export function elementGroups(size: number): [number, number] {
+  return foldGroups(Math.ceil(size / perGroup));
+}
+
+/**
+ * out[i] = a[i mod aPeriod] (op) b[i mod bPeriod] for i < size; a period equal to the size means no repetition.
+ * `out` must be another buffer than `a` and `b`.
+ */
+export function binary(
+  gpu: Gpu,
+  operation: BinaryOperation,
+  a: GpuBuffer,
+  b: GpuBuffer,
+  out: GpuBuffer,
+  size: number,
+  aPeriod = size,
+  bPeriod = size,
+): void {
+  gpu.run(binaryKernel, {
+    constants: { OPERATION: operations[operation] },
+    buffers: [a, b, out],
+    params: [size, aPeriod, bPeriod],
+    groups: elementGroups(size),
+  });
+}
+
+/** out[i] = value for i < size. */
+export function fill(gpu: Gpu, out: GpuBuffer, size: number, value: number): void {
+  gpu.run(fillKernel, { buffers: [out], params: [size, f32(value)], groups: elementGroups(size) });
+}

@@ -1,0 +1,279 @@
+import { UserError } from '../common/errors.ts';
+import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
+import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
+import { type KernelTime, Profiler } from './profiler.ts';
+import { type Command, Recording } from './recording.ts';
+import type { Constants } from './wgsl.ts';
+
+export type GpuOptions = AdapterOptions;
+
+/** One dispatch: `params` is the uniform block's 32-bit words (see {@link f32} for floats), `groups` the workgroup counts. */
+export interface Launch {
+  readonly buffers: readonly GpuBuffer[];
+  readonly params?: readonly number[];
+  readonly groups: readonly [number, number?, number?];
+  readonly constants?: Constants;
+}
+
+/**
+ * A device with its buffer pool, pipelines and one command encoder: the only thing kernel launchers need.
+ * Commands gather in one compute pass and go to the queue with flush() or with the first read().
+ */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+  readonly pool: BufferPool;
+  readonly pipelines: PipelineCache;
+  #opened: OpenedDevice;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #profiler: Profiler | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+  #commands: Command[] | undefined; // what a capture under way has recorded
+  readonly #params = new Map<string, GPUBuffer>();
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #staging = new Map<number, GPUBuffer[]>();
+  /** Dispatches and submissions so far. */
+  readonly counters = { dispatches: 0, submits: 0 };
+
+  constructor(opened: OpenedDevice) {
+    this.#opened = opened;
+    this.device = opened.device;
+    this.adapter = opened.description;
+    // A destroyed buffer's bind groups must go with it; ids are never used again, so clearing all is only a matter of speed.
+    this.pool = new BufferPool(this.device, () => this.#bindGroups.clear());
+    this.pipelines = new PipelineCache(this.device, (error) => this.#fail(error));
+    this.device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#fail(
+        error instanceof GPUOutOfMemoryError
+          ? new UserError(
+              `the GPU is out of memory (${(this.pool.statistics.heldBytes / 2 ** 20).toFixed(0)} MiB held): ${error.message}`,
+              'Use a smaller batch, float16 weights, or close other programs that use the GPU.',
+            )
+          : new Error(error.message),
+      );
+    });
+    void this.device.lost.then(({ reason, message }) => {
+      if (!this.#closed)
+        this.#fail(
+          new UserError(
+            `the GPU device was lost (${reason}): ${message}`,
+            'The driver reset or ran out of memory. Start again: training resumes from its last checkpoint with --resume.',
+          ),
+        );
+    });
+  }
+
+  has(feature: 'shader-f16' | 'subgroups' | 'timestamp-query'): boolean {
+    return this.device.features.has(feature as GPUFeatureName);
+  }
+
+  /** Records one dispatch. Buffers fill bindings 1, 2, … (or 0, 1, … of a kernel without a uniform block). */
+  run(kernel: Kernel, launch: Launch): void {
+    const pipeline = this.pipelines.get(kernel, launch.constants);
+    const { buffers, groups } = launch;
+    if (buffers.length !== pipeline.buffers)
+      throw new Error(
+        `kernel ${kernel.name} binds ${pipeline.buffers} buffers, ${buffers.length} were given`,
+      );
+    const [x, y = 1, z = 1] = groups;
+    if (x === 0 || y === 0 || z === 0) return;
+    const bindGroup = this.#bindGroup(pipeline, buffers, launch.params);
+    this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
+    this.dispatch(pipeline, bindGroup, x, y, z);
+  }
+
+  /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
+  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
+    this.counters.dispatches++;
+    if (this.#profiler) {
+      this.#endPass();
+      if (this.#profiler.full) this.flush();
+      const pass = this.#commandEncoder().beginComputePass({
+        timestampWrites: this.#profiler.next(pipeline.name),
+      });
+      pass.setPipeline(pipeline.raw);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(x, y, z);
+      pass.end();
+      return;
+    }
+    const pass = (this.#pass ??= this.#commandEncoder().beginComputePass());
+    pass.setPipeline(pipeline.raw);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(x, y, z);
+  }
+
+  /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */
+  copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void {
+    this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
+    this.#endPass();
+    this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
+  }
+
+  /** Writes host data (a multiple of 4 bytes) at once; commands recorded before it are submitted first, so that they see the old contents. */
+  write(to: GpuBuffer, data: ArrayBufferView, offset = 0): void {
+    if (this.#commands)
+      throw new Error('a captured step may not write from the host: write its inputs before the replay');
+    this.flush();
+    this.device.queue.writeBuffer(to.raw, offset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Submits what is recorded and reads `bytes` bytes back. */
+  async read(from: GpuBuffer, bytes: number, offset = 0): Promise<ArrayBuffer> {
+    const size = Math.ceil(bytes / 4) * 4;
+    const free = this.#staging.get(size)?.pop();
+    const staging =
+      free ?? this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    this.#endPass();
+    this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
+    this.flush();
+    try {
+      await this.pipelines.checked();
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (error) {
+      throw this.#failure ?? error;
+    }
+    if (this.#failure) throw this.#failure;
+    const data = staging.getMappedRange().slice(0, bytes);
+    staging.unmap();
+    const list = this.#staging.get(size);
+    if (!list) this.#staging.set(size, [staging]);
+    else if (list.length < 4) list.push(staging);
+    else staging.destroy();
+    return data;
+  }
+
+  /** Submits what is recorded. */
+  flush(): void {
+    if (this.#failure) throw this.#failure;
+    this.#endPass();
+    const encoder = this.#encoder;
+    if (!encoder) return;
+    const collect = this.#profiler?.resolve(encoder);
+    this.#encoder = undefined;
+    this.device.queue.submit([encoder.finish()]);
+    this.counters.submits++;
+    collect?.();
+  }
+
+  /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
+  async finish(): Promise<void> {
+    this.flush();
+    await this.pipelines.checked();
+    await this.device.queue.onSubmittedWorkDone();
+    if (this.#failure) throw this.#failure;
+  }
+
+  /**
+   * Runs `step` once and keeps its commands for replay. Buffers allocated in it stay set aside until the recording is
+   * disposed of; what differs from step to step must be data in buffers written before replay().
+   */
+  capture<T>(step: () => T): { recording: Recording; value: T } {
+    const arena = new Arena();
+    this.pool.beginArena(arena);
+    const commands: Command[] = [];
+    this.#commands = commands;
+    let value: T;
+    const recording = new Recording(this, commands, arena);
+    try {
+      value = step();
+    } catch (error) {
+      this.#commands = undefined;
+      this.pool.endArena(arena, new Set());
+      this.pool.dissolve(arena);
+      throw error;
+    }
+    this.#commands = undefined;
+    recording.seal();
+    return { recording, value };
+  }
+
+  /** Runs `work` with every dispatch timed; needs timestamp queries. */
+  async profile(work: () => Promise<void> | void): Promise<KernelTime[]> {
+    if (!this.has('timestamp-query'))
+      throw new UserError('this adapter has no timestamp queries', 'Profile on another adapter.');
+    await this.finish();
+    const profiler = new Profiler(this.device);
+    this.#profiler = profiler;
+    try {
+      await work();
+      await this.finish();
+      return await profiler.report();
+    } finally {
+      this.#profiler = undefined;
+      profiler.destroy();
+    }
+  }
+
+  /** Destroys the device and lets Node exit. */
+  close(): void {
+    this.#closed = true;
+    this.device.destroy();
+    this.#opened.instance = undefined;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+  }
+
+  #commandEncoder(): GPUCommandEncoder {
+    return (this.#encoder ??= this.device.createCommandEncoder());
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+
+  #bindGroup(
+    pipeline: Pipeline,
+    buffers: readonly GpuBuffer[],
+    params: readonly number[] | undefined,
+  ): GPUBindGroup {
+    const paramsKey = params ? params.join() : '';
+    let key = `${pipeline.id}|${paramsKey}`;
+    for (const buffer of buffers) key += `|${buffer.id}`;
+    const known = this.#bindGroups.get(key);
+    if (known) return known;
+    for (const index of pipeline.writes)
+      for (let other = 0; other < buffers.length; other++)
+        if (other !== index && buffers[other] === buffers[index])
+          throw new Error(`kernel ${pipeline.name}: buffer ${other} is also the output, ${index}`);
+    const entries: GPUBindGroupEntry[] = [];
+    if (pipeline.hasParams)
+      entries.push({ binding: 0, resource: { buffer: this.#paramsBuffer(paramsKey, params ?? []) } });
+    for (const buffer of buffers) entries.push({ binding: entries.length, resource: { buffer: buffer.raw } });
+    const group = this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries });
+    if (this.#bindGroups.size >= 65536) this.#bindGroups.clear();
+    this.#bindGroups.set(key, group);
+    return group;
+  }
+
+  /** Uniform blocks are immutable and shared by content: sizes repeat from step to step, so a steady state writes none. */
+  #paramsBuffer(key: string, words: readonly number[]): GPUBuffer {
+    let buffer = this.#params.get(key);
+    if (buffer) return buffer;
+    const size = Math.max(16, Math.ceil(words.length / 4) * 16);
+    buffer = this.device.createBuffer({ size, usage: GPUBufferUsage.UNIFORM, mappedAtCreation: true });
+    new Uint32Array(buffer.getMappedRange()).set(words);
+    buffer.unmap();
+    this.#params.set(key, buffer);
+    return buffer;
+  }
+}
+
+/** Opens the machine's adapter; throws a {@link UserError} with advice where there is none. */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  return new Gpu(await openDevice(options));
+}
+
+/** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */
+export function foldGroups(count: number): [number, number] {
+  if (count <= 65535) return [count, 1];
+  const rows = Math.ceil(count / 65535);
+  return [Math.ceil(count / rows), rows];
+}

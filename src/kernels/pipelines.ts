@@ -1,0 +1,97 @@
+import { bindingsOf, type Constants, specialize } from './wgsl.ts';
+
+/** A kernel as its author declares it: a name for profiles and errors, and its WGSL. */
+export interface Kernel {
+  readonly name: string;
+  readonly source: string;
+}
+
+/** A kernel compiled for one set of constants. */
+export interface Pipeline {
+  readonly id: number;
+  readonly name: string;
+  readonly raw: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  /** Whether binding 0 is the uniform parameter block. */
+  readonly hasParams: boolean;
+  /** Number of storage buffers. */
+  readonly buffers: number;
+  /** Indices, among the storage buffers, of those it writes. */
+  readonly writes: readonly number[];
+}
+
+/** Compiles kernels once for each set of constants; compile errors carry the WGSL lines they point at. */
+export class PipelineCache {
+  readonly #device: GPUDevice;
+  readonly #compiled = new Map<Kernel, Map<string, Pipeline>>();
+  readonly #checks: Promise<void>[] = [];
+  readonly #fail: (error: Error) => void;
+  #nextId = 1;
+
+  constructor(device: GPUDevice, fail: (error: Error) => void) {
+    this.#device = device;
+    this.#fail = fail;
+  }
+
+  get(kernel: Kernel, constants?: Constants): Pipeline {
+    let variants = this.#compiled.get(kernel);
+    if (!variants) this.#compiled.set(kernel, (variants = new Map()));
+    let key = '';
+    if (constants) for (const name in constants) key += `${name}=${constants[name]};`;
+    let pipeline = variants.get(key);
+    if (!pipeline) variants.set(key, (pipeline = this.#compile(kernel, constants)));
+    return pipeline;
+  }
+
+  /** Resolves when every compilation started so far has been checked. */
+  async checked(): Promise<void> {
+    await Promise.all(this.#checks.splice(0));
+  }
+
+  #compile(kernel: Kernel, constants?: Constants): Pipeline {
+    let code: string;
+    try {
+      code = specialize(kernel.source, constants);
+    } catch (error) {
+      throw new Error(`kernel ${kernel.name}: ${(error as Error).message}`, { cause: error });
+    }
+    const bindings = bindingsOf(code);
+    const module = this.#device.createShaderModule({ label: kernel.name, code });
+    this.#checks.push(this.#check(kernel.name, code, module));
+    const layout = this.#device.createBindGroupLayout({
+      label: kernel.name,
+      entries: bindings.map(({ binding, type }) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type },
+      })),
+    });
+    const raw = this.#device.createComputePipeline({
+      label: kernel.name,
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module },
+    });
+    const storage = bindings.filter(({ type }) => type !== 'uniform');
+    return {
+      id: this.#nextId++,
+      name: kernel.name,
+      raw,
+      layout,
+      hasParams: storage.length < bindings.length,
+      buffers: storage.length,
+      writes: storage.flatMap(({ type }, i) => (type === 'storage' ? [i] : [])),
+    };
+  }
+
+  async #check(name: string, code: string, module: GPUShaderModule): Promise<void> {
+    const { messages } = await module.getCompilationInfo();
+    const errors = messages.filter((message) => message.type === 'error');
+    if (errors.length === 0) return;
+    const lines = code.split('\n');
+    const shown = errors.map(({ lineNum, linePos, message }) => {
+      const number = String(lineNum).padStart(5);
+      return `${message}\n${number} | ${lines[lineNum - 1] ?? ''}\n      | ${' '.repeat(Math.max(0, linePos - 1))}^`;
+    });
+    this.#fail(new Error(`kernel ${name} does not compile:\n${shown.join('\n')}`));
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The two things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
+ *
+ * 1. Specialisation. A shader declares its tunables as ordinary constants with a default,
+ *    `const ROWS = 4u;` or `alias Element = f32;`, and a launcher replaces the value. The file is valid WGSL as it
+ *    stands (unlike pipeline overrides, the constants may also size private arrays and choose types).
+ * 2. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number.
+ *    Registers have no index at run time: an accumulator array that must live in registers is written this way, and
+ *    subgroupBroadcast takes only constant lanes. Bounds are numbers or specialised integer constants; loops nest.
+ */
+export type Constants = Readonly<Record<string, number | string>>;
+
+/** Returns `source` with its constants replaced and its loops unrolled; throws on a constant the shader lacks. */
+export function specialize(source: string, constants: Constants = {}): string {
+  let text = source;
+  for (const [name, value] of Object.entries(constants)) {
+    const pattern = new RegExp(`^(const ${name}(?:: *\\w+)? *= *|alias ${name} *= *)([^;]+);`, 'm');
+    const found = pattern.exec(text);
+    if (!found) throw new Error(`the shader declares no constant or alias named ${name}`);
+    const written = typeof value === 'number' && /u$/.test(found[2]!) ? `${value}u` : String(value);
+    text = text.replace(pattern, `$1${written};`);
+    if (value === 'f16' && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
+  }
+  return text.includes('//@for') ? unroll(text) : text;
+}
+
+function unroll(text: string): string {
+  const integers = new Map<string, number>();
+  for (const m of text.matchAll(/^const (\w+)(?:: *\w+)? *= *(\d+)u?;/gm)) integers.set(m[1]!, Number(m[2]));
+  const bound = (word: string): number => {
+    const value = /^\d+$/.test(word) ? Number(word) : integers.get(word);
+    if (value === undefined) throw new Error(`//@for: ${word} is neither a number nor an integer constant`);
+    return value;
+  };
+  const lines = text.split('\n');
+  const expand = (from: number, to: number): string[] => {
+    const out: string[] = [];
+    for (let i = from; i < to; i++) {
+      const loop = /^\s*\/\/@for (\w+) in (\w+)\.\.(\w+)\s*$/.exec(lines[i]!);
+      if (!loop) {
+        out.push(lines[i]!);
+        continue;
+      }
+      let depth = 1;
+      let end = i + 1;
+      for (; end < to; end++) {
+        if (/^\s*\/\/@for /.test(lines[end]!)) depth++;
+        else if (/^\s*\/\/@end/.test(lines[end]!) && --depth === 0) break;
+      }
+      if (depth !== 0) throw new Error(`//@for ${loop[1]} has no //@end`);
+      const body = expand(i + 1, end).join('\n');
+      const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z])`, 'g');
+      for (let n = bound(loop[2]!); n < bound(loop[3]!); n++) out.push(body.replace(variable, String(n)));
+      i = end;
+    }
+    return out;
+  };
+  return expand(0, lines.length).join('\n');
+}
+
+export interface BindingDeclaration {
+  readonly binding: number;
+  readonly type: GPUBufferBindingType;
+}
+
+/** The buffers a shader declares in group 0, read from its text, so that a kernel is declared in one place only. */
+export function bindingsOf(source: string): BindingDeclaration[] {
+  const found: BindingDeclaration[] = [];
+  for (const m of source.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<(\w+)(?:\s*,\s*(\w+))?>/g)) {
+    const type = m[2] === 'uniform' ? 'uniform' : m[3] === 'read_write' ? 'storage' : 'read-only-storage';
+    found.push({ binding: Number(m[1]), type });
+  }
+  return found.sort((a, b) => a.binding - b.binding);
+}
+
+/** The bits of a float32 as u32, to pass it in a kernel's parameter list. */
+export function f32(value: number): number {
+  bitsFloat[0] = value;
+  return bitsWord[0]!;
+}
+const bitsFloat = new Float32Array(1);
+const bitsWord = new Uint32Array(bitsFloat.buffer);
