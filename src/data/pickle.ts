@@ -1,0 +1,133 @@
+import { narrow, PickleMachine, type PickleOptions } from './pickle-machine.ts';
+import { callGlobal, type PickleValue } from './pickle-values.ts';
+
+export { PickleTruncated } from './pickle-machine.ts';
+
+/**
+ * Reads one pickle of protocol 0 to 5 (opcodes as documented in CPython's `pickletools`). Nothing is ever executed:
+ * a name is looked up among Python's containers and in `options.global`, and any other one is a `UserError` that
+ * names it.
+ *
+ * @returns the value, and the offset behind the pickle
+ */
+export function readPickle(bytes: Uint8Array, options: PickleOptions): { value: PickleValue; end: number } {
+  const machine = new PickleMachine(bytes, options);
+  try {
+    return { value: run(machine), end: machine.position };
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) {
+      throw machine.malformed(error.message);
+    }
+    throw error;
+  }
+}
+
+function run(machine: PickleMachine): PickleValue {
+  for (;;) {
+    const opcode = String.fromCharCode(machine.uint8());
+    if (opcode === '.') return machine.pop();
+    const step = opcodes[opcode];
+    if (!step) throw machine.malformed(`opcode 0x${opcode.charCodeAt(0).toString(16)} is unknown`);
+    step(machine);
+  }
+}
+
+function parseInteger(text: string): number | bigint {
+  return narrow(BigInt(text.replace(/L$/, '')));
+}
+
+const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
+  '\x80': (m) => {
+    const protocol = m.uint8();
+    if (protocol > 5) throw m.malformed(`protocol ${protocol} is not known`);
+  },
+  '\x95': (m) => m.skip(8),
+  '(': (m) => m.pushMark(),
+  '0': (m) => m.discard(),
+  '1': (m) => m.popMark(),
+  '2': (m) => m.push(m.top()),
+
+  N: (m) => m.push(null),
+  '\x88': (m) => m.push(true),
+  '\x89': (m) => m.push(false),
+  K: (m) => m.push(m.uint8()),
+  M: (m) => m.push(m.uint16()),
+  J: (m) => m.push(m.int32()),
+  '\x8a': (m) => m.push(m.long(m.uint8())),
+  '\x8b': (m) => m.push(m.long(m.uint32())),
+  I: (m) => {
+    const text = m.line();
+    m.push(text === '00' || text === '01' ? text === '01' : parseInteger(text));
+  },
+  L: (m) => m.push(parseInteger(m.line())),
+  F: (m) => m.push(Number(m.line().replace('inf', 'Infinity'))),
+  G: (m) => m.push(m.float64()),
+
+  X: (m) => m.push(m.text(m.uint32())),
+  '\x8c': (m) => m.push(m.text(m.uint8())),
+  '\x8d': (m) => m.push(m.text(m.uint64())),
+  V: (m) =>
+    m.push(m.line().replace(/\\u([0-9a-f]{4})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)))),
+  S: (m) => m.push(m.line().replace(/^(['"])(.*)\1$/, '$2')),
+  U: (m) => m.push(m.latin1(m.uint8())),
+  T: (m) => m.push(m.latin1(m.uint32())),
+  C: (m) => m.push(m.slice(m.uint8())),
+  B: (m) => m.push(m.slice(m.uint32())),
+  '\x8e': (m) => m.push(m.slice(m.uint64())),
+  '\x96': (m) => m.push(m.slice(m.uint64())),
+
+  ')': (m) => m.push([]),
+  ']': (m) => m.push([]),
+  t: (m) => m.push(m.popMark()),
+  l: (m) => m.push(m.popMark()),
+  '\x85': (m) => m.push(m.popMany(1)),
+  '\x86': (m) => m.push(m.popMany(2)),
+  '\x87': (m) => m.push(m.popMany(3)),
+  '}': (m) => m.push(new Map()),
+  d: (m) => {
+    const items = m.popMark();
+    m.push(new Map());
+    m.setItems(items);
+  },
+  '\x8f': (m) => m.push(new Set()),
+  '\x91': (m) => m.push(new Set(m.popMark())),
+  a: (m) => m.append([m.pop()]),
+  e: (m) => m.append(m.popMark()),
+  '\x90': (m) => m.append(m.popMark()),
+  s: (m) => m.setItems(m.popMany(2)),
+  u: (m) => m.setItems(m.popMark()),
+
+  p: (m) => m.put(Number(m.line())),
+  q: (m) => m.put(m.uint8()),
+  r: (m) => m.put(m.uint32()),
+  '\x94': (m) => m.memoize(),
+  g: (m) => m.get(Number(m.line())),
+  h: (m) => m.get(m.uint8()),
+  j: (m) => m.get(m.uint32()),
+
+  c: (m) => m.global(m.line(), m.line()),
+  '\x93': (m) => {
+    const [module, name] = m.popMany(2);
+    m.global(String(module), String(name));
+  },
+  P: (m) => m.persistent(m.line()),
+  Q: (m) => m.persistent(m.pop()),
+  R: (m) => call(m, m.popMany(2)),
+  '\x81': (m) => call(m, m.popMany(2)),
+  '\x92': (m) => call(m, m.popMany(3)),
+  o: (m) => {
+    const [type, ...args] = m.popMark();
+    m.push(callGlobal(type, args));
+  },
+  i: (m) => {
+    m.global(m.line(), m.line());
+    const type = m.pop();
+    m.push(callGlobal(type, m.popMark()));
+  },
+  b: (m) => m.build(),
+};
+
+function call(machine: PickleMachine, [type, args]: PickleValue[]): void {
+  if (!Array.isArray(args)) throw machine.malformed('a class is called without a tuple');
+  machine.push(callGlobal(type, args));
+}

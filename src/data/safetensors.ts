@@ -1,0 +1,219 @@
+import { UserError } from '../common/errors.ts';
+import { writeFileAtomic } from '../common/files.ts';
+import { RandomAccessFile } from './random-access.ts';
+import {
+  type DType,
+  dtypeBytes,
+  elementCount,
+  type TensorFile,
+  type TensorInfo,
+  toFloat32,
+} from './tensor.ts';
+
+/** The format's own bound on its header. */
+const largestHeader = 100_000_000;
+const damaged = 'The file is damaged or not safetensors; copy or download it again.';
+
+interface Placement extends TensorInfo {
+  /** Byte offset in the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/**
+ * Opens a safetensors file (https://huggingface.co/docs/safetensors). The header is checked in full: known types,
+ * sane shapes, every tensor exactly as long as its shape says, and the data covered without gap or overlap.
+ */
+export async function openSafetensors(path: string): Promise<TensorFile> {
+  const file = await RandomAccessFile.open(path);
+  try {
+    const { tensors, metadata } = await readHeader(file);
+    return new SafetensorsFile(file, tensors, metadata);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+class SafetensorsFile implements TensorFile {
+  readonly format = 'safetensors';
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, Placement>;
+  readonly #file: RandomAccessFile;
+
+  constructor(
+    file: RandomAccessFile,
+    tensors: ReadonlyMap<string, Placement>,
+    metadata: Record<string, string>,
+  ) {
+    this.#file = file;
+    this.path = file.path;
+    this.tensors = tensors;
+    this.metadata = metadata;
+  }
+
+  async readRaw(name: string): Promise<Uint8Array> {
+    const { offset, bytes } = this.#place(name);
+    return this.#file.read(offset, bytes);
+  }
+
+  async read(name: string): Promise<Float32Array> {
+    return toFloat32(this.#place(name).dtype, await this.readRaw(name));
+  }
+
+  #place(name: string): Placement {
+    const place = this.tensors.get(name);
+    if (!place) throw new UserError(`${this.path}: holds no tensor ${name}`);
+    return place;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+async function readHeader(
+  file: RandomAccessFile,
+): Promise<{ tensors: Map<string, Placement>; metadata: Record<string, string> }> {
+  const { path } = file;
+  if (file.size < 8) throw new UserError(`${path}: is only ${file.size} bytes long`, damaged);
+  const prefix = await file.read(0, 8);
+  const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
+  if (length > largestHeader || 8 + length > file.size) {
+    throw new UserError(`${path}: claims a header of ${length} bytes in a file of ${file.size}`, damaged);
+  }
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await file.read(8, length)));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${path}: its header is not JSON (${(error as Error).message})`, damaged);
+  }
+  if (!isRecord(header)) throw new UserError(`${path}: its header is not a JSON object`, damaged);
+
+  const dataStart = 8 + length;
+  const tensors = new Map<string, Placement>();
+  let metadata: Record<string, string> = {};
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') metadata = checkMetadata(path, entry);
+    else tensors.set(name, checkEntry(path, name, entry, dataStart));
+  }
+  checkCoverage(file, tensors, dataStart);
+  return { tensors, metadata };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function checkMetadata(path: string, entry: unknown): Record<string, string> {
+  if (isRecord(entry) && Object.values(entry).every((value) => typeof value === 'string')) {
+    return entry as Record<string, string>;
+  }
+  throw new UserError(`${path}: __metadata__ is not an object of strings`, damaged);
+}
+
+function checkEntry(path: string, name: string, entry: unknown, dataStart: number): Placement {
+  const fail = (problem: string) => new UserError(`${path}: tensor ${name} ${problem}`, damaged);
+  if (!isRecord(entry)) throw fail('is not described by an object');
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (typeof dtype !== 'string' || !Object.hasOwn(dtypeBytes, dtype)) {
+    throw new UserError(
+      `${path}: tensor ${name} has the unknown type ${JSON.stringify(dtype)}`,
+      `Known types: ${Object.keys(dtypeBytes).join(', ')}.`,
+    );
+  }
+  if (!isSizes(shape)) throw fail(`has the shape ${JSON.stringify(shape)}`);
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
+    throw fail(`has the data offsets ${JSON.stringify(offsets)}`);
+  }
+  const bytes = elementCount(shape) * dtypeBytes[dtype as DType];
+  if (!Number.isSafeInteger(bytes) || bytes !== offsets[1] - offsets[0]) {
+    throw fail(
+      `of shape [${shape.join(', ')}] and type ${dtype} takes ${bytes} bytes, but its offsets span ${offsets[1] - offsets[0]}`,
+    );
+  }
+  return { name, dtype: dtype as DType, shape, offset: dataStart + offsets[0], bytes };
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function checkCoverage(file: RandomAccessFile, tensors: Map<string, Placement>, dataStart: number): void {
+  const inOrder = [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
+  let end = dataStart;
+  for (const { name, offset, bytes } of inOrder) {
+    if (offset < end) throw new UserError(`${file.path}: tensor ${name} overlaps the one before it`, damaged);
+    if (offset > end) {
+      throw new UserError(`${file.path}: ${offset - end} unused bytes before tensor ${name}`, damaged);
+    }
+    end = offset + bytes;
+    if (end > file.size) {
+      throw new UserError(
+        `${file.path}: tensor ${name} ends at byte ${end}, but the file at byte ${file.size}`,
+        'The file is truncated; copy or download it again.',
+      );
+    }
+  }
+  if (end < file.size) {
+    throw new UserError(`${file.path}: ${file.size - end} bytes after its last tensor`, damaged);
+  }
+}
+
+/** A tensor to write: its elements (any typed array of the type's layout), or a function that makes them when needed. */
+export interface TensorData {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: ArrayBufferView | (() => ArrayBufferView | Promise<ArrayBufferView>);
+}
+
+/**
+ * Writes a safetensors file atomically. Tensors stand by element size (largest first, which keeps each aligned) and
+ * then by name, so that the same tensors give the same bytes. Data given as functions are held one at a time.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const entries: [string, TensorData][] =
+    tensors instanceof Map ? [...tensors] : Object.entries(tensors as Readonly<Record<string, TensorData>>);
+  entries.sort(
+    ([a, { dtype: s }], [b, { dtype: t }]) => dtypeBytes[t] - dtypeBytes[s] || (a < b ? -1 : a > b ? 1 : 0),
+  );
+
+  const header: [string, unknown][] = [];
+  const texts = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (texts.length > 0) header.push(['__metadata__', Object.fromEntries(texts)]);
+  let offset = 0;
+  for (const [name, { dtype, shape }] of entries) {
+    const end = offset + elementCount(shape) * dtypeBytes[dtype];
+    header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
+    offset = end;
+  }
+  // Joined by hand: a JavaScript object would move integer-like names to the front.
+  const json = `{${header.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;
+  const text = Buffer.from(json);
+  const padded = Buffer.concat([text, Buffer.alloc(-text.length & 7, ' ')]);
+  const prefix = Buffer.alloc(8);
+  prefix.writeBigUInt64LE(BigInt(padded.length));
+
+  await writeFileAtomic(path, chunks());
+
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield prefix;
+    yield padded;
+    for (const [name, { dtype, shape, data }] of entries) {
+      const view = typeof data === 'function' ? await data() : data;
+      const expected = elementCount(shape) * dtypeBytes[dtype];
+      if (view.byteLength !== expected) {
+        throw new Error(
+          `tensor ${name} of shape [${shape}] and type ${dtype} needs ${expected} bytes, got ${view.byteLength}`,
+        );
+      }
+      yield new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    }
+  }
+}
