@@ -1,0 +1,79 @@
+import { basename } from 'node:path';
+import sharp from 'sharp';
+import { UserError } from '../common/errors.ts';
+
+// Every picture is decoded once: libvips' own cache would only hold memory.
+sharp.cache(false);
+
+/** A decoded picture: 8-bit RGB, row by row, `data.length === width * height * 3`. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** File extensions (lower case, with dot) of the formats that `decodeImage` is meant for. */
+export const pictureExtensions: ReadonlySet<string> = new Set(
+  '.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '),
+);
+
+/**
+ * Decodes a picture file's bytes as Pillow's `Image.open(…).convert('RGB')` sees it: grey and palette expanded,
+ * alpha dropped (not blended), EXIF rotation and colour profiles ignored, the first frame of an animation. Two
+ * cases are given a meaning of our own: 16-bit samples keep their high byte (Pillow clips grey ones to 255 and so
+ * makes them white), and CMYK is converted by Pillow's formula, R = (255 − K)(255 − C) / 255.
+ * `name` stands in the error of an unreadable picture.
+ */
+export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbImage> {
+  try {
+    // 'error' lets through what libjpeg only warns about, as Pillow does, but no truncated file.
+    const input = sharp(bytes, { failOn: 'error', ignoreIcc: true });
+    const { space } = await input.metadata();
+    if (space === 'cmyk') {
+      const { data, info } = await input
+        .pipelineColourspace('cmyk')
+        .toColourspace('cmyk')
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      return { width: info.width, height: info.height, data: cmykToRgb(data, info.channels) };
+    }
+    const { data, info } = await input
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return {
+      width: info.width,
+      height: info.height,
+      data: info.channels === 1 ? greyToRgb(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new UserError(
+      `${basename(name)}: not a readable picture (${reason})`,
+      'Check that the file is a whole JPEG, PNG, WebP, GIF, TIFF or AVIF.',
+      { cause: error },
+    );
+  }
+}
+
+function greyToRgb(grey: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(grey.length * 3);
+  for (let i = 0, o = 0; i < grey.length; i++, o += 3) rgb[o] = rgb[o + 1] = rgb[o + 2] = grey[i];
+  return rgb;
+}
+
+/** a·b / 255, rounded, for bytes. */
+function multiplyBytes(a: number, b: number): number {
+  const product = a * b + 128;
+  return ((product >> 8) + product) >> 8;
+}
+
+function cmykToRgb(cmyk: Uint8Array, channels: number): Uint8Array {
+  const rgb = new Uint8Array((cmyk.length / channels) * 3);
+  for (let i = 0, o = 0; i < cmyk.length; i += channels, o += 3) {
+    const light = 255 - cmyk[i + 3];
+    for (let c = 0; c < 3; c++) rgb[o + c] = Math.max(0, light - multiplyBytes(cmyk[i + c], light));
+  }
+  return rgb;
+}

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { decodeImage } from '../src/data/image.ts';
+import type { Box } from '../src/data/resize.ts';
+import { cropTransform, drawCrop, testTransform, toNormalizedCHW } from '../src/data/transforms.ts';
+
+const folder = new URL('./fixtures/preprocess/', import.meta.url);
+const read = (name: string) => readFileSync(new URL(name, folder));
+const expected = JSON.parse(read('expected.json').toString()) as Record<
+  string,
+  { picture: string; box?: Box; flip?: boolean }
+>;
+
+describe('test transform and given crops', () => {
+  it.each(Object.entries(expected))(
+    '%s equals Pillow and torchvision, byte for byte',
+    async (file, given) => {
+      const image = await decodeImage(read(given.picture), given.picture);
+      const pixels = given.box
+        ? cropTransform(image, { box: given.box, flip: given.flip! }, 224)
+        : testTransform(image, 224);
+      const want = await sharp(read(file)).raw().toBuffer();
+      let largest = 0;
+      for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i] - pixels[i]));
+      expect(pixels.length).toBe(want.length);
+      expect(largest).toBe(0);
+    },
+  );
+});
+
+describe('drawCrop', () => {
+  it('depends on seed, epoch and index alone', () => {
+    expect(drawCrop(512, 512, 1, 3, 77)).toEqual(drawCrop(512, 512, 1, 3, 77));
+    const others = [drawCrop(512, 512, 2, 3, 77), drawCrop(512, 512, 1, 4, 77), drawCrop(512, 512, 1, 3, 78)];
+    for (const other of others) expect(other.box).not.toEqual(drawCrop(512, 512, 1, 3, 77).box);
+  });
+
+  it('draws areas of 0.08 to 1 and ratios of 3/4 to 4/3 within the picture, flipped half of the time', () => {
+    const [width, height] = [640, 480];
+    const n = 4000;
+    let flips = 0;
+    let logRatio = 0;
+    let area = 0;
+    for (let i = 0; i < n; i++) {
+      const { box, flip } = drawCrop(width, height, 5, 0, i);
+      expect(box.left >= 0 && box.top >= 0).toBe(true);
+      expect(box.left + box.width <= width && box.top + box.height <= height).toBe(true);
+      const ratio = box.width / box.height;
+      expect(ratio).toBeGreaterThan(0.74);
+      expect(ratio).toBeLessThan(1.35);
+      const share = (box.width * box.height) / (width * height);
+      expect(share).toBeGreaterThan(0.079);
+      area += share / n;
+      logRatio += Math.log(ratio) / n;
+      flips += flip ? 1 : 0;
+    }
+    expect(Math.abs(flips / n - 0.5)).toBeLessThan(0.04);
+    // Means over 200,000 draws of the same rule in Python: what does not fit is drawn again, so wide and small crops gain.
+    expect(Math.abs(area - 0.433)).toBeLessThan(0.015);
+    expect(Math.abs(logRatio - 0.031)).toBeLessThan(0.01);
+  });
+
+  it('falls back to the largest centred crop within the ratios', () => {
+    expect(drawCrop(1000, 10, 1, 0, 0).box).toEqual({ left: 493, top: 0, width: 13, height: 10 });
+    expect(drawCrop(10, 1001, 1, 0, 0).box).toEqual({ left: 0, top: 494, width: 10, height: 13 });
+    expect(drawCrop(1, 1, 1, 0, 0).box).toEqual({ left: 0, top: 0, width: 1, height: 1 });
+  });
+});
+
+describe('toNormalizedCHW', () => {
+  it('gives planes of (byte / 255 − mean) / std, picture after picture', () => {
+    const bytes = Uint8Array.from({ length: 2 * 2 * 2 * 3 }, (_, i) => i * 10);
+    const mean = [0.48145466, 0.4578275, 0.40821073];
+    const std = [0.26862954, 0.26130258, 0.27577711];
+    const planes = toNormalizedCHW(bytes, 2, mean, std);
+    for (let picture = 0; picture < 2; picture++)
+      for (let c = 0; c < 3; c++)
+        for (let p = 0; p < 4; p++)
+          expect(planes[picture * 12 + c * 4 + p]).toBeCloseTo(
+            (bytes[picture * 12 + p * 3 + c] / 255 - mean[c]) / std[c],
+            5,
+          );
+  });
+});
