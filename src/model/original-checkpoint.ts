@@ -1,0 +1,133 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../common/errors.ts';
+import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
+
+/** The regression head's parameters, named by their places in the published `nn.Sequential`. */
+export const originalHeadNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;
+export type OriginalHeadName = (typeof originalHeadNames)[number];
+
+export interface NamedArray {
+  readonly shape: readonly number[];
+  /** Row-major. */
+  readonly data: Float32Array;
+}
+
+/** What the published CLIP-AGIQA trainer learned. */
+export interface OriginalCheckpoint {
+  /** Context vectors: [length, width], or [classes, length, width] when class-specific. */
+  readonly ctx: NamedArray;
+  /** `1.weight` [hidden, features], `1.bias` [hidden], `4.weight` [1, hidden], `4.bias` [1]. */
+  readonly head: Readonly<Record<OriginalHeadName, NamedArray>>;
+  readonly epoch: number;
+}
+
+/**
+ * Reads a results folder of the published trainer, `prompt_learner/model.pth.tar-N` and
+ * `regression/model.pth.tar-N`. Its `token_prefix` and `token_suffix` are left out, as on its own loading: they are
+ * embeddings of the fixed tokens.
+ *
+ * @param epoch an epoch's number or `best`; by default `model-best.pth.tar` where there is one, else the highest epoch
+ */
+export async function readOriginalCheckpoint(
+  folder: string,
+  epoch?: number | 'best',
+): Promise<OriginalCheckpoint> {
+  const name = chooseFile(folder, epoch);
+  const ctx = await readTensors(join(folder, 'prompt_learner', name), ['ctx']);
+  const head = await readTensors(join(folder, 'regression', name), originalHeadNames);
+  checkShapes(join(folder, 'regression', name), ctx.tensors.ctx, head.tensors);
+  const stored = Number(ctx.metadata.epoch);
+  return {
+    ctx: ctx.tensors.ctx,
+    head: head.tensors,
+    epoch: Number.isInteger(stored) ? stored : epochOf(name),
+  };
+}
+
+const parts = ['prompt_learner', 'regression'] as const;
+const best = 'model-best.pth.tar';
+
+function epochOf(name: string): number {
+  return Number(/^model\.pth\.tar-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+}
+
+function chooseFile(folder: string, epoch: number | 'best' | undefined): string {
+  for (const part of parts) {
+    if (!existsSync(join(folder, part))) {
+      throw new UserError(
+        `${folder}: has no folder ${part}`,
+        'Give the folder that holds prompt_learner/ and regression/ (…/nctx16_cscFalse_ctpend/seed1).',
+      );
+    }
+  }
+  // Both parts must be there: a run that was stopped may have written only one.
+  const inBoth = (name: string) => parts.every((part) => existsSync(join(folder, part, name)));
+  const epochs = readdirSync(join(folder, parts[0]))
+    .filter((name) => !Number.isNaN(epochOf(name)) && inBoth(name))
+    .sort((a, b) => epochOf(b) - epochOf(a));
+  const wanted =
+    typeof epoch === 'number'
+      ? `model.pth.tar-${epoch}`
+      : epoch === 'best' || inBoth(best)
+        ? best
+        : epochs[0];
+  if (wanted !== undefined && inBoth(wanted)) return wanted;
+  const present = [...(inBoth(best) ? [best] : []), ...epochs].join(', ') || 'none';
+  throw new UserError(
+    `${folder}: ${wanted ?? 'model.pth.tar-N'} is not in both prompt_learner and regression`,
+    `Checkpoints that are: ${present}.`,
+  );
+}
+
+async function readTensors<Name extends string>(
+  path: string,
+  names: readonly Name[],
+): Promise<{ tensors: Record<Name, NamedArray>; metadata: TensorFile['metadata'] }> {
+  const file = await openTensorFile(path);
+  try {
+    const tensors: Partial<Record<Name, NamedArray>> = {};
+    for (const name of names) {
+      const info = file.tensors.get(name);
+      if (!info) {
+        const found = [...file.tensors.keys()].slice(0, 8).join(', ');
+        throw new UserError(
+          `${path}: tensor ${name} is missing (found: ${found})`,
+          "Give a results folder of the published CLIP-AGIQA trainer; CoOp's own has another head.",
+        );
+      }
+      tensors[name] = { shape: info.shape, data: await file.read(name) };
+    }
+    return { tensors: tensors as Record<Name, NamedArray>, metadata: file.metadata };
+  } finally {
+    await file.close();
+  }
+}
+
+function checkShapes(
+  path: string,
+  ctx: NamedArray,
+  head: Readonly<Record<OriginalHeadName, NamedArray>>,
+): void {
+  const [hidden, features] = head['1.weight'].shape;
+  const expected: Record<OriginalHeadName, number[]> = {
+    '1.weight': [hidden, features],
+    '1.bias': [hidden],
+    '4.weight': [1, hidden],
+    '4.bias': [1],
+  };
+  for (const name of originalHeadNames) {
+    const { shape } = head[name];
+    if (shape.join() !== expected[name].join()) {
+      throw new UserError(
+        `${path}: tensor ${name} has the shape [${shape.join(', ')}], expected [${expected[name].map((size) => size ?? '?').join(', ')}]`,
+        'The file is damaged, or comes from another trainer.',
+      );
+    }
+  }
+  if (ctx.shape.length !== 2 && ctx.shape.length !== 3) {
+    throw new UserError(
+      `${path}: tensor ctx beside it has the shape [${ctx.shape.join(', ')}], expected [length, width] or [classes, length, width]`,
+    );
+  }
+}

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { UserError } from '../common/errors.ts';
+import { elementCount } from '../data/tensor.ts';
+
+/** A tensor whose every value is `offset + scale * u(name, i)`, in float32. */
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly scale: number;
+  readonly offset: number;
+}
+
+/** A model as a function of names: as large as a real one, described in a few kilobytes. */
+export interface WeightsSpec {
+  readonly seed: number;
+  readonly tensors: ReadonlyMap<string, TensorSpec>;
+}
+
+/** FNV-1a of a text's UTF-8 bytes, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */
+export function fnv1a32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+/**
+ * The i-th number of a name's sequence, evenly distributed in [-1, 1): a 32-bit counter through MurmurHash3's
+ * finaliser, of whose result the upper 24 bits count, so that float32 holds it exactly.
+ */
+export function u(name: string, i: number, seed = 0): number {
+  return uniform((fnv1a32(name) ^ seed) >>> 0, i);
+}
+
+function uniform(key: number, i: number): number {
+  let hash = (key + Math.imul(i, 0x9e3779b9)) | 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  hash ^= hash >>> 16;
+  return (hash >>> 8) * 2 ** -23 - 1;
+}
+
+/** `count` values `offset + scale * u(name, i)`; product and sum are rounded to float32 each. */
+export function generateValues(
+  name: string,
+  count: number,
+  { seed, scale, offset = 0 }: { readonly seed: number; readonly scale: number; readonly offset?: number },
+): Float32Array {
+  const key = (fnv1a32(name) ^ seed) >>> 0;
+  const factor = Math.fround(scale);
+  const shift = Math.fround(offset);
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = Math.fround(factor * uniform(key, i)) + shift;
+  return values;
+}
+
+/** The values of one of a specification's tensors, row-major. */
+export function generateTensor(spec: WeightsSpec, name: string): Float32Array {
+  const tensor = spec.tensors.get(name);
+  if (!tensor) throw new Error(`the specification has no tensor ${name}`);
+  return generateValues(name, elementCount(tensor.shape), { seed: spec.seed, ...tensor });
+}
+
+/** Reads `{ seed, tensors: { NAME: { shape, scale, offset } } }`. Throws `UserError` for anything else. */
+export async function readWeightsSpec(path: string): Promise<WeightsSpec> {
+  let spec: unknown;
+  try {
+    spec = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new UserError(`${path}: cannot be read as JSON (${(error as Error).message})`, 'Check the path.');
+  }
+  const { seed, tensors } = (spec ?? {}) as { seed?: unknown; tensors?: unknown };
+  if (!Number.isInteger(seed)) throw new UserError(`${path}: seed is not an integer`, advice);
+  if (typeof tensors !== 'object' || tensors === null) throw new UserError(`${path}: has no tensors`, advice);
+  const checked = Object.entries(tensors).map(
+    ([name, entry]) => [name, checkTensor(path, name, entry)] as const,
+  );
+  return { seed: seed as number, tensors: new Map(checked) };
+}
+
+const advice = 'A specification is JSON: { "seed": 1, "tensors": { NAME: { "shape", "scale", "offset" } } }.';
+
+function checkTensor(path: string, name: string, entry: unknown): TensorSpec {
+  const { shape, scale, offset } = (entry ?? {}) as Record<string, unknown>;
+  const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!isShape || elementCount(shape as number[]) > 2 ** 31) {
+    throw new UserError(`${path}: tensor ${name} has the shape ${JSON.stringify(shape)}`, advice);
+  }
+  if (!Number.isFinite(scale) || !Number.isFinite(offset)) {
+    throw new UserError(`${path}: tensor ${name} has no scale or offset`, advice);
+  }
+  return { shape: shape as number[], scale: scale as number, offset: offset as number };
+}
