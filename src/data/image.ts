@@ -19,8 +19,8 @@ export const pictureExtensions: ReadonlySet<string> = new Set(
 
 /**
  * Decodes a picture file's bytes as Pillow's `Image.open(…).convert('RGB')` sees it: grey and palette expanded,
- * alpha dropped (not blended), EXIF rotation and colour profiles ignored, the first frame of an animation. Two
- * cases are given a meaning of our own: 16-bit samples keep their high byte (Pillow clips grey ones to 255 and so
+ * alpha dropped (not blended), EXIF rotation and colour profiles ignored, the first frame of an animation. Three
+ * cases differ: fully transparent pixels of a GIF are black (its decoder does not keep their colour), 16-bit samples keep their high byte (Pillow clips grey ones to 255 and so
  * makes them white), and CMYK is converted by Pillow's formula, R = (255 − K)(255 − C) / 255.
  * `name` stands in the error of an unreadable picture.
  */
