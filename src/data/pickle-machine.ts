@@ -76,11 +76,11 @@ export class PickleMachine {
     return Buffer.from(this.slice(length)).toString('latin1');
   }
 
-  line(): string {
+  line(encoding: 'utf8' | 'latin1' = 'utf8'): string {
     const end = this.#bytes.indexOf(0x0a, this.position);
-    const text = this.text((end < 0 ? this.#bytes.length : end) - this.position);
+    const line = this.slice((end < 0 ? this.#bytes.length : end) - this.position);
     this.skip(1);
-    return text;
+    return Buffer.from(line).toString(encoding);
   }
 
   /** A little-endian integer in two's complement. */

@@ -32,6 +32,13 @@ function run(machine: PickleMachine): PickleValue {
   }
 }
 
+/** Python's raw-unicode-escape: Latin-1 with \uXXXX and \\UXXXXXXXX. */
+function unescapeText(text: string): string {
+  return text.replace(/\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/g, (_, short, long) =>
+    String.fromCodePoint(parseInt(short ?? long, 16)),
+  );
+}
+
 function parseInteger(text: string): number | bigint {
   return narrow(BigInt(text.replace(/L$/, '')));
 }
@@ -66,8 +73,7 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
   X: (m) => m.push(m.text(m.uint32())),
   '\x8c': (m) => m.push(m.text(m.uint8())),
   '\x8d': (m) => m.push(m.text(m.uint64())),
-  V: (m) =>
-    m.push(m.line().replace(/\\u([0-9a-f]{4})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)))),
+  V: (m) => m.push(unescapeText(m.line('latin1'))),
   S: (m) => m.push(m.line().replace(/^(['"])(.*)\1$/, '$2')),
   U: (m) => m.push(m.latin1(m.uint8())),
   T: (m) => m.push(m.latin1(m.uint32())),
