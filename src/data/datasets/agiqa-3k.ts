@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findColumn, numberField, readCsv, requireColumn } from '../csv.ts';
+import { emptyPart, trainTestSplit } from '../splits.ts';
+import {
+  agiqaQualityThresholds,
+  type DatasetLayout,
+  fivePointThresholds,
+  layoutError,
+  publishedSplitSeed,
+  publishedTestSize,
+  requireRoot,
+} from './dataset.ts';
+
+const mosColumns: Record<string, string> = { quality: 'mos_quality', alignment: 'mos_align' };
+
+/** AGIQA-3K (Li et al. 2023): 2,982 generated pictures, perceptual quality and alignment with the prompt. */
+export const agiqa3k: DatasetLayout = {
+  name: 'agiqa-3k',
+  targets: Object.keys(mosColumns),
+  layout:
+    'data.csv (columns name, prompt, mos_quality, mos_align, …) with the pictures beside it or in a sub-folder',
+  async read(options, target) {
+    const root = requireRoot(agiqa3k, options);
+    const path = join(root, 'data.csv');
+    if (!existsSync(path)) throw layoutError(agiqa3k, root, 'no data.csv');
+    const table = await readCsv(path);
+    const name = requireColumn(table, ['name']);
+    const mos = requireColumn(table, [mosColumns[target]]);
+    const prompt = findColumn(table, ['prompt']);
+    const labels = table.rows.map((row) => ({
+      name: row.fields[name],
+      mos: numberField(table, row, mos),
+      prompt: prompt && row.fields[prompt],
+    }));
+    const { testSize = publishedTestSize, splitSeed = publishedSplitSeed } = options;
+    return {
+      root,
+      labels,
+      split: { ...trainTestSplit(labels.length, testSize, splitSeed), val: emptyPart },
+      thresholds: target === 'quality' ? agiqaQualityThresholds : fivePointThresholds,
+    };
+  },
+};

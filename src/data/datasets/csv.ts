@@ -1,0 +1,90 @@
+import { dirname } from 'node:path';
+import { UserError } from '../../common/errors.ts';
+import { type CsvTable, findColumn, numberField, readCsv, requireColumn } from '../csv.ts';
+import { emptyPart, type Split, trainTestSplit } from '../splits.ts';
+import { type DatasetLayout, publishedSplitSeed, publishedTestSize } from './dataset.ts';
+
+const partNames: Record<string, keyof Split> = {
+  train: 'train',
+  training: 'train',
+  val: 'val',
+  valid: 'val',
+  validation: 'val',
+  test: 'test',
+};
+
+/** Any CSV that names pictures and their scores. */
+export const anyCsv: DatasetLayout = {
+  name: 'csv',
+  targets: [],
+  layout:
+    'a CSV with a column of picture names (relative to --root, by default the folder of the CSV) and one of scores',
+  async read(options) {
+    if (options.csv === undefined)
+      throw new UserError(
+        'the csv data set needs its file',
+        'Give --csv FILE, --image-column and --mos-column.',
+      );
+    const table = await readCsv(options.csv);
+    const given = (column: string | undefined) => (column === undefined ? undefined : [column]);
+    const name = requireColumn(
+      table,
+      given(options.imageColumn) ?? ['name', 'filename', 'image'],
+      'Say which with --image-column.',
+    );
+    const mos = requireColumn(table, given(options.mosColumn) ?? ['mos'], 'Say which with --mos-column.');
+    const prompt = findColumn(table, ['prompt']);
+    const labels = table.rows.map((row) => ({
+      name: row.fields[name],
+      mos: numberField(table, row, mos),
+      prompt: prompt && row.fields[prompt],
+    }));
+    const split =
+      options.splitColumn !== undefined
+        ? splitByColumn(table, options.splitColumn)
+        : {
+            ...trainTestSplit(
+              labels.length,
+              options.testSize ?? publishedTestSize,
+              options.splitSeed ?? publishedSplitSeed,
+            ),
+            val: emptyPart,
+          };
+    return {
+      root: options.root ?? dirname(options.csv),
+      labels,
+      split,
+      thresholds: sextiles(Array.from(split.train, (at) => labels[at].mos)),
+    };
+  },
+};
+
+function splitByColumn(table: CsvTable, splitColumn: string): Split {
+  const column = requireColumn(table, [splitColumn], 'Say which with --split-column, or leave it out.');
+  const parts: Record<keyof Split, number[]> = { train: [], val: [], test: [] };
+  table.rows.forEach((row, at) => {
+    const part = partNames[row.fields[column].toLowerCase()];
+    if (part === undefined)
+      throw new UserError(
+        `${table.path}, line ${row.line}: ${column} is "${row.fields[column]}"`,
+        'It must be train, val or test.',
+      );
+    parts[part].push(at);
+  });
+  if (parts.train.length === 0 || parts.test.length === 0)
+    throw new UserError(
+      `${table.path}: column ${column} gives ${parts.train.length} train and ${parts.test.length} test rows`,
+      'Both parts need pictures.',
+    );
+  return {
+    train: Int32Array.from(parts.train),
+    val: Int32Array.from(parts.val),
+    test: Int32Array.from(parts.test),
+  };
+}
+
+/** Bounds that part the scores into six classes of equal size, as the published bounds of AGIQA-3K nearly do. */
+function sextiles(scores: number[]): number[] {
+  const sorted = scores.sort((a, b) => a - b);
+  return [1, 2, 3, 4, 5].map((i) => sorted[Math.floor((sorted.length * i) / 6)]);
+}

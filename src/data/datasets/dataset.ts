@@ -1,0 +1,125 @@
+import { readdirSync } from 'node:fs';
+import { UserError } from '../../common/errors.ts';
+import type { Split } from '../splits.ts';
+
+/** One picture with its mean opinion score. */
+export interface Sample {
+  /** As the label file names it. */
+  readonly name: string;
+  /** The picture file. */
+  readonly path: string;
+  /** Mean opinion score, in the data set's own unit. */
+  readonly mos: number;
+  /** The text the picture was generated from. */
+  readonly prompt?: string;
+  /** The part of the name before the first underscore. */
+  readonly generator?: string;
+}
+
+/** Labelled pictures with their split into training, validation and test part. */
+export interface Dataset {
+  readonly name: string;
+  readonly target: string;
+  readonly samples: readonly Sample[];
+  readonly split: Split;
+  /** Exclusive upper bounds of terrible, bad, poor, average and good; what is above is perfect. */
+  readonly thresholds: readonly number[];
+  /** Smallest and largest MOS of the samples. */
+  readonly range: readonly [number, number];
+  /** Labelled pictures that were not found; they are in no part of the split. */
+  readonly missing: readonly string[];
+}
+
+/** What to open and how. */
+export interface DatasetOptions {
+  /** One of `datasetNames`. */
+  readonly name: string;
+  /** The data set's folder. For `csv` the folder the picture names start from (default: that of the file). */
+  readonly root?: string;
+  /** Which score, for instance `quality`; the data set's first by default. */
+  readonly target?: string;
+  /** Test part, as a fraction or a count; 0.2 as published. Not for data sets that bring their own split. */
+  readonly testSize?: number;
+  /** Seed of the split; 42 as published. */
+  readonly splitSeed?: number;
+  /** Use only so many pictures in all, taken from the parts in proportion. */
+  readonly limit?: number;
+  /** Few-shot training: at most so many training pictures a class. */
+  readonly shots?: number;
+  /** Seed of `limit` and `shots`. */
+  readonly seed?: number;
+  /** The label file of the `csv` data set. */
+  readonly csv?: string;
+  readonly imageColumn?: string;
+  readonly mosColumn?: string;
+  /** Column that says train, val or test. */
+  readonly splitColumn?: string;
+}
+
+/** A label as read from a data set's files, before its picture is looked for. */
+export interface Label {
+  readonly name: string;
+  /** Folder of the picture below the root, where the layout tells. */
+  readonly folder?: string;
+  readonly mos: number;
+  readonly prompt?: string;
+}
+
+/** What a data set's files say. */
+export interface Labels {
+  readonly root: string;
+  readonly labels: readonly Label[];
+  readonly split: Split;
+  readonly thresholds: readonly number[];
+}
+
+/** How one data set is laid out and read. */
+export interface DatasetLayout {
+  readonly name: string;
+  /** The scores there are; the first is the default. Empty if the caller names a column instead. */
+  readonly targets: readonly string[];
+  /** The layout in words, for error messages. */
+  readonly layout: string;
+  read(options: DatasetOptions, target: string): Promise<Labels>;
+}
+
+/** The published bounds for AGIQA-3K's quality, which AIGCQA uses too. */
+export const agiqaQualityThresholds: readonly number[] = [1.231, 2.266, 2.749, 3.092, 3.456];
+
+/** Bounds half-way between the whole numbers of a five-point scale. */
+export const fivePointThresholds: readonly number[] = [0.5, 1.5, 2.5, 3.5, 4.5];
+
+export const publishedTestSize = 0.2;
+export const publishedSplitSeed = 42;
+
+/** The folder given by the user, or an error that says what it should hold. */
+export function requireRoot(layout: DatasetLayout, options: DatasetOptions): string {
+  if (options.root === undefined)
+    throw new UserError(
+      `${layout.name} needs the folder it lies in`,
+      `Give --root DIR. Expected: ${layout.layout}`,
+    );
+  return options.root;
+}
+
+/** An error that says what layout was expected and what lies there instead. */
+export function layoutError(layout: DatasetLayout, root: string, problem: string): UserError {
+  return new UserError(
+    `${root}: ${problem}; found ${describeFolder(root)}`,
+    `${layout.name} is expected as: ${layout.layout}`,
+  );
+}
+
+function describeFolder(root: string): string {
+  let entries: string[];
+  try {
+    entries = readdirSync(root, { withFileTypes: true }).map((e) =>
+      e.isDirectory() ? `${e.name}/` : e.name,
+    );
+  } catch {
+    return 'no such folder';
+  }
+  if (entries.length === 0) return 'an empty folder';
+  const shown = entries.sort().slice(0, 8).join(', ');
+  return entries.length > 8 ? `${shown} and ${entries.length - 8} more` : shown;
+}

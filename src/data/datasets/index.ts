@@ -1,0 +1,94 @@
+import { stringify } from 'csv-stringify/sync';
+import { UserError } from '../../common/errors.ts';
+import { writeFileAtomic } from '../../common/files.ts';
+import { classOf, fewShot, limitSplit, type Split } from '../splits.ts';
+import { agin } from './agin.ts';
+import { agiqa3k } from './agiqa-3k.ts';
+import { aigciqa2023 } from './aigciqa2023.ts';
+import { aigcqa } from './aigcqa.ts';
+import { anyCsv } from './csv.ts';
+import {
+  type Dataset,
+  type DatasetLayout,
+  type DatasetOptions,
+  layoutError,
+  type Sample,
+} from './dataset.ts';
+import { locatePictures } from './pictures.ts';
+
+export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
+
+const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv];
+
+/** The data sets there are, with their scores and the layout each is expected in. */
+export const datasetLayouts: readonly Pick<DatasetLayout, 'name' | 'targets' | 'layout'>[] = layouts;
+
+/** Reads a data set's labels, finds its pictures and splits them; nothing is decoded yet. */
+export async function openDataset(options: DatasetOptions): Promise<Dataset> {
+  const layout = layouts.find(({ name }) => name === options.name.toLowerCase());
+  if (!layout)
+    throw new UserError(
+      `unknown data set "${options.name}"`,
+      `Known are: ${layouts.map(({ name }) => name).join(', ')}.`,
+    );
+  const target = options.target ?? layout.targets[0] ?? options.mosColumn ?? 'mos';
+  if (layout.targets.length > 0 && !layout.targets.includes(target))
+    throw new UserError(`${layout.name} has no score "${target}"`, `It has: ${layout.targets.join(', ')}.`);
+
+  const { root, labels, split: fullSplit, thresholds } = await layout.read(options, target);
+  const paths = await locatePictures(root, labels);
+  const samples: Sample[] = [];
+  const missing: string[] = [];
+  const position = new Int32Array(labels.length).fill(-1);
+  labels.forEach(({ name, mos, prompt }, at) => {
+    const path = paths[at];
+    if (path === undefined) {
+      missing.push(name);
+      return;
+    }
+    position[at] =
+      samples.push({ name, path, mos, prompt: prompt || undefined, generator: generatorOf(name) }) - 1;
+  });
+  if (samples.length === 0)
+    throw layoutError(
+      layout,
+      root,
+      `none of the ${labels.length} labelled pictures (${labels[0].name}, …) is there`,
+    );
+
+  const present = (part: Int32Array) => part.map((at) => position[at]).filter((at) => at >= 0);
+  let split: Split = {
+    train: present(fullSplit.train),
+    val: present(fullSplit.val),
+    test: present(fullSplit.test),
+  };
+  const { seed = 1 } = options;
+  if (options.shots !== undefined) {
+    const classes = samples.map(({ mos }) => classOf(mos, thresholds));
+    split = { ...split, train: fewShot(split.train, classes, options.shots, seed) };
+  }
+  if (options.limit !== undefined) split = limitSplit(split, options.limit, seed);
+  const range: [number, number] = [Infinity, -Infinity];
+  for (const { mos } of samples) {
+    range[0] = Math.min(range[0], mos);
+    range[1] = Math.max(range[1], mos);
+  }
+  return { name: layout.name, target, samples, split, thresholds, range, missing };
+}
+
+function generatorOf(name: string): string | undefined {
+  const file = name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1);
+  const underscore = file.indexOf('_');
+  return underscore > 0 ? file.slice(0, underscore) : undefined;
+}
+
+/** Writes the split in use as CSV (name, mos, split), which the `csv` data set reads back with `splitColumn: 'split'`. */
+export async function writeSplitCsv(path: string, dataset: Dataset): Promise<void> {
+  const rows = (['train', 'val', 'test'] as const).flatMap((part) =>
+    Array.from(dataset.split[part], (at) => {
+      const { name, mos } = dataset.samples[at];
+      return [name, String(mos), part];
+    }),
+  );
+  await writeFileAtomic(path, stringify([['name', 'mos', 'split'], ...rows]));
+}

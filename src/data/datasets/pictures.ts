@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, extname, join, resolve } from 'node:path';
+import { UserError } from '../../common/errors.ts';
+import { pictureExtensions } from '../image.ts';
+import type { Label } from './dataset.ts';
+
+/**
+ * The file of each label's picture: in its folder below the root, beside the root's files, or, where neither has
+ * it, the only picture of that name in any sub-folder. `undefined` where there is none.
+ */
+export async function locatePictures(
+  root: string,
+  labels: readonly Label[],
+): Promise<(string | undefined)[]> {
+  let byName: Map<string, string[]> | undefined;
+  const paths: (string | undefined)[] = [];
+  for (const { name, folder } of labels) {
+    const near = [resolve(root, folder ?? '', name), resolve(root, name)].find((path) => existsSync(path));
+    if (near !== undefined) {
+      paths.push(near);
+      continue;
+    }
+    byName ??= await indexPictures(root);
+    const found = byName.get(basename(name)) ?? [];
+    if (found.length > 1)
+      throw new UserError(
+        `${root}: the picture ${name} is there more than once: ${found.slice(0, 3).join(', ')}`,
+        'Remove the copies, or name the pictures with their folder in the label file.',
+      );
+    paths.push(found[0] === undefined ? undefined : join(root, found[0]));
+  }
+  return paths;
+}
+
+/** Paths, from the root, of all pictures below it, by file name. */
+async function indexPictures(root: string): Promise<Map<string, string[]>> {
+  const byName = new Map<string, string[]>();
+  const entries = await readdir(root, { recursive: true }).catch(() => []);
+  for (const path of entries.sort()) {
+    if (!pictureExtensions.has(extname(path).toLowerCase())) continue;
+    const name = basename(path);
+    const paths = byName.get(name);
+    if (paths) paths.push(path);
+    else byName.set(name, [path]);
+  }
+  return byName;
+}
