@@ -4,6 +4,8 @@ import { UserError } from '../common/errors.ts';
 
 // Every picture is decoded once: libvips' own cache would only hold memory.
 sharp.cache(false);
+// Pictures are prepared side by side (PictureLoader); threads within one only cost time: 5.3 against 6.3 ms a picture.
+sharp.concurrency(1);
 
 /** A decoded picture: 8-bit RGB, row by row, `data.length === width * height * 3`. */
 export interface RgbImage {
