@@ -170,7 +170,8 @@ export function canonicalShapes({ vision, text }: ClipConfig): Map<string, reado
     shapes.set('positional_embedding', [text.contextLength, text.width]);
     addBlocks('', text);
     addNorm('ln_final', text.width);
-    shapes.set('text_projection', [text.width, text.outputWidth]);
+    // Both towers end in one space.
+    shapes.set('text_projection', [text.width, vision.outputWidth ?? text.outputWidth]);
     shapes.set('logit_scale', []);
   }
   return shapes;
