@@ -1,0 +1,85 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { beforeAll, expect, test } from 'vitest';
+import { canonicalShapes } from '../src/model/config.ts';
+import { openClipWeights } from '../src/model/weights.ts';
+import { generateValues } from '../src/model/weights-spec.ts';
+import { tinyConfig } from './tiny-clip.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'weights-command-'));
+// Beneath the project, so that its packages are found.
+const script = join(root, 'node_modules', '.cache', 'weights-command-test', 'weights.js');
+
+function weights(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, 'src', 'weights.ts')],
+    outfile: script,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'error',
+  });
+  const tensors = Object.fromEntries(
+    [...canonicalShapes(tinyConfig)].map(([name, shape]) => [name, { shape, scale: 0.1, offset: 0 }]),
+  );
+  writeFileSync(join(folder, 'spec.json'), JSON.stringify({ seed: 1, tensors }));
+});
+
+test('generate, describe, convert', async () => {
+  expect(weights('--spec', 'spec.json', '--out', 'a.safetensors')).toMatchObject({ status: 0, stderr: '' });
+  expect(weights('--spec', 'spec.json', '--out', 'a.pt').stdout).toMatch(/^a\.pt: torchscript, \d+ tensors/);
+  const text = weights('--info', 'a.safetensors').stdout;
+  expect(text).toMatch(/naming +openai/);
+  expect(text).toMatch(/image +12 px, patches of 4 px/);
+  expect(text).toMatch(/visual\.conv1\.weight +F32 +\[64, 3, 4, 4\]/);
+  const json = JSON.parse(weights('--info', 'a.pt', '--json').stdout);
+  expect(json).toMatchObject({ format: 'torchscript', model: { naming: 'openai', config: tinyConfig } });
+
+  expect(weights('--convert', 'a.safetensors', '--out', 'b.safetensors', '--activation', 'gelu').status).toBe(
+    0,
+  );
+  const converted = await openClipWeights(join(folder, 'b.safetensors'));
+  expect(converted.config.vision.activation).toBe('gelu');
+  const wanted = generateValues('visual.proj', 64 * 8, { seed: 1, scale: 0.1 });
+  expect(await converted.read('visual.proj')).toEqual(wanted);
+  await converted.close();
+});
+
+test('mistakes are one clear line, status 1, nothing written', () => {
+  const fails = (args: string[], message: RegExp) => {
+    const { status, stdout, stderr } = weights(...args);
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^ +at /m);
+  };
+  const before = readdirSync(folder);
+  fails(['--inof', 'a'], /unknown option '--inof'[\s\S]*--info/);
+  fails(['--info', 'a', 'b'], /too many arguments/);
+  fails([], /Exactly one of --info, --convert and --spec/);
+  fails(['--info', 'absent'], /^error: absent: cannot be opened \(ENOENT\)/);
+  fails(['--convert', 'a.safetensors'], /--out is missing/);
+  fails(['--convert', 'a.safetensors', '--out', 'x.pt'], /--convert writes safetensors/);
+  fails(['--convert', 'a.safetensors', '--out', 'x.safetensors', '--dtype', 'int8'], /float32, float16/);
+  fails(['--spec', 'a.pt', '--out', 'x.safetensors'], /cannot be read as JSON/);
+  fails(['--convert', 'spec.json', '--out', 'x.safetensors'], /neither safetensors nor/);
+  expect(readdirSync(folder)).toEqual(before);
+});
+
+test('--help shows the options and examples', () => {
+  const { status, stdout } = weights('--help');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/Usage: node dist\/weights\.js/);
+  expect(stdout).toMatch(/Examples:\n {2}node dist\/weights\.js --info/);
+});
