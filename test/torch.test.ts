@@ -109,6 +109,12 @@ test.each([
   ['a class as storage', tensorPickle('Size', 'K\x04', 'K\x01'), data, /torch\.Size is no storage/],
   ['no tensors', '\x80\x02}.', {}, /holds no tensors/],
   ['a big-endian file', fits, { ...data, 'x/byteorder': Buffer.from('big') }, /big-endian/],
+  [
+    'dicts that multiply',
+    `\x80\x02N${'q\x00}(X\x01\0\0\0ah\x00X\x01\0\0\0bh\x00u'.repeat(60)}.`,
+    {},
+    /more than 1000000 entries/,
+  ],
   ['a cyclic state dict', '\x80\x02}q\0X\x01\0\0\0ah\0s.', {}, /holds no tensors/],
 ])('refused: %s', async (name, pickle, more, message) => {
   const path = archive(`${name}.pt`, pickle, more);

@@ -108,6 +108,8 @@ test("Hugging Face's folder: q, k, v apart, projections transposed, shards, conf
   await expect(openTensorFile(inner)).rejects.toThrow(/lists extra, but a\.safetensors does not hold it/);
   index({ extra: '../openai.safetensors' });
   await expect(openTensorFile(inner)).rejects.toThrow(/names "\.\.\/openai\.safetensors"/);
+  index({ extra: '.' });
+  await expect(openTensorFile(inner)).rejects.toThrow(/names "\."/);
   index({ extra: 'absent.safetensors' });
   await expect(openTensorFile(inner)).rejects.toThrow(/absent\.safetensors: cannot be opened/);
 });

@@ -69,7 +69,7 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   const owners = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     // A shard lies in the folder itself: an index must not lead anywhere else.
-    if (typeof shard !== 'string' || basename(shard) !== shard || shard.includes('\\')) {
+    if (typeof shard !== 'string' || basename(shard) !== shard || /^\.*$|\\/.test(shard)) {
       throw new UserError(`${path}: names ${JSON.stringify(shard)} as the file of ${tensor}`);
     }
     owners.set(tensor, shard);

@@ -216,8 +216,9 @@ const wrapperPrefixes = ['module.', '_orig_mod.'];
  * prefixes of wrappers.
  */
 export function stateDictTensors(root: PickleValue, path: string): Map<string, TorchTensor> {
-  let tensors = new Map<string, TorchTensor>();
-  collect(findStateDict(root), '', tensors, new Set());
+  const collector = new TensorCollector(path);
+  collector.collect(findStateDict(root), '');
+  let tensors = collector.found;
   if (tensors.size === 0) {
     throw new UserError(`${path}: holds no tensors`, 'Save a state dict: torch.save(model.state_dict(), …).');
   }
@@ -240,22 +241,37 @@ function sharedPrefix(tensors: ReadonlyMap<string, TorchTensor>): string | undef
   return wrapperPrefixes.find((prefix) => [...tensors.keys()].every((name) => name.startsWith(prefix)));
 }
 
-/** `open` are the containers on the way here: a cycle among them ends there. */
-function collect(
-  node: PickleValue,
-  prefix: string,
-  found: Map<string, TorchTensor>,
-  open: Set<PickleValue>,
-): void {
-  if (node instanceof TorchTensor) {
-    found.set(prefix.slice(0, -1), node);
-    return;
+/** More entries than any checkpoint has; dicts that hold one another many times would multiply without end. */
+const largestTree = 1_000_000;
+
+class TensorCollector {
+  readonly found = new Map<string, TorchTensor>();
+  /** The containers on the way to the present one: a cycle among them ends there. */
+  readonly #open = new Set<PickleValue>();
+  readonly #path: string;
+  #visited = 0;
+
+  constructor(path: string) {
+    this.#path = path;
   }
-  const items = node instanceof PickleObject ? node.state : node;
-  if (!(items instanceof Map) || open.has(items) || open.size > 100) return;
-  open.add(items);
-  for (const [key, value] of items) {
-    if (typeof key === 'string') collect(value, `${prefix}${key}.`, found, open);
+
+  collect(node: PickleValue, name: string): void {
+    if (++this.#visited > largestTree) {
+      throw new UserError(
+        `${this.#path}: holds more than ${largestTree} entries`,
+        'The file is damaged or malicious.',
+      );
+    }
+    if (node instanceof TorchTensor) {
+      this.found.set(name, node);
+      return;
+    }
+    const items = node instanceof PickleObject ? node.state : node;
+    if (!(items instanceof Map) || this.#open.has(items) || this.#open.size > 100) return;
+    this.#open.add(items);
+    for (const [key, value] of items) {
+      if (typeof key === 'string') this.collect(value, name ? `${name}.${key}` : key);
+    }
+    this.#open.delete(items);
   }
-  open.delete(items);
 }

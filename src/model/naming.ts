@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import type { TensorInfo } from '../data/tensor-file.ts';
 
 /** Whose parameter names a file uses: OpenAI's (also open_clip's), Hugging Face transformers' or timm's. */
 export type Naming = 'openai' | 'hf' | 'timm';
@@ -48,15 +49,15 @@ export function recipeFor(canonical: string, naming: Naming, names: ReadonlySet<
   return block[1] ? prefixed(`blocks.${block[2]}.`, timmBlock[block[3]]) : undefined;
 }
 
-/** Tensors that belong to no weight of ours and are rightly left out. */
-const leftOut =
-  /(position_ids|attn_mask|num_batches_tracked)$|^(input_resolution|context_length|vocab_size)$/;
 const towers =
   /^(visual\.|(text\.)?transformer\.|text\.|blocks\.|vision_model\.|text_model\.|patch_embed\.|norm_pre\.)|^dist_token$/;
 
-/** Names that look like a tower's weights: to skip one unknowingly would compute something else. */
-export function isTowerWeight(name: string): boolean {
-  return towers.test(name) && !leftOut.test(name);
+/**
+ * Whether a tensor looks like a tower's weight: to skip one unknowingly would compute something else. Masks and
+ * integer tensors, such as position ids, follow from the configuration.
+ */
+export function isTowerWeight({ name, dtype }: TensorInfo): boolean {
+  return towers.test(name) && !name.endsWith('attn_mask') && /F/.test(dtype);
 }
 
 function prefixed(prefix: string, recipe: Recipe | undefined): Recipe | undefined {

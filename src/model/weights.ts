@@ -77,10 +77,10 @@ class MappedWeights implements ClipWeights {
       for (const name of recipe.sources) placed.add(name);
       this.#recipes.set(canonical, recipe);
     }
-    const stranger = [...names].find((name) => !placed.has(name) && isTowerWeight(name));
+    const stranger = [...tensors.values()].find((info) => !placed.has(info.name) && isTowerWeight(info));
     if (stranger) {
       throw new UserError(
-        `${path}: tensor ${stranger} has no place in this kind of model`,
+        `${path}: tensor ${stranger.name} has no place in this kind of model`,
         'Without it the results would differ: models with other parts, or gaps in their numbering, are not supported.',
       );
     }
