@@ -158,12 +158,14 @@ test('bytes changed at random give values or a UserError, never anything else', 
       const changed = Buffer.from(whole);
       for (let i = 0; i < 5; i++) changed[random(Math.min(whole.length, 3000))] = random(256);
       writeFileSync(path, changed);
+      let file: TensorFile | undefined;
       try {
-        const file = await openTensorFile(path);
+        file = await openTensorFile(path);
         for (const tensor of file.tensors.keys()) await file.read(tensor);
-        await file.close();
       } catch (error) {
         expect(error, String((error as Error).stack)).toMatchObject({ name: 'UserError' });
+      } finally {
+        await file?.close();
       }
     }
   }
