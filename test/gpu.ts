@@ -1,0 +1,8 @@
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+
+let opened: Promise<Gpu> | undefined;
+
+/** The device that all test files of a worker share, with its compiled pipelines. */
+export function sharedGpu(): Promise<Gpu> {
+  return (opened ??= openGpu());
+}
