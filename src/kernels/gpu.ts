@@ -71,13 +71,13 @@ export class Gpu {
     return this.device.features.has(feature as GPUFeatureName);
   }
 
-  /** Records one dispatch. Buffers fill bindings 1, 2, … (or 0, 1, … of a kernel without a uniform block). */
+  /** Records one dispatch. Buffers fill the kernel's storage bindings in order of their numbers. */
   run(kernel: Kernel, launch: Launch): void {
     const pipeline = this.pipelines.get(kernel, launch.constants);
     const { buffers, groups } = launch;
-    if (buffers.length !== pipeline.buffers)
+    if (buffers.length !== pipeline.storage.length)
       throw new Error(
-        `kernel ${kernel.name} binds ${pipeline.buffers} buffers, ${buffers.length} were given`,
+        `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, ${buffers.length} were given`,
       );
     const [x, y = 1, z = 1] = groups;
     if (x === 0 || y === 0 || z === 0) return;
@@ -246,7 +246,8 @@ export class Gpu {
     const entries: GPUBindGroupEntry[] = [];
     if (pipeline.hasParams)
       entries.push({ binding: 0, resource: { buffer: this.#paramsBuffer(paramsKey, params ?? []) } });
-    for (const buffer of buffers) entries.push({ binding: entries.length, resource: { buffer: buffer.raw } });
+    for (const [i, buffer] of buffers.entries())
+      entries.push({ binding: pipeline.storage[i]!, resource: { buffer: buffer.raw } });
     const group = this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries });
     if (this.#bindGroups.size >= 65536) this.#bindGroups.clear();
     this.#bindGroups.set(key, group);

@@ -14,8 +14,8 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   /** Whether binding 0 is the uniform parameter block. */
   readonly hasParams: boolean;
-  /** Number of storage buffers. */
-  readonly buffers: number;
+  /** Binding numbers of the storage buffers, in order. */
+  readonly storage: readonly number[];
   /** Indices, among the storage buffers, of those it writes. */
   readonly writes: readonly number[];
 }
@@ -78,7 +78,7 @@ export class PipelineCache {
       raw,
       layout,
       hasParams: storage.length < bindings.length,
-      buffers: storage.length,
+      storage: storage.map(({ binding }) => binding),
       writes: storage.flatMap(({ type }, i) => (type === 'storage' ? [i] : [])),
     };
   }

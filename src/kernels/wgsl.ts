@@ -1,5 +1,5 @@
 /**
- * The two things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
+ * The three things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
  *
  * 1. Specialisation. A shader declares its tunables as ordinary constants with a default,
  *    `const ROWS = 4u;` or `alias Element = f32;`, and a launcher replaces the value. The file is valid WGSL as it
@@ -7,6 +7,8 @@
  * 2. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number.
  *    Registers have no index at run time: an accumulator array that must live in registers is written this way, and
  *    subgroupBroadcast takes only constant lanes. Bounds are numbers or specialised integer constants; loops nest.
+ * 3. Leaving out. `//@if BIAS` … `//@end` keeps its lines only where the constant is not 0: a kernel without a bias then
+ *    has no binding for one.
  */
 export type Constants = Readonly<Record<string, number | string>>;
 
@@ -21,41 +23,50 @@ export function specialize(source: string, constants: Constants = {}): string {
     text = text.replace(pattern, `$1${written};`);
     if (value === 'f16' && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
   }
-  return text.includes('//@for') ? unroll(text) : text;
+  return text.includes('//@') ? expand(text) : text;
 }
 
-function unroll(text: string): string {
+function expand(text: string): string {
   const integers = new Map<string, number>();
   for (const m of text.matchAll(/^const (\w+)(?:: *\w+)? *= *(\d+)u?;/gm)) integers.set(m[1]!, Number(m[2]));
-  const bound = (word: string): number => {
-    const value = /^\d+$/.test(word) ? Number(word) : integers.get(word);
-    if (value === undefined) throw new Error(`//@for: ${word} is neither a number nor an integer constant`);
-    return value;
+  const value = (word: string): number => {
+    const found = /^\d+$/.test(word) ? Number(word) : integers.get(word);
+    if (found === undefined) throw new Error(`${word} is neither a number nor an integer constant`);
+    return found;
   };
   const lines = text.split('\n');
-  const expand = (from: number, to: number): string[] => {
+  const between = (from: number, to: number): string[] => {
     const out: string[] = [];
     for (let i = from; i < to; i++) {
       const loop = /^\s*\/\/@for (\w+) in (\w+)\.\.(\w+)\s*$/.exec(lines[i]!);
-      if (!loop) {
+      const condition = /^\s*\/\/@if (\w+)\s*$/.exec(lines[i]!);
+      if (!loop && !condition) {
         out.push(lines[i]!);
         continue;
       }
-      let depth = 1;
-      let end = i + 1;
-      for (; end < to; end++) {
-        if (/^\s*\/\/@for /.test(lines[end]!)) depth++;
-        else if (/^\s*\/\/@end/.test(lines[end]!) && --depth === 0) break;
+      const end = endOf(lines, i, to);
+      const body = between(i + 1, end);
+      if (condition && value(condition[1]!) !== 0) out.push(...body);
+      if (loop) {
+        const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z]{2})`, 'g');
+        const block = body.join('\n');
+        for (let n = value(loop[2]!); n < value(loop[3]!); n++) out.push(block.replace(variable, String(n)));
       }
-      if (depth !== 0) throw new Error(`//@for ${loop[1]} has no //@end`);
-      const body = expand(i + 1, end).join('\n');
-      const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z])`, 'g');
-      for (let n = bound(loop[2]!); n < bound(loop[3]!); n++) out.push(body.replace(variable, String(n)));
       i = end;
     }
     return out;
   };
-  return expand(0, lines.length).join('\n');
+  return between(0, lines.length).join('\n');
+}
+
+/** The line of the `//@end` that closes the block opened on line `from`. */
+function endOf(lines: readonly string[], from: number, to: number): number {
+  let depth = 0;
+  for (let i = from; i < to; i++) {
+    if (/^\s*\/\/@(for|if) /.test(lines[i]!)) depth++;
+    else if (/^\s*\/\/@end/.test(lines[i]!) && --depth === 0) return i;
+  }
+  throw new Error(`${lines[from]!.trim()} has no //@end`);
 }
 
 export interface BindingDeclaration {

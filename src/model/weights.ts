@@ -11,6 +11,7 @@ import {
 } from './config.ts';
 import { hintsFromFolder, hintsFromMetadata } from './config-hints.ts';
 import { detectNaming, isTowerWeight, type Naming, type Recipe, recipeFor } from './naming.ts';
+import { openSpecFile } from './spec-file.ts';
 
 /** A model's weights under canonical names, which are OpenAI's, wherever they come from. */
 export interface ClipWeights {
@@ -33,11 +34,11 @@ export interface OpenWeightsOptions {
 
 /**
  * Opens the weights of a CLIP (OpenAI's, open_clip's or Hugging Face's names) or of a plain vision transformer (timm's
- * names), in any format `openTensorFile` knows. All names and shapes are checked before a value is read; a missing,
+ * names), in any format `openTensorFile` knows, or a specification (`.json`) to be computed. All names and shapes are checked before a value is read; a missing,
  * misshapen or unplaceable tensor is a `UserError` that names it.
  */
 export async function openClipWeights(path: string, options: OpenWeightsOptions = {}): Promise<ClipWeights> {
-  const source = await openTensorFile(path);
+  const source = await (path.endsWith('.json') ? openSpecFile(path) : openTensorFile(path));
   try {
     return new MappedWeights(source, options);
   } catch (error) {

@@ -1,0 +1,53 @@
+// ViT's patch embedding is a convolution whose stride is its kernel size, so it is a matrix product once the pictures
+// are laid out as patches: out[b·g² + gy·g + gx, c·p² + py·p + px] = picture b's channel c at (gy·p + py, gx·p + px).
+// That order of columns is the order of conv1.weight [width, 3, p, p] read as a matrix.
+//
+// BYTES: the pictures come as RGB bytes, four to a word, row by row, and are normalised here: a quarter of the upload.
+// One lane an element; PER_LANE elements 64 apart.
+
+const PER_LANE = 4u;
+const BYTES = 0u;
+
+struct Params {
+  size: u32, // elements of the output
+  image: u32, // side of a picture
+  patch_size: u32,
+  mean_r: f32, mean_g: f32, mean_b: f32,
+  scale_r: f32, scale_g: f32, scale_b: f32, // 1 / deviation
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> pictures: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
+  let p = params.patch_size;
+  let grid = params.image / p;
+  for (var j = 0u; j < PER_LANE; j++) {
+    let i = start + j * 64u;
+    if (i >= params.size) {
+      return;
+    }
+    let column = i % (3u * p * p);
+    let row = i / (3u * p * p);
+    let channel = column / (p * p);
+    let y = row / grid % grid * p + column / p % p;
+    let x = row % grid * p + column % p;
+    let picture = row / (grid * grid);
+    if (BYTES == 1u) {
+      let at = ((picture * params.image + y) * params.image + x) * 3u + channel;
+      let byte = extractBits(pictures[at / 4u], 8u * (at % 4u), 8u);
+      let mean = array(params.mean_r, params.mean_g, params.mean_b);
+      let scale = array(params.scale_r, params.scale_g, params.scale_b);
+      out[i] = (f32(byte) / 255.0 - mean[channel]) * scale[channel];
+    } else {
+      out[i] = bitcast<f32>(pictures[((picture * 3u + channel) * params.image + y) * params.image + x]);
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { dropout as launch } from '../../kernels/dropout.ts';
+import { apply, type Op } from '../tape.ts';
+import { Tensor } from '../tensor.ts';
+
+interface Attributes {
+  readonly p: number;
+  readonly stream: number;
+  readonly seed: Tensor;
+}
+
+function run(x: Tensor, { p, stream, seed }: Attributes): Tensor {
+  const out = Tensor.empty(x.gpu, x.shape);
+  launch(x.gpu, x.buffer, seed.buffer, out.buffer, { size: x.size, p, stream });
+  return out;
+}
+
+const dropoutOp: Op<Attributes> = {
+  name: 'dropout',
+  forward: ([x], attributes) => run(x!, attributes),
+  gradient: (dy, { attributes }) => [run(dy, attributes)],
+};
+
+/**
+ * Drops each element with probability p and divides the rest by 1 - p (Srivastava et al., JMLR 2014).
+ *
+ * @param seed u32 [2]: seed and step; with `stream`, which tells the dropouts of a step apart, it fixes the mask
+ */
+export function dropout(
+  x: Tensor,
+  p: number,
+  { seed, stream }: { readonly seed: Tensor; readonly stream: number },
+): Tensor {
+  if (!(p >= 0 && p < 1)) throw new Error(`dropout probability ${p} is not in [0, 1)`);
+  return p === 0 ? x : apply(dropoutOp, [x], { p, stream, seed });
+}

@@ -1,0 +1,51 @@
+import { layerNormDgamma, layerNormDx, layerNormForward } from '../../kernels/layernorm.ts';
+import { apply, type Op } from '../tape.ts';
+import { Tensor } from '../tensor.ts';
+
+interface Attributes {
+  readonly eps: number;
+}
+
+const layerNormOp: Op<Attributes> = {
+  name: 'layerNorm',
+  forward([x, gamma, beta], { eps }, { recording, save }) {
+    const width = x!.dim(-1);
+    const rows = x!.size / width;
+    const y = Tensor.empty(x!.gpu, x!.shape);
+    const moments = recording ? Tensor.empty(x!.gpu, [rows, 2]) : null;
+    layerNormForward(x!.gpu, {
+      x: x!.buffer,
+      affine: gamma && beta ? { gamma: gamma.buffer, beta: beta.buffer } : null,
+      y: y.buffer,
+      moments: moments?.buffer ?? null,
+      rows,
+      width,
+      eps,
+    });
+    if (moments) save(x!, moments, ...(gamma ? [gamma] : []));
+    moments?.dispose();
+    return y;
+  },
+  gradient(dy, { saved: [x, moments, gamma], needs }) {
+    const width = dy.dim(-1);
+    const rows = dy.size / width;
+    const { gpu } = dy;
+    const shared = { x: x!.buffer, moments: moments!.buffer, dy: dy.buffer, rows, width };
+    const gradients: (Tensor | null)[] = [null, null, null];
+    if (needs[0]) {
+      gradients[0] = Tensor.empty(gpu, dy.shape);
+      layerNormDx(gpu, { ...shared, gamma: gamma?.buffer ?? null, dx: gradients[0].buffer });
+    }
+    if (needs[1] || needs[2]) {
+      gradients[1] = Tensor.empty(gpu, [width]);
+      gradients[2] = Tensor.empty(gpu, [width]);
+      layerNormDgamma(gpu, { ...shared, dgamma: gradients[1].buffer, dbeta: gradients[2].buffer });
+    }
+    return gradients;
+  },
+};
+
+/** Layer norm over the last axis: (x - mean) / sqrt(variance + eps) · gamma + beta; gamma and beta [width], or both null. */
+export function layerNorm(x: Tensor, gamma: Tensor | null, beta: Tensor | null, eps = 1e-5): Tensor {
+  return apply(layerNormOp, gamma && beta ? [x, gamma, beta] : [x], { eps });
+}

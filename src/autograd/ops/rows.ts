@@ -1,0 +1,140 @@
+import { fill } from '../../kernels/elementwise.ts';
+import { sumRows } from '../../kernels/reduce.ts';
+import { copyBlock, gatherRows as gather, scatterRows } from '../../kernels/rows.ts';
+import { apply, type Op } from '../tape.ts';
+import { elements, Tensor } from '../tensor.ts';
+
+const gatherOp: Op<{ readonly rows: number }> = {
+  name: 'gatherRows',
+  forward([table, indices], _attributes, { save }) {
+    const width = table!.dim(-1);
+    const out = Tensor.empty(table!.gpu, [indices!.size, width]);
+    gather(
+      table!.gpu,
+      table!.buffer,
+      indices!.buffer,
+      out.buffer,
+      indices!.size,
+      width,
+      table!.type === 'f16',
+    );
+    save(indices!);
+    return out;
+  },
+  gradient(dy, { saved: [indices], attributes: { rows } }) {
+    const width = dy.dim(-1);
+    const dtable = Tensor.empty(dy.gpu, [rows, width]);
+    scatterRows(dy.gpu, dy.buffer, indices!.buffer, dtable.buffer, indices!.size, width, rows);
+    return [dtable, null];
+  },
+};
+
+/** Rows of a table [rows, width] (float32 or float16) by number, u32 [n] → [n, width]. */
+export function gatherRows(table: Tensor, indices: Tensor): Tensor {
+  return apply(gatherOp, [table, indices], { rows: table.dim(0) });
+}
+
+const reshapeOp: Op<{ readonly from: readonly number[]; readonly to: readonly number[] }> = {
+  name: 'reshape',
+  forward: ([x], { to }) => x!.view(to),
+  gradient: (dy, { attributes: { from } }) => [dy.view(from)],
+};
+
+/** The same elements in another shape; shares the storage. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  return apply(reshapeOp, [x], { from: x.shape, to: shape });
+}
+
+/** Sizes before, of, and after an axis. */
+function around(shape: readonly number[], axis: number): [number, number, number] {
+  return [elements(shape.slice(0, axis)), shape[axis]!, elements(shape.slice(axis + 1))];
+}
+
+interface Span {
+  readonly axis: number;
+  readonly from: number;
+  readonly to: number;
+  readonly shape: readonly number[];
+}
+
+const sliceOp: Op<Span> = {
+  name: 'slice',
+  forward: ([x], { axis, from, to }) => sliceOf(x!, axis, from, to),
+  gradient(dy, { attributes: { axis, from, to, shape } }) {
+    const [rows, size, inner] = around(shape, axis);
+    const dx = Tensor.empty(dy.gpu, shape);
+    fill(dy.gpu, dx.buffer, dx.size, 0);
+    const width = (to - from) * inner;
+    const block = { rows, width, xStride: width, xAt: 0, outStride: size * inner, outAt: from * inner };
+    copyBlock(dy.gpu, dy.buffer, dx.buffer, block);
+    return [dx];
+  },
+};
+
+function sliceOf(x: Tensor, axis: number, from: number, to: number): Tensor {
+  const [rows, size, inner] = around(x.shape, axis);
+  const out = Tensor.empty(x.gpu, x.shape.with(axis, to - from), x.type);
+  if (x.type === 'f16') throw new Error('slice takes 32-bit tensors');
+  const width = (to - from) * inner;
+  const block = { rows, width, xStride: size * inner, xAt: from * inner, outStride: width, outAt: 0 };
+  copyBlock(x.gpu, x.buffer, out.buffer, block);
+  return out;
+}
+
+/** Elements `from` (inclusive) to `to` (exclusive) along an axis. */
+export function slice(x: Tensor, axis: number, from: number, to: number): Tensor {
+  if (from < 0 || to > x.shape[axis]! || from >= to)
+    throw new Error(`slice ${from}..${to} of axis ${axis} of [${x.shape.join(', ')}]`);
+  return apply(sliceOp, [x], { axis, from, to, shape: x.shape });
+}
+
+const concatOp: Op<{ readonly axis: number; readonly sizes: readonly number[] }> = {
+  name: 'concat',
+  forward(inputs, { axis, sizes }) {
+    const total = sizes.reduce((a, b) => a + b, 0);
+    const out = Tensor.empty(inputs[0]!.gpu, inputs[0]!.shape.with(axis, total));
+    let at = 0;
+    for (const input of inputs) {
+      const [rows, size, inner] = around(input.shape, axis);
+      const width = size * inner;
+      const block = { rows, width, xStride: width, xAt: 0, outStride: total * inner, outAt: at * inner };
+      copyBlock(out.gpu, input.buffer, out.buffer, block);
+      at += size;
+    }
+    return out;
+  },
+  gradient(dy, { needs, attributes: { axis, sizes } }) {
+    let at = 0;
+    return sizes.map((size, i) => {
+      const from = at;
+      at += size;
+      return needs[i] ? sliceOf(dy, axis, from, at) : null;
+    });
+  },
+};
+
+/** Tensors one after the other along an axis; their other sizes are equal. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  return apply(concatOp, tensors, { axis, sizes: tensors.map(({ shape }) => shape[axis]!) });
+}
+
+const expandOp: Op<{ readonly count: number }> = {
+  name: 'expand',
+  forward([x], { count }) {
+    const out = Tensor.empty(x!.gpu, [count, ...x!.shape]);
+    const width = x!.size;
+    const block = { rows: count, width, xStride: 0, xAt: 0, outStride: width, outAt: 0 };
+    copyBlock(out.gpu, x!.buffer, out.buffer, block);
+    return out;
+  },
+  gradient(dy, { attributes: { count } }) {
+    const dx = Tensor.empty(dy.gpu, dy.shape.slice(1));
+    sumRows(dy.gpu, dy.buffer, dx.buffer, count, dx.size);
+    return [dx];
+  },
+};
+
+/** `count` copies of x along a new first axis. */
+export function expand(x: Tensor, count: number): Tensor {
+  return apply(expandOp, [x], { count });
+}

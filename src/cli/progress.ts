@@ -1,0 +1,79 @@
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+
+/** Without a terminal a bar is a line at most this often. */
+const lineInterval = 10_000;
+
+let bars: MultiBar | undefined;
+
+/** A progress bar on stderr with rate and time left; in a log file, a line now and then. */
+export class Progress {
+  #bar: SingleBar | undefined;
+  #label = '';
+  #total = 0;
+  #done = 0;
+  #began = 0;
+  #lastLine = 0;
+
+  start(total: number, label: string): void {
+    this.#label = label;
+    this.#total = total;
+    this.#began = performance.now();
+    this.#lastLine = this.#began;
+    if (!process.stderr.isTTY || total === 0) return;
+    bars ??= new MultiBar(
+      {
+        format: '{label} {bar} {value}/{total}  {rate}  {left} left',
+        clearOnComplete: true,
+        hideCursor: true,
+        stream: process.stderr,
+      },
+      Presets.shades_classic,
+    );
+    this.#bar = bars.create(total, 0, { label, rate: '', left: '' });
+  }
+
+  advance(items = 1): void {
+    this.#done += items;
+    const now = performance.now();
+    const seconds = (now - this.#began) / 1000;
+    const rate = this.#done / seconds;
+    const payload = {
+      label: this.#label,
+      rate: rateText(rate),
+      left: timeText((this.#total - this.#done) / rate),
+    };
+    this.#bar?.update(this.#done, payload);
+    if (this.#bar || now - this.#lastLine < lineInterval) return;
+    this.#lastLine = now;
+    process.stderr.write(
+      `${this.#label}: ${this.#done}/${this.#total}  ${payload.rate}  ${payload.left} left\n`,
+    );
+  }
+
+  stop(): void {
+    if (this.#bar && bars) {
+      this.#bar.stop();
+      bars.remove(this.#bar);
+      bars.stop();
+      bars = undefined;
+    }
+  }
+
+  /** A line on stderr, above the bars there are. */
+  static line(text: string): void {
+    if (bars) bars.log(`${text}\n`);
+    else process.stderr.write(`${text}\n`);
+  }
+}
+
+function rateText(perSecond: number): string {
+  if (!Number.isFinite(perSecond)) return '';
+  return perSecond >= 1 ? `${perSecond.toFixed(1)}/s` : `${(1 / perSecond).toFixed(1)} s each`;
+}
+
+function timeText(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}

@@ -1,0 +1,144 @@
+import { keep } from './autograd/scope.ts';
+import { Tensor } from './autograd/tensor.ts';
+import { createCommand, runCommand } from './cli/command.ts';
+import { startGpu, terminal } from './cli/start.ts';
+import { UserError } from './common/errors.ts';
+import { writeSafetensors } from './data/safetensors.ts';
+import { openTensorFile } from './data/tensor-file.ts';
+import { Tokenizer } from './data/tokenizer.ts';
+import { Clip } from './model/clip.ts';
+import { weightsId } from './model/weights-id.ts';
+import { findPictures } from './scoring/pictures.ts';
+import { pictureEncoder } from './training/encoders.ts';
+import { PictureFeatures } from './training/picture-features.ts';
+
+interface Options {
+  weights: string;
+  out: string;
+  image?: string[];
+  text?: string[];
+  tensors?: string;
+  batch: string;
+  weightType: 'float32' | 'float16';
+}
+
+const command = createCommand('encode', 'Writes CLIP features of pictures and texts as safetensors.', [
+  'node dist/encode.js --weights ViT-B-16.pt --image pictures/ --text "a cat" "a dog" --out features.safetensors',
+  'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # ready images / tokens',
+])
+  .requiredOption('--weights <file>', 'CLIP weights: safetensors, .pt or a Hugging Face folder')
+  .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features')
+  .option('--image <path...>', 'picture files or folders')
+  .option('--text <text...>', 'texts')
+  .option(
+    '--tensors <file>',
+    'safetensors with `images` [n, 3, size, size] (normalised) and / or `tokens` [n, context]',
+  )
+  .option('--batch <n>', 'pictures at once', '8')
+  .option('--weight-type <type>', 'storage of the matrices: float32 or float16', 'float32');
+
+type Features = Map<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+
+await runCommand<Options & Record<string, unknown>>(command, async (options) => {
+  const { image, text, tensors } = options;
+  if (!image && !text && !tensors)
+    throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');
+  const gpu = await startGpu(terminal);
+  const clip = await Clip.load(gpu, options.weights, {
+    weightType: options.weightType,
+    vision: Boolean(image || tensors),
+    text: Boolean(text || tensors),
+  });
+  const features: Features = new Map();
+  const metadata: Record<string, string> = {};
+  if (tensors) await encodeTensors(clip, tensors, Number(options.batch), features);
+  if (image) metadata.images = JSON.stringify(await encodePictures(clip, image, options, features));
+  if (text) {
+    const tokens = (await Tokenizer.load()).tokenize(text, clip.text.config.contextLength);
+    await addTexts(clip, tokens, features);
+    metadata.texts = JSON.stringify(text);
+  }
+  await writeSafetensors(options.out, features, metadata);
+  for (const [name, { shape }] of features) terminal.line(`${name.padEnd(15)} [${shape.join(', ')}]`);
+  terminal.line(`written to ${options.out}`);
+  gpu.close();
+});
+
+async function encodeTensors(clip: Clip, path: string, batch: number, features: Features): Promise<void> {
+  const file = await openTensorFile(path);
+  const images = file.tensors.get('images');
+  const tokens = file.tensors.get('tokens');
+  if (!images && !tokens)
+    throw new UserError(`${path} holds neither images nor tokens`, 'Name the tensors `images` and `tokens`.');
+  if (images) {
+    const { imageSize } = clip.config.vision;
+    const [count, ...rest] = images.shape;
+    if (rest.join() !== [3, imageSize, imageSize].join())
+      throw new UserError(
+        `${path}: images are [${images.shape.join(', ')}], expected [n, 3, ${imageSize}, ${imageSize}]`,
+      );
+    const values = await file.read('images');
+    const size = values.length / count!;
+    const width = clip.vision.featureWidth;
+    const data = new Float32Array(count! * width);
+    for (let at = 0; at < count!; at += batch) {
+      const part = values.subarray(at * size, Math.min(count!, at + batch) * size);
+      const input = keep(Tensor.from(clip.gpu, part, [part.length / size, 3, imageSize, imageSize]));
+      const encoded = clip.encodeImages(input);
+      data.set(await encoded.read(), at * width);
+      encoded.dispose();
+      input.dispose();
+    }
+    features.set('image_features', { dtype: 'F32', shape: [count!, width], data });
+  }
+  if (tokens) {
+    const { contextLength } = clip.text.config;
+    if (tokens.shape.length !== 2 || tokens.shape[1] !== contextLength)
+      throw new UserError(`${path}: tokens are [${tokens.shape.join(', ')}], expected [n, ${contextLength}]`);
+    await addTexts(clip, Int32Array.from(await file.read('tokens')), features);
+  }
+  await file.close();
+}
+
+async function addTexts(clip: Clip, tokens: Int32Array, features: Features): Promise<void> {
+  const encoded = clip.encodeTokens(tokens);
+  features.set('text_features', { dtype: 'F32', shape: [...encoded.shape], data: await encoded.read() });
+  encoded.dispose();
+}
+
+/** Returns the paths in the order of the rows; unreadable pictures are left out and named. */
+async function encodePictures(
+  clip: Clip,
+  paths: string[],
+  options: Options,
+  features: Features,
+): Promise<string[]> {
+  const { weights, batch, weightType } = options;
+  const found = findPictures(paths);
+  const encoder = pictureEncoder(clip.vision, await weightsId(weights), {
+    trainer: 'clip-agiqa',
+    layers: '',
+    pool: 'cls',
+    weightType,
+  });
+  const pictures = new PictureFeatures(clip.gpu, clip.vision, encoder, {
+    batch: Math.min(Number(batch), found.length),
+    cache: null,
+  });
+  const size = pictures.imageSize;
+  const rows: { path: string; feature: Float32Array }[] = [];
+  const bar = terminal.bar('encoding', found.length);
+  for await (const result of pictures.encode(
+    found.map((path) => ({ path, size, transform: { kind: 'test' as const } })),
+  )) {
+    if ('error' in result) terminal.line(`skipped    ${result.error}`);
+    else rows.push({ path: found[result.index]!, feature: result.feature });
+    bar.advance();
+  }
+  bar.stop();
+  await pictures.close();
+  const data = new Float32Array(rows.length * encoder.width);
+  for (const [i, { feature }] of rows.entries()) data.set(feature, i * encoder.width);
+  features.set('image_features', { dtype: 'F32', shape: [rows.length, encoder.width], data });
+  return rows.map(({ path }) => path);
+}

@@ -1,0 +1,71 @@
+import { stringify } from 'csv-stringify/sync';
+import { createCommand, runCommand } from './cli/command.ts';
+import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
+import { startGpu, terminal } from './cli/start.ts';
+import { formatTable } from './cli/table.ts';
+import { UserError } from './common/errors.ts';
+import { writeFileAtomic } from './common/files.ts';
+import { openDataset } from './data/datasets/index.ts';
+import type { Evaluation, Metrics } from './data/evaluation.ts';
+import { evaluateModel } from './scoring/evaluate-model.ts';
+import { readModel, Scorer } from './scoring/scorer.ts';
+import { datasetOptions, datasetSettings } from './training/settings.ts';
+
+interface Options {
+  model: string;
+  part: string;
+  out?: string;
+  json?: boolean;
+}
+
+const command = addSettingOptions(
+  createCommand('eval', "Evaluates a trained model on a dataset's test part.", [
+    'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
+    'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
+    'node dist/eval.js --model output/my-run --out predictions.csv',
+  ]),
+  [...datasetSettings, 'weights', 'encodeBatch'],
+)
+  .requiredOption('--model <path>', 'run folder of a training, or its model.safetensors')
+  .option('--part <name>', 'train, val or test', 'test')
+  .option('--out <file>', 'write name, mos and prediction as CSV')
+  .option('--json', 'print the metrics as JSON on stdout');
+
+await runCommand<Options & Record<string, string>>(command, async (options) => {
+  const { part } = options;
+  if (part !== 'train' && part !== 'val' && part !== 'test')
+    throw new UserError(`--part is train, val or test, not ${part}`);
+  const trained = (await readModel(options.model)).settings;
+  const settings = settingsFrom(options, trained);
+  const dataset = await openDataset(datasetOptions(settings));
+  if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} part`);
+  const gpu = await startGpu(terminal);
+  const scorer = await Scorer.load(gpu, options.model, {
+    weights: settings.weights,
+    batch: settings.encodeBatch,
+  });
+  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal);
+  await scorer.close();
+  gpu.close();
+  for (const error of skipped) terminal.line(`skipped    ${error}`);
+  if (options.out) {
+    const lines = rows.map(({ name, mos, prediction }) => [name, String(mos), String(prediction)]);
+    await writeFileAtomic(options.out, stringify([['name', 'mos', 'prediction'], ...lines]));
+  }
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,
+  );
+});
+
+function evaluationTable({ overall, byGroup }: Evaluation): string {
+  const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [
+    name,
+    String(n),
+    ...[srcc, plcc, krcc, rmse].map((x) => (Number.isFinite(x) ? x.toFixed(4) : '—')),
+  ];
+  const groups = Object.entries(byGroup).filter(([name]) => name !== '');
+  return formatTable([...groups.map(([name, metrics]) => row(name, metrics)), row('all', overall)], {
+    columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'],
+    align: 'lrrrrr',
+  });
+}

@@ -1,0 +1,22 @@
+import source from '../../shaders/dropout.wgsl';
+import philox from '../../shaders/lib_philox.wgsl';
+import type { GpuBuffer } from './buffer-pool.ts';
+import { foldGroups, type Gpu } from './gpu.ts';
+import { f32 } from './wgsl.ts';
+
+const kernel = { name: 'dropout', source: `${source}\n${philox}` };
+
+/** out = x with each element dropped with probability p and the rest divided by 1 - p; `seed` holds u32 seed and step. */
+export function dropout(
+  gpu: Gpu,
+  x: GpuBuffer,
+  seed: GpuBuffer,
+  out: GpuBuffer,
+  { size, p, stream }: { readonly size: number; readonly p: number; readonly stream: number },
+): void {
+  gpu.run(kernel, {
+    buffers: [x, seed, out],
+    params: [size, stream, Math.floor(p * 2 ** 32), f32(1 / (1 - p))],
+    groups: foldGroups(Math.ceil(size / 256)),
+  });
+}

@@ -1,0 +1,40 @@
+import source from '../../shaders/patches.wgsl';
+import type { GpuBuffer } from './buffer-pool.ts';
+import { foldGroups, type Gpu } from './gpu.ts';
+import { f32 } from './wgsl.ts';
+
+const kernel = { name: 'patches', source };
+
+export interface PatchesShape {
+  readonly batch: number;
+  /** Side of the square pictures and of the square patches, in pixels. */
+  readonly size: number;
+  readonly patch: number;
+}
+
+/** By what bytes in 0 to 1 are normalised, R, G, B. */
+export interface Normalization {
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/**
+ * out [batch · (size/patch)², 3 · patch²]: patches of normalised pictures [batch, 3, size, size], or, with
+ * `normalization`, of RGB bytes row by row (four to a word).
+ */
+export function patches(
+  gpu: Gpu,
+  pictures: GpuBuffer,
+  out: GpuBuffer,
+  { batch, size, patch }: PatchesShape,
+  normalization: Normalization | null,
+): void {
+  const count = batch * 3 * size * size;
+  const { mean, std } = normalization ?? { mean: [0, 0, 0], std: [1, 1, 1] };
+  gpu.run(kernel, {
+    constants: { BYTES: Number(normalization !== null) },
+    buffers: [pictures, out],
+    params: [count, size, patch, ...mean.map(f32), ...std.map((x) => f32(1 / x))],
+    groups: foldGroups(Math.ceil(count / 256)),
+  });
+}

@@ -1,0 +1,122 @@
+import { scale } from '../autograd/ops/arithmetic.ts';
+import { matmul } from '../autograd/ops/matmul.ts';
+import { l2Normalize } from '../autograd/ops/normalize.ts';
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import type { ClipConfig } from './config.ts';
+import { loadParameters, type WeightType } from './parameters.ts';
+import { TextTransformer, trimTokens } from './text.ts';
+import { VisionTransformer } from './vit.ts';
+import { type ClipWeights, openClipWeights } from './weights.ts';
+
+export interface ClipOptions {
+  /** Storage of the matrices on the GPU; float16 halves their memory. Default float32. */
+  readonly weightType?: WeightType;
+  /** Activation of the MLPs where the file doesn't say (OpenAI's and open_clip's layouts). Default QuickGELU. */
+  readonly activation?: 'quick_gelu' | 'gelu';
+  /** Leave out a tower that isn't needed. */
+  readonly vision?: boolean;
+  readonly text?: boolean;
+}
+
+/** CLIP: an image tower and a text tower into one space. Image-only backbones (plain ViTs) have no text tower. */
+export class Clip {
+  readonly gpu: Gpu;
+  readonly config: ClipConfig;
+  /** exp(logit_scale): the learned inverse temperature. */
+  readonly logitScale: number;
+  readonly #vision: VisionTransformer | null;
+  readonly #text: TextTransformer | null;
+
+  constructor(
+    gpu: Gpu,
+    config: ClipConfig,
+    vision: VisionTransformer | null,
+    text: TextTransformer | null,
+    logitScale: number,
+  ) {
+    this.gpu = gpu;
+    this.config = config;
+    this.#vision = vision;
+    this.#text = text;
+    this.logitScale = logitScale;
+  }
+
+  /** Loads a model from any file or folder that openClipWeights knows. */
+  static async load(gpu: Gpu, path: string, options: ClipOptions = {}): Promise<Clip> {
+    const weights = await openClipWeights(path, { activation: options.activation });
+    try {
+      return await Clip.from(gpu, weights, options);
+    } finally {
+      await weights.close();
+    }
+  }
+
+  static async from(gpu: Gpu, weights: ClipWeights, options: ClipOptions = {}): Promise<Clip> {
+    const { config } = weights;
+    const isVisual = (name: string) => name.startsWith('visual.');
+    const vision =
+      (options.vision ?? true)
+        ? new VisionTransformer(
+            config.vision,
+            await loadParameters(gpu, weights, isVisual, options.weightType),
+          )
+        : null;
+    const text =
+      config.text && (options.text ?? true)
+        ? new TextTransformer(
+            config.text,
+            await loadParameters(
+              gpu,
+              weights,
+              (name) => !isVisual(name) && name !== 'logit_scale',
+              options.weightType,
+            ),
+          )
+        : null;
+    const logitScale = weights.has('logit_scale') ? Math.exp((await weights.read('logit_scale'))[0]!) : 1;
+    return new Clip(gpu, config, vision, text, logitScale);
+  }
+
+  get vision(): VisionTransformer {
+    if (!this.#vision) throw new UserError('the image tower of this model was not loaded');
+    return this.#vision;
+  }
+
+  get text(): TextTransformer {
+    if (!this.#text)
+      throw new UserError('these weights have no text tower', 'Use a CLIP model, or an image-only trainer.');
+    return this.#text;
+  }
+
+  get hasText(): boolean {
+    return this.#text !== null;
+  }
+
+  /** Normalised pictures [B, 3, size, size] → features [B, width], not L2-normalised. */
+  encodeImages(images: Tensor): Tensor {
+    return scope(() => this.vision.features(this.vision.patches(images)));
+  }
+
+  /** Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. */
+  encodeTokens(tokens: Int32Array): Tensor {
+    return scope(() => {
+      const { ids, length, eot } = trimTokens(tokens, this.text.config.contextLength);
+      return this.text.features(this.text.embed(ids, length), Tensor.from(this.gpu, eot), { mask: 'causal' });
+    });
+  }
+
+  /** Image features [B, E] and text features [n, E] → logits [B, n] = exp(logit_scale) · cosine. */
+  logitsPerImage(images: Tensor, texts: Tensor): Tensor {
+    return scope(() =>
+      scale(matmul(l2Normalize(images), l2Normalize(texts), { transposeB: true }), this.logitScale),
+    );
+  }
+
+  dispose(): void {
+    this.#vision?.parameters.dispose();
+    this.#text?.parameters.dispose();
+  }
+}

@@ -1,0 +1,108 @@
+import { dropout } from '../autograd/ops/dropout.ts';
+import { linear } from '../autograd/ops/linear.ts';
+import { reshape } from '../autograd/ops/rows.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { uniform } from '../common/random.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+
+/** A head's tensors as the published model names them: `nn.Sequential(Dropout, Linear, ReLU, Dropout, Linear)`. */
+export const headNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;
+export type HeadName = (typeof headNames)[number];
+export type HeadValues = Readonly<
+  Record<HeadName, { readonly shape: readonly number[]; readonly data: Float32Array }>
+>;
+
+export interface DropoutState {
+  /** Probability of dropping an element. */
+  readonly p: number;
+  /** u32 [2]: the seed and the step, so that every step draws anew. */
+  readonly seed: Tensor;
+}
+
+/** Dropout → Linear(input, hidden) → ReLU → Dropout → Linear(hidden, 1): features to one score. */
+export class RegressionHead {
+  readonly parameters: ReadonlyMap<HeadName, Tensor>;
+
+  constructor(gpu: Gpu, values: HeadValues) {
+    const [hidden, input] = values['1.weight'].shape as [number, number];
+    const expected: Record<HeadName, readonly number[]> = {
+      '1.weight': [hidden, input],
+      '1.bias': [hidden],
+      '4.weight': [1, hidden],
+      '4.bias': [1],
+    };
+    this.parameters = new Map(
+      headNames.map((name) => {
+        const { shape, data } = values[name];
+        if (shape.join() !== expected[name].join())
+          throw new UserError(
+            `head tensor ${name} is [${shape.join(', ')}], expected [${expected[name].join(', ')}]`,
+          );
+        return [name, keep(Tensor.from(gpu, data, shape))];
+      }),
+    );
+  }
+
+  get inputWidth(): number {
+    return this.parameters.get('1.weight')!.dim(1);
+  }
+
+  /** x [B, input] → scores [B]; dropout only in training. */
+  forward(x: Tensor, training?: DropoutState): Tensor {
+    return scope(() => {
+      const drop = (t: Tensor, stream: number) =>
+        training && training.p > 0 ? dropout(t, training.p, { seed: training.seed, stream }) : t;
+      const p = (name: HeadName) => this.parameters.get(name)!;
+      const hidden = linear(drop(x, 1), p('1.weight'), p('1.bias'), { activation: 'relu' });
+      return reshape(linear(drop(hidden, 4), p('4.weight'), p('4.bias')), [x.dim(0)]);
+    });
+  }
+}
+
+/** PyTorch's default for nn.Linear: weights and biases uniform within ±1/sqrt(inputs). */
+export function initialHead(input: number, hidden: number, seed: number): HeadValues {
+  const layer = (count: number, fanIn: number, stream: number) =>
+    Float32Array.from({ length: count }, (_, i) => (2 * uniform(seed, stream, i) - 1) / Math.sqrt(fanIn));
+  return {
+    '1.weight': { shape: [hidden, input], data: layer(hidden * input, input, 11) },
+    '1.bias': { shape: [hidden], data: layer(hidden, input, 12) },
+    '4.weight': { shape: [1, hidden], data: layer(hidden, hidden, 14) },
+    '4.bias': { shape: [1], data: layer(1, hidden, 15) },
+  };
+}
+
+/** A head's values back on the host. */
+export async function headValues(head: RegressionHead): Promise<HeadValues> {
+  const values = {} as Record<HeadName, HeadValues[HeadName]>;
+  for (const [name, tensor] of head.parameters)
+    values[name] = { shape: tensor.shape, data: await tensor.read() };
+  return values;
+}
+
+/**
+ * At inference the text features are constants, so their part of the first layer is a constant too: it goes into the
+ * bias, and what remains is a head on the picture's feature alone, with the same scores.
+ *
+ * @param text the L2-normalised text features, [words · E] of the head's input (1 + words) · E
+ */
+export function foldTextFeatures(head: HeadValues, text: Float32Array): HeadValues {
+  const { shape, data } = head['1.weight'];
+  const [hidden, input] = shape as [number, number];
+  const image = input - text.length;
+  const weight = new Float32Array(hidden * image);
+  const bias = new Float32Array(hidden);
+  for (let row = 0; row < hidden; row++) {
+    const values = data.subarray(row * input, (row + 1) * input);
+    weight.set(values.subarray(0, image), row * image);
+    let sum = head['1.bias'].data[row]!;
+    for (let i = 0; i < text.length; i++) sum += values[image + i]! * text[i]!;
+    bias[row] = sum;
+  }
+  return {
+    ...head,
+    '1.weight': { shape: [hidden, image], data: weight },
+    '1.bias': { shape: [hidden], data: bias },
+  };
+}

@@ -1,0 +1,126 @@
+import { attention, attentionFrom } from '../autograd/ops/attention.ts';
+import { layerNorm } from '../autograd/ops/layernorm.ts';
+import { linear } from '../autograd/ops/linear.ts';
+import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
+import { scope } from '../autograd/scope.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import type { Activation } from './config.ts';
+import type { Parameters } from './parameters.ts';
+
+/** Weight [out, in] and bias [out]. */
+export interface Affine {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+}
+
+/** One residual block of CLIP's transformers: attention, then a two-layer MLP, each behind a layer norm (pre-norm). */
+export interface Block {
+  readonly ln1: Affine;
+  /** Query, key and value projections in one: weight [3·width, width]. */
+  readonly inProj: Affine;
+  readonly outProj: Affine;
+  readonly ln2: Affine;
+  readonly fc: Affine;
+  readonly proj: Affine;
+}
+
+/** What all blocks of a tower share. */
+export interface BlockSettings {
+  readonly heads: number;
+  readonly activation: Activation;
+  readonly layerNormEps: number;
+}
+
+/** Which tokens see which: everything, the past, or, for a packed prefix tree, the ancestors (`end` per row, u32). */
+export type Visibility = { readonly mask: 'none' | 'causal' } | { readonly end: Tensor };
+
+/** Names a block's parameters as OpenAI's CLIP does, under `prefix` (`visual.transformer.resblocks.0`). */
+export function blockParameters(parameters: Parameters, prefix: string): Block {
+  return {
+    ln1: affine(parameters, `${prefix}.ln_1`),
+    inProj: {
+      weight: parameters.get(`${prefix}.attn.in_proj_weight`),
+      bias: parameters.get(`${prefix}.attn.in_proj_bias`),
+    },
+    outProj: affine(parameters, `${prefix}.attn.out_proj`),
+    ln2: affine(parameters, `${prefix}.ln_2`),
+    fc: affine(parameters, `${prefix}.mlp.c_fc`),
+    proj: affine(parameters, `${prefix}.mlp.c_proj`),
+  };
+}
+
+export function affine(parameters: Parameters, prefix: string): Affine & { readonly bias: Tensor } {
+  return { weight: parameters.get(`${prefix}.weight`), bias: parameters.get(`${prefix}.bias`) };
+}
+
+/** x [B, T, D] → [B, T, D]: x + attention(ln(x)), then + mlp(ln(·)). */
+export function transformerBlock(
+  x: Tensor,
+  block: Block,
+  settings: BlockSettings,
+  visibility: Visibility,
+): Tensor {
+  return scope(() => mlp(attentionResidual(x, block, settings, visibility), block, settings));
+}
+
+/**
+ * The last block of a vision tower, of which only the class token (row 0) is read: keys and values for all tokens,
+ * everything else for one. x [B, T, D] → [B, 1, D], equal to row 0 of the full block.
+ */
+export function classTokenBlock(x: Tensor, block: Block, settings: BlockSettings): Tensor {
+  return scope(() => {
+    const width = x.dim(-1);
+    const { weight, bias } = block.inProj;
+    const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
+    const query = linear(
+      slice(normed, 1, 0, 1),
+      slice(weight, 0, 0, width),
+      bias && slice(bias, 0, 0, width),
+    );
+    const keysValues = linear(
+      normed,
+      slice(weight, 0, width, 3 * width),
+      bias && slice(bias, 0, width, 3 * width),
+    );
+    const attended = attentionFrom(query, keysValues, { heads: settings.heads });
+    const residual = slice(x, 1, 0, 1);
+    return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
+  });
+}
+
+/**
+ * The last block of a text tower, of which only some rows (the [EOT] positions) are read: after attention nothing else
+ * goes on. x [B, T, D], rows u32 [n] of the flattened B·T → [n, D].
+ */
+export function selectedRowsBlock(
+  x: Tensor,
+  rows: Tensor,
+  block: Block,
+  settings: BlockSettings,
+  visibility: Visibility,
+): Tensor {
+  return scope(() => {
+    const width = x.dim(-1);
+    const flat = (tensor: Tensor) => reshape(tensor, [tensor.size / width, width]);
+    const attended = gatherRows(flat(selfAttention(x, block, settings, visibility)), rows);
+    const residual = gatherRows(flat(x), rows);
+    return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
+  });
+}
+
+function selfAttention(x: Tensor, block: Block, settings: BlockSettings, visibility: Visibility): Tensor {
+  const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
+  const qkv = linear(normed, block.inProj.weight, block.inProj.bias);
+  return attention(qkv, { heads: settings.heads, ...visibility });
+}
+
+function attentionResidual(x: Tensor, block: Block, settings: BlockSettings, visibility: Visibility): Tensor {
+  const attended = selfAttention(x, block, settings, visibility);
+  return linear(attended, block.outProj.weight, block.outProj.bias, { residual: x });
+}
+
+function mlp(x: Tensor, block: Block, settings: BlockSettings): Tensor {
+  const normed = layerNorm(x, block.ln2.weight, block.ln2.bias, settings.layerNormEps);
+  const hidden = linear(normed, block.fc.weight, block.fc.bias, { activation: settings.activation });
+  return linear(hidden, block.proj.weight, block.proj.bias, { residual: x });
+}

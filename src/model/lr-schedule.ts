@@ -1,0 +1,19 @@
+export interface LearningRateOptions {
+  readonly epochs: number;
+  /** The rate after warm-up. */
+  readonly lr: number;
+  /** So many first epochs run at `warmupLr`. */
+  readonly warmupEpochs: number;
+  readonly warmupLr: number;
+}
+
+/**
+ * The learning rate of each epoch: a constant warm-up, then a cosine from `lr` towards 0 over all `epochs` (Loshchilov and
+ * Hutter, arXiv 1608.03983). As in Dassl, the cosine starts when the warm-up ends: epoch e runs at
+ * lr/2 · (1 + cos(π·(e - warmupEpochs)/epochs)).
+ */
+export function learningRates({ epochs, lr, warmupEpochs, warmupLr }: LearningRateOptions): number[] {
+  return Array.from({ length: epochs }, (_, epoch) =>
+    epoch < warmupEpochs ? warmupLr : 0.5 * lr * (1 + Math.cos((Math.PI * (epoch - warmupEpochs)) / epochs)),
+  );
+}

@@ -1,0 +1,68 @@
+import { keep } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { float32ToFloat16 } from '../data/float16.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import type { ClipWeights } from './weights.ts';
+
+/** A model's parameters on the GPU by their canonical (OpenAI) names. */
+export class Parameters {
+  readonly #tensors = new Map<string, Tensor>();
+
+  set(name: string, tensor: Tensor): void {
+    this.#tensors.set(name, keep(tensor));
+  }
+
+  get(name: string): Tensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor)
+      throw new UserError(
+        `the weights hold no tensor ${name}`,
+        'Inspect the file with `node dist/weights.js --info FILE`.',
+      );
+    return tensor;
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  entries(): IterableIterator<[string, Tensor]> {
+    return this.#tensors.entries();
+  }
+
+  tensors(): Tensor[] {
+    return [...this.#tensors.values()];
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors.values()) tensor.dispose();
+    this.#tensors.clear();
+  }
+}
+
+/** How matrices are stored on the GPU. float16 halves their memory; vectors (biases, norms) stay float32. */
+export type WeightType = 'float32' | 'float16';
+
+/** Reads the tensors that `wanted` accepts, one after the other, so that the host holds one at a time. */
+export async function loadParameters(
+  gpu: Gpu,
+  weights: ClipWeights,
+  wanted: (name: string) => boolean,
+  type: WeightType = 'float32',
+): Promise<Parameters> {
+  const parameters = new Parameters();
+  for (const name of weights.names()) {
+    if (!wanted(name)) continue;
+    const shape = weights.shape(name);
+    const values = await weights.read(name);
+    const half = type === 'float16' && isMatrix(name, shape);
+    parameters.set(name, Tensor.from(gpu, half ? float32ToFloat16(values) : values, shape));
+  }
+  return parameters;
+}
+
+/** The weights that go through matmul's B operand or a row gather, which take half storage. */
+function isMatrix(name: string, shape: readonly number[]): boolean {
+  return shape.length === 2 && /resblocks\..*weight$|^token_embedding/.test(name);
+}

@@ -1,0 +1,98 @@
+import { add } from '../autograd/ops/arithmetic.ts';
+import { layerNorm } from '../autograd/ops/layernorm.ts';
+import { matmul } from '../autograd/ops/matmul.ts';
+import { gatherRows, reshape } from '../autograd/ops/rows.ts';
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import type { TextConfig } from './config.ts';
+import {
+  affine,
+  type Block,
+  blockParameters,
+  selectedRowsBlock,
+  transformerBlock,
+  type Visibility,
+} from './layers.ts';
+import type { Parameters } from './parameters.ts';
+import type { StageObserver } from './vit.ts';
+
+/** CLIP's text transformer: causal blocks, and the [EOT] position's projection (Radford et al., arXiv 2103.00020). */
+export class TextTransformer {
+  readonly config: TextConfig;
+  readonly parameters: Parameters;
+  readonly #blocks: readonly Block[];
+
+  constructor(config: TextConfig, parameters: Parameters) {
+    this.config = config;
+    this.parameters = parameters;
+    this.#blocks = Array.from({ length: config.layers }, (_, i) =>
+      blockParameters(parameters, `transformer.resblocks.${i}`),
+    );
+  }
+
+  /**
+   * Embedded rows [B, T, width], positions added, → features [n, outputWidth] of the rows `eot` (u32 [n], of the
+   * flattened B·T), not normalised. After the last block's attention only those rows are computed.
+   */
+  features(embedded: Tensor, eot: Tensor, visibility: Visibility): Tensor {
+    return scope(() => {
+      let x = embedded;
+      for (const block of this.#blocks.slice(0, -1)) {
+        const next = transformerBlock(x, block, this.config, visibility);
+        if (x !== embedded) x.dispose();
+        x = next;
+      }
+      return this.#project(selectedRowsBlock(x, eot, this.#blocks.at(-1)!, this.config, visibility));
+    });
+  }
+
+  /** As {@link features}, with every row of every block computed and shown to `observe`. */
+  featuresObserved(embedded: Tensor, eot: Tensor, visibility: Visibility, observe: StageObserver): Tensor {
+    return scope(() => {
+      let x = embedded;
+      for (const [i, block] of this.#blocks.entries()) {
+        x = transformerBlock(x, block, this.config, visibility);
+        observe(`text.block${i}`, x);
+      }
+      const width = this.config.width;
+      return this.#project(gatherRows(reshape(x, [x.size / width, width]), eot));
+    });
+  }
+
+  /** Token ids, a row of `length` a text (row-major), → embedded rows [n, length, width] with positions. */
+  embed(ids: Uint32Array, length: number): Tensor {
+    return scope(() => {
+      const { gpu } = this.parameters.get('positional_embedding');
+      const count = ids.length / length;
+      const rows = gatherRows(this.parameters.get('token_embedding.weight'), Tensor.from(gpu, ids));
+      const positions = Uint32Array.from({ length }, (_, i) => i);
+      const placed = gatherRows(this.parameters.get('positional_embedding'), Tensor.from(gpu, positions));
+      return add(reshape(rows, [count, length, this.config.width]), placed);
+    });
+  }
+
+  #project(rows: Tensor): Tensor {
+    const { weight, bias } = affine(this.parameters, 'ln_final');
+    return matmul(
+      layerNorm(rows, weight, bias, this.config.layerNormEps),
+      this.parameters.get('text_projection'),
+    );
+  }
+}
+
+/** The longest used length of token rows of `contextLength` (nothing after [EOT] matters), and each row's [EOT] position: its largest id. */
+export function trimTokens(
+  tokens: Int32Array,
+  contextLength: number,
+): { ids: Uint32Array; length: number; eot: Uint32Array } {
+  const count = tokens.length / contextLength;
+  const ends = Array.from({ length: count }, (_, row) => {
+    const ids = tokens.subarray(row * contextLength, (row + 1) * contextLength);
+    return ids.indexOf(ids.reduce((a, b) => Math.max(a, b), 0));
+  });
+  const length = Math.max(...ends) + 1;
+  const ids = new Uint32Array(count * length);
+  for (let row = 0; row < count; row++)
+    ids.set(tokens.subarray(row * contextLength, row * contextLength + length), row * length);
+  return { ids, length, eot: Uint32Array.from(ends, (end, row) => row * length + end) };
+}

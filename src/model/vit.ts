@@ -1,0 +1,125 @@
+import { add } from '../autograd/ops/arithmetic.ts';
+import { layerNorm } from '../autograd/ops/layernorm.ts';
+import { linear } from '../autograd/ops/linear.ts';
+import { matmul } from '../autograd/ops/matmul.ts';
+import { patchesFromBytes, patchesFromImages } from '../autograd/ops/patches.ts';
+import { concat, expand, reshape, slice } from '../autograd/ops/rows.ts';
+import { scope } from '../autograd/scope.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import type { VisionConfig } from './config.ts';
+import { affine, type Block, blockParameters, classTokenBlock, transformerBlock } from './layers.ts';
+import type { Parameters } from './parameters.ts';
+
+/** Called with each stage's output while it exists: `visual.embedding`, `visual.block0`, …; tensors are [B, tokens, width]. */
+export type StageObserver = (name: string, output: Tensor) => void;
+
+/**
+ * CLIP's vision transformer (Dosovitskiy et al., arXiv 2010.11929; Radford et al., arXiv 2103.00020): patches, class
+ * token, positions, pre-norm blocks, and the class token's projection. Also reads plain ViTs (no `ln_pre`, no
+ * projection, a patch bias).
+ */
+export class VisionTransformer {
+  readonly config: VisionConfig;
+  readonly parameters: Parameters;
+  readonly #blocks: readonly Block[];
+
+  constructor(config: VisionConfig, parameters: Parameters) {
+    this.config = config;
+    this.parameters = parameters;
+    this.#blocks = Array.from({ length: config.layers }, (_, i) =>
+      blockParameters(parameters, `visual.transformer.resblocks.${i}`),
+    );
+  }
+
+  /** Width of the feature: the projection's, or the tower's where there is none. */
+  get featureWidth(): number {
+    return this.config.outputWidth ?? this.config.width;
+  }
+
+  /** Tokens of a picture: the patches and the class token. */
+  get tokens(): number {
+    return (this.config.imageSize / this.config.patchSize) ** 2 + 1;
+  }
+
+  /** Normalised pictures [B, 3, size, size] → patches [B · patches, 3 · patch²]. */
+  patches(images: Tensor): Tensor {
+    return patchesFromImages(images, this.config.patchSize);
+  }
+
+  /** Pictures as bytes (RGB, row by row, four bytes a u32; shape [B, size · size · 3 / 4]), normalised on the GPU → patches. */
+  patchesFromBytes(pixels: Tensor): Tensor {
+    const { imageSize, patchSize, mean, std } = this.config;
+    return patchesFromBytes(pixels, { size: imageSize, patch: patchSize, mean, std });
+  }
+
+  /** Patches → features [B, featureWidth], not normalised. The last block computes the class token alone. */
+  features(patches: Tensor): Tensor {
+    return scope(() => this.#project(this.#run(patches, this.#blocks.length - 1, undefined, true)));
+  }
+
+  /** As {@link features}, with every token of every block computed, and shown to `observe`: the oracle and the parity check. */
+  featuresObserved(patches: Tensor, observe: StageObserver): Tensor {
+    return scope(() =>
+      this.#project(slice(this.#run(patches, this.#blocks.length, observe, false), 1, 0, 1)),
+    );
+  }
+
+  /** The outputs of the given blocks (1 is the first), each [B, tokens, width]; later blocks are not computed. */
+  blockOutputs(patches: Tensor, blocks: readonly number[]): Tensor[] {
+    return scope(() => {
+      const found = new Map<string, Tensor>();
+      const names = blocks.map((block) => `visual.block${block - 1}`);
+      this.#run(
+        patches,
+        Math.max(...blocks),
+        (name, output) => {
+          if (names.includes(name)) found.set(name, output.view());
+        },
+        false,
+      );
+      return names.map((name) => found.get(name)!);
+    });
+  }
+
+  /** ln_post of the class token and the projection. */
+  #project(classToken: Tensor): Tensor {
+    const { layerNormEps, outputWidth, width } = this.config;
+    const { weight, bias } = affine(this.parameters, 'visual.ln_post');
+    const flat = reshape(classToken, [classToken.size / width, width]);
+    const normed = layerNorm(flat, weight, bias, layerNormEps);
+    return outputWidth === null ? normed : matmul(normed, this.parameters.get('visual.proj'));
+  }
+
+  /** Embedding and the first `blocks` blocks; then, if `finish`, the last one for the class token alone. */
+  #run(patches: Tensor, blocks: number, observe: StageObserver | undefined, finish: boolean): Tensor {
+    let x = this.#embed(patches);
+    observe?.('visual.embedding', x);
+    for (let i = 0; i < blocks; i++) {
+      const next = transformerBlock(x, this.#blocks[i]!, this.config, { mask: 'none' });
+      x.dispose();
+      x = next;
+      observe?.(`visual.block${i}`, x);
+    }
+    return finish ? classTokenBlock(x, this.#blocks.at(-1)!, this.config) : x;
+  }
+
+  #embed(patches: Tensor): Tensor {
+    return scope(() => {
+      const { width, layerNormEps, preNorm, patchBias } = this.config;
+      const p = this.parameters;
+      const kernel = p.get('visual.conv1.weight');
+      const batch = patches.dim(0) / (this.tokens - 1);
+      const embedded = linear(
+        patches,
+        reshape(kernel, [width, kernel.size / width]),
+        patchBias ? p.get('visual.conv1.bias') : null,
+      );
+      const classes = expand(reshape(p.get('visual.class_embedding'), [1, width]), batch);
+      const tokens = concat([classes, reshape(embedded, [batch, this.tokens - 1, width])], 1);
+      const placed = add(tokens, p.get('visual.positional_embedding'));
+      if (!preNorm) return placed;
+      const { weight, bias } = affine(p, 'visual.ln_pre');
+      return layerNorm(placed, weight, bias, layerNormEps);
+    });
+  }
+}

@@ -1,0 +1,138 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { mseLoss } from '../autograd/ops/losses.ts';
+import { Sgd } from '../autograd/optimizers.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { valueAndGradients } from '../autograd/tape.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { ClipAgiqa } from '../model/agiqa.ts';
+import { Clip } from '../model/clip.ts';
+import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
+import { PromptLearner } from '../model/prompt.ts';
+import { type Position, promptSlotsFromIds } from '../model/prompts.ts';
+import { figure, maxRelativeError, missing, ofMax, type Results } from './figure.ts';
+
+const bars = { features: 2e-5, gradients: 1e-4, losses: 1e-3, parameters: 1e-3 };
+
+/** CLIP-AGIQA's step-0 gradients and 40 SGD steps, for every `train-*.safetensors` of the folder. */
+export async function* checkTraining(gpu: Gpu, folder: string): Results {
+  const weights = join(folder, 'openai.safetensors');
+  const runs = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => /^train-.*\.safetensors$/.test(name))
+        .sort()
+    : [];
+  if (runs.length === 0 || !existsSync(weights)) {
+    yield missing('training');
+    return;
+  }
+  const clip = await Clip.load(gpu, weights);
+  for (const run of runs) {
+    const reference = await openTensorFile(join(folder, run));
+    yield* checkRun(gpu, clip, reference, run.replace(/\.safetensors$/, ''));
+    await reference.close();
+  }
+  clip.dispose();
+}
+
+async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: string): Results {
+  const model = await modelOf(gpu, clip, reference);
+  const parameters = model.parameters();
+  const mos = keep(Tensor.from(gpu, await reference.read('mos')));
+  const images = keep(
+    Tensor.from(gpu, await reference.read('images'), reference.tensors.get('images')!.shape),
+  );
+  const features = keep(clip.encodeImages(images));
+  yield ofMax(
+    `${name} image_features`,
+    await features.read(),
+    await reference.read('image_features'),
+    bars.features,
+  );
+  const text = model.textFeatures();
+  const expectedText = await reference.read('step0.text_features');
+  yield ofMax(`${name} step 0 text_features`, await text.read(), expectedText, bars.features);
+  const prediction = model.predict(features);
+  yield ofMax(
+    `${name} step 0 prediction`,
+    await prediction.read(),
+    await reference.read('step0.pred'),
+    bars.gradients,
+  );
+
+  const gradientsNow = () =>
+    valueAndGradients(() => mseLoss(model.predict(features), mos), [...parameters.values()]);
+  const first = gradientsNow();
+  for (const [key, tensor] of parameters) {
+    const expected = await reference.read(`step0.grad.${key}`);
+    yield ofMax(
+      `${name} step 0 gradient ${key}`,
+      await first.gradients.get(tensor)!.read(),
+      expected,
+      bars.gradients,
+    );
+  }
+  for (const tensor of [text, prediction, first.value, ...first.gradients.values()]) tensor.dispose();
+
+  const { momentum, weightDecay } = optimizerOf(reference);
+  const lrs = await reference.read('lrs');
+  const optimizer = new Sgd([...parameters.values()], { lr: lrs[0]!, momentum, weightDecay });
+  const losses: number[] = [];
+  for (const lr of lrs) {
+    optimizer.setLearningRate(lr);
+    const loss = scope(() => {
+      const { value, gradients } = gradientsNow();
+      optimizer.step(gradients);
+      return value;
+    });
+    losses.push((await loss.read())[0]!);
+    loss.dispose();
+  }
+  const steps = maxRelativeError(losses, await reference.read('losses'));
+  yield figure(`${name} losses of ${lrs.length} steps`, steps, bars.losses, 'relative');
+  for (const [key, tensor] of parameters)
+    yield ofMax(
+      `${name} final ${key}`,
+      await tensor.read(),
+      await reference.read(`final.${key}`),
+      bars.parameters,
+    );
+  optimizer.dispose();
+  model.dispose();
+  for (const tensor of [mos, images, features]) tensor.dispose();
+}
+
+/** The model as the file describes it: token rows laid out as for the class token at the end, and where it truly stands. */
+async function modelOf(gpu: Gpu, clip: Clip, reference: TensorFile): Promise<ClipAgiqa> {
+  const { position, csc, name_lens: lengths } = reference.metadata;
+  const ctx = keep(Tensor.from(gpu, await reference.read('ctx'), reference.tensors.get('ctx')!.shape));
+  const tokens = Array.from(await reference.read('tokens'));
+  const { contextLength } = clip.text.config;
+  const prompts = (JSON.parse(lengths!) as number[]).map((length, row) =>
+    promptSlotsFromIds(
+      tokens.slice(row * contextLength, (row + 1) * contextLength),
+      length,
+      ctx.dim(-2),
+      position as Position,
+    ),
+  );
+  const head = {} as Record<HeadName, HeadValues[HeadName]>;
+  for (const name of headNames) {
+    const { shape } = reference.tensors.get(`head.${name}`)!;
+    head[name] = { shape, data: await reference.read(`head.${name}`) };
+  }
+  const classSpecific = csc === 'True';
+  return new ClipAgiqa(
+    new PromptLearner(clip.text, prompts, ctx, { classSpecific }),
+    new RegressionHead(gpu, head),
+  );
+}
+
+/** The metadata says the optimizer in words, e.g. "SGD …, momentum 0.9, weight_decay 5e-4, …". */
+function optimizerOf({ metadata }: TensorFile): { momentum: number; weightDecay: number } {
+  const number = (name: string) =>
+    Number(new RegExp(`${name} ([\\d.e-]+)`).exec(metadata.optimizer ?? '')?.[1] ?? 0);
+  return { momentum: number('momentum'), weightDecay: number('weight_decay') };
+}

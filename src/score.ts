@@ -1,0 +1,94 @@
+import { createWriteStream, renameSync } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import { stringify } from 'csv-stringify/sync';
+import { createCommand, runCommand } from './cli/command.ts';
+import { startGpu, terminal } from './cli/start.ts';
+import { formatTable } from './cli/table.ts';
+import { findPictures } from './scoring/pictures.ts';
+import { type ScoredPicture, Scorer } from './scoring/scorer.ts';
+
+interface Options {
+  model: string;
+  weights?: string;
+  batch?: string;
+  csv?: string;
+  json?: boolean;
+}
+
+const command = createCommand(
+  'score',
+  'Scores pictures, or all pictures of a folder, with a trained model.',
+  [
+    'node dist/score.js picture.png --model output/my-run',
+    'node dist/score.js folder/ --model output/my-run --csv scores.csv',
+    'node dist/score.js a.jpg b.jpg --model model.safetensors --weights ViT-B-16.pt --json',
+  ],
+)
+  .argument('<picture...>', 'picture files, or folders of them')
+  .requiredOption('--model <path>', 'run folder of a training, or its model.safetensors')
+  .option('--weights <file>', 'CLIP weights (default: those the model was trained on)')
+  .option('--batch <n>', 'pictures the vision tower takes at once')
+  .option('--csv <file>', 'write the scores as CSV, row by row as they come')
+  .option('--json', 'print one JSON object a line on stdout');
+
+/** Rows go to FILE.part as they come and the file gets its name at the end; Ctrl-C leaves what was written under that name too. */
+function csvWriter(path: string) {
+  const part = `${path}.part`;
+  const stream = createWriteStream(part);
+  stream.write(stringify([['path', 'score', 'error']]));
+  return {
+    row: (result: ScoredPicture) =>
+      stream.write(
+        stringify([
+          [result.path, 'score' in result ? String(result.score) : '', 'error' in result ? result.error : ''],
+        ]),
+      ),
+    close: async () => {
+      stream.end();
+      await finished(stream);
+      renameSync(part, path);
+    },
+  };
+}
+
+await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
+  const paths = findPictures(args);
+  const gpu = await startGpu(terminal);
+  const scorer = await Scorer.load(gpu, options.model, {
+    weights: options.weights,
+    batch: options.batch === undefined ? Math.min(8, paths.length) : Number(options.batch),
+  });
+  const csv = options.csv ? csvWriter(options.csv) : null;
+  const rows: ScoredPicture[] = [];
+  const keepRows = !csv && !options.json; // a table needs them all; the other forms stream
+  let stopped = false;
+  process.once('SIGINT', () => {
+    stopped = true;
+  });
+  let failed = 0;
+  const bar = terminal.bar('scoring', paths.length);
+  for await (const result of scorer.score(paths)) {
+    if ('error' in result) failed++;
+    csv?.row(result);
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    if (keepRows) rows.push(result);
+    bar.advance();
+    if (stopped) break;
+  }
+  bar.stop();
+  await csv?.close();
+  if (keepRows) {
+    const scored = rows.flatMap((row) => ('score' in row ? [row] : [])).sort((a, b) => b.score - a.score);
+    const table = scored.map(({ path, score }) => [path, score.toFixed(4)]);
+    process.stdout.write(`${formatTable(table, { columns: ['picture', 'score'], align: 'lr' })}\n`);
+    for (const row of rows) if ('error' in row) terminal.line(`skipped    ${row.error}`);
+  }
+  if (failed > 0) terminal.line(`skipped    ${failed} of ${paths.length} pictures could not be read`);
+  await scorer.close();
+  gpu.close();
+  if (stopped) {
+    terminal.line('stopped    the scores so far are written');
+    process.exit(130);
+  }
+  if (failed === paths.length) process.exitCode = 1;
+});

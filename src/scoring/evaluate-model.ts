@@ -1,0 +1,37 @@
+import type { Dataset } from '../data/datasets/index.ts';
+import { type Evaluation, evaluate } from '../data/evaluation.ts';
+import type { Reporter } from '../training/reporter.ts';
+import type { Scorer } from './scorer.ts';
+
+export interface ModelEvaluation {
+  readonly evaluation: Evaluation;
+  readonly rows: readonly { readonly name: string; readonly mos: number; readonly prediction: number }[];
+  /** Why a picture was left out, by name. */
+  readonly skipped: readonly string[];
+}
+
+/** Scores one part of a dataset and compares with its MOS. */
+export async function evaluateModel(
+  scorer: Scorer,
+  dataset: Dataset,
+  part: 'train' | 'val' | 'test',
+  reporter: Reporter,
+): Promise<ModelEvaluation> {
+  const samples = Array.from(dataset.split[part], (at) => dataset.samples[at]!);
+  const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
+  const skipped: string[] = [];
+  const bar = reporter.bar(`scoring the ${part} part`, samples.length);
+  for await (const { index, ...result } of scorer.score(samples.map(({ path }) => path))) {
+    const { name, mos, generator = '' } = samples[index]!;
+    if ('error' in result) skipped.push(result.error);
+    else rows.push({ name, mos, prediction: result.score, generator });
+    bar.advance();
+  }
+  bar.stop();
+  const evaluation = evaluate(
+    rows.map(({ prediction }) => prediction),
+    rows.map(({ mos }) => mos),
+    { groups: rows.map(({ generator }) => generator), bootstrap: 1000 },
+  );
+  return { evaluation, rows, skipped };
+}

@@ -1,0 +1,116 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { l2Normalize } from '../autograd/ops/normalize.ts';
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { Clip } from '../model/clip.ts';
+import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
+import { weightsId } from '../model/weights-id.ts';
+import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
+import { pictureEncoder } from '../training/encoders.ts';
+import { PictureFeatures } from '../training/picture-features.ts';
+import type { Settings } from '../training/settings.ts';
+
+/** One picture's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
+export type ScoredPicture =
+  | { readonly index: number; readonly path: string; readonly score: number }
+  | { readonly index: number; readonly path: string; readonly error: string };
+
+export interface ScorerOptions {
+  /** CLIP weights; by default those named in the model file. */
+  readonly weights?: string;
+  /** Pictures the vision tower takes at once. */
+  readonly batch?: number;
+}
+
+/** Scores pictures with a trained model. Needs the image tower and a head; the text features are folded into the head. */
+export class Scorer {
+  readonly settings: Settings;
+  readonly #clip: Clip;
+  readonly #pictures: PictureFeatures;
+  readonly #head: RegressionHead;
+
+  private constructor(clip: Clip, pictures: PictureFeatures, head: RegressionHead, settings: Settings) {
+    this.#clip = clip;
+    this.#pictures = pictures;
+    this.#head = head;
+    this.settings = settings;
+  }
+
+  /** @param path model.safetensors of a training run, or the run's folder */
+  static async load(gpu: Gpu, path: string, options: ScorerOptions = {}): Promise<Scorer> {
+    const model = await readModel(path);
+    const weights = options.weights ?? model.settings.weights;
+    const settings = { ...model.settings, weights };
+    const id = await weightsId(weights);
+    if (id !== model.weightsId)
+      throw new UserError(
+        `${weights} are not the weights this model was trained on`,
+        'Give the same file with --weights: a head reads no other features.',
+      );
+    const clip = await Clip.load(gpu, weights, {
+      weightType: settings.weightType,
+      activation: settings.activation === 'auto' ? undefined : settings.activation,
+      text: false,
+    });
+    const encoder = pictureEncoder(clip.vision, id, settings);
+    const batch = options.batch ?? settings.encodeBatch;
+    const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch, cache: null });
+    return new Scorer(clip, pictures, new RegressionHead(gpu, foldedHead(model, path)), settings);
+  }
+
+  /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
+  async *score(paths: readonly string[]): AsyncIterable<ScoredPicture> {
+    const size = this.#pictures.imageSize;
+    const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
+    for await (const result of this.#pictures.encode(jobs)) {
+      const { index } = result;
+      const path = paths[index]!;
+      if ('error' in result) yield { index, path, error: result.error };
+      else yield { index, path, score: await this.scoreFeature(result.feature) };
+    }
+  }
+
+  /** The score of one picture feature (not normalised). */
+  async scoreFeature(feature: Float32Array): Promise<number> {
+    const score = scope(() =>
+      this.#head.forward(l2Normalize(Tensor.from(this.#clip.gpu, feature, [1, feature.length]))),
+    );
+    const [value] = await score.read();
+    score.dispose();
+    return value!;
+  }
+
+  async close(): Promise<void> {
+    await this.#pictures.close();
+    for (const tensor of this.#head.parameters.values()) tensor.dispose();
+    this.#clip.dispose();
+  }
+}
+
+/** A model file, or the one in a run's folder. */
+export async function readModel(path: string): Promise<Checkpoint> {
+  const found = await stat(path).catch(() => null);
+  if (!found)
+    throw new UserError(
+      `${path}: there is no such file or folder`,
+      'Give a run folder or its model.safetensors.',
+    );
+  return readCheckpoint(found.isDirectory() ? join(path, 'model.safetensors') : path);
+}
+
+function foldedHead(model: Checkpoint, path: string): HeadValues {
+  const values = {} as Record<HeadName, HeadValues[HeadName]>;
+  for (const name of headNames) {
+    const value = model.constants.get(`head.${name}`);
+    if (!value)
+      throw new UserError(
+        `${path} holds no scoring head`,
+        'Give model.safetensors, which a finished run writes.',
+      );
+    values[name] = value;
+  }
+  return values;
+}

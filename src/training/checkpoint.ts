@@ -1,0 +1,98 @@
+import type { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { writeSafetensors } from '../data/safetensors.ts';
+import { openTensorFile } from '../data/tensor-file.ts';
+import type { TrainingState } from './loop.ts';
+import { applySettings, defaultSettings, type Settings } from './settings.ts';
+
+/** Values of one tensor on the host. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** What a checkpoint file holds: learned tensors, optimizer state, constants that spare the text tower, and how they came about. */
+export interface Checkpoint {
+  readonly settings: Settings;
+  readonly state: TrainingState;
+  /** SHA-256 of the CLIP weights' names, shapes and first bytes: features of other weights would give nonsense. */
+  readonly weightsId: string;
+  /** The quality words, in the order of the head's input. */
+  readonly words: readonly string[];
+  readonly parameters: ReadonlyMap<string, HostTensor>;
+  readonly optimizer: ReadonlyMap<string, HostTensor>;
+  readonly constants: ReadonlyMap<string, HostTensor>;
+}
+
+const format = 'clip-agiqa-webgpu checkpoint 1';
+
+/** Writes a checkpoint as safetensors: `parameters.*`, `optimizer.*`, `constants.*`, the rest as metadata. */
+export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  const tensors = new Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>();
+  for (const part of ['parameters', 'optimizer', 'constants'] as const)
+    for (const [name, { shape, data }] of checkpoint[part])
+      tensors.set(`${part}.${name}`, { dtype: 'F32', shape, data });
+  const { settings, state, weightsId, words } = checkpoint;
+  await writeSafetensors(path, tensors, {
+    format,
+    settings: JSON.stringify(settings),
+    state: JSON.stringify(state),
+    weights_id: weightsId,
+    words: JSON.stringify(words),
+  });
+}
+
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const file = await openTensorFile(path);
+  try {
+    const { metadata } = file;
+    if (metadata.format !== format)
+      throw new UserError(
+        `${path} is not a checkpoint of this program`,
+        'Give the checkpoint.safetensors or model.safetensors of a training run, or a folder of the original trainer.',
+      );
+    const parts = { parameters: new Map(), optimizer: new Map(), constants: new Map() } as Record<
+      string,
+      Map<string, HostTensor>
+    >;
+    for (const [name, { shape }] of file.tensors) {
+      const dot = name.indexOf('.');
+      parts[name.slice(0, dot)]?.set(name.slice(dot + 1), { shape, data: await file.read(name) });
+    }
+    return {
+      settings: applySettings(defaultSettings(), JSON.parse(metadata.settings!), path),
+      state: JSON.parse(metadata.state!),
+      weightsId: metadata.weights_id!,
+      words: JSON.parse(metadata.words!),
+      parameters: parts.parameters!,
+      optimizer: parts.optimizer!,
+      constants: parts.constants!,
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads tensors back from the GPU by name. */
+export async function toHost(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, HostTensor>> {
+  const values = new Map<string, HostTensor>();
+  for (const [name, tensor] of tensors) values.set(name, { shape: tensor.shape, data: await tensor.read() });
+  return values;
+}
+
+/** Writes host values over tensors of the same names and shapes. */
+export function restore(
+  tensors: ReadonlyMap<string, Tensor>,
+  values: ReadonlyMap<string, HostTensor>,
+  path: string,
+): void {
+  for (const [name, tensor] of tensors) {
+    const value = values.get(name);
+    if (value?.shape.join() !== tensor.shape.join())
+      throw new UserError(
+        `${path}: ${name} is ${value ? `[${value.shape.join(', ')}]` : 'missing'}, expected [${tensor.shape.join(', ')}]`,
+        'The checkpoint belongs to other settings or other weights.',
+      );
+    tensor.write(value.data);
+  }
+}

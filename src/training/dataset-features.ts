@@ -1,0 +1,80 @@
+import type { Dataset } from '../data/datasets/index.ts';
+import type { PictureJob } from '../data/loader.ts';
+import type { FeatureSource } from './feature-source.ts';
+import { StoredFeatures } from './feature-source.ts';
+import { OnlineFeatures } from './online-features.ts';
+import type { PictureFeatures, UnreadablePicture } from './picture-features.ts';
+import type { Reporter } from './reporter.ts';
+import type { Settings } from './settings.ts';
+
+/** The features of a dataset's parts, and the pictures that have none. */
+export interface DatasetFeatures {
+  readonly train: FeatureSource;
+  /** Centre crops of every sample that was asked for. */
+  readonly test: FeatureSource;
+  /** Pictures that could not be decoded, by sample. */
+  readonly unreadable: ReadonlyMap<number, UnreadablePicture>;
+}
+
+/**
+ * Encodes what a run needs before it starts: the centre crops of `centred` samples and, unless crops are drawn anew
+ * each step (`views` 0), the pre-drawn crops of `trained` ones. View v is the crop that epoch v of an uncached run draws.
+ */
+export async function encodeDataset(
+  pictures: PictureFeatures,
+  dataset: Dataset,
+  parts: { readonly trained: Int32Array; readonly centred: Int32Array },
+  settings: Settings,
+  reporter: Reporter,
+): Promise<DatasetFeatures> {
+  const { width } = pictures.encoder;
+  const unreadable = new Map<number, UnreadablePicture>();
+  const encode = async (label: string, samples: Int32Array, transforms: PictureJob['transform'][][]) => {
+    const views = transforms[0]?.length ?? 0;
+    const jobs = [...samples].flatMap((sample, i) =>
+      transforms[i]!.map((transform) => ({
+        path: dataset.samples[sample]!.path,
+        size: pictures.imageSize,
+        transform,
+      })),
+    );
+    const rows = new Map<number, Float32Array>();
+    const bar = reporter.bar(label, jobs.length);
+    for await (const result of pictures.encode(jobs)) {
+      const sample = samples[Math.floor(result.index / views)]!;
+      if ('error' in result) unreadable.set(sample, result);
+      else {
+        let row = rows.get(sample);
+        if (!row) rows.set(sample, (row = new Float32Array(views * width)));
+        row.set(result.feature, (result.index % views) * width);
+      }
+      bar.advance();
+    }
+    bar.stop();
+    return new StoredFeatures(width, views, rows);
+  };
+
+  const views = Math.min(settings.views, Math.max(1, settings.epochs));
+  // Without stored crops the training pictures are still decoded once, so that a bad one is known before training.
+  const centred = settings.views === 0 ? Int32Array.of(...parts.centred, ...parts.trained) : parts.centred;
+  const test = await encode(
+    'encoding centre crops',
+    centred,
+    Array.from(centred, () => [{ kind: 'test' as const }]),
+  );
+  if (settings.views === 0)
+    return { train: new OnlineFeatures(pictures, dataset.samples, settings.seed), test, unreadable };
+  const train = await encode(
+    `encoding ${views} random crop${views === 1 ? '' : 's'} a training picture`,
+    parts.trained,
+    Array.from(parts.trained, (sample) =>
+      Array.from({ length: views }, (_, epoch) => ({
+        kind: 'crop' as const,
+        seed: settings.seed,
+        epoch,
+        index: sample,
+      })),
+    ),
+  );
+  return { train, test, unreadable };
+}

@@ -1,0 +1,38 @@
+import { concat } from '../autograd/ops/rows.ts';
+import { scope } from '../autograd/scope.ts';
+import { UserError } from '../common/errors.ts';
+import { poolTokens, poolWidth } from '../model/pooling.ts';
+import type { VisionTransformer } from '../model/vit.ts';
+import type { PictureEncoder } from './picture-features.ts';
+import type { Settings } from './settings.ts';
+
+/** The picture features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. */
+export function pictureEncoder(
+  vision: VisionTransformer,
+  weightsId: string,
+  settings: Pick<Settings, 'trainer' | 'layers' | 'pool' | 'weightType'>,
+): PictureEncoder {
+  const { trainer, layers, pool, weightType } = settings;
+  const { outputWidth, width } = vision.config;
+  const id = `${weightsId} ${weightType}`;
+  if (trainer !== 'image-only' || (layers === '' && (pool === 'cls' || outputWidth !== null)))
+    return { width: vision.featureWidth, id: `${id} feature`, encode: (patches) => vision.features(patches) };
+  const blocks = layers === '' ? [vision.config.layers] : layers.split(',').map(Number);
+  for (const block of blocks)
+    if (!Number.isInteger(block) || block < 1 || block > vision.config.layers)
+      throw new UserError(
+        `--layers ${layers}: this tower has blocks 1 to ${vision.config.layers}`,
+        'Give block numbers separated by commas, e.g. --layers 4,8,12.',
+      );
+  return {
+    width: blocks.length * poolWidth(pool) * width,
+    id: `${id} blocks ${blocks.join()} ${pool}`,
+    encode: (patches) =>
+      scope(() =>
+        concat(
+          vision.blockOutputs(patches, blocks).map((tokens) => poolTokens(tokens, pool)),
+          1,
+        ),
+      ),
+  };
+}

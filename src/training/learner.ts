@@ -1,0 +1,23 @@
+import type { Tensor } from '../autograd/tensor.ts';
+import type { DropoutState } from '../model/head.ts';
+import type { HostTensor } from './checkpoint.ts';
+
+/** What one training step reads: picture features [B, width], their scores [B] and quality classes (u32 [B]). */
+export interface Batch {
+  readonly features: Tensor;
+  readonly mos: Tensor;
+  readonly classes: Tensor;
+}
+
+/** A model that the training loop can train: CLIP-AGIQA, its ablations, CoOp. */
+export interface Learner {
+  /** The tensors that learn, by their name in checkpoints. */
+  parameters(): Map<string, Tensor>;
+  /** The training loss, one number. Recorded once and replayed: it may not touch the host. */
+  loss(batch: Batch, dropout: DropoutState): Tensor;
+  /** Scores [B] of picture features, in the unit of the MOS. */
+  predict(features: Tensor): Tensor;
+  /** What scoring needs beside the image tower, computed once from what was learned: no text tower, no prompts. */
+  constants(): Promise<Map<string, HostTensor>>;
+  dispose(): void;
+}

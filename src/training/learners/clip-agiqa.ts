@@ -1,0 +1,48 @@
+import { mseLoss } from '../../autograd/ops/losses.ts';
+import { keep, scope } from '../../autograd/scope.ts';
+import type { Tensor } from '../../autograd/tensor.ts';
+import type { ClipAgiqa } from '../../model/agiqa.ts';
+import { type DropoutState, foldTextFeatures, headValues } from '../../model/head.ts';
+import type { HostTensor } from '../checkpoint.ts';
+import type { Batch, Learner } from '../learner.ts';
+
+/** CLIP-AGIQA as published: context vectors and head learn by mean squared error against the MOS. */
+export class ClipAgiqaLearner implements Learner {
+  readonly model: ClipAgiqa;
+  /** Fixed prompts (the `linear` trainer): the context stays as it was initialised and only the head learns. */
+  readonly #promptsLearn: boolean;
+  #fixedText: Tensor | undefined;
+
+  constructor(model: ClipAgiqa, options: { readonly promptsLearn: boolean }) {
+    this.model = model;
+    this.#promptsLearn = options.promptsLearn;
+    // What does not learn is computed once.
+    if (!options.promptsLearn) this.#fixedText = keep(scope(() => model.textFeatures()));
+  }
+
+  parameters(): Map<string, Tensor> {
+    const named = this.model.parameters();
+    if (!this.#promptsLearn) named.delete('ctx');
+    return named;
+  }
+
+  loss({ features, mos }: Batch, dropout: DropoutState): Tensor {
+    return mseLoss(this.model.predict(features, dropout, this.#fixedText), mos);
+  }
+
+  predict(features: Tensor): Tensor {
+    return this.model.predict(features, undefined, this.#fixedText);
+  }
+
+  async constants(): Promise<Map<string, HostTensor>> {
+    const text = this.#fixedText?.view() ?? this.model.textFeatures();
+    const folded = foldTextFeatures(await headValues(this.model.head), await text.read());
+    text.dispose();
+    return new Map(Object.entries(folded).map(([name, value]) => [`head.${name}`, value]));
+  }
+
+  dispose(): void {
+    this.#fixedText?.dispose();
+    this.model.dispose();
+  }
+}

@@ -1,0 +1,214 @@
+import { Sgd } from '../autograd/optimizers.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { valueAndGradients } from '../autograd/tape.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { trainingBatches } from '../data/batches.ts';
+import { type Metrics, metricsOf } from '../data/evaluation.ts';
+import { binary, fill } from '../kernels/elementwise.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import type { Recording } from '../kernels/recording.ts';
+import { learningRates } from '../model/lr-schedule.ts';
+import type { FeatureSource } from './feature-source.ts';
+import type { Batch, Learner } from './learner.ts';
+import type { Settings } from './settings.ts';
+
+/** The samples of one part of the data, with what the loop needs to know of each sample of the dataset. */
+export interface TrainingData {
+  readonly train: Int32Array;
+  readonly val: Int32Array;
+  readonly test: Int32Array;
+  /** By sample: score and quality class. */
+  readonly mos: Float32Array;
+  readonly classes: Uint32Array;
+  readonly trainFeatures: FeatureSource;
+  /** Centre-crop features, for val and test. */
+  readonly testFeatures: FeatureSource;
+}
+
+/** One line of metrics.jsonl. */
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly lr: number;
+  /** Mean training loss of the epoch. */
+  readonly loss: number;
+  readonly seconds: number;
+  readonly val: Metrics | null;
+  readonly test: Metrics | null;
+}
+
+/** Where a run stands between two epochs: enough to go on bit for bit. */
+export interface TrainingState {
+  readonly epoch: number;
+  readonly records: readonly EpochRecord[];
+  readonly best: { readonly epoch: number; readonly srcc: number } | null;
+}
+
+export interface LoopEvents {
+  step?(done: number, total: number, epoch: number): void;
+  /** After each epoch: save a checkpoint. `improved`: the validation SRCC is the best so far. */
+  epoch?(state: TrainingState, record: EpochRecord, improved: boolean): Promise<void> | void;
+}
+
+/** How many steps may wait in the GPU's queue before the loop waits for it. */
+const queueDepth = 8;
+
+/**
+ * The training loop all trainers share: SGD over seeded epochs. A step is captured once and replayed; the batch, the
+ * learning rate and the dropout seed are data in buffers.
+ */
+export class TrainingLoop {
+  readonly gpu: Gpu;
+  readonly learner: Learner;
+  readonly optimizer: Sgd;
+  readonly #settings: Settings;
+  readonly #data: TrainingData;
+  readonly #batch: Batch;
+  readonly #dropoutSeed: Tensor;
+  readonly #lossSum: Tensor;
+  readonly #batchSize: number;
+  #recording: Recording | undefined;
+
+  constructor(gpu: Gpu, learner: Learner, data: TrainingData, settings: Settings) {
+    this.gpu = gpu;
+    this.learner = learner;
+    this.#data = data;
+    this.#settings = settings;
+    this.#batchSize = Math.min(settings.batchSize, data.train.length);
+    if (this.#batchSize === 0)
+      throw new UserError('there is no picture to train on', 'Check --root, --limit and --shots.');
+    const { lr, momentum, weightDecay } = settings;
+    this.optimizer = new Sgd([...learner.parameters().values()], { lr, momentum, weightDecay });
+    const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
+    this.#batch = {
+      features: persistent([this.#batchSize, data.trainFeatures.width], 'f32'),
+      mos: persistent([this.#batchSize], 'f32'),
+      classes: persistent([this.#batchSize], 'u32'),
+    };
+    this.#dropoutSeed = persistent([2], 'u32');
+    this.#lossSum = persistent([1], 'f32');
+  }
+
+  get stepsPerEpoch(): number {
+    return Math.floor(this.#data.train.length / this.#batchSize);
+  }
+
+  /** Trains from `start` (the beginning, or a resumed state) to the last epoch. */
+  async run(start: TrainingState, events: LoopEvents = {}): Promise<TrainingState> {
+    const { epochs } = this.#settings;
+    const rates = learningRates(this.#settings);
+    let state = start;
+    await this.#prepare();
+    for (let epoch = state.epoch; epoch < epochs; epoch++) {
+      const began = performance.now();
+      const loss = await this.#epoch(epoch, rates[epoch]!, events);
+      if (!Number.isFinite(loss))
+        throw new UserError(
+          `the training loss became ${loss} in epoch ${epoch + 1}`,
+          'Lower --lr; the last checkpoint is intact.',
+        );
+      const seconds = (performance.now() - began) / 1000;
+      const val = await this.score(this.#data.val);
+      const test = await this.score(this.#data.test);
+      const record: EpochRecord = { epoch: epoch + 1, lr: rates[epoch]!, loss, seconds, val, test };
+      const improved =
+        val !== null && Number.isFinite(val.srcc) && val.srcc > (state.best?.srcc ?? -Infinity);
+      state = {
+        epoch: epoch + 1,
+        records: [...state.records, record],
+        best: improved ? { epoch: epoch + 1, srcc: val.srcc } : state.best,
+      };
+      await events.epoch?.(state, record, improved);
+    }
+    return state;
+  }
+
+  /** Predictions for samples, from their centre crops. */
+  async predict(samples: Int32Array): Promise<Float32Array> {
+    const out = new Float32Array(samples.length);
+    const size = Math.min(256, samples.length);
+    if (size === 0) return out;
+    const features = keep(Tensor.empty(this.gpu, [size, this.#data.testFeatures.width]));
+    for (let at = 0; at < samples.length; at += size) {
+      const part = samples.subarray(at, at + size);
+      await this.#data.testFeatures.fill(part, 0, features);
+      const predicted = scope(() => this.learner.predict(features));
+      out.set((await predicted.read()).subarray(0, part.length), at);
+      predicted.dispose();
+    }
+    features.dispose();
+    return out;
+  }
+
+  /** Metrics over samples; null where there are none. */
+  async score(samples: Int32Array): Promise<Metrics | null> {
+    if (samples.length === 0) return null;
+    const predictions = await this.predict(samples);
+    const mos = Array.from(samples, (sample) => this.#data.mos[sample]!);
+    return metricsOf([...predictions], mos);
+  }
+
+  dispose(): void {
+    this.#recording?.dispose();
+    this.optimizer.dispose();
+    for (const tensor of [...Object.values(this.#batch), this.#dropoutSeed, this.#lossSum]) tensor.dispose();
+  }
+
+  /** Compiles and tunes on a gradient that is thrown away, then records the step without running it a second time. */
+  async #prepare(): Promise<void> {
+    const first = this.#data.train.slice(0, this.#batchSize);
+    await this.#data.trainFeatures.beginEpoch?.(first, 0);
+    await this.#load(first, 0, 0);
+    scope(() => {
+      this.#gradients();
+    });
+    await this.gpu.finish();
+  }
+
+  async #epoch(epoch: number, lr: number, events: LoopEvents): Promise<number> {
+    this.optimizer.setLearningRate(lr);
+    fill(this.gpu, this.#lossSum.buffer, 1, 0);
+    const steps = this.stepsPerEpoch;
+    const batches = trainingBatches(this.#data.train, this.#batchSize, this.#settings.seed, epoch);
+    await this.#data.trainFeatures.beginEpoch?.(
+      Int32Array.from(batches.flatMap((batch) => [...batch])),
+      epoch,
+    );
+    let step = 0;
+    for (const samples of batches) {
+      await this.#load(samples, epoch, epoch * steps + step);
+      if (this.#recording) this.#recording.replay();
+      else this.#recording = this.gpu.capture(() => scope(() => this.#step())).recording;
+      this.gpu.flush();
+      step++;
+      if (step % queueDepth === 0) await this.gpu.finish();
+      events.step?.(step, steps, epoch);
+    }
+    const [sum] = await this.#lossSum.read();
+    return sum! / step;
+  }
+
+  async #load(samples: Int32Array, epoch: number, step: number): Promise<void> {
+    const { mos, classes } = this.#data;
+    await this.#data.trainFeatures.fill(samples, epoch, this.#batch.features);
+    this.#batch.mos.write(Float32Array.from(samples, (sample) => mos[sample]!));
+    this.#batch.classes.write(Uint32Array.from(samples, (sample) => classes[sample]!));
+    this.#dropoutSeed.write(Uint32Array.of(this.#settings.seed, step));
+  }
+
+  #gradients() {
+    const dropout = { p: this.#settings.dropout, seed: this.#dropoutSeed };
+    return valueAndGradients(
+      () => this.learner.loss(this.#batch, dropout),
+      [...this.learner.parameters().values()],
+    );
+  }
+
+  #step(): void {
+    const { value, gradients } = this.#gradients();
+    this.optimizer.step(gradients);
+    const sum = Tensor.empty(this.gpu, [1]);
+    binary(this.gpu, 'add', this.#lossSum.buffer, value.buffer, sum.buffer, 1);
+    this.gpu.copy(sum.buffer, 0, this.#lossSum.buffer, 0, 4);
+  }
+}

@@ -1,0 +1,167 @@
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { FeatureCache } from '../data/feature-cache.ts';
+import { type PictureJob, PictureLoader } from '../data/loader.ts';
+import { hashPicture } from '../data/picture.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import type { VisionTransformer } from '../model/vit.ts';
+
+/** Turns picture patches into features [B, width]: the tower's projected feature, or pooled block outputs. */
+export interface PictureEncoder {
+  readonly width: number;
+  /** Names the computation in cache keys: two encoders of one name give the same features. */
+  readonly id: string;
+  encode(patches: Tensor): Tensor;
+}
+
+export interface EncodedPicture {
+  readonly index: number;
+  readonly feature: Float32Array;
+}
+
+export interface UnreadablePicture {
+  readonly index: number;
+  readonly path: string;
+  readonly error: string;
+}
+
+/** Pictures looked up in the cache at once. */
+const stretch = 256;
+
+/** Features of pictures: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. */
+export class PictureFeatures {
+  readonly gpu: Gpu;
+  readonly encoder: PictureEncoder;
+  readonly #vision: VisionTransformer;
+  readonly #batch: number;
+  readonly #cache: FeatureCache | null;
+  readonly #loader: PictureLoader;
+  readonly #pixels: Uint8Array;
+  /** Pictures that went through the tower, and those the cache spared it. */
+  readonly counters = { encoded: 0, cached: 0 };
+
+  constructor(
+    gpu: Gpu,
+    vision: VisionTransformer,
+    encoder: PictureEncoder,
+    options: { readonly batch: number; readonly cache: FeatureCache | null },
+  ) {
+    this.gpu = gpu;
+    this.encoder = encoder;
+    this.#vision = vision;
+    this.#batch = options.batch;
+    this.#cache = options.cache;
+    this.#loader = new PictureLoader({ ahead: Math.max(16, 2 * options.batch) });
+    this.#pixels = new Uint8Array(options.batch * vision.config.imageSize ** 2 * 3);
+  }
+
+  get imageSize(): number {
+    return this.#vision.config.imageSize;
+  }
+
+  /** Yields one result a job, cached ones first in each stretch of jobs; `index` is the job's place in `jobs`. */
+  async *encode(jobs: readonly PictureJob[]): AsyncIterable<EncodedPicture | UnreadablePicture> {
+    if (!this.#cache) {
+      yield* this.#encodeFresh(jobs, jobs.keys(), null);
+      return;
+    }
+    for (let from = 0; from < jobs.length; from += stretch) {
+      const part = jobs.slice(from, from + stretch);
+      const keys = await this.#keys(part);
+      const known = await this.#cache.get(keys);
+      const missing: number[] = [];
+      for (const [i, feature] of known.entries()) {
+        if (!feature) {
+          missing.push(from + i);
+          continue;
+        }
+        this.counters.cached++;
+        yield { index: from + i, feature };
+      }
+      const fresh = missing.map((index) => jobs[index]!);
+      yield* this.#encodeFresh(fresh, missing, (index) => keys[index - from]!);
+      await this.#cache.flush();
+    }
+  }
+
+  async *#encodeFresh(
+    jobs: readonly PictureJob[],
+    places: Iterable<number>,
+    key: ((index: number) => string) | null,
+  ): AsyncIterable<EncodedPicture | UnreadablePicture> {
+    const indices = [...places];
+    const bytes = this.imageSize ** 2 * 3;
+    let waiting: number[] = [];
+    for await (const loaded of this.#loader.load(jobs)) {
+      const index = indices[loaded.index]!;
+      if ('error' in loaded) {
+        yield { index, path: loaded.path, error: loaded.error };
+        continue;
+      }
+      this.#pixels.set(loaded.pixels, waiting.length * bytes);
+      waiting.push(index);
+      if (waiting.length < this.#batch) continue;
+      yield* await this.#run(waiting, key);
+      waiting = [];
+    }
+    if (waiting.length > 0) yield* await this.#run(waiting, key);
+  }
+
+  /** All features of the jobs at once, `width` numbers each; throws on an unreadable picture. */
+  async encodeAll(jobs: readonly PictureJob[]): Promise<Float32Array> {
+    const { width } = this.encoder;
+    const all = new Float32Array(jobs.length * width);
+    for await (const result of this.encode(jobs)) {
+      if ('error' in result) throw new UserError(result.error);
+      all.set(result.feature, result.index * width);
+    }
+    return all;
+  }
+
+  async close(): Promise<void> {
+    await this.#loader.close();
+    await this.#cache?.close();
+  }
+
+  /** A short batch runs as a full one: its shapes are compiled and tuned, and its rows do not mix. */
+  async #run(indices: readonly number[], key: ((index: number) => string) | null): Promise<EncodedPicture[]> {
+    const { width } = this.encoder;
+    const words = new Uint32Array(this.#pixels.buffer, 0, this.#pixels.length / 4);
+    const features = scope(() => {
+      const pixels = Tensor.from(this.gpu, words, [this.#batch, words.length / this.#batch]);
+      return this.encoder.encode(this.#vision.patchesFromBytes(pixels));
+    });
+    const values = await features.read();
+    features.dispose();
+    this.counters.encoded += indices.length;
+    return indices.map((index, i) => {
+      const feature = values.slice(i * width, (i + 1) * width);
+      if (key) this.#cache!.put(key(index), feature);
+      return { index, feature };
+    });
+  }
+
+  async #keys(jobs: readonly PictureJob[]): Promise<string[]> {
+    const hashes = new Map<string, Promise<string>>();
+    const hash = (path: string) => {
+      if (!hashes.has(path)) hashes.set(path, hashOrName(path));
+      return hashes.get(path)!;
+    };
+    return Promise.all(
+      jobs.map(
+        async ({ path, size, transform }) =>
+          `${this.encoder.id}|${await hash(path)}|${size}|${JSON.stringify(transform)}`,
+      ),
+    );
+  }
+}
+
+/** An unreadable file hashes to its own name, and is reported when it is loaded. */
+async function hashOrName(path: string): Promise<string> {
+  try {
+    return await hashPicture(path);
+  } catch {
+    return `unreadable ${path}`;
+  }
+}

@@ -1,0 +1,180 @@
+import { UserError } from '../common/errors.ts';
+import type { DatasetOptions } from '../data/datasets/index.ts';
+
+/** One setting: its default, its choices if it has few, and what it means (shown by --help). */
+interface Field<T> {
+  readonly value: T;
+  readonly choices?: readonly T[];
+  readonly help: string;
+}
+
+const field = <T>(value: T, help: string, choices?: readonly T[]): Field<T> => ({ value, help, choices });
+
+/**
+ * Every setting of a training run. This table is the only place that names them: the configuration files, the command
+ * line (`nCtx` is `--n-ctx`), the help text and the saved `config.yaml` are made from it. Defaults are those of the
+ * published CLIP-AGIQA (and Dassl beneath it), but for `views`, which the published code does not have.
+ */
+export const fields = {
+  data: field('agiqa-3k', 'dataset: agiqa-3k, aigciqa2023, agin, aigcqa or csv'),
+  root: field('', 'folder of the dataset'),
+  target: field('', "which score to learn (quality, alignment, authenticity, …); empty: the dataset's first"),
+  csv: field('', 'with --data csv: the file with picture names and scores'),
+  imageColumn: field('name', 'with --data csv: column of the picture names'),
+  mosColumn: field('mos', 'with --data csv: column of the scores'),
+  splitColumn: field('', 'with --data csv: column that says train, val or test'),
+  testSize: field(0.2, 'share of test pictures where the dataset gives no split'),
+  splitSeed: field(42, 'seed of the split (scikit-learn train_test_split)'),
+  limit: field(0, 'use only so many pictures, train and test in proportion; 0: all'),
+  shots: field(0, 'train on so many pictures of each quality class; 0: all'),
+  weights: field('', 'CLIP weights: safetensors, .pt or a Hugging Face folder'),
+  weightType: field<'float32' | 'float16'>('float32', 'storage of the frozen matrices on the GPU', [
+    'float32',
+    'float16',
+  ]),
+  activation: field<'auto' | 'quick_gelu' | 'gelu'>(
+    'auto',
+    'MLP activation; auto: as the file says, else QuickGELU',
+    ['auto', 'quick_gelu', 'gelu'],
+  ),
+  trainer: field(
+    'clip-agiqa',
+    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the picture alone), coop or zero-shot',
+  ),
+  nCtx: field(16, 'number of context vectors'),
+  ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets nCtx)'),
+  position: field<'end' | 'middle' | 'front'>('end', 'place of the quality word in the prompt', [
+    'end',
+    'middle',
+    'front',
+  ]),
+  classSpecific: field(false, 'context vectors of its own for each word (CSC)'),
+  pool: field<'cls' | 'mean' | 'stats'>(
+    'cls',
+    'image-only: class token, mean of the patch tokens, or class token with their mean and deviation',
+    ['cls', 'mean', 'stats'],
+  ),
+  layers: field('', 'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the projected feature'),
+  hidden: field(0, 'width of the head; 0: that of the features of one prompt'),
+  dropout: field(0.5, 'dropout of the head'),
+  epochs: field(100, 'passes over the training pictures'),
+  batchSize: field(32, 'pictures a step'),
+  lr: field(0.002, 'learning rate after warm-up'),
+  momentum: field(0.9, 'SGD momentum'),
+  weightDecay: field(5e-4, 'weight decay'),
+  warmupEpochs: field(1, 'epochs at the warm-up rate'),
+  warmupLr: field(1e-5, 'learning rate of the warm-up'),
+  views: field(
+    4,
+    'pre-drawn random crops a picture, encoded once and cached; 0: a new crop each step, as published',
+  ),
+  cache: field('', 'folder of the feature cache; empty: one in the user cache folder; none: no cache'),
+  valSize: field(
+    0.1,
+    'share of the training pictures held out for best_val where the dataset has no validation part',
+  ),
+  finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
+  seed: field(1, 'seed of the initial values, crops, order and dropout'),
+  encodeBatch: field(8, 'pictures the vision tower takes at once'),
+  out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
+} as const;
+
+type Value<F> =
+  F extends Field<infer T>
+    ? T extends string
+      ? string extends T
+        ? string
+        : T
+      : T extends number
+        ? number
+        : boolean
+    : never;
+export type SettingName = keyof typeof fields;
+export type Settings = { -readonly [K in SettingName]: Value<(typeof fields)[K]> };
+
+export const settingNames = Object.keys(fields) as SettingName[];
+
+/** The settings that say which pictures and scores to read. */
+export const datasetSettings = [
+  'data',
+  'root',
+  'target',
+  'csv',
+  'imageColumn',
+  'mosColumn',
+  'splitColumn',
+  'testSize',
+  'splitSeed',
+  'limit',
+  'shots',
+  'seed',
+] as const satisfies readonly SettingName[];
+
+export function defaultSettings(): Settings {
+  return Object.fromEntries(settingNames.map((name) => [name, fields[name].value])) as unknown as Settings;
+}
+
+/** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
+export function applySettings(
+  settings: Settings,
+  values: Readonly<Record<string, unknown>>,
+  where: string,
+): Settings {
+  const merged: Record<string, unknown> = { ...settings };
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    if (!(name in fields))
+      throw new UserError(
+        `${where}: there is no setting ${name}`,
+        `Settings are: ${settingNames.join(', ')}.`,
+      );
+    merged[name] = parsed(name as SettingName, value, where);
+  }
+  return merged as Settings;
+}
+
+function parsed(name: SettingName, value: unknown, where: string): string | number | boolean {
+  const { value: standard, choices } = fields[name] as Field<string | number | boolean>;
+  let result: string | number | boolean;
+  if (typeof standard === 'number') {
+    result =
+      typeof value === 'number'
+        ? value
+        : typeof value === 'string' && value.trim()
+          ? Number(value)
+          : Number.NaN;
+    if (!Number.isFinite(result) || result < 0)
+      throw new UserError(`${where}: ${name} must be a number of at least 0, not ${JSON.stringify(value)}`);
+    if (Number.isInteger(standard) && !['lr'].includes(name) && !Number.isInteger(result))
+      throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
+  } else if (typeof standard === 'boolean') {
+    if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
+      throw new UserError(`${where}: ${name} is true or false, not ${JSON.stringify(value)}`);
+    result = String(value).toLowerCase() === 'true';
+  } else {
+    if (typeof value !== 'string' && typeof value !== 'number')
+      throw new UserError(`${where}: ${name} must be text, not ${JSON.stringify(value)}`);
+    result = String(value);
+  }
+  if (choices && !choices.includes(result))
+    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${JSON.stringify(value)}`);
+  return result;
+}
+
+/** What openDataset wants to know, from a run's settings: empty texts and zeros mean "not given". */
+export function datasetOptions(settings: Settings): DatasetOptions {
+  return {
+    name: settings.data,
+    root: settings.root || undefined,
+    target: settings.target || undefined,
+    testSize: settings.testSize,
+    splitSeed: settings.splitSeed,
+    limit: settings.limit || undefined,
+    shots: settings.shots || undefined,
+    seed: settings.seed,
+    csv: settings.csv || undefined,
+    imageColumn: settings.imageColumn,
+    mosColumn: settings.mosColumn,
+    splitColumn: settings.splitColumn || undefined,
+  };
+}
