@@ -1,23 +1,16 @@
-import mixSource from '../../shaders/attention_mix.wgsl';
-import scoresSource from '../../shaders/attention_scores.wgsl';
-import softmaxSource from '../../shaders/attention_softmax.wgsl';
-import softmaxDxSource from '../../shaders/attention_softmax_dx.wgsl';
+import { plainBackward, plainForward } from './attention-plain.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
-const scoresKernel = { name: 'attention_scores', source: scoresSource };
-const softmaxKernel = { name: 'attention_softmax', source: softmaxSource };
-const softmaxDxKernel = { name: 'attention_softmax_dx', source: softmaxDxSource };
-const mixKernel = { name: 'attention_mix', source: mixSource };
-
-/** Vectors of all heads of a token, [batch, tokens, heads · dim], inside a buffer of wider rows (such as q ++ k ++ v). */
+/** One of q, k, v or their gradients: rows of heads·headDim elements, `stride` apart, the first at `offset`; in elements. */
 export interface Section {
   readonly buffer: GpuBuffer;
-  /** Elements to the first token's vector, and from token to token. */
   readonly offset: number;
   readonly stride: number;
 }
+
+/** 'causal': query i sees keys j ≤ i. 'tree': those with j ≤ i < end[j], its ancestors where rows are a preorder. */
+export type AttentionMask = 'none' | 'causal' | 'tree';
 
 export interface AttentionShape {
   readonly batch: number;
@@ -25,105 +18,54 @@ export interface AttentionShape {
   readonly keys: number;
   readonly heads: number;
   readonly headDim: number;
-  /** 'tree': query i sees key j if j ≤ i < end[j]; the rows are a prefix tree in depth-first preorder. */
-  readonly mask: 'none' | 'causal' | 'tree';
-  /** u32 [keys], with mask 'tree'. */
-  readonly end?: GpuBuffer;
+  readonly mask: AttentionMask;
+  /** For 'tree', u32[keys]: the row after the last of j's subtree; the same for every batch entry. */
+  readonly end?: GpuBuffer | undefined;
+  /** By default 1/√headDim. */
+  readonly scale?: number;
 }
 
-/** out [batch, queries, heads · headDim] = softmax(q·kᵀ / √headDim)·v per head; `probabilities` [batch, heads, queries, keys] is left for the gradient. */
-export function attentionForward(
-  gpu: Gpu,
-  shape: AttentionShape,
-  {
-    q,
-    k,
-    v,
-    out,
-    probabilities,
-  }: { q: Section; k: Section; v: Section; out: GpuBuffer; probabilities: GpuBuffer },
-): void {
-  const { heads, headDim } = shape;
-  scores(gpu, shape, q, k, probabilities, headDim ** -0.5);
-  softmax(gpu, shape, probabilities);
-  mix(gpu, shape, probabilities, v, { buffer: out, offset: 0, stride: heads * headDim }, false);
+/** q is [batch, queries, heads·headDim], k and v are [batch, keys, heads·headDim], each a section of some buffer. */
+export interface AttentionInputs {
+  readonly q: Section;
+  readonly k: Section;
+  readonly v: Section;
 }
 
-/** Gradients by q, k and v, each written into its section; `dout` is [batch, queries, heads · headDim]. */
-export function attentionBackward(
-  gpu: Gpu,
-  shape: AttentionShape,
-  tensors: {
-    readonly q: Section;
-    readonly k: Section;
-    readonly v: Section;
-    readonly probabilities: GpuBuffer;
-    readonly dout: GpuBuffer;
-    readonly dq: Section;
-    readonly dk: Section;
-    readonly dv: Section;
-  },
-): void {
-  const { batch, queries, keys, heads, headDim } = shape;
-  const { q, k, v, probabilities, dout, dq, dk, dv } = tensors;
-  const dOut = { buffer: dout, offset: 0, stride: heads * headDim };
-  mix(gpu, shape, probabilities, dOut, dv, true);
-  const dScores = gpu.pool.allocate(4 * batch * heads * queries * keys);
-  scores(gpu, shape, dOut, v, dScores, 1);
-  const total = batch * heads * queries;
-  gpu.run(softmaxDxKernel, {
-    buffers: [probabilities, dScores],
-    params: [total, keys, f32(headDim ** -0.5)],
-    groups: [Math.ceil(total / 32)],
-  });
-  mix(gpu, shape, dScores, k, dq, false);
-  mix(gpu, shape, dScores, q, dk, true);
-  gpu.pool.release(dScores);
+export interface AttentionForward extends AttentionInputs, AttentionShape {
+  /** [batch, queries, heads·headDim] */
+  readonly out: GpuBuffer;
+  /** [batch, heads, queries]: log Σ exp of each row of scores, which the gradient needs. */
+  readonly lse?: GpuBuffer | undefined;
+  readonly variant?: AttentionVariant;
 }
 
-function scores(
-  gpu: Gpu,
-  shape: AttentionShape,
-  x: Section,
-  y: Section,
-  out: GpuBuffer,
-  factor: number,
-): void {
-  const { batch, queries, keys, heads, headDim } = shape;
-  gpu.run(scoresKernel, {
-    buffers: [x.buffer, y.buffer, out],
-    params: [queries, keys, heads, headDim, x.offset, x.stride, y.offset, y.stride, f32(factor)],
-    groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
-  });
+export interface AttentionBackward extends AttentionInputs, AttentionShape {
+  readonly out: GpuBuffer;
+  readonly lse: GpuBuffer;
+  /** [batch, queries, heads·headDim] */
+  readonly dOut: GpuBuffer;
+  readonly dq: Section;
+  /** dk and dv must be sections of one buffer, which may also be that of dq. */
+  readonly dk: Section;
+  readonly dv: Section;
+  readonly variant?: AttentionVariant;
 }
 
-function softmax(
-  gpu: Gpu,
-  { batch, queries, keys, heads, mask, end }: AttentionShape,
-  scoresBuffer: GpuBuffer,
-): void {
-  const total = batch * heads * queries;
-  gpu.run(softmaxKernel, {
-    constants: { MASK: { none: 0, causal: 1, tree: 2 }[mask], TREE: Number(mask === 'tree') },
-    buffers: [...(mask === 'tree' ? [end!] : []), scoresBuffer],
-    params: [total, queries, keys],
-    groups: [Math.ceil(total / 32)],
-  });
+export const attentionVariants = ['plain'] as const;
+export type AttentionVariant = (typeof attentionVariants)[number];
+
+/** Which variants can compute heads of this size. */
+export function applicableAttention(_gpu: Gpu, _headDim: number): AttentionVariant[] {
+  return ['plain'];
 }
 
-function mix(
-  gpu: Gpu,
-  shape: AttentionShape,
-  w: GpuBuffer,
-  y: Section,
-  out: Section,
-  transposed: boolean,
-): void {
-  const { batch, queries, keys, heads, headDim } = shape;
-  gpu.run(mixKernel, {
-    constants: { TRANSPOSED: Number(transposed) },
-    buffers: [w, y.buffer, out.buffer],
-    params: [queries, keys, heads, headDim, y.offset, y.stride, out.offset, out.stride],
-    groups: [Math.ceil(headDim / 32), transposed ? keys : queries, batch * heads],
-  });
+/** out = softmax(scale·q·kᵀ, over the keys that a query sees)·v for every head and batch entry. */
+export function attentionForward(gpu: Gpu, options: AttentionForward): void {
+  plainForward(gpu, options);
+}
+
+/** The gradients of q, k and v from that of the output; P is recomputed from the saved log-sum-exp. */
+export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
+  plainBackward(gpu, options);
 }

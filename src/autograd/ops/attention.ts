@@ -1,79 +1,131 @@
-import { type AttentionShape, attentionBackward, attentionForward } from '../../kernels/attention.ts';
-import { apply, type Op } from '../tape.ts';
+import {
+  type AttentionInputs,
+  type AttentionShape,
+  attentionBackward,
+  attentionForward,
+} from '../../kernels/attention.ts';
+import { apply, type ForwardContext, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-/** Which keys a query sees: all, the past, or its ancestors in a prefix tree (`end`, u32 [T]: row after each row's subtree). */
 export interface AttentionOptions {
   readonly heads: number;
+  /** 'causal': a token sees itself and those before it. Default 'none'. */
   readonly mask?: 'none' | 'causal';
-  readonly end?: Tensor;
+  /** u32 [T]: rows are a prefix tree in depth-first preorder, end[j] = j + the size of j's subtree; a token sees its ancestors and itself. */
+  readonly end?: Tensor | undefined;
 }
 
-interface Attributes {
-  readonly shape: AttentionShape;
-  /** q, k and v in one tensor of 3·D a token, rather than q apart from k ++ v. */
-  readonly packed: boolean;
+type Shape = Omit<AttentionShape, 'end'>;
+
+function forward(
+  gpu: Tensor['gpu'],
+  inputs: AttentionInputs,
+  shape: AttentionShape,
+  context: ForwardContext,
+) {
+  const { batch, heads, queries, headDim } = shape;
+  const out = Tensor.empty(gpu, [batch, queries, heads * headDim]);
+  const lse = context.recording ? Tensor.empty(gpu, [batch, heads, queries]) : null;
+  attentionForward(gpu, { ...inputs, ...shape, out: out.buffer, lse: lse?.buffer });
+  return { out, lse };
 }
 
-/** The three sections of the inputs (or of their gradients). */
-function sections(first: Tensor, second: Tensor | undefined, width: number) {
-  const [q, kv] = [first.buffer, second?.buffer ?? first.buffer];
-  const [qStride, kvStride, at] = second ? [width, 2 * width, 0] : [3 * width, 3 * width, width];
-  return {
-    q: { buffer: q, offset: 0, stride: qStride },
-    k: { buffer: kv, offset: at, stride: kvStride },
-    v: { buffer: kv, offset: at + width, stride: kvStride },
-  };
+/** The thirds of a [B, T, 3D] buffer. */
+function thirds({ buffer }: Tensor, width: number) {
+  const section = (i: number) => ({ buffer, offset: i * width, stride: 3 * width });
+  return [section(0), section(1), section(2)] as const;
 }
 
-const attentionOp: Op<Attributes> = {
+const selfAttentionOp: Op<Shape> = {
   name: 'attention',
-  forward([first, second], { shape, packed }, { save }) {
-    const { batch, queries, keys, heads, headDim } = shape;
-    const { gpu } = first!;
-    const out = Tensor.empty(gpu, [batch, queries, heads * headDim]);
-    const probabilities = Tensor.empty(gpu, [batch, heads, queries, keys]);
-    attentionForward(gpu, shape, {
-      ...sections(first!, packed ? undefined : second, heads * headDim),
-      out: out.buffer,
-      probabilities: probabilities.buffer,
-    });
-    save(probabilities, first!, ...(packed ? [] : [second!]));
-    probabilities.dispose();
+  forward([qkv, end], shape, context) {
+    const [q, k, v] = thirds(qkv!, shape.heads * shape.headDim);
+    const { out, lse } = forward(qkv!.gpu, { q, k, v }, { ...shape, end: end?.buffer }, context);
+    if (lse) context.save(qkv!, out, lse, ...(end ? [end] : []));
+    lse?.dispose();
     return out;
   },
-  gradient(dy, { saved: [probabilities, first, second], attributes: { shape } }) {
+  gradient(dy, { saved: [qkv, out, lse, end], attributes: shape }) {
+    const dqkv = Tensor.empty(dy.gpu, qkv!.shape);
     const width = shape.heads * shape.headDim;
-    const dFirst = Tensor.empty(dy.gpu, first!.shape);
-    const dSecond = second && Tensor.empty(dy.gpu, second.shape);
-    const gradients = sections(dFirst, dSecond, width);
-    attentionBackward(dy.gpu, shape, {
-      ...sections(first!, second, width),
-      probabilities: probabilities!.buffer,
-      dout: dy.buffer,
-      dq: gradients.q,
-      dk: gradients.k,
-      dv: gradients.v,
-    });
-    return dSecond ? [dFirst, dSecond] : [dFirst, null];
+    const [q, k, v] = thirds(qkv!, width);
+    const [dq, dk, dv] = thirds(dqkv, width);
+    const tensors = { q, k, v, dq, dk, dv, out: out!.buffer, lse: lse!.buffer, dOut: dy.buffer };
+    attentionBackward(dy.gpu, { ...shape, ...tensors, end: end?.buffer });
+    return end ? [dqkv, null] : [dqkv];
   },
 };
 
-function maskOf({ mask = 'none', end }: AttentionOptions): Pick<AttentionShape, 'mask' | 'end'> {
-  return end ? { mask: 'tree', end: end.buffer } : { mask };
+/** The query [B, Tq, D] as a section of its own and the halves of a [B, Tk, 2D] buffer. */
+function queryAndHalves(q: Tensor, kv: Tensor, width: number) {
+  return [
+    { buffer: q.buffer, offset: 0, stride: width },
+    { buffer: kv.buffer, offset: 0, stride: 2 * width },
+    { buffer: kv.buffer, offset: width, stride: 2 * width },
+  ] as const;
 }
 
-/** Multi-head attention (Vaswani et al., arXiv 1706.03762) of packed qkv [B, T, 3·D] → [B, T, D]. */
-export function attention(qkv: Tensor, options: AttentionOptions): Tensor {
-  const [batch, tokens, packedWidth] = qkv.shape as [number, number, number];
-  const headDim = packedWidth / 3 / options.heads;
-  const shape = { batch, queries: tokens, keys: tokens, heads: options.heads, headDim, ...maskOf(options) };
-  return apply(attentionOp, [qkv], { shape, packed: true });
+const crossAttentionOp: Op<Shape> = {
+  name: 'attention_from',
+  forward([query, kv], shape, context) {
+    const [q, k, v] = queryAndHalves(query!, kv!, shape.heads * shape.headDim);
+    const { out, lse } = forward(query!.gpu, { q, k, v }, shape, context);
+    if (lse) context.save(query!, kv!, out, lse);
+    lse?.dispose();
+    return out;
+  },
+  gradient(dy, { saved: [query, kv, out, lse], needs, attributes: shape }) {
+    const dQuery = Tensor.empty(dy.gpu, query!.shape);
+    const dkv = Tensor.empty(dy.gpu, kv!.shape);
+    const width = shape.heads * shape.headDim;
+    const [q, k, v] = queryAndHalves(query!, kv!, width);
+    const [dq, dk, dv] = queryAndHalves(dQuery, dkv, width);
+    const tensors = { q, k, v, dq, dk, dv, out: out!.buffer, lse: lse!.buffer, dOut: dy.buffer };
+    attentionBackward(dy.gpu, { ...shape, ...tensors });
+    return [needs[0] ? dQuery : null, needs[1] ? dkv : null];
+  },
+};
+
+/**
+ * Multi-head scaled dot-product self-attention (Vaswani et al., 2017, section 3.2); scores are divided by the square
+ * root of the head size.
+ *
+ * @param qkv [B, T, 3D]: queries, keys and values of each token side by side, each heads · (D / heads)
+ * @returns [B, T, D]
+ */
+export function attention(qkv: Tensor, { heads, mask = 'none', end }: AttentionOptions): Tensor {
+  const [batch, tokens, width] = qkv.shape as [number, number, number];
+  if (qkv.shape.length !== 3 || width % (3 * heads) !== 0)
+    throw new Error(
+      `attention: qkv is [${qkv.shape.join(', ')}], wanted [B, T, 3D] with D a multiple of ${heads} heads`,
+    );
+  if (end && (end.type !== 'u32' || end.size !== tokens))
+    throw new Error(`attention: end is ${end.type} [${end.shape.join(', ')}], wanted u32 [${tokens}]`);
+  const headDim = width / 3 / heads;
+  const shape: Shape = { batch, queries: tokens, keys: tokens, heads, headDim, mask: end ? 'tree' : mask };
+  return apply(selfAttentionOp, end ? [qkv, end] : [qkv], shape);
 }
 
-/** As {@link attention}, with the queries [B, Tq, D] apart from keys and values [B, Tk, 2·D], all of which they see → [B, Tq, D]. */
+/**
+ * Attention of some tokens to all, without a mask: what a last block needs of which only the class token is read.
+ *
+ * @param q [B, Tq, D]
+ * @param kv [B, Tk, 2D]: keys and values side by side
+ * @returns [B, Tq, D]
+ */
 export function attentionFrom(q: Tensor, kv: Tensor, { heads }: { readonly heads: number }): Tensor {
   const [batch, queries, width] = q.shape as [number, number, number];
-  const shape = { batch, queries, keys: kv.dim(1), heads, headDim: width / heads, mask: 'none' } as const;
-  return apply(attentionOp, [q, kv], { shape, packed: false });
+  const [keyBatch, keys, both] = kv.shape as [number, number, number];
+  if (keyBatch !== batch || both !== 2 * width || width % heads !== 0)
+    throw new Error(
+      `attentionFrom: q is [${q.shape.join(', ')}], kv [${kv.shape.join(', ')}] with ${heads} heads`,
+    );
+  return apply(crossAttentionOp, [q, kv], {
+    batch,
+    queries,
+    keys,
+    heads,
+    headDim: width / heads,
+    mask: 'none',
+  });
 }

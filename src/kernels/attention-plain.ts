@@ -1,0 +1,114 @@
+import deltaSource from '../../shaders/attention_delta.wgsl';
+import gradientScoresSource from '../../shaders/attention_plain_gradient_scores.wgsl';
+import productSource from '../../shaders/attention_plain_product.wgsl';
+import scoresSource from '../../shaders/attention_plain_scores.wgsl';
+import softmaxSource from '../../shaders/attention_plain_softmax.wgsl';
+import type {
+  AttentionBackward,
+  AttentionForward,
+  AttentionInputs,
+  AttentionShape,
+  Section,
+} from './attention.ts';
+import type { GpuBuffer } from './buffer-pool.ts';
+import { foldGroups, type Gpu } from './gpu.ts';
+import { f32 } from './wgsl.ts';
+
+const scoresKernel = { name: 'attention_plain_scores', source: scoresSource };
+const softmaxKernel = { name: 'attention_plain_softmax', source: softmaxSource };
+const productKernel = { name: 'attention_plain_product', source: productSource };
+const gradientScoresKernel = { name: 'attention_plain_gradient_scores', source: gradientScoresSource };
+const deltaKernel = { name: 'attention_delta', source: deltaSource };
+
+/** The MASK and TREE constants of the attention kernels. */
+export function maskConstants({ mask }: AttentionShape): { MASK: number; TREE: number } {
+  return { MASK: mask === 'none' ? 0 : mask === 'causal' ? 1 : 2, TREE: Number(mask === 'tree') };
+}
+
+export function scaleOf({ scale, headDim }: AttentionShape): number {
+  return scale ?? headDim ** -0.5;
+}
+
+/** Scores, softmax and product as separate kernels, with the matrix of scores in memory: any head size, and the oracle. */
+export function plainForward(gpu: Gpu, options: AttentionForward): void {
+  const { batch, queries, keys, heads, headDim, v, out } = options;
+  const rows = batch * heads * queries;
+  const matrix = gpu.pool.allocate(rows * keys * 4);
+  const lse = options.lse ?? gpu.pool.allocate(rows * 4);
+  scores(gpu, options, matrix);
+  gpu.run(softmaxKernel, {
+    buffers: [matrix, lse],
+    params: [rows, keys],
+    groups: foldGroups(Math.ceil(rows / 64)),
+  });
+  const target = { buffer: out, offset: 0, stride: heads * headDim };
+  product(gpu, options, { m: matrix, transpose: false, x: v, y: target, scale: 1 });
+  gpu.pool.release(matrix);
+  if (!options.lse) gpu.pool.release(lse);
+}
+
+export function plainBackward(gpu: Gpu, options: AttentionBackward): void {
+  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, dOut, dq, dk, dv } = options;
+  const rows = batch * heads * queries;
+  const p = gpu.pool.allocate(rows * keys * 4);
+  const dS = gpu.pool.allocate(rows * keys * 4);
+  const delta = gpu.pool.allocate(rows * 4);
+  attentionDelta(gpu, options, out, dOut, delta);
+  scores(gpu, options, p);
+  gpu.run(gradientScoresKernel, {
+    buffers: [dOut, v.buffer, lse, delta, p, dS],
+    params: [queries, keys, heads, headDim, v.offset, v.stride],
+    groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+  });
+  const scale = scaleOf(options);
+  product(gpu, options, { m: dS, transpose: false, x: k, y: dq, scale });
+  product(gpu, options, { m: dS, transpose: true, x: q, y: dk, scale });
+  const dO = { buffer: dOut, offset: 0, stride: heads * headDim };
+  product(gpu, options, { m: p, transpose: true, x: dO, y: dv, scale: 1 });
+  for (const buffer of [p, dS, delta]) gpu.pool.release(buffer);
+}
+
+/** delta[b, h, i] = dO_i · O_i of each head: [batch, heads, queries]. */
+export function attentionDelta(
+  gpu: Gpu,
+  { batch, queries, heads, headDim }: AttentionShape,
+  out: GpuBuffer,
+  dOut: GpuBuffer,
+  delta: GpuBuffer,
+): void {
+  gpu.run(deltaKernel, {
+    buffers: [dOut, out, delta],
+    params: [batch * queries, queries, heads, headDim],
+    groups: foldGroups(Math.ceil((batch * queries * heads) / 64)),
+  });
+}
+
+function scores(gpu: Gpu, options: AttentionInputs & AttentionShape, out: GpuBuffer): void {
+  const { batch, queries, keys, heads, headDim, q, k, end } = options;
+  gpu.run(scoresKernel, {
+    constants: maskConstants(options),
+    buffers: [q.buffer, k.buffer, ...(options.mask === 'tree' ? [end!] : []), out],
+    params: [queries, keys, heads, headDim, q.offset, q.stride, k.offset, k.stride, f32(scaleOf(options))],
+    groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+  });
+}
+
+interface Product {
+  /** [batch, heads, queries, keys] */
+  readonly m: GpuBuffer;
+  readonly transpose: boolean;
+  readonly x: Section;
+  readonly y: Section;
+  readonly scale: number;
+}
+
+function product(gpu: Gpu, shape: AttentionShape, { m, transpose, x, y, scale }: Product): void {
+  const { batch, queries, keys, heads, headDim } = shape;
+  const [rows, columns] = transpose ? [keys, queries] : [queries, keys];
+  const [row, column] = transpose ? [1, keys] : [keys, 1];
+  gpu.run(productKernel, {
+    buffers: [m, x.buffer, y.buffer],
+    params: [rows, columns, heads, headDim, row, column, x.offset, x.stride, y.offset, y.stride, f32(scale)],
+    groups: [Math.ceil(headDim / 16), Math.ceil(rows / 4), batch * heads],
+  });
+}

@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type AttentionMask,
+  type AttentionVariant,
+  applicableAttention,
+  attentionBackward,
+  attentionForward,
+} from '../src/kernels/attention.ts';
+import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
+import type { Gpu } from '../src/kernels/gpu.ts';
+import { type Case, referenceAttention, subtreeEnds } from './attention-reference.ts';
+import { sharedGpu } from './gpu.ts';
+
+const gpu = await sharedGpu();
+const variants = applicableAttention(gpu, 64);
+
+function upload(data: Float32Array | Uint32Array): GpuBuffer {
+  const buffer = gpu.pool.allocate(Math.max(4, data.byteLength));
+  gpu.write(buffer, data);
+  return buffer;
+}
+
+async function download(buffer: GpuBuffer, count: number): Promise<Float32Array> {
+  return new Float32Array(await gpu.read(buffer, count * 4));
+}
+
+function largestDifference(actual: Float32Array, expected: Float64Array): number {
+  let worst = 0;
+  let scale = 0;
+  for (const [i, value] of expected.entries()) {
+    worst = Math.max(worst, Math.abs(actual[i]! - value));
+    if (Number.isNaN(actual[i]!)) return Number.NaN;
+    scale = Math.max(scale, Math.abs(value));
+  }
+  return worst / scale;
+}
+
+/** Deterministic values in [-1, 1). */
+function values(count: number, seed: number): Float32Array {
+  let state = seed * 2654435761 + 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+/** Runs a variant with q, k and v in one buffer where the lengths agree, and gradients likewise. */
+async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
+  const { batch, queries, keys, heads, headDim, mask, q, k, v, dOut } = test;
+  const width = heads * headDim;
+  const end = mask === 'tree' ? upload(test.end!) : undefined;
+  const shape = { batch, queries, keys, heads, headDim, mask, end, variant };
+  const out = gpu.pool.allocate(q.byteLength);
+  const lse = gpu.pool.allocate(batch * heads * queries * 4);
+  const dO = upload(dOut);
+  const interleave = (...parts: Float32Array[]) => {
+    const rows = parts[0]!.length / width;
+    const joined = new Float32Array(parts.length * rows * width);
+    for (let r = 0; r < rows; r++)
+      for (const [p, part] of parts.entries())
+        joined.set(part.subarray(r * width, (r + 1) * width), (r * parts.length + p) * width);
+    return joined;
+  };
+  const part = (joined: Float32Array, index: number, count: number) => {
+    const rows = joined.length / count / width;
+    const one = new Float32Array(rows * width);
+    for (let r = 0; r < rows; r++)
+      one.set(joined.subarray((r * count + index) * width, (r * count + index + 1) * width), r * width);
+    return one;
+  };
+  const packed = queries === keys;
+  const [first, second] = packed ? [interleave(q, k, v), undefined] : [q, interleave(k, v)];
+  const inputs = [upload(first), ...(second ? [upload(second)] : [])];
+  const gradients = [first, ...(second ? [second] : [])].map((x) => gpu.pool.allocate(x.byteLength));
+  const sections = ([a, b]: GpuBuffer[]) =>
+    [0, 1, 2].map((i) =>
+      b && i > 0
+        ? { buffer: b, offset: (i - 1) * width, stride: 2 * width }
+        : { buffer: a!, offset: i * width, stride: b ? width : 3 * width },
+    );
+  const [sq, sk, sv] = sections(inputs);
+  const [dq, dk, dv] = sections(gradients);
+  const tensors = { q: sq!, k: sk!, v: sv! };
+  attentionForward(gpu, { ...shape, ...tensors, out, lse });
+  attentionBackward(gpu, { ...shape, ...tensors, out, lse, dOut: dO, dq: dq!, dk: dk!, dv: dv! });
+  const got = await download(gradients[0]!, first.length);
+  const rest = second ? await download(gradients[1]!, second.length) : got;
+  const result = {
+    out: await download(out, q.length),
+    lse: await download(lse, batch * heads * queries),
+    dq: packed ? part(got, 0, 3) : got,
+    dk: packed ? part(rest, 1, 3) : part(rest, 0, 2),
+    dv: packed ? part(rest, 2, 3) : part(rest, 1, 2),
+  };
+  for (const buffer of [out, lse, dO, ...inputs, ...gradients, ...(end ? [end] : [])])
+    gpu.pool.release(buffer);
+  return result;
+}
+
+function makeCase(
+  mask: AttentionMask,
+  queries: number,
+  keys: number,
+  headDim: number,
+  tree: 'random' | 'chain' | 'star' = 'random',
+): Case {
+  const batch = 1 + ((queries + keys) % 3);
+  const heads = headDim === 64 ? 3 : 2;
+  const width = heads * headDim;
+  const parents = Array.from({ length: keys }, (_, j) => {
+    if (tree === 'chain') return j - 1;
+    if (tree === 'star') return j === 0 ? -1 : 0;
+    return j === 0 ? -1 : Math.floor((values(1, j)[0]! * 0.5 + 0.5) * j);
+  });
+  return {
+    batch,
+    queries,
+    keys,
+    heads,
+    headDim,
+    mask,
+    end: mask === 'tree' ? subtreeEnds(parents) : undefined,
+    // Scores spread over about ±8, so that the softmax is neither flat nor a single peak.
+    q: values(batch * queries * width, 1).map((x) => x * 4),
+    k: values(batch * keys * width, 2).map((x) => x * 2),
+    v: values(batch * keys * width, 3),
+    dOut: values(batch * queries * width, 4),
+  };
+}
+
+const cases: [string, Case][] = [];
+for (const mask of ['none', 'causal', 'tree'] as const)
+  for (const tokens of [1, 3, 17, 35, 77, 197])
+    cases.push([`${mask}, ${tokens} tokens, heads of 64`, makeCase(mask, tokens, tokens, 64)]);
+for (const mask of ['none', 'causal', 'tree'] as const)
+  for (const headDim of [32, 20, 6, 128])
+    cases.push([`${mask}, 37 tokens, heads of ${headDim}`, makeCase(mask, 37, 37, headDim)]);
+cases.push(['a tree that is a chain', makeCase('tree', 35, 35, 64, 'chain')]);
+cases.push(['a tree that is a star', makeCase('tree', 35, 35, 64, 'star')]);
+for (const [queries, keys] of [
+  [1, 197],
+  [5, 50],
+  [40, 9],
+] as const)
+  for (const headDim of [64, 20])
+    cases.push([
+      `${queries} queries of ${keys} keys, heads of ${headDim}`,
+      makeCase('none', queries, keys, headDim),
+    ]);
+
+describe.each(variants)('attention, variant %s', (variant) => {
+  it.each(cases)('%s', async (_, test) => {
+    if (!applicableAttention(gpu, test.headDim).includes(variant)) return;
+    const expected = referenceAttention(test);
+    const actual = await run(gpu, variant, test);
+    // One key alone has the probability 1 whatever its score: the gradients are exactly 0.
+    for (const name of ['out', 'lse', 'dq', 'dk', 'dv'] as const)
+      if (test.keys === 1 && (name === 'dq' || name === 'dk'))
+        expect(Math.max(...actual[name].map(Math.abs)), name).toBeLessThan(1e-5);
+      else expect(largestDifference(actual[name], expected[name]), name).toBeLessThan(1e-5);
+  });
+
+  it('gives the same bytes twice', async () => {
+    const test = makeCase('tree', 77, 77, 64);
+    const [first, second] = [await run(gpu, variant, test), await run(gpu, variant, test)];
+    expect(second).toEqual(first);
+  });
+
+  it('holds for scores beyond the range of exp', async () => {
+    const test = makeCase('causal', 35, 35, 64);
+    const large = { ...test, q: test.q.map((x) => x * 30) };
+    const actual = await run(gpu, variant, large);
+    expect(largestDifference(actual.out, referenceAttention(large).out)).toBeLessThan(1e-4);
+  });
+});
