@@ -7,6 +7,7 @@ import { writeSafetensors } from './data/safetensors.ts';
 import { openTensorFile } from './data/tensor-file.ts';
 import { Tokenizer } from './data/tokenizer.ts';
 import { Clip } from './model/clip.ts';
+import { weightsPath } from './model/embedded.ts';
 import { weightsId } from './model/weights-id.ts';
 import { findPictures } from './scoring/pictures.ts';
 import { pictureEncoder } from './training/encoders.ts';
@@ -26,7 +27,11 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
   'node dist/encode.js --weights ViT-B-16.pt --image pictures/ --text "a cat" "a dog" --out features.safetensors',
   'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # ready images / tokens',
 ])
-  .requiredOption('--weights <file>', 'CLIP weights: safetensors, .pt or a Hugging Face folder')
+  .option(
+    '--weights <file>',
+    'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded',
+    'embedded',
+  )
   .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features')
   .option('--image <path...>', 'picture files or folders')
   .option('--text <text...>', 'texts')
@@ -39,7 +44,8 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
 
 type Features = Map<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
-await runCommand<Options & Record<string, unknown>>(command, async (options) => {
+await runCommand<Options & Record<string, unknown>>(command, async (given) => {
+  const options = { ...given, weights: weightsPath(given.weights) };
   const { image, text, tensors } = options;
   if (!image && !text && !tensors)
     throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');

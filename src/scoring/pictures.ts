@@ -1,9 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-
-/** File name endings taken for pictures when a folder is given. */
-const pictureEndings = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif']);
+import { pictureExtensions } from '../data/image.ts';
 
 /** The files given, and the pictures in the folders given (and below), sorted within a folder. */
 export function findPictures(paths: readonly string[]): string[] {
@@ -16,14 +14,14 @@ export function findPictures(paths: readonly string[]): string[] {
       continue;
     }
     const inside = readdirSync(path, { recursive: true, encoding: 'utf8' })
-      .filter((name) => pictureEndings.has(extname(name).toLowerCase()))
+      .filter((name) => pictureExtensions.has(extname(name).toLowerCase()))
       .sort();
     found.push(...inside.map((name) => join(path, name)));
   }
   if (found.length === 0)
     throw new UserError(
       `no pictures in ${paths.join(', ')}`,
-      `Looked for ${[...pictureEndings].join(', ')}.`,
+      `Looked for ${[...pictureExtensions].join(', ')}.`,
     );
   return found;
 }

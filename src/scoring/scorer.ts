@@ -6,6 +6,7 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { Clip } from '../model/clip.ts';
+import { weightsPath } from '../model/embedded.ts';
 import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
@@ -42,7 +43,7 @@ export class Scorer {
   /** @param path model.safetensors of a training run, or the run's folder */
   static async load(gpu: Gpu, path: string, options: ScorerOptions = {}): Promise<Scorer> {
     const model = await readModel(path);
-    const weights = options.weights ?? model.settings.weights;
+    const weights = weightsPath(options.weights ?? model.settings.weights);
     const settings = { ...model.settings, weights };
     const id = await weightsId(weights);
     if (id !== model.weightsId)

@@ -12,6 +12,7 @@ import { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import { Clip } from '../model/clip.ts';
+import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint, restore, toHost, writeCheckpoint } from './checkpoint.ts';
 import { createLearner, usesText } from './create-learner.ts';
@@ -57,20 +58,16 @@ export async function trainRun(
   const { reporter } = options;
   const folder = runFolder(settings);
   const file = (name: string) => join(folder, name);
-  if (settings.weights === '')
-    throw new UserError(
-      'no CLIP weights were given',
-      'Give --weights FILE (safetensors, .pt or a Hugging Face folder).',
-    );
+  const weights = weightsPath(settings.weights);
   const dataset = await openDataset(datasetOptions(settings));
   const resumed = options.resume ? await readCheckpoint(file('checkpoint.safetensors')) : null;
-  const id = await weightsId(settings.weights);
+  const id = await weightsId(weights);
   if (resumed && resumed.weightsId !== id)
     throw new UserError(
       `${folder} was trained on other weights than ${settings.weights}`,
       'Give the same --weights.',
     );
-  const clip = await Clip.load(gpu, settings.weights, {
+  const clip = await Clip.load(gpu, weights, {
     weightType: settings.weightType,
     activation: settings.activation === 'auto' ? undefined : settings.activation,
     text: usesText(settings.trainer),

@@ -16,7 +16,10 @@ const field = <T>(value: T, help: string, choices?: readonly T[]): Field<T> => (
  * published CLIP-AGIQA (and Dassl beneath it), but for `views`, which the published code does not have.
  */
 export const fields = {
-  data: field('agiqa-3k', 'dataset: agiqa-3k, aigciqa2023, agin, aigcqa or csv'),
+  data: field(
+    'scenes',
+    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (pictures drawn and spoiled here)',
+  ),
   root: field('', 'folder of the dataset'),
   target: field('', "which score to learn (quality, alignment, authenticity, …); empty: the dataset's first"),
   csv: field('', 'with --data csv: the file with picture names and scores'),
@@ -27,7 +30,10 @@ export const fields = {
   splitSeed: field(42, 'seed of the split (scikit-learn train_test_split)'),
   limit: field(0, 'use only so many pictures, train and test in proportion; 0: all'),
   shots: field(0, 'train on so many pictures of each quality class; 0: all'),
-  weights: field('', 'CLIP weights: safetensors, .pt or a Hugging Face folder'),
+  weights: field(
+    'embedded',
+    'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded (the small model that comes with the project)',
+  ),
   weightType: field<'float32' | 'float16'>('float32', 'storage of the frozen matrices on the GPU', [
     'float32',
     'float16',

@@ -15,10 +15,11 @@ import {
   type Sample,
 } from './dataset.ts';
 import { locatePictures } from './pictures.ts';
+import { scenes } from './scenes.ts';
 
 export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 
-const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv];
+const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv, scenes];
 
 /** The data sets there are, with their scores and the layout each is expected in. */
 export const datasetLayouts: readonly Pick<DatasetLayout, 'name' | 'targets' | 'layout'>[] = layouts;
