@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { bootstrapInterval } from '../src/data/bootstrap.ts';
+import { evaluate, metricsOf } from '../src/data/evaluation.ts';
+import { logisticFit } from '../src/data/logistic.ts';
+import { plcc, rmse, srcc } from '../src/data/metrics.ts';
+
+interface Case {
+  pred: number[];
+  mos: number[];
+  plcc_logistic4: number;
+  rmse_logistic4: number;
+}
+const { cases } = JSON.parse(
+  readFileSync(new URL('./fixtures/metrics/metrics.json', import.meta.url), 'utf8'),
+) as { cases: Case[] };
+
+describe('logisticFit', () => {
+  it("meets SciPy's four-parameter fit to 1e-4", () => {
+    for (const { pred, mos, ...expected } of cases) {
+      const fit = logisticFit(pred, mos, 4);
+      expect(Math.abs(fit.plcc - expected.plcc_logistic4)).toBeLessThan(1e-4);
+      expect(Math.abs(fit.rmse - expected.rmse_logistic4)).toBeLessThan(1e-4);
+      expect(rmse(pred.map(fit.predict), mos)).toBeCloseTo(fit.rmse, 12);
+    }
+  });
+
+  it('finds the curve that the scores were made with, rising or falling', () => {
+    const x = Array.from({ length: 60 }, (_, i) => i / 6 - 4);
+    for (const sign of [1, -1]) {
+      const four = x.map((v) => 1 + 4 / (1 + Math.exp((-sign * (v - 0.7)) / 1.3)));
+      const fit = logisticFit(x, four, 4);
+      expect(fit.rmse).toBeLessThan(1e-6);
+      expect(fit.predict(0.7)).toBeCloseTo(3, 5);
+      const five = x.map((v) => sign * (3 * (0.5 - 1 / (1 + Math.exp(1.1 * (v - 0.4)))) + 0.2 * v) + 2);
+      expect(logisticFit(x, five, 5).rmse).toBeLessThan(1e-3);
+    }
+  });
+
+  it('fits no worse than the line it starts from', () => {
+    for (const { pred, mos } of cases)
+      for (const kind of [4, 5] as const)
+        expect(logisticFit(pred, mos, kind).plcc).toBeGreaterThan(plcc(pred, mos));
+  });
+
+  it('is NaN for too few pairs or constant predictions', () => {
+    for (const fit of [logisticFit([], [], 4), logisticFit([1, 2, 3, 4], [1, 2, 3, 4], 4)]) {
+      expect(fit.plcc).toBeNaN();
+      expect(fit.rmse).toBeNaN();
+    }
+    expect(logisticFit([2, 2, 2, 2, 2, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8], 5).rmse).toBeNaN();
+  });
+});
+
+describe('bootstrapInterval', () => {
+  it("brackets the correlation as Fisher's z does, and again with the same seed", () => {
+    const { pred, mos } = cases[2]!;
+    const interval = bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 7 });
+    const z = Math.atanh(plcc(pred, mos));
+    const fisher = [-1.96, 1.96].map((t) => Math.tanh(z + t / Math.sqrt(pred.length - 3)));
+    for (const [i, bound] of interval.entries()) expect(Math.abs(bound - fisher[i]!)).toBeLessThan(0.003);
+    expect(bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 7 })).toEqual(interval);
+    expect(bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 8 })).not.toEqual(interval);
+  });
+
+  it('is NaN where no resample has the metric', () => {
+    expect(bootstrapInterval(srcc, [1, 1, 1], [1, 2, 3], { resamples: 20 })).toEqual([
+      Number.NaN,
+      Number.NaN,
+    ]);
+  });
+});
+
+describe('evaluate', () => {
+  const { pred, mos } = cases[1]!;
+
+  it('reports overall, by group and with intervals', () => {
+    const groups = pred.map((_, i) => (i % 3 === 0 ? 'sd' : 'dalle'));
+    const report = evaluate(pred, mos, { groups, bootstrap: 50 });
+    expect(report.overall).toEqual(metricsOf(pred, mos));
+    expect(Object.keys(report.byGroup)).toEqual(['dalle', 'sd']);
+    expect(report.byGroup.sd!.n + report.byGroup.dalle!.n).toBe(50);
+    const sd = (_: number, i: number) => i % 3 === 0;
+    expect(report.byGroup.sd).toEqual(metricsOf(pred.filter(sd), mos.filter(sd)));
+    expect(report.logistic.plcc4).toBe(logisticFit(pred, mos, 4).plcc);
+    for (const name of ['srcc', 'plcc', 'krcc', 'rmse'] as const) {
+      const [low, high] = report.intervals![name];
+      expect(low).toBeLessThan(report.overall[name]);
+      expect(high).toBeGreaterThan(report.overall[name]);
+    }
+    expect(evaluate(pred, mos).intervals).toBeUndefined();
+  });
+
+  it('survives no pictures, one, and equal predictions', () => {
+    expect(evaluate([], []).overall).toEqual({
+      n: 0,
+      srcc: Number.NaN,
+      plcc: Number.NaN,
+      krcc: Number.NaN,
+      rmse: Number.NaN,
+      mae: Number.NaN,
+    });
+    expect(evaluate([1], [3]).overall).toMatchObject({ n: 1, rmse: 2, mae: 2, srcc: Number.NaN });
+    const equal = evaluate([4, 4, 4, 4, 4, 4], [1, 2, 3, 4, 5, 6], { bootstrap: 5 });
+    expect(equal.overall).toMatchObject({ srcc: Number.NaN, plcc: Number.NaN, krcc: Number.NaN });
+  });
+});
