@@ -1,0 +1,73 @@
+import { fill, scaleBy } from '../../kernels/elementwise.ts';
+import { matmul } from '../../kernels/matmul.ts';
+import { sumAll, sumColumns, sumRows } from '../../kernels/reduce.ts';
+import { copyBlock } from '../../kernels/rows.ts';
+import { apply, type Op } from '../tape.ts';
+import { Tensor } from '../tensor.ts';
+
+type Over = 'all' | 'rows' | 'columns';
+
+interface Attributes {
+  readonly over: Over;
+  readonly shape: readonly number[];
+  readonly factor: number;
+}
+
+const reduceOp: Op<Attributes> = {
+  name: 'sum',
+  forward([x], { over, shape, factor }) {
+    const width = shape.at(-1)!;
+    if (over === 'all') {
+      const out = Tensor.empty(x!.gpu, [1]);
+      sumAll(x!.gpu, x!.buffer, out.buffer, x!.size, { factor });
+      return out;
+    }
+    if (over === 'columns') {
+      const out = Tensor.empty(x!.gpu, shape.slice(0, -1));
+      sumColumns(x!.gpu, x!.buffer, out.buffer, x!.size / width, width, { factor });
+      return out;
+    }
+    const out = Tensor.empty(x!.gpu, shape.slice(1));
+    sumRows(x!.gpu, x!.buffer, out.buffer, shape[0]!, out.size, factor);
+    return out;
+  },
+  // Every element that went into a sum gets that sum's gradient.
+  gradient(dy, { attributes: { over, shape, factor } }) {
+    const { gpu } = dy;
+    const dx = Tensor.empty(gpu, shape);
+    const scaled = Tensor.empty(gpu, dy.shape);
+    scaleBy(gpu, dy.buffer, scaled.buffer, dy.size, factor);
+    if (over === 'columns') {
+      // A column of gradients times a row of ones.
+      const width = shape.at(-1)!;
+      const ones = Tensor.empty(gpu, [width]);
+      fill(gpu, ones.buffer, width, 1);
+      matmul(gpu, { a: scaled.buffer, b: ones.buffer, out: dx.buffer, m: dy.size, n: width, k: 1 });
+    } else {
+      const width = over === 'all' ? 1 : dy.size;
+      const block = { rows: dx.size / width, width, xStride: 0, xAt: 0, outStride: width, outAt: 0 };
+      copyBlock(gpu, scaled.buffer, dx.buffer, block);
+    }
+    return [dx];
+  },
+};
+
+function reduce(x: Tensor, axis: number | undefined, mean: boolean): Tensor {
+  const { shape } = x;
+  const last = shape.length - 1;
+  const over: Over = axis === undefined || shape.length === 1 ? 'all' : axis === 0 ? 'rows' : 'columns';
+  if (axis !== undefined && axis !== 0 && axis !== last && axis !== -1)
+    throw new Error(`sum over axis ${axis} of [${shape.join(', ')}]: only the first and the last axis`);
+  const count = over === 'all' ? x.size : over === 'rows' ? shape[0]! : shape[last]!;
+  return apply(reduceOp, [x], { over, shape, factor: mean ? 1 / count : 1 });
+}
+
+/** The sum over the first (0) or last (-1) axis, or, without an axis, of everything ([1]). */
+export function sum(x: Tensor, axis?: number): Tensor {
+  return reduce(x, axis, false);
+}
+
+/** The mean over the first (0) or last (-1) axis, or, without an axis, of everything ([1]). */
+export function mean(x: Tensor, axis?: number): Tensor {
+  return reduce(x, axis, true);
+}

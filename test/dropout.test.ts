@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { gradcheck } from '../src/autograd/gradcheck.ts';
+import { dropout } from '../src/autograd/ops/dropout.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { philox } from '../src/common/random.ts';
+import { sharedGpu } from './gpu.ts';
+import { randoms } from './reference.ts';
+
+describe('dropout', () => {
+  it('drops exactly the elements that the host generator says', async () => {
+    const gpu = await sharedGpu();
+    const x = randoms(1003, 1);
+    const seed = Tensor.from(gpu, Uint32Array.of(7, 12));
+    const y = await dropout(Tensor.from(gpu, x), 0.3, { seed, stream: 4 }).read();
+    for (let i = 0; i < x.length; i++) {
+      const word = philox([Math.floor(i / 4), 12, 4, 0], [7, 0])[i % 4]!;
+      expect(y[i]).toBeCloseTo(word < Math.floor(0.3 * 2 ** 32) ? 0 : x[i]! / 0.7, 5);
+    }
+  });
+
+  it('drops the given share, other elements at another step or in another stream', async () => {
+    const gpu = await sharedGpu();
+    const ones = Tensor.from(gpu, new Float32Array(100_000).fill(1));
+    const kept = async (step: number, stream: number) => {
+      const y = await dropout(ones, 0.5, { seed: Tensor.from(gpu, Uint32Array.of(1, step)), stream }).read();
+      return y.map((value) => Number(value !== 0));
+    };
+    const first = await kept(0, 1);
+    const count = first.reduce((a, b) => a + b, 0);
+    expect(Math.abs(count - 50_000)).toBeLessThan(800); // five deviations of a binomial
+    for (const other of [await kept(1, 1), await kept(0, 2)]) {
+      const equal = other.filter((value, i) => value === first[i]).length;
+      expect(Math.abs(equal - 50_000)).toBeLessThan(800);
+    }
+    expect(await kept(0, 1)).toEqual(first);
+  });
+
+  it('has the gradient of the same mask, and is the identity at p = 0', async () => {
+    const gpu = await sharedGpu();
+    const seed = Tensor.from(gpu, Uint32Array.of(3, 5));
+    const x = Tensor.from(gpu, randoms(40, 2));
+    await gradcheck((input) => dropout(input!, 0.5, { seed, stream: 1 }), [x], { tolerance: 2e-3 });
+    expect(dropout(x, 0, { seed, stream: 1 })).toBe(x);
+    expect(() => dropout(x, 1, { seed, stream: 1 })).toThrow(/not in \[0, 1\)/);
+  });
+});
