@@ -1,0 +1,62 @@
+import { stringify } from 'csv-stringify/sync';
+import { createCommand, runCommand } from './cli/command.ts';
+import { UserError } from './common/errors.ts';
+import { writeFileAtomic } from './common/files.ts';
+import { type MatMatrix, readMat } from './data/mat.ts';
+
+interface Options {
+  out?: string;
+  variable?: string;
+  names: string;
+}
+
+const command = createCommand(
+  'mat2csv',
+  'Turns a column of scores in a MATLAB file into CSV (columns name, mos), as data sets in CSV take it.',
+  [
+    'node dist/mat2csv.js MOS/mosz1.mat --out mos_quality.csv',
+    'node dist/mat2csv.js scores.mat --variable MOS --names "img_{i}.jpg"   # prints it',
+  ],
+)
+  .argument('<file>', 'MATLAB file (level 5: saved without -v7.3)')
+  .option('--variable <name>', "which variable (default: the file's only list of numbers)")
+  .option('--names <pattern>', 'name of the picture of entry {i}, counted from 0', '{i}.png')
+  .option('--out <file>', 'CSV file to write (default: standard output)');
+
+const isList = ({ shape, data }: MatMatrix) =>
+  data.length > 0 && shape.filter((extent) => extent !== 1).length <= 1;
+
+function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?: string): Float64Array {
+  const found =
+    [...variables].map(([name, { shape }]) => `${name} (${shape.join('x')})`).join(', ') || 'none of numbers';
+  const candidates = [...variables].filter(([name, matrix]) =>
+    wanted === undefined ? isList(matrix) : name === wanted,
+  );
+  if (candidates.length !== 1)
+    throw new UserError(
+      wanted === undefined
+        ? `${file}: ${candidates.length} variables are lists of numbers; found: ${found}`
+        : `${file}: no variable ${wanted}; found: ${found}`,
+      'Name one with --variable.',
+    );
+  const [name, matrix] = candidates[0]!;
+  if (!isList(matrix))
+    throw new UserError(
+      `${file}: ${name} is ${matrix.shape.join('x')}, not a list of scores`,
+      'Name a single row or column with --variable.',
+    );
+  return matrix.data;
+}
+
+await runCommand<Options & Record<string, unknown>>(command, async ({ out, variable, names }, [file]) => {
+  if (!names.includes('{i}'))
+    throw new UserError(`--names ${names}: no {i} in it`, 'Write {i} where the number goes, as in {i}.png.');
+  const scores = listOf(file!, await readMat(file!), variable);
+  const rows = Array.from(scores, (mos, i) => [names.replaceAll('{i}', String(i)), String(mos)]);
+  const csv = stringify([['name', 'mos'], ...rows]);
+  if (out === undefined) process.stdout.write(csv);
+  else {
+    await writeFileAtomic(out, csv);
+    process.stderr.write(`${out}: ${rows.length} scores\n`);
+  }
+});

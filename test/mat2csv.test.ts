@@ -1,0 +1,63 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { beforeAll, expect, test } from 'vitest';
+import { readCsv } from '../src/data/csv.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'mat2csv-'));
+const script = join(root, 'node_modules', '.cache', 'mat2csv-test', 'mat2csv.js');
+const fixture = (path: string) => join(root, 'test', 'fixtures', path);
+const mosz = fixture('datasets/aigciqa2023/MOS/mosz2.mat');
+
+function mat2csv(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, 'src', 'mat2csv.ts')],
+    outfile: script,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'error',
+  });
+});
+
+test('writes name and mos, every digit of them', async () => {
+  expect(mat2csv(mosz, '--out', 'mos.csv')).toEqual({
+    status: 0,
+    stdout: '',
+    stderr: 'mos.csv: 12 scores\n',
+  });
+  const { columns, rows } = await readCsv(join(folder, 'mos.csv'));
+  expect(columns).toEqual(['name', 'mos']);
+  expect(rows.map(({ fields }) => fields.name)).toEqual(Array.from({ length: 12 }, (_, i) => `${i}.png`));
+  // The file's rule, see the fixture's make-mat.py.
+  for (const [i, { fields }] of rows.entries()) expect(Number(fields.mos)).toBe(27.125 + i * 4.1 - 1);
+  expect(mat2csv(mosz).stdout).toBe(readFileSync(join(folder, 'mos.csv'), 'utf8'));
+});
+
+test('takes the variable and the names that are asked for', () => {
+  const { stdout } = mat2csv(fixture('mat/plain.mat'), '--variable', 'small', '--names', 'a/{i}.jpg');
+  expect(stdout).toBe('name,mos\na/0.jpg,1\na/1.jpg,2\na/2.jpg,3\n');
+});
+
+test('says what is wrong with the file or the options', () => {
+  const refused = (...args: string[]) => {
+    const { status, stdout, stderr } = mat2csv(...args);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    return stderr;
+  };
+  expect(refused(fixture('mat/plain.mat'))).toMatch(/variables are lists of numbers; found: .*--variable/s);
+  expect(refused(mosz, '--variable', 'MOS')).toMatch(/no variable MOS; found: MOSz \(12x1\)/);
+  expect(refused(fixture('mat/plain.mat'), '--variable', 'cube')).toMatch(/cube is 2x3x4, not a list/);
+  expect(refused(mosz, '--names', 'x.png')).toMatch(/no \{i\} in it/);
+  expect(refused('none.mat')).toMatch(/none\.mat: cannot be read/);
+});
