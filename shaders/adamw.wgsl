@@ -1,0 +1,43 @@
+// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101), as torch.optim.AdamW defines it:
+//   p = p - lr·decay·p;  m = b1·m + (1 - b1)·g;  v = b2·v + (1 - b2)·g²
+//   p = p - lr · (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+// Rate and step count t are data (settings), so that a captured step can be replayed. In place.
+
+const PER_LANE = 4u;
+
+struct Params {
+  size: u32,
+  beta1: f32,
+  beta2: f32,
+  eps: f32,
+  decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> settings: array<f32>; // learning rate, 1 - b1^t, 1 - b2^t
+@group(0) @binding(2) var<storage, read> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> first: array<f32>;
+@group(0) @binding(4) var<storage, read_write> second: array<f32>;
+@group(0) @binding(5) var<storage, read_write> parameter: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
+  let lr = settings[0];
+  for (var j = 0u; j < PER_LANE; j++) {
+    let i = start + j * 64u;
+    if (i < params.size) {
+      let g = gradient[i];
+      let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
+      let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
+      first[i] = m;
+      second[i] = v;
+      let p = parameter[i] * (1.0 - lr * params.decay);
+      parameter[i] = p - lr * (m / settings[1]) / (sqrt(v / settings[2]) + params.eps);
+    }
+  }
+}

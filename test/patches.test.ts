@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest';
+import { patchesFromBytes, patchesFromImages } from '../src/autograd/ops/patches.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { sharedGpu } from './gpu.ts';
+import { errorOf, randoms } from './reference.ts';
+
+/** Element (picture, channel, y, x) of row-major CHW pictures, laid out as patches. */
+function patchesOf(
+  at: (b: number, c: number, y: number, x: number) => number,
+  batch: number,
+  size: number,
+  patch: number,
+) {
+  const out: number[] = [];
+  for (let b = 0; b < batch; b++)
+    for (let gy = 0; gy < size / patch; gy++)
+      for (let gx = 0; gx < size / patch; gx++)
+        for (let c = 0; c < 3; c++)
+          for (let py = 0; py < patch; py++)
+            for (let px = 0; px < patch; px++) out.push(at(b, c, gy * patch + py, gx * patch + px));
+  return out;
+}
+
+it.each([
+  [1, 4, 2],
+  [3, 48, 16],
+  [2, 28, 7],
+])('lays out %i pictures of %i pixels in patches of %i', async (batch, size, patch) => {
+  const gpu = await sharedGpu();
+  const values = randoms(batch * 3 * size * size, 1);
+  const y = patchesFromImages(Tensor.from(gpu, values, [batch, 3, size, size]), patch);
+  const expected = patchesOf(
+    (b, c, py, px) => values[((b * 3 + c) * size + py) * size + px]!,
+    batch,
+    size,
+    patch,
+  );
+  expect(await y.read()).toEqual(Float32Array.from(expected));
+});
+
+it('normalises bytes as the tensors would be', async () => {
+  const gpu = await sharedGpu();
+  const [batch, size, patch] = [2, 8, 4];
+  const bytes = Uint8Array.from({ length: batch * size * size * 3 }, (_, i) => (i * 37) % 256);
+  const mean = [0.48, 0.46, 0.41] as const;
+  const std = [0.27, 0.26, 0.28] as const;
+  const pixels = Tensor.from(gpu, new Uint32Array(bytes.buffer), [batch, (size * size * 3) / 4]);
+  const y = patchesFromBytes(pixels, { size, patch, mean, std });
+  const at = (b: number, c: number, py: number, px: number) =>
+    (bytes[((b * size + py) * size + px) * 3 + c]! / 255 - mean[c]!) / std[c]!;
+  expect(errorOf(await y.read(), patchesOf(at, batch, size, patch))).toBeLessThan(1e-6);
+});
+
+it('refuses pictures that do not divide into patches', async () => {
+  const gpu = await sharedGpu();
+  expect(() => patchesFromImages(Tensor.zeros(gpu, [1, 3, 10, 10]), 4)).toThrow(
+    /10 pixels do not divide into patches of 4/,
+  );
+});
