@@ -48,7 +48,8 @@ describe('logisticFit', () => {
       expect(fit.plcc).toBeNaN();
       expect(fit.rmse).toBeNaN();
     }
-    expect(logisticFit([2, 2, 2, 2, 2, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8], 5).rmse).toBeNaN();
+    for (const value of [2, 0.1])
+      expect(logisticFit(new Array(9).fill(value), [1, 2, 3, 4, 5, 6, 7, 8, 9], 5).rmse).toBeNaN();
   });
 });
 

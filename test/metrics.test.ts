@@ -66,8 +66,10 @@ describe('correlations and errors', () => {
       expect(metric([1], [2])).toBeNaN();
       expect(metric([1, 1, 1], [1, 2, 3])).toBeNaN();
       expect(metric([1, 2, 3], [5, 5, 5])).toBeNaN();
+      expect(metric([0.1, 0.1, 0.1], [1, 2, 4])).toBeNaN(); // their rounded mean is not 0.1
     }
-    for (const metric of [plcc, rmse, mae]) expect(metric([1, Number.NaN, 3], [1, 2, 3])).toBeNaN();
+    for (const metric of [srcc, plcc, krcc, rmse, mae])
+      expect(metric([1, Number.NaN, 3], [1, 2, 3])).toBeNaN();
     expect(rmse([], [])).toBeNaN();
     expect(mae([], [])).toBeNaN();
   });

@@ -5,7 +5,7 @@ const streamBase = 0x2000;
 
 /**
  * Percentile bootstrap (Efron, 1979): the 95 % interval of a metric over pairs resampled with replacement. Resamples on
- * which the metric is not defined are left out; NaN if none is left.
+ * which the metric is not defined are left out; NaN if none is left, or if it is not defined on the pairs themselves.
  */
 export function bootstrapInterval(
   metric: (pred: ArrayLike<number>, mos: ArrayLike<number>) => number,
@@ -13,6 +13,7 @@ export function bootstrapInterval(
   mos: ArrayLike<number>,
   { resamples = 1000, seed = 1 }: { readonly resamples?: number; readonly seed?: number } = {},
 ): [number, number] {
+  if (Number.isNaN(metric(pred, mos))) return [Number.NaN, Number.NaN];
   const n = pred.length;
   const values: number[] = [];
   const a = new Float64Array(n);

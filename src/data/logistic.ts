@@ -1,4 +1,4 @@
-import { plcc, rmse } from './metrics.ts';
+import { isConstant, plcc, rmse } from './metrics.ts';
 
 /** A monotonic curve from predictions to scores, as quality assessment fits it before PLCC and RMSE. */
 export interface LogisticFit {
@@ -24,7 +24,7 @@ export function logisticFit(pred: readonly number[], mos: readonly number[], kin
   const [low, high] = [Math.min(...mos), Math.max(...mos)];
   const center = pred.reduce((a, b) => a + b, 0) / pred.length;
   const spread = Math.sqrt(pred.reduce((sum, x) => sum + (x - center) ** 2, 0) / pred.length);
-  const undefinedFit = pred.length <= kind || !(spread > 0);
+  const undefinedFit = pred.length <= kind || isConstant(pred) || !(spread > 0);
   const rising = plcc(pred, mos) >= 0;
   const start =
     kind === 4

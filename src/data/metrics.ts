@@ -1,9 +1,13 @@
-/** How well predictions follow mean opinion scores. All take equally long lists; NaN where a figure is not defined. */
+/**
+ * How well predictions follow mean opinion scores. All take equally long lists. A correlation of fewer than two pairs or
+ * of a constant list is NaN, and so is any figure of numbers among which one is NaN.
+ */
 
-/** Pearson's linear correlation (PLCC); NaN for fewer than two pairs or a constant list. */
+/** Pearson's linear correlation (PLCC). */
 export function plcc(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const n = a.length;
-  if (n < 2) return Number.NaN;
+  // Asked of the numbers themselves: the rounded mean of equal numbers may differ from them.
+  if (isConstant(a) || isConstant(b)) return Number.NaN;
   const meanA = mean(a);
   const meanB = mean(b);
   let ab = 0;
@@ -21,13 +25,13 @@ export function plcc(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** Spearman's rank correlation (SRCC): Pearson's of the ranks, ties sharing their mean rank. */
 export function srcc(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  return plcc(ranks(a), ranks(b));
+  return hasNaN(a) || hasNaN(b) ? Number.NaN : plcc(ranks(a), ranks(b));
 }
 
 /** Kendall's tau-b (KRCC), by Knight's O(n log n) counting of exchanges (JASA 61, 1966). */
 export function krcc(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const n = a.length;
-  if (n < 2) return Number.NaN;
+  if (n < 2 || hasNaN(a) || hasNaN(b)) return Number.NaN;
   const order = Int32Array.from({ length: n }, (_, i) => i).sort((i, j) => a[i]! - a[j]! || b[i]! - b[j]!);
   const sortedA = Float64Array.from(order, (i) => a[i]!);
   const sortedB = Float64Array.from(order, (i) => b[i]!);
@@ -53,6 +57,18 @@ export function mae(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]! - b[i]!);
   return sum / a.length;
+}
+
+/** Whether no number differs from the first. */
+export function isConstant(values: ArrayLike<number>): boolean {
+  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return false;
+  return true;
+}
+
+// NaN has no place in an order, so sorting would give it any rank.
+function hasNaN(values: ArrayLike<number>): boolean {
+  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return true;
+  return false;
 }
 
 function mean(values: ArrayLike<number>): number {
