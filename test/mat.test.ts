@@ -30,6 +30,12 @@ describe('readMat', () => {
   it('refuses other files and says what they are', async () => {
     await expect(readMat(fixture('none.mat'))).rejects.toThrow(/none\.mat: cannot be read \(ENOENT\)/);
     await expect(readBytes(Buffer.from('name,mos\n0.png,3\n'))).rejects.toThrow(/not a level-5 MAT-file/);
+    const withHeader = Buffer.alloc(1024);
+    withHeader.write('MATLAB 7.3 MAT-file, Platform: GLNXA64', 'latin1');
+    withHeader.writeUInt16LE(0x0200, 124);
+    withHeader.write('IM', 126, 'latin1');
+    withHeader.write('\x89HDF\r\n\x1a\n', 512, 'latin1');
+    await expect(readBytes(withHeader)).rejects.toThrow(/v7\.3 \(HDF5\)/);
     await expect(readBytes(Buffer.from('\x89HDF\r\n\x1a\n'.padEnd(600), 'latin1'))).rejects.toThrow(
       /v7\.3 \(HDF5\)/,
     );

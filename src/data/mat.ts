@@ -36,6 +36,9 @@ const byteSizes: Readonly<Record<number, number>> = {
   13: 8,
 };
 
+/** MATLAB puts a level-5 header of this version before the HDF5 file proper. */
+const hdf5Version = 0x0200;
+
 /** Array classes of numbers: double, single and the integers. */
 const firstNumericClass = 6;
 const lastNumericClass = 15;
@@ -69,9 +72,11 @@ export async function readMat(path: string): Promise<Map<string, MatMatrix>> {
     throw fail('is a v7.3 (HDF5) MAT-file');
   const order = bytes.subarray(126, 128).toString('latin1');
   if (bytes.length < 128 || (order !== 'IM' && order !== 'MI')) throw fail('is not a level-5 MAT-file');
-  const reader = new MatReader(order === 'IM', fail);
+  const little = order === 'IM';
+  const view = viewOf(bytes);
+  if (view.getUint16(124, little) === hdf5Version) throw fail('is a v7.3 (HDF5) MAT-file');
   const found = new Map<string, MatMatrix>();
-  reader.variables(viewOf(bytes), 128, found);
+  new MatReader(little, fail).variables(view, 128, found);
   return found;
 }
 
