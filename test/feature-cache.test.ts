@@ -55,6 +55,22 @@ describe('FeatureCache', () => {
     await cache.close();
   });
 
+  it('writes one flush after another, however many are under way', async () => {
+    const folder = newFolder();
+    const cache = await FeatureCache.open(folder, { width });
+    const flushes: Promise<void>[] = [];
+    for (let k = 0; k < 20; k++) {
+      cache.put(`picture ${k}`, vector(k));
+      flushes.push(cache.flush());
+    }
+    await Promise.all(flushes);
+    const keys = Array.from({ length: 20 }, (_, k) => k);
+    expect(await cache.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    await cache.close();
+    expect(segments(folder).length).toBe(1);
+    expect(await read(folder, keys)).toEqual(keys.map(vector));
+  });
+
   it('lets two writers share a folder', async () => {
     const folder = newFolder();
     const [a, b] = await Promise.all([

@@ -33,6 +33,7 @@ export class FeatureCache {
   readonly #files: FileHandle[] = [];
   #pending: { hash: Buffer; vector: Uint8Array }[] = [];
   #segment: FileHandle | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #end = 0;
 
   private constructor(folder: string, { width, type = 'float32' }: FeatureCacheOptions) {
@@ -80,32 +81,63 @@ export class FeatureCache {
     });
   }
 
-  async flush(): Promise<void> {
+  /** Writes what was put. Calls run one after another, so that two never write at the same place. */
+  flush(): Promise<void> {
+    const written = this.#writing.catch(() => {}).then(() => this.#write());
+    this.#writing = written;
+    return written;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      for (const file of this.#files.splice(0)) await file.close();
+      this.#segment = undefined;
+      this.#index.clear();
+    }
+  }
+
+  async #write(): Promise<void> {
     const pending = this.#pending;
     if (pending.length === 0) return;
     this.#pending = [];
-    if (!this.#segment) {
-      const name = `${this.#prefix}${process.pid}-${randomBytes(6).toString('hex')}.features`;
-      this.#segment = await open(join(this.#folder, name), 'wx+');
-      this.#files.push(this.#segment);
-    }
     const record = Buffer.alloc(pending.length * this.#recordBytes);
     for (const [i, { hash, vector }] of pending.entries()) {
       const at = i * this.#recordBytes;
       record.set(hash, at);
       record.writeUInt32LE(crc32(vector), at + keyBytes);
       record.set(vector, at + headerBytes);
-      this.#index.set(hash.toString('hex'), { file: this.#segment, offset: this.#end + at });
     }
-    await this.#segment.write(record, 0, record.length, this.#end);
+    let segment: FileHandle;
+    try {
+      segment = await this.#ownSegment();
+      for (let at = 0; at < record.length; ) {
+        const { bytesWritten } = await segment.write(record, at, record.length - at, this.#end + at);
+        at += bytesWritten;
+      }
+    } catch (error) {
+      throw new UserError(
+        `${this.#folder}: the feature cache cannot be written (${(error as Error).message})`,
+        'Free some space, choose another folder with --cache, or --cache none.',
+      );
+    }
+    for (const [i, { hash }] of pending.entries())
+      this.#index.set(hash.toString('hex'), {
+        file: segment,
+        offset: this.#end + i * this.#recordBytes,
+      });
     this.#end += record.length;
   }
 
-  async close(): Promise<void> {
-    await this.flush();
-    for (const file of this.#files.splice(0)) await file.close();
-    this.#segment = undefined;
-    this.#index.clear();
+  /** The file that this process appends to, made at the first write. */
+  async #ownSegment(): Promise<FileHandle> {
+    if (!this.#segment) {
+      const name = `${this.#prefix}${process.pid}-${randomBytes(6).toString('hex')}.features`;
+      this.#segment = await open(join(this.#folder, name), 'wx+');
+      this.#files.push(this.#segment);
+    }
+    return this.#segment;
   }
 
   get #prefix(): string {
@@ -134,7 +166,8 @@ export class FeatureCache {
     const record = Buffer.alloc(this.#recordBytes);
     const { bytesRead } = await place.file.read(record, 0, record.length, place.offset);
     const vector = record.subarray(headerBytes);
-    if (bytesRead < record.length || crc32(vector) !== record.readUInt32LE(keyBytes)) return undefined;
+    const whole = bytesRead === record.length && crc32(vector) === record.readUInt32LE(keyBytes);
+    if (!whole || !hash.equals(record.subarray(0, keyBytes))) return undefined;
     const bytes = vector.buffer.slice(vector.byteOffset, vector.byteOffset + vector.byteLength);
     return this.#half ? float16ToFloat32(new Uint16Array(bytes)) : new Float32Array(bytes);
   }
