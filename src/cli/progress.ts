@@ -4,6 +4,8 @@ import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 const lineInterval = 10_000;
 
 let bars: MultiBar | undefined;
+/** Bars on show; the last to stop takes the display with it. */
+let showing = 0;
 
 /** A progress bar on stderr with rate and time left; in a log file, a line now and then. */
 export class Progress {
@@ -25,10 +27,13 @@ export class Progress {
         format: '{label} {bar} {value}/{total}  {rate}  {left} left',
         clearOnComplete: true,
         hideCursor: true,
+        // Ctrl-C is seen to below: the package's own handler would not end the process.
+        gracefulExit: false,
         stream: process.stderr,
       },
       Presets.shades_classic,
     );
+    if (showing++ === 0 && process.listenerCount('SIGINT') === 0) process.once('SIGINT', interrupted);
     this.#bar = bars.create(total, 0, { label, rate: '', left: '' });
   }
 
@@ -51,12 +56,12 @@ export class Progress {
   }
 
   stop(): void {
-    if (this.#bar && bars) {
-      this.#bar.stop();
-      bars.remove(this.#bar);
-      bars.stop();
-      bars = undefined;
-    }
+    if (!this.#bar || !bars) return;
+    this.#bar.stop();
+    bars.remove(this.#bar);
+    this.#bar = undefined;
+    if (--showing > 0) return;
+    clear();
   }
 
   /** A line on stderr, above the bars there are. */
@@ -64,6 +69,20 @@ export class Progress {
     if (bars) bars.log(`${text}\n`);
     else process.stderr.write(`${text}\n`);
   }
+}
+
+/** Takes the display away and gives the terminal back its cursor. */
+function clear(): void {
+  process.removeListener('SIGINT', interrupted);
+  bars?.stop();
+  bars = undefined;
+  showing = 0;
+}
+
+/** Ctrl-C where the command has no handler of its own: tidy up, then end as if there were none here either. */
+function interrupted(): void {
+  clear();
+  if (process.listenerCount('SIGINT') === 0) process.kill(process.pid, 'SIGINT');
 }
 
 function rateText(perSecond: number): string {
