@@ -1,12 +1,14 @@
-// Bundles every entry point src/NAME.ts into dist/NAME.js, and the picture thread beside them. WGSL is inlined as text; npm packages stay external.
-import { readdirSync, rmSync } from 'node:fs';
+// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, and bench/lab/NAME.ts into dist/bench/lab/NAME.js. WGSL is inlined as text; npm packages stay external.
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 rmSync('dist', { recursive: true, force: true });
+const labs = existsSync('bench/lab') ? readdirSync('bench/lab').filter((f) => f.endsWith('.ts')) : [];
 const entryPoints = readdirSync('src').filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'));
 await build({
   entryPoints: [
     ...entryPoints.map((f) => ({ in: `src/${f}`, out: f.replace(/\.ts$/, '') })),
+    ...labs.map((f) => ({ in: `bench/lab/${f}`, out: `bench/lab/${f.replace(/\.ts$/, '')}` })),
     { in: 'src/data/picture-worker.ts', out: 'picture-worker' },
   ],
   outdir: 'dist',
