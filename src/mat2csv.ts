@@ -1,3 +1,5 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
 import { UserError } from './common/errors.ts';
@@ -14,14 +16,25 @@ const command = createCommand(
   'mat2csv',
   'Turns a column of scores in a MATLAB file into CSV (columns name, mos), as data sets in CSV take it.',
   [
+    'node dist/mat2csv.js AIGCIQA2023/MOS        # mos_quality.csv, mos_authenticity.csv, mos_correspondence.csv there',
+    'node dist/mat2csv.js AIGCIQA2023/MOS --out scores',
     'node dist/mat2csv.js MOS/mosz1.mat --out mos_quality.csv',
     'node dist/mat2csv.js scores.mat --variable MOS --names "img_{i}.jpg"   # prints it',
   ],
 )
-  .argument('<file>', 'MATLAB file (level 5: saved without -v7.3)')
+  .argument(
+    '<path>',
+    "MATLAB file (level 5: saved without -v7.3), or AIGCIQA2023's folder of mosz1.mat to mosz3.mat",
+  )
   .option('--variable <name>', "which variable (default: the file's only list of numbers)")
   .option('--names <pattern>', 'name of the picture of entry {i}, counted from 0', '{i}.png')
-  .option('--out <file>', 'CSV file to write (default: standard output)');
+  .option(
+    '--out <file>',
+    'CSV file to write (default: standard output); for a folder, the folder (default: the same)',
+  );
+
+/** AIGCIQA2023's files and what each scores. */
+const published = { 'mosz1.mat': 'quality', 'mosz2.mat': 'authenticity', 'mosz3.mat': 'correspondence' };
 
 const isList = ({ shape, data }: MatMatrix) =>
   data.length > 0 && shape.filter((extent) => extent !== 1).length <= 1;
@@ -48,15 +61,26 @@ function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?
   return matrix.data;
 }
 
-await runCommand<Options & Record<string, unknown>>(command, async ({ out, variable, names }, [file]) => {
+await runCommand<Options & Record<string, unknown>>(command, async ({ out, variable, names }, [path]) => {
   if (!names.includes('{i}'))
     throw new UserError(`--names ${names}: no {i} in it`, 'Write {i} where the number goes, as in {i}.png.');
-  const scores = listOf(file!, await readMat(file!), variable);
-  const rows = Array.from(scores, (mos, i) => [names.replaceAll('{i}', String(i)), String(mos)]);
-  const csv = stringify([['name', 'mos'], ...rows]);
-  if (out === undefined) process.stdout.write(csv);
-  else {
-    await writeFileAtomic(out, csv);
-    process.stderr.write(`${out}: ${rows.length} scores\n`);
-  }
+  const convert = async (file: string, target?: string) => {
+    const scores = listOf(file, await readMat(file), variable);
+    const rows = Array.from(scores, (mos, i) => [names.replaceAll('{i}', String(i)), String(mos)]);
+    const csv = stringify([['name', 'mos'], ...rows]);
+    if (target === undefined) process.stdout.write(csv);
+    else {
+      await writeFileAtomic(target, csv);
+      process.stderr.write(`${target}: ${rows.length} scores\n`);
+    }
+  };
+  if (!statSync(path!, { throwIfNoEntry: false })?.isDirectory()) return convert(path!, out);
+  const files = Object.entries(published).filter(([file]) => existsSync(join(path!, file)));
+  if (files.length === 0)
+    throw new UserError(
+      `${path}: none of ${Object.keys(published).join(', ')} is there`,
+      "Give AIGCIQA2023's folder MOS, or one MATLAB file.",
+    );
+  for (const [file, target] of files)
+    await convert(join(path!, file), join(out ?? path!, `mos_${target}.csv`));
 });

@@ -44,6 +44,17 @@ test('writes name and mos, every digit of them', async () => {
   expect(mat2csv(mosz).stdout).toBe(readFileSync(join(folder, 'mos.csv'), 'utf8'));
 });
 
+test("turns AIGCIQA2023's folder into the files that its data set takes", async () => {
+  const { status, stdout } = mat2csv(fixture('datasets/aigciqa2023/MOS'), '--out', 'scores');
+  expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  for (const [k, target] of ['quality', 'authenticity', 'correspondence'].entries()) {
+    const { rows } = await readCsv(join(folder, 'scores', `mos_${target}.csv`));
+    expect(rows.map(({ fields }) => [fields.name, Number(fields.mos)])).toEqual(
+      Array.from({ length: 12 }, (_, i) => [`${i}.png`, 27.125 + i * 4.1 - k]),
+    );
+  }
+});
+
 test('takes the variable and the names that are asked for', () => {
   const { stdout } = mat2csv(fixture('mat/plain.mat'), '--variable', 'small', '--names', 'a/{i}.jpg');
   expect(stdout).toBe('name,mos\na/0.jpg,1\na/1.jpg,2\na/2.jpg,3\n');
@@ -59,5 +70,6 @@ test('says what is wrong with the file or the options', () => {
   expect(refused(mosz, '--variable', 'MOS')).toMatch(/no variable MOS; found: MOSz \(12x1\)/);
   expect(refused(fixture('mat/plain.mat'), '--variable', 'cube')).toMatch(/cube is 2x3x4, not a list/);
   expect(refused(mosz, '--names', 'x.png')).toMatch(/no \{i\} in it/);
+  expect(refused(fixture('datasets/aigciqa2023'))).toMatch(/none of mosz1\.mat, .* is there/);
   expect(refused('none.mat')).toMatch(/none\.mat: cannot be read/);
 });
