@@ -17,7 +17,7 @@ async function readBytes(bytes: Uint8Array) {
 }
 
 describe('readMat', () => {
-  for (const name of ['plain', 'compressed', 'big-endian'])
+  for (const name of ['plain', 'compressed', 'big-endian', 'mixed'])
     it(`reads ${name}.mat as SciPy does`, async () => {
       const found = await readMat(fixture(`${name}.mat`));
       expect([...found.keys()].sort()).toEqual(Object.keys(expected[name]!).sort());

@@ -58,7 +58,11 @@ export function evaluate(
   const four = logisticFit(pred, mos, 4);
   const five = logisticFit(pred, mos, 5);
   const members = new Map<string, number[]>();
-  for (const [i, group] of (groups ?? []).entries()) members.set(group, [...(members.get(group) ?? []), i]);
+  for (const [i, group] of (groups ?? []).entries()) {
+    const list = members.get(group);
+    if (list) list.push(i);
+    else members.set(group, [i]);
+  }
   const byGroup = Object.fromEntries(
     [...members].sort().map(([group, at]) => [
       group,

@@ -118,14 +118,14 @@ class MatReader {
     const start = small > 0 ? at + 4 : at + 8;
     if (start + length > view.byteLength || small > 4)
       throw this.#fail(`is cut short: an element of ${length} bytes at byte ${at}`);
-    // Compressed elements are not padded to eight bytes.
+    // Compressed elements are not padded, so what follows one lies unaligned: padding counts from the element's own start.
     const end = start + length;
     const next =
       small > 0
         ? at + 8
         : type === types.compressed
           ? end
-          : Math.min(view.byteLength, Math.ceil(end / 8) * 8);
+          : Math.min(view.byteLength, start + Math.ceil(length / 8) * 8);
     return { type, start, length, next };
   }
 

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { valueAndGradients } from '../src/autograd/tape.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { Tokenizer } from '../src/data/tokenizer.ts';
+import { qualityWords } from '../src/model/agiqa.ts';
+import { Clip } from '../src/model/clip.ts';
+import { PromptLearner } from '../src/model/prompt.ts';
+import { type Position, paddedRows, prefixTree, promptSlots } from '../src/model/prompts.ts';
+import { sharedGpu } from './gpu.ts';
+import { errorOf, randoms } from './reference.ts';
+
+const wordsOf = async (nCtx: number, position: Position) => {
+  const tokenizer = await Tokenizer.load();
+  return qualityWords.map((word) => promptSlots(tokenizer, word, nCtx, position));
+};
+describe('PromptLearner', () => {
+  it.each([
+    ['end', false],
+    ['middle', true],
+    ['front', false],
+  ] as const)(
+    'packed equals padded, features and gradients: word at the %s, class-specific %s',
+    async (position, classSpecific) => {
+      const gpu = await sharedGpu();
+      const clip = await Clip.load(
+        gpu,
+        new URL('../models/random-clip-small.json', import.meta.url).pathname,
+        { vision: false },
+      );
+      const prompts = await wordsOf(4, position);
+      const shape = classSpecific ? [6, 4, 64] : [4, 64];
+      const ctx = Tensor.from(
+        gpu,
+        randoms(
+          shape.reduce((a, b) => a * b),
+          1,
+          0.02,
+        ),
+        shape,
+      );
+      const dy = Tensor.from(gpu, randoms(6 * 64, 2), [6, 64]);
+      const run = async (padded: boolean) => {
+        const learner = new PromptLearner(clip.text, prompts, ctx, { classSpecific, padded });
+        expect(learner.tree.slots.length).toBe(
+          padded ? 6 * 77 : prefixTree(prompts, { classSpecific }).slots.length,
+        );
+        const { value, gradients } = valueAndGradients(() => learner.features(), [ctx], dy);
+        const result = [await value.read(), await gradients.get(ctx)!.read()] as const;
+        for (const tensor of [value, ...gradients.values()]) tensor.dispose();
+        learner.dispose();
+        return result;
+      };
+      const [packed, padded] = [await run(false), await run(true)];
+      expect(errorOf(packed[0], padded[0])).toBeLessThan(1e-5);
+      expect(errorOf(packed[1], padded[1])).toBeLessThan(1e-5);
+      clip.dispose();
+    },
+  );
+
+  it('the layout of the oracle is six causal chains', async () => {
+    const prompts = await wordsOf(16, 'end');
+    const rows = paddedRows(prompts, 77, { classSpecific: false });
+    expect(rows.slots).toHaveLength(6 * 77);
+    expect(rows.end[77 * 2 + 5]).toBe(77 * 3);
+    expect(rows.position[77 * 2 + 5]).toBe(5);
+    expect(rows.eot[1]).toBe(77 + 19);
+  });
+});
