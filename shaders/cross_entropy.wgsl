@@ -1,6 +1,8 @@
-// Cross-entropy with integer classes, averaged over rows: loss = 1/rows · sum_r (log sum_c exp(x[r, c]) - x[r, t_r]).
-// GRADIENT 0 writes each row's term (their mean is taken by sum_columns); 1 writes
-// dx[r, c] = dloss/rows · (softmax(x_r)[c] - [c = t_r]). A lane owns a row; the largest logit is taken off first.
+// Cross-entropy with integer classes: of each row log sum_c exp(x[r, c]) - x[r, t_r] (their mean is taken afterwards).
+// GRADIENT: dx[r, c] = dloss/rows · (softmax(x_r)[c] - [c = t_r]) instead.
+//
+// The lanes that share a row (see lib_rows_*.wgsl) read it twice, or three times for the gradient; the largest logit is
+// taken off first, so that nothing overflows.
 
 const GRADIENT = 0u;
 
@@ -17,29 +19,36 @@ struct Params {
 //@end
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+@compute @workgroup_size(LANES * GROUP_ROWS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = row_of(group, groups, local);
   if (row >= params.rows) {
     return;
   }
+  let lane = local % LANES;
   let start = row * params.width;
-  var largest = x[start];
-  for (var c = 1u; c < params.width; c++) {
-    largest = max(largest, x[start + c]);
+  var own_largest = x[start];
+  for (var c = lane; c < params.width; c += LANES) {
+    own_largest = max(own_largest, x[start + c]);
   }
-  var sum = 0.0;
-  for (var c = 0u; c < params.width; c++) {
-    sum += exp(x[start + c] - largest);
+  let largest = row_max(own_largest, lane);
+  var own_sum = 0.0;
+  for (var c = lane; c < params.width; c += LANES) {
+    own_sum += exp(x[start + c] - largest);
   }
+  let sum = row_sum(own_sum, lane);
   //@if GRADIENT
   let factor = dloss[0] / f32(params.rows);
-  for (var c = 0u; c < params.width; c++) {
+  for (var c = lane; c < params.width; c += LANES) {
     let p = exp(x[start + c] - largest) / sum;
     out[start + c] = factor * (p - select(0.0, 1.0, c == t[row]));
   }
   //@end
-  if (GRADIENT == 0u) {
+  if (GRADIENT == 0u && lane == 0u) {
     out[row] = log(sum) + largest - x[start + t[row]];
   }
 }

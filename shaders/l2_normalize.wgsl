@@ -1,11 +1,15 @@
-// y = x / |x| for each row. GRADIENT: with n = 1/|x|, dx = n·dy - n³·x·(x·dy), the part of dy across x.
-// A lane owns a row.
+// y = x / max(|x|, eps) for each row. GRADIENT: with n = 1/|x|, dx = n·dy - n³·x·(x·dy), the part of dy across x; a row
+// shorter than eps is only scaled: dx = dy/eps.
+//
+// The lanes that share a row (see lib_rows_*.wgsl) read it twice. |x| is taken relative to nothing: rows whose squares
+// overflow float32 (|x| > 1e19) are not normalised.
 
 const GRADIENT = 0u;
 
 struct Params {
   rows: u32,
   width: u32,
+  eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,29 +19,36 @@ struct Params {
 //@end
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+@compute @workgroup_size(LANES * GROUP_ROWS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = row_of(group, groups, local);
   if (row >= params.rows) {
     return;
   }
+  let lane = local % LANES;
   let start = row * params.width;
-  var squares = 0.0;
-  for (var i = 0u; i < params.width; i++) {
-    squares = fma(x[start + i], x[start + i], squares);
+  var own_squares = 0.0;
+  for (var i = lane; i < params.width; i += LANES) {
+    own_squares = fma(x[start + i], x[start + i], own_squares);
   }
-  let n = inverseSqrt(squares);
+  let length = sqrt(row_sum(own_squares, lane));
+  let n = 1.0 / max(length, params.eps);
   //@if GRADIENT
-  var along = 0.0;
-  for (var i = 0u; i < params.width; i++) {
-    along = fma(x[start + i], dy[start + i], along);
+  var own_along = 0.0;
+  for (var i = lane; i < params.width; i += LANES) {
+    own_along = fma(x[start + i], dy[start + i], own_along);
   }
-  for (var i = 0u; i < params.width; i++) {
-    out[start + i] = n * (dy[start + i] - x[start + i] * (n * n * along));
+  let along = select(row_sum(own_along, lane) * n * n, 0.0, length < params.eps);
+  for (var i = lane; i < params.width; i += LANES) {
+    out[start + i] = n * (dy[start + i] - x[start + i] * along);
   }
   //@end
   if (GRADIENT == 0u) {
-    for (var i = 0u; i < params.width; i++) {
+    for (var i = lane; i < params.width; i += LANES) {
       out[start + i] = x[start + i] * n;
     }
   }

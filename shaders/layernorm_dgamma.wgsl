@@ -1,11 +1,12 @@
 // Gradients of layer norm by gamma and beta: dgamma[c] = sum_rows dy·x̂, dbeta[c] = sum_rows dy.
 //
-// A lane owns a column and walks down the rows in order, so neighbouring lanes read neighbouring words and the sum has
-// a fixed order.
+// A lane owns a column of one run of `run` rows and walks down it in order, so neighbouring lanes read neighbouring words
+// and the sum has a fixed order. Each run's sums make a row of the outputs; if there are several, sum_rows adds them.
 
 struct Params {
   rows: u32,
   width: u32,
+  run: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,14 +22,15 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (column >= params.width) {
     return;
   }
+  let end = min((id.y + 1u) * params.run, params.rows);
   var sum_gamma = 0.0;
   var sum_beta = 0.0;
-  for (var row = 0u; row < params.rows; row++) {
+  for (var row = id.y * params.run; row < end; row++) {
     let at = row * params.width + column;
     let moment = moments[row];
     sum_gamma = fma(dy[at], (x[at] - moment.x) * moment.y, sum_gamma);
     sum_beta += dy[at];
   }
-  dgamma[column] = sum_gamma;
-  dbeta[column] = sum_beta;
+  dgamma[id.y * params.width + column] = sum_gamma;
+  dbeta[id.y * params.width + column] = sum_beta;
 }

@@ -1,9 +1,12 @@
 // Gradient of layer norm by its input. With x̂ = (x - mean)·s and g = dy·gamma:
-//   dx = s · (g - mean(g) - x̂ · mean(g · x̂)).
+//   dx = s · (g - mean(g) - x̂ · mean(g · x̂)), plus the gradient that reached x by another way (RESIDUAL).
 //
-// A lane owns a row and reads x and dy twice: once for the two means, once for the output.
+// The lanes that share a row (see lib_rows_*.wgsl) read x, dy and gamma twice, once for the two means and once for the
+// output, for BUNDLE rows at once. A residual branch's sum costs a read here instead of a launch, two reads and a write.
 
+const BUNDLE = 1u;
 const AFFINE = 1u;
+const RESIDUAL = 0u;
 
 struct Params {
   rows: u32,
@@ -17,35 +20,59 @@ struct Params {
 //@if AFFINE
 @group(0) @binding(4) var<storage, read> gamma: array<f32>;
 //@end
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+//@if RESIDUAL
+@group(0) @binding(5) var<storage, read> residual: array<f32>;
+//@end
+@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
 
-fn scaled(start: u32, i: u32) -> f32 {
-  var g = dy[start + i];
+fn gamma_at(i: u32) -> f32 {
+  var g = 1.0;
   //@if AFFINE
-  g *= gamma[i];
+  g = gamma[i];
   //@end
   return g;
 }
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
-  if (row >= params.rows) {
+@compute @workgroup_size(LANES * GROUP_ROWS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = row_of(group, groups, local) * BUNDLE;
+  if (first >= params.rows) {
     return;
   }
-  let start = row * params.width;
-  let mean = moments[row].x;
-  let s = moments[row].y;
-  var sum_g = 0.0;
-  var sum_gx = 0.0;
-  for (var i = 0u; i < params.width; i++) {
-    let g = scaled(start, i);
-    sum_g += g;
-    sum_gx = fma(g, (x[start + i] - mean) * s, sum_gx);
+  let lane = local % LANES;
+  let width = f32(params.width);
+  //@for r in 0..BUNDLE
+  let row_$r = min(first + $ru, params.rows - 1u); // beyond the end the last row again
+  let start_$r = row_$r * params.width;
+  let mean_$r = moments[row_$r].x;
+  let s_$r = moments[row_$r].y;
+  var sum_g_$r = 0.0;
+  var sum_gx_$r = 0.0;
+  //@end
+  for (var i = lane; i < params.width; i += LANES) {
+    let weight = gamma_at(i);
+    //@for r in 0..BUNDLE
+    let g_$r = dy[start_$r + i] * weight;
+    sum_g_$r += g_$r;
+    sum_gx_$r = fma(g_$r, x[start_$r + i] - mean_$r, sum_gx_$r);
+    //@end
   }
-  let mean_g = sum_g / f32(params.width);
-  let mean_gx = sum_gx / f32(params.width);
-  for (var i = 0u; i < params.width; i++) {
-    dx[start + i] = s * (scaled(start, i) - mean_g - (x[start + i] - mean) * s * mean_gx);
+  //@for r in 0..BUNDLE
+  let mean_g_$r = row_sum(sum_g_$r, lane) / width;
+  let along_$r = row_sum(sum_gx_$r, lane) / width * s_$r * s_$r;
+  //@end
+  for (var i = lane; i < params.width; i += LANES) {
+    let weight = gamma_at(i);
+    //@for r in 0..BUNDLE
+    var value_$r = s_$r * (dy[start_$r + i] * weight - mean_g_$r - (x[start_$r + i] - mean_$r) * along_$r);
+    //@if RESIDUAL
+    value_$r += residual[start_$r + i];
+    //@end
+    dx[start_$r + i] = value_$r;
+    //@end
   }
 }

@@ -1,21 +1,38 @@
-// Mean squared error over n pairs: loss = 1/n · sum (x - t)². One lane adds the few numbers of a batch in order, so the
-// result has one rounding history; batches are small (32), and a launch costs more than the loop.
+// Squared errors: out[row] = factor · sum over a row of (x - t)². The launcher cuts long lists into rows (the last may be
+// shorter: `size` counts all elements) and adds their sums by a second pass; a batch's few numbers are one row.
+// The lanes that share a row (see lib_rows_*.wgsl) take every LANES-th element, in a fixed order.
 
 struct Params {
   size: u32,
+  width: u32,
+  factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> t: array<f32>;
-@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(1)
-fn main() {
+@compute @workgroup_size(LANES * GROUP_ROWS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = row_of(group, groups, local);
+  if (row >= (params.size - 1u) / params.width + 1u) {
+    return;
+  }
+  let lane = local % LANES;
+  let start = row * params.width;
+  let end = min(start + params.width, params.size);
   var sum = 0.0;
-  for (var i = 0u; i < params.size; i++) {
+  for (var i = start + lane; i < end; i += LANES) {
     let d = x[i] - t[i];
     sum = fma(d, d, sum);
   }
-  loss[0] = sum / f32(params.size);
+  let total = row_sum(sum, lane) * params.factor;
+  if (lane == 0u) {
+    out[row] = total;
+  }
 }

@@ -11,8 +11,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x < params.size) {
-    dx[id.x] = dloss[0] * 2.0 / f32(params.size) * (x[id.x] - t[id.x]);
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i < params.size) {
+    dx[i] = dloss[0] * 2.0 / f32(params.size) * (x[i] - t[i]);
   }
 }

@@ -1,8 +1,13 @@
-// Softmax of each row: y = exp(x - max) / sum exp(x - max). LOG writes x - max - log sum instead.
+// Softmax of each row: y = exp(x - max) / sum exp(x - max) = 2^(x·log2 e - L) with L the row's binary log-sum-exp.
+// LOG writes its natural logarithm instead.
 //
-// A lane owns a row and reads it three times (largest, sum, output); the later reads come from the cache.
+// The lanes that share a row (see lib_rows_*.wgsl) read it twice. The first read keeps the largest value so far and the
+// sum relative to it (Milakov and Gimelshein, arXiv 1805.02867), four elements a turn, so that correcting the sum to a new
+// largest value costs a quarter of an exponential an element; the second writes. Traffic: one read from memory, one write.
 
 const LOG = 0u;
+const LOG2_E = 1.4426950408889634;
+const LOWEST = -3.4028234e38;
 
 struct Params {
   rows: u32,
@@ -13,30 +18,56 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+fn write(i: u32, value: f32, total: f32) {
+  //@if LOG
+  y[i] = value - total;
+  //@end
+  if (LOG == 0u) {
+    y[i] = exp2((value - total) * LOG2_E);
+  }
+}
+
+@compute @workgroup_size(LANES * GROUP_ROWS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = row_of(group, groups, local);
   if (row >= params.rows) {
     return;
   }
-  let start = row * params.width;
-  var largest = x[start];
-  for (var i = 1u; i < params.width; i++) {
-    largest = max(largest, x[start + i]);
-  }
+  let lane = local % LANES;
+  let start = row * params.width + lane;
+  let end = (row + 1u) * params.width;
+  var largest = LOWEST;
   var sum = 0.0;
-  for (var i = 0u; i < params.width; i++) {
-    sum += exp(x[start + i] - largest);
+  var i = start;
+  for (; i + 3u * LANES < end; i += 4u * LANES) {
+    //@for j in 0..4
+    let x_$j = x[i + $ju * LANES];
+    //@end
+    let m = max(largest, max(max(x_0, x_1), max(x_2, x_3)));
+    sum *= exp2((largest - m) * LOG2_E);
+    //@for j in 0..4
+    sum += exp2((x_$j - m) * LOG2_E);
+    //@end
+    largest = m;
   }
-  if (LOG == 1u) {
-    let offset = largest + log(sum);
-    for (var i = 0u; i < params.width; i++) {
-      y[start + i] = x[start + i] - offset;
-    }
-  } else {
-    let inverse = 1.0 / sum;
-    for (var i = 0u; i < params.width; i++) {
-      y[start + i] = exp(x[start + i] - largest) * inverse;
-    }
+  for (; i < end; i += LANES) {
+    let value = x[i];
+    let m = max(largest, value);
+    sum = sum * exp2((largest - m) * LOG2_E) + exp2((value - m) * LOG2_E);
+    largest = m;
+  }
+  let m = row_max(largest, lane);
+  let total = m + log(row_sum(sum * exp2((largest - m) * LOG2_E), lane));
+  for (i = start; i + 3u * LANES < end; i += 4u * LANES) {
+    //@for j in 0..4
+    write(i + $ju * LANES, x[i + $ju * LANES], total);
+    //@end
+  }
+  for (; i < end; i += LANES) {
+    write(i, x[i], total);
   }
 }

@@ -1,10 +1,12 @@
-// out[c] = factor · sum over rows of x[row, c], in the order of the rows. A lane owns a column: neighbouring lanes read
-// neighbouring words. Traffic: one read an element.
+// out[run, c] = factor · sum over the rows of a run of x[row, c], in the order of the rows. A lane owns a column of one run
+// of `run` rows: neighbouring lanes read neighbouring words. The launcher adds several runs' sums by a second pass.
+// Traffic: one read an element.
 
 struct Params {
   rows: u32,
   width: u32,
   factor: f32,
+  run: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,14 +14,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let column = id.x;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let column = (group.z * groups.x + group.x) * 32u + lane;
   if (column >= params.width) {
     return;
   }
+  let end = min((group.y + 1u) * params.run, params.rows);
   var sum = 0.0;
-  for (var row = 0u; row < params.rows; row++) {
+  for (var row = group.y * params.run; row < end; row++) {
     sum += x[row * params.width + column];
   }
-  out[column] = sum * params.factor;
+  out[group.y * params.width + column] = sum * params.factor;
 }

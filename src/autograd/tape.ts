@@ -17,6 +17,11 @@ export interface BackwardContext<A> {
   readonly saved: readonly Tensor[];
   readonly needs: readonly boolean[];
   readonly attributes: A;
+  /**
+   * Takes what other uses have gathered of input i's gradient so far, null if nothing: the op then returns their sum
+   * with its own. An op that can add it on the way spares the tape an addition.
+   */
+  take(i: number): Tensor | null;
 }
 
 /** An op: forward and gradient side by side. The gradient returns one tensor an input, null where none is needed or defined. */
@@ -31,7 +36,7 @@ interface Node {
   readonly inputs: readonly number[];
   readonly output: number;
   readonly saved: readonly Tensor[];
-  readonly gradient: (dy: Tensor) => (Tensor | null)[];
+  readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => (Tensor | null)[];
 }
 
 /** What a differentiable stretch of work did, in order, and which tensors depend on its parameters: the rest is frozen. */
@@ -63,7 +68,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
       inputs: inputs.map(({ id }, i) => (needs[i] ? id : 0)),
       output: output.id,
       saved,
-      gradient: (dy) => op.gradient(dy, { saved, needs, attributes }),
+      gradient: (dy, take) => op.gradient(dy, { saved, needs, attributes, take }),
     });
   }
   return output;
@@ -127,11 +132,19 @@ function backward(
   for (let node = tape.nodes.pop(); node; node = tape.nodes.pop()) {
     const dy = byId.get(node.output);
     if (dy) {
-      const gradients = scope(() => node.gradient(dy));
+      const taken: Tensor[] = [];
+      const take = (i: number) => {
+        const gathered = byId.get(node.inputs[i]!) ?? null;
+        byId.delete(node.inputs[i]!);
+        if (gathered) taken.push(gathered);
+        return gathered;
+      };
+      const gradients = scope(() => node.gradient(dy, take));
       // A view, since an op may hand on dy itself, or one tensor for two inputs.
       for (const [i, gradient] of gradients.entries())
         if (gradient && node.inputs[i]) accumulate(byId, node.inputs[i]!, gradient.view());
       for (const gradient of gradients) if (gradient !== dy) gradient?.dispose();
+      for (const gathered of taken) gathered.dispose();
       if (!leaves.has(node.output)) {
         byId.delete(node.output);
         dy.dispose();

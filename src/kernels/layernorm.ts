@@ -3,10 +3,12 @@ import dxSource from '../../shaders/layernorm_dx.wgsl';
 import forwardSource from '../../shaders/layernorm_fwd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { rowRuns, sumRows } from './reduce.ts';
+import { type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
 
-const forwardKernel = { name: 'layernorm_fwd', source: forwardSource };
-const dxKernel = { name: 'layernorm_dx', source: dxSource };
+const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
+const dxKernel = rowKernel('layernorm_dx', dxSource);
 const dgammaKernel = { name: 'layernorm_dgamma', source: dgammaSource };
 
 /** γ and β, [width] each. */
@@ -25,19 +27,23 @@ export interface LayerNormForward {
   readonly rows: number;
   readonly width: number;
   readonly eps: number;
+  readonly sharing?: RowSharing;
 }
 
-const perGroup = 32;
-
-export function layerNormForward(
-  gpu: Gpu,
-  { x, affine, y, moments, rows, width, eps }: LayerNormForward,
-): void {
-  gpu.run(forwardKernel, {
-    constants: { AFFINE: Number(affine !== null), KEEP: Number(moments !== null) },
+export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
+  const { x, affine, y, moments, rows, width, eps } = options;
+  const bundle = rowBundle(gpu, rows);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  gpu.run(forwardKernel[sharing], {
+    constants: {
+      ...constants,
+      BUNDLE: bundle,
+      AFFINE: Number(affine !== null),
+      KEEP: Number(moments !== null),
+    },
     buffers: [x, ...(affine ? [affine.gamma, affine.beta] : []), y, ...(moments ? [moments] : [])],
     params: [rows, width, f32(eps)],
-    groups: [Math.ceil(rows / perGroup)],
+    groups,
   });
 }
 
@@ -49,43 +55,49 @@ export interface LayerNormBackward {
   readonly width: number;
 }
 
+export interface LayerNormDx extends LayerNormBackward {
+  readonly gamma: GpuBuffer | null;
+  /** [rows, width], added to the gradient: what reached x by a residual connection. */
+  readonly residual: GpuBuffer | null;
+  readonly dx: GpuBuffer;
+  readonly sharing?: RowSharing;
+}
+
 /** The gradient by x, [rows, width]. */
-export function layerNormDx(
-  gpu: Gpu,
-  {
-    x,
-    moments,
-    dy,
-    rows,
-    width,
-    gamma,
-    dx,
-  }: LayerNormBackward & { readonly gamma: GpuBuffer | null; readonly dx: GpuBuffer },
-): void {
-  gpu.run(dxKernel, {
-    constants: { AFFINE: Number(gamma !== null) },
-    buffers: [x, moments, dy, ...(gamma ? [gamma] : []), dx],
+export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
+  const { x, moments, dy, rows, width, gamma, residual, dx } = options;
+  const bundle = rowBundle(gpu, rows);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  gpu.run(dxKernel[sharing], {
+    constants: {
+      ...constants,
+      BUNDLE: bundle,
+      AFFINE: Number(gamma !== null),
+      RESIDUAL: Number(residual !== null),
+    },
+    buffers: [x, moments, dy, ...(gamma ? [gamma] : []), ...(residual ? [residual] : []), dx],
     params: [rows, width],
-    groups: [Math.ceil(rows / perGroup)],
+    groups,
   });
 }
 
 /** The gradients by γ and β, [width] each. */
 export function layerNormDgamma(
   gpu: Gpu,
-  {
-    x,
-    moments,
-    dy,
-    rows,
-    width,
-    dgamma,
-    dbeta,
-  }: LayerNormBackward & { readonly dgamma: GpuBuffer; readonly dbeta: GpuBuffer },
+  options: LayerNormBackward & { readonly dgamma: GpuBuffer; readonly dbeta: GpuBuffer },
 ): void {
+  const { x, moments, dy, rows, width, dgamma, dbeta } = options;
+  const { run, runs } = rowRuns(rows);
+  const partial = (out: GpuBuffer) => (runs === 1 ? out : gpu.pool.allocate(4 * runs * width));
+  const [partialGamma, partialBeta] = [partial(dgamma), partial(dbeta)];
   gpu.run(dgammaKernel, {
-    buffers: [x, moments, dy, dgamma, dbeta],
-    params: [rows, width],
-    groups: [Math.ceil(width / perGroup)],
+    buffers: [x, moments, dy, partialGamma, partialBeta],
+    params: [rows, width, run],
+    groups: [Math.ceil(width / 32), runs],
   });
+  if (runs === 1) return;
+  sumRows(gpu, partialGamma, dgamma, runs, width);
+  sumRows(gpu, partialBeta, dbeta, runs, width);
+  gpu.pool.release(partialGamma);
+  gpu.pool.release(partialBeta);
 }

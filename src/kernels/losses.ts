@@ -2,16 +2,36 @@ import crossEntropySource from '../../shaders/cross_entropy.wgsl';
 import mseSource from '../../shaders/mse.wgsl';
 import mseDxSource from '../../shaders/mse_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import type { Gpu } from './gpu.ts';
-import { sumColumns } from './reduce.ts';
+import { foldGroups, type Gpu } from './gpu.ts';
+import { reduceAll, reduceChunk } from './reduce.ts';
+import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
+import { f32 } from './wgsl.ts';
 
-const mseKernel = { name: 'mse', source: mseSource };
+const mseKernel = rowKernel('mse', mseSource);
 const mseDxKernel = { name: 'mse_dx', source: mseDxSource };
-const crossEntropyKernel = { name: 'cross_entropy', source: crossEntropySource };
+const crossEntropyKernel = rowKernel('cross_entropy', crossEntropySource);
 
 /** loss[1] = mean of (x - t)² over `size` numbers. */
-export function meanSquaredError(gpu: Gpu, x: GpuBuffer, t: GpuBuffer, loss: GpuBuffer, size: number): void {
-  gpu.run(mseKernel, { buffers: [x, t, loss], params: [size], groups: [1] });
+export function meanSquaredError(
+  gpu: Gpu,
+  x: GpuBuffer,
+  t: GpuBuffer,
+  loss: GpuBuffer,
+  size: number,
+  variant?: RowSharing,
+): void {
+  const chunks = Math.ceil(size / reduceChunk);
+  const sums = chunks === 1 ? loss : gpu.pool.allocate(4 * chunks);
+  const { sharing, constants, groups } = rowLaunch(gpu, chunks, variant);
+  gpu.run(mseKernel[sharing], {
+    constants,
+    buffers: [x, t, sums],
+    params: [size, reduceChunk, f32(chunks === 1 ? 1 / size : 1)],
+    groups,
+  });
+  if (chunks === 1) return;
+  reduceAll(gpu, sums, loss, chunks, { factor: 1 / size, sharing: variant });
+  gpu.pool.release(sums);
 }
 
 /** dx[size] = dloss[0] · 2/size · (x - t). */
@@ -23,7 +43,11 @@ export function meanSquaredErrorDx(
   dx: GpuBuffer,
   size: number,
 ): void {
-  gpu.run(mseDxKernel, { buffers: [x, t, dloss, dx], params: [size], groups: [Math.ceil(size / 64)] });
+  gpu.run(mseDxKernel, {
+    buffers: [x, t, dloss, dx],
+    params: [size],
+    groups: foldGroups(Math.ceil(size / 64)),
+  });
 }
 
 /** loss[1] = mean over rows of -log softmax(x)[row, t[row]]; x [rows, width], t u32 [rows] below width. */
@@ -34,15 +58,17 @@ export function crossEntropy(
   loss: GpuBuffer,
   rows: number,
   width: number,
+  variant?: RowSharing,
 ): void {
   const terms = gpu.pool.allocate(4 * rows);
-  gpu.run(crossEntropyKernel, {
-    constants: { GRADIENT: 0 },
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, variant);
+  gpu.run(crossEntropyKernel[sharing], {
+    constants: { ...constants, GRADIENT: 0 },
     buffers: [x, t, terms],
     params: [rows, width],
-    groups: [Math.ceil(rows / 32)],
+    groups,
   });
-  sumColumns(gpu, terms, loss, 1, rows, { factor: 1 / rows });
+  reduceAll(gpu, terms, loss, rows, { factor: 1 / rows, sharing: variant });
   gpu.pool.release(terms);
 }
 
@@ -55,11 +81,13 @@ export function crossEntropyDx(
   dx: GpuBuffer,
   rows: number,
   width: number,
+  variant?: RowSharing,
 ): void {
-  gpu.run(crossEntropyKernel, {
-    constants: { GRADIENT: 1 },
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, variant);
+  gpu.run(crossEntropyKernel[sharing], {
+    constants: { ...constants, GRADIENT: 1 },
     buffers: [x, t, dloss, dx],
     params: [rows, width],
-    groups: [Math.ceil(rows / 32)],
+    groups,
   });
 }

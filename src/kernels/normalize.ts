@@ -1,10 +1,18 @@
 import source from '../../shaders/l2_normalize.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
+import { f32 } from './wgsl.ts';
 
-const kernel = { name: 'l2_normalize', source };
+const kernel = rowKernel('l2_normalize', source);
 
-/** out[r] = x[r] / |x[r]|, x [rows, width]; with `dy`, the gradient by x instead. A row of zeros gives NaN, as x / x.norm() does. */
+export interface L2NormalizeOptions {
+  /** Rows shorter than this are divided by it. 0, as in CLIP's x / x.norm(): a row of zeros gives NaN. */
+  readonly eps?: number;
+  readonly sharing?: RowSharing;
+}
+
+/** out[r] = x[r] / max(|x[r]|, eps), x [rows, width]; with `dy`, the gradient by x instead. */
 export function l2Normalize(
   gpu: Gpu,
   x: GpuBuffer,
@@ -12,11 +20,13 @@ export function l2Normalize(
   out: GpuBuffer,
   rows: number,
   width: number,
+  options: L2NormalizeOptions = {},
 ): void {
-  gpu.run(kernel, {
-    constants: { GRADIENT: Number(dy !== null) },
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing);
+  gpu.run(kernel[sharing], {
+    constants: { ...constants, GRADIENT: Number(dy !== null) },
     buffers: [x, ...(dy ? [dy] : []), out],
-    params: [rows, width],
-    groups: [Math.ceil(rows / 32)],
+    params: [rows, width, f32(options.eps ?? 0)],
+    groups,
   });
 }

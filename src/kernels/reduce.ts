@@ -1,13 +1,23 @@
-import columnsSource from '../../shaders/sum_columns.wgsl';
+import reduceSource from '../../shaders/reduce_rows.wgsl';
 import rowsSource from '../../shaders/sum_rows.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
+import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
 
 const rowsKernel = { name: 'sum_rows', source: rowsSource };
-const columnsKernel = { name: 'sum_columns', source: columnsSource };
+const reduceKernel = rowKernel('reduce_rows', reduceSource);
 
-/** out[width] = factor · the sum of x [rows, width] over its rows. */
+/** Rows that one lane adds up in a column. */
+const longestRun = 128;
+
+/** How a column of `rows` is cut into equal runs for separate lanes, whose sums a second pass adds. */
+export function rowRuns(rows: number): { readonly run: number; readonly runs: number } {
+  const runs = Math.min(Math.ceil(rows / longestRun), 65535);
+  return { run: Math.ceil(rows / runs), runs };
+}
+
+/** out[width] = factor · the sum of x [rows, width] over its rows, in a fixed order. */
 export function sumRows(
   gpu: Gpu,
   x: GpuBuffer,
@@ -16,55 +26,81 @@ export function sumRows(
   width: number,
   factor = 1,
 ): void {
+  const { run, runs } = rowRuns(rows);
+  const sums = runs === 1 ? out : gpu.pool.allocate(4 * runs * width);
+  const [groupsX, groupsZ] = foldGroups(Math.ceil(width / 32));
   gpu.run(rowsKernel, {
+    buffers: [x, sums],
+    params: [rows, width, f32(runs === 1 ? factor : 1), run],
+    groups: [groupsX, runs, groupsZ],
+  });
+  if (runs === 1) return;
+  sumRows(gpu, sums, out, runs, width, factor);
+  gpu.pool.release(sums);
+}
+
+const operations = { sum: 0, squares: 1, max: 2 } as const;
+/** The sum, the sum of squares, or the largest value. */
+export type Reduction = keyof typeof operations;
+
+export interface ReduceOptions {
+  readonly operation?: Reduction;
+  /** Multiplies a sum. */
+  readonly factor?: number;
+  readonly sharing?: RowSharing | undefined;
+}
+
+/** out[rows] = x reduced over each row of `width`; of `size` elements in all the last row may lack some. */
+function reduceRagged(
+  gpu: Gpu,
+  x: GpuBuffer,
+  out: GpuBuffer,
+  size: number,
+  width: number,
+  { operation = 'sum', factor = 1, sharing: wanted }: ReduceOptions,
+): void {
+  const { sharing, constants, groups } = rowLaunch(gpu, Math.ceil(size / width), wanted);
+  gpu.run(reduceKernel[sharing], {
+    constants: { ...constants, OPERATION: operations[operation] },
     buffers: [x, out],
-    params: [rows, width, f32(factor)],
-    groups: [Math.ceil(width / 32)],
+    params: [size, width, f32(factor)],
+    groups,
   });
 }
 
-/** out[rows] = factor · the sum of x [rows, width], or of its squares, over each row. */
-export function sumColumns(
+/** out[rows] = factor · the sum (or another reduction) of x [rows, width] over each row, in a fixed order. */
+export function reduceColumns(
   gpu: Gpu,
   x: GpuBuffer,
   out: GpuBuffer,
   rows: number,
   width: number,
-  options: { readonly factor?: number; readonly square?: boolean } = {},
+  options: ReduceOptions = {},
 ): void {
-  gpu.run(columnsKernel, {
-    constants: { SQUARE: Number(options.square ?? false) },
-    buffers: [x, out],
-    params: [rows, width, f32(options.factor ?? 1)],
-    groups: foldGroups(Math.ceil(rows / 32)),
-  });
+  reduceRagged(gpu, x, out, rows * width, width, options);
 }
 
-/** Elements that one lane adds up when everything is reduced to one number. */
-const chunk = 256;
+/** Elements reduced to one by each pass over everything. */
+export const reduceChunk = 2048;
 
-/** out[1] = factor · the sum of `size` numbers (or squares): chunks first, then the chunks' sums, in a fixed order. */
-export function sumAll(
+/** out[1] = factor · the sum (or another reduction) of `size` numbers: chunks first, then the chunks' results. */
+export function reduceAll(
   gpu: Gpu,
   x: GpuBuffer,
   out: GpuBuffer,
   size: number,
-  options: { readonly factor?: number; readonly square?: boolean } = {},
+  options: ReduceOptions = {},
 ): void {
-  const whole = Math.floor(size / chunk);
-  if (whole <= 1) {
-    sumColumns(gpu, x, out, 1, size, options);
+  const chunks = Math.ceil(size / reduceChunk);
+  if (chunks === 1) {
+    reduceRagged(gpu, x, out, size, size, options);
     return;
   }
-  // Rows of equal length need a divisor of the size; the largest up to the chunk keeps both stages short.
-  let width = chunk;
-  while (size % width !== 0) width--;
-  if (width < 16) {
-    sumColumns(gpu, x, out, 1, size, options);
-    return;
-  }
-  const partial = gpu.pool.allocate(4 * (size / width));
-  sumColumns(gpu, x, partial, size / width, width, { square: options.square });
-  sumAll(gpu, partial, out, size / width, { factor: options.factor });
+  const { operation = 'sum', factor, sharing } = options;
+  const partial = gpu.pool.allocate(4 * chunks);
+  reduceRagged(gpu, x, partial, size, reduceChunk, { operation, sharing });
+  // Squares are sums from the second pass on.
+  const rest = operation === 'max' ? operation : 'sum';
+  reduceAll(gpu, partial, out, chunks, { operation: rest, factor: factor ?? 1, sharing });
   gpu.pool.release(partial);
 }

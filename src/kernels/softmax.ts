@@ -2,9 +2,16 @@ import forwardSource from '../../shaders/softmax.wgsl';
 import dxSource from '../../shaders/softmax_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 
-const forwardKernel = { name: 'softmax', source: forwardSource };
-const dxKernel = { name: 'softmax_dx', source: dxSource };
+const forwardKernel = rowKernel('softmax', forwardSource);
+const dxKernel = rowKernel('softmax_dx', dxSource);
+
+export interface SoftmaxOptions {
+  /** The logarithm of the softmax instead. */
+  readonly log?: boolean;
+  readonly sharing?: RowSharing;
+}
 
 /** y [rows, width] = the softmax of each row of x, or its logarithm. */
 export function softmax(
@@ -13,17 +20,18 @@ export function softmax(
   y: GpuBuffer,
   rows: number,
   width: number,
-  log = false,
+  options: SoftmaxOptions = {},
 ): void {
-  gpu.run(forwardKernel, {
-    constants: { LOG: Number(log) },
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing);
+  gpu.run(forwardKernel[sharing], {
+    constants: { ...constants, LOG: Number(options.log ?? false) },
     buffers: [x, y],
     params: [rows, width],
-    groups: [Math.ceil(rows / 32)],
+    groups,
   });
 }
 
-/** The gradient by x, from the output y. */
+/** The gradient by x, [rows, width], from the output y. */
 export function softmaxDx(
   gpu: Gpu,
   y: GpuBuffer,
@@ -31,12 +39,14 @@ export function softmaxDx(
   dx: GpuBuffer,
   rows: number,
   width: number,
-  log = false,
+  options: SoftmaxOptions = {},
 ): void {
-  gpu.run(dxKernel, {
-    constants: { LOG: Number(log) },
+  const bundle = rowBundle(gpu, rows);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  gpu.run(dxKernel[sharing], {
+    constants: { ...constants, BUNDLE: bundle, LOG: Number(options.log ?? false) },
     buffers: [y, dy, dx],
     params: [rows, width],
-    groups: [Math.ceil(rows / 32)],
+    groups,
   });
 }

@@ -1,5 +1,5 @@
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
-import { sumColumns, sumRows } from '../../kernels/reduce.ts';
+import { reduceAll, sumRows } from '../../kernels/reduce.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -13,7 +13,7 @@ function combine(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
 /** The gradient of a repeated operand: the sum over its repetitions. */
 function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
   const out = Tensor.empty(dy.gpu, shape);
-  if (out.size === 1) sumColumns(dy.gpu, dy.buffer, out.buffer, 1, dy.size, { factor });
+  if (out.size === 1) reduceAll(dy.gpu, dy.buffer, out.buffer, dy.size, { factor });
   else sumRows(dy.gpu, dy.buffer, out.buffer, dy.size / out.size, out.size, factor);
   return out;
 }

@@ -26,7 +26,7 @@ const layerNormOp: Op<Attributes> = {
     moments?.dispose();
     return y;
   },
-  gradient(dy, { saved: [x, moments, gamma], needs }) {
+  gradient(dy, { saved: [x, moments, gamma], needs, take }) {
     const width = dy.dim(-1);
     const rows = dy.size / width;
     const { gpu } = dy;
@@ -34,7 +34,12 @@ const layerNormOp: Op<Attributes> = {
     const gradients: (Tensor | null)[] = [null, null, null];
     if (needs[0]) {
       gradients[0] = Tensor.empty(gpu, dy.shape);
-      layerNormDx(gpu, { ...shared, gamma: gamma?.buffer ?? null, dx: gradients[0].buffer });
+      layerNormDx(gpu, {
+        ...shared,
+        gamma: gamma?.buffer ?? null,
+        residual: take(0)?.buffer ?? null,
+        dx: gradients[0].buffer,
+      });
     }
     if (needs[1] || needs[2]) {
       gradients[1] = Tensor.empty(gpu, [width]);

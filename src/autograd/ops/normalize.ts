@@ -2,23 +2,27 @@ import { l2Normalize as launch } from '../../kernels/normalize.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-function run(x: Tensor, dy: Tensor | null): Tensor {
+interface Attributes {
+  readonly eps: number;
+}
+
+function run(x: Tensor, dy: Tensor | null, options: Attributes): Tensor {
   const out = Tensor.empty(x.gpu, x.shape);
   const width = x.dim(-1);
-  launch(x.gpu, x.buffer, dy?.buffer ?? null, out.buffer, x.size / width, width);
+  launch(x.gpu, x.buffer, dy?.buffer ?? null, out.buffer, x.size / width, width, options);
   return out;
 }
 
-const normalizeOp: Op<null> = {
+const normalizeOp: Op<Attributes> = {
   name: 'l2Normalize',
-  forward([x], _attributes, { save }) {
+  forward([x], attributes, { save }) {
     save(x!);
-    return run(x!, null);
+    return run(x!, null, attributes);
   },
-  gradient: (dy, { saved: [x] }) => [run(x!, dy)],
+  gradient: (dy, { saved: [x], attributes }) => [run(x!, dy, attributes)],
 };
 
-/** x / |x| over the last axis. */
-export function l2Normalize(x: Tensor): Tensor {
-  return apply(normalizeOp, [x], null);
+/** x / max(|x|, eps) over the last axis; with eps 0, as CLIP has it, a row of zeros gives NaN. */
+export function l2Normalize(x: Tensor, eps = 0): Tensor {
+  return apply(normalizeOp, [x], { eps });
 }

@@ -1,6 +1,6 @@
 import { fill, scaleBy } from '../../kernels/elementwise.ts';
 import { matmul } from '../../kernels/matmul.ts';
-import { sumAll, sumColumns, sumRows } from '../../kernels/reduce.ts';
+import { reduceAll, reduceColumns, sumRows } from '../../kernels/reduce.ts';
 import { copyBlock } from '../../kernels/rows.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -19,12 +19,12 @@ const reduceOp: Op<Attributes> = {
     const width = shape.at(-1)!;
     if (over === 'all') {
       const out = Tensor.empty(x!.gpu, [1]);
-      sumAll(x!.gpu, x!.buffer, out.buffer, x!.size, { factor });
+      reduceAll(x!.gpu, x!.buffer, out.buffer, x!.size, { factor });
       return out;
     }
     if (over === 'columns') {
       const out = Tensor.empty(x!.gpu, shape.slice(0, -1));
-      sumColumns(x!.gpu, x!.buffer, out.buffer, x!.size / width, width, { factor });
+      reduceColumns(x!.gpu, x!.buffer, out.buffer, x!.size / width, width, { factor });
       return out;
     }
     const out = Tensor.empty(x!.gpu, shape.slice(1));

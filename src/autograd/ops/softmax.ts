@@ -7,14 +7,14 @@ const softmaxOp: Op<{ readonly log: boolean }> = {
   forward([x], { log }, { save }) {
     const y = Tensor.empty(x!.gpu, x!.shape);
     const width = x!.dim(-1);
-    softmaxForward(x!.gpu, x!.buffer, y.buffer, x!.size / width, width, log);
+    softmaxForward(x!.gpu, x!.buffer, y.buffer, x!.size / width, width, { log });
     save(y);
     return y;
   },
   gradient(dy, { saved: [y], attributes: { log } }) {
     const dx = Tensor.empty(dy.gpu, dy.shape);
     const width = dy.dim(-1);
-    softmaxDx(dy.gpu, y!.buffer, dy.buffer, dx.buffer, dy.size / width, width, log);
+    softmaxDx(dy.gpu, y!.buffer, dy.buffer, dx.buffer, dy.size / width, width, { log });
     return [dx];
   },
 };

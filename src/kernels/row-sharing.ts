@@ -1,0 +1,61 @@
+import laneSource from '../../shaders/lib_rows_lane.wgsl';
+import subgroupSource from '../../shaders/lib_rows_subgroup.wgsl';
+import workgroupSource from '../../shaders/lib_rows_workgroup.wgsl';
+import { foldGroups, type Gpu } from './gpu.ts';
+import type { Kernel } from './pipelines.ts';
+import type { Constants } from './wgsl.ts';
+
+/** Who owns a row in a row-wise kernel: one lane, a subgroup, or a workgroup (shared memory and barriers). */
+export type RowSharing = 'lane' | 'subgroup' | 'workgroup';
+
+const libraries: Record<RowSharing, string> = {
+  lane: laneSource,
+  subgroup: subgroupSource,
+  workgroup: workgroupSource,
+};
+
+/** A row-wise kernel in its three variants, from one shader that says LANES, row_of, row_sum and row_max. */
+export type RowKernel = Readonly<Record<RowSharing, Kernel>>;
+
+export function rowKernel(name: string, source: string): RowKernel {
+  const variant = (sharing: RowSharing) => ({
+    name: `${name}_${sharing}`,
+    source: `${libraries[sharing]}\n${source}`,
+  });
+  return { lane: variant('lane'), subgroup: variant('subgroup'), workgroup: variant('workgroup') };
+}
+
+/** The variants this adapter can run. A subgroup can own a row only where all subgroups have one size. */
+export function applicableRowSharing(gpu: Gpu): RowSharing[] {
+  const { subgroupMin, subgroupMax } = gpu.adapter;
+  const fixed = gpu.has('subgroups') && subgroupMin === subgroupMax && subgroupMin > 0;
+  return fixed ? ['lane', 'subgroup', 'workgroup'] : ['lane', 'workgroup'];
+}
+
+/** Subgroups where they can own rows; else a workgroup, or a lane where barriers are dear and reads are separate anyway. */
+function ruleOfThumb(gpu: Gpu): RowSharing {
+  if (applicableRowSharing(gpu).includes('subgroup')) return 'subgroup';
+  return gpu.adapter.software ? 'lane' : 'workgroup';
+}
+
+export interface RowLaunch {
+  readonly sharing: RowSharing;
+  readonly constants: Constants;
+  readonly groups: [number, number];
+}
+
+const groupRows: Record<RowSharing, number> = { lane: 32, subgroup: 4, workgroup: 1 };
+
+/** How to launch a row-wise kernel over `rows` rows, `bundle` of them side by side. */
+export function rowLaunch(gpu: Gpu, rows: number, sharing = ruleOfThumb(gpu), bundle = 1): RowLaunch {
+  return {
+    sharing,
+    constants: sharing === 'subgroup' ? { LANES: gpu.adapter.subgroupMin } : {},
+    groups: foldGroups(Math.ceil(rows / groupRows[sharing] / bundle)),
+  };
+}
+
+/** Rows to carry at once: a software adapter pays for every turn of a loop, a GPU wants many independent rows instead. */
+export function rowBundle(gpu: Gpu, rows: number): number {
+  return gpu.adapter.software && rows > 1 ? 2 : 1;
+}
