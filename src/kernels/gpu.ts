@@ -131,8 +131,8 @@ export class Gpu {
     this.#endPass();
     this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
     this.flush();
+    await this.pipelines.checked();
     try {
-      await this.pipelines.checked();
       await staging.mapAsync(GPUMapMode.READ);
     } catch (error) {
       throw this.#failure ?? error;
@@ -162,8 +162,8 @@ export class Gpu {
 
   /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
   async finish(): Promise<void> {
-    this.flush();
     await this.pipelines.checked();
+    this.flush();
     await this.device.queue.onSubmittedWorkDone();
     if (this.#failure) throw this.#failure;
   }
@@ -217,7 +217,8 @@ export class Gpu {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= error;
+    // A kernel that does not compile makes the commands that use it invalid: the cause says more than its effects.
+    if (!this.#failure || /^kernel /.test(error.message)) this.#failure = error;
   }
 
   #commandEncoder(): GPUCommandEncoder {

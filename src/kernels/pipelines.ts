@@ -56,8 +56,9 @@ export class PipelineCache {
       throw new Error(`kernel ${kernel.name}: ${(error as Error).message}`, { cause: error });
     }
     const bindings = bindingsOf(code);
+    // In a scope of its own, so that an error is told with the WGSL line before everything that follows from it.
+    this.#device.pushErrorScope('validation');
     const module = this.#device.createShaderModule({ label: kernel.name, code });
-    this.#checks.push(this.#check(kernel.name, code, module));
     const layout = this.#device.createBindGroupLayout({
       label: kernel.name,
       entries: bindings.map(({ binding, type }) => ({
@@ -71,6 +72,7 @@ export class PipelineCache {
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module },
     });
+    this.#checks.push(this.#check(kernel.name, code, module, this.#device.popErrorScope()));
     const storage = bindings.filter(({ type }) => type !== 'uniform');
     return {
       id: this.#nextId++,
@@ -83,10 +85,19 @@ export class PipelineCache {
     };
   }
 
-  async #check(name: string, code: string, module: GPUShaderModule): Promise<void> {
+  async #check(
+    name: string,
+    code: string,
+    module: GPUShaderModule,
+    validation: Promise<GPUError | null>,
+  ): Promise<void> {
     const { messages } = await module.getCompilationInfo();
     const errors = messages.filter((message) => message.type === 'error');
-    if (errors.length === 0) return;
+    const other = await validation;
+    if (errors.length === 0) {
+      if (other) this.#fail(new Error(`kernel ${name}: ${other.message}`));
+      return;
+    }
     const lines = code.split('\n');
     const shown = errors.map(({ lineNum, linePos, message }) => {
       const number = String(lineNum).padStart(5);

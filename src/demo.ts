@@ -1,0 +1,46 @@
+import { createCommand, runCommand } from './cli/command.ts';
+import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
+import { startGpu, terminal } from './cli/start.ts';
+import { formatTable } from './cli/table.ts';
+import { openDataset } from './data/datasets/index.ts';
+import { evaluateModel } from './scoring/evaluate-model.ts';
+import { Scorer } from './scoring/scorer.ts';
+import { metricsText, trainRun } from './training/run.ts';
+import { datasetOptions } from './training/settings.ts';
+
+const command = addSettingOptions(
+  createCommand(
+    'demo',
+    'Trains CLIP-AGIQA on the embedded model with pictures the project draws itself, then scores some of them.',
+    ['npm run demo', 'node dist/demo.js --epochs 100'],
+  ),
+);
+
+/** Test pictures shown at the end. */
+const shown = 10;
+
+await runCommand<Record<string, string>>(command, async (options) => {
+  const settings = settingsFrom({ config: 'demo', out: 'output/demo', ...options });
+  const gpu = await startGpu(terminal);
+  terminal.line(
+    'The pictures are scenes drawn here and spoiled at known levels; every fifth scene is for the test.',
+  );
+  const { before, test, folder, seconds } = await trainRun(gpu, settings, {
+    resume: false,
+    reporter: terminal,
+  });
+  const dataset = await openDataset(datasetOptions(settings));
+  const scorer = await Scorer.load(gpu, folder);
+  const some = { ...dataset, split: { ...dataset.split, test: dataset.split.test.slice(0, shown) } };
+  const { rows } = await evaluateModel(scorer, some, 'test', terminal);
+  await scorer.close();
+  gpu.close();
+  const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
+  process.stdout.write(
+    `\n${formatTable(table, { columns: ['test picture', 'MOS', 'score'], align: 'lrr' })}\n\n`,
+  );
+  process.stdout.write(`before training  ${metricsText(before)}\n`);
+  process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
+  process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
+  process.stdout.write(`score your own   node dist/score.js PICTURE… --model ${folder}\n`);
+});

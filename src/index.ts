@@ -1,0 +1,25 @@
+/** The library: `import { … } from 'clip-agiqa-webgpu'`. */
+
+export { gradcheck } from './autograd/gradcheck.ts';
+export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/activations.ts';
+export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmetic.ts';
+export { attention, attentionFrom } from './autograd/ops/attention.ts';
+export { dropout } from './autograd/ops/dropout.ts';
+export { layerNorm } from './autograd/ops/layernorm.ts';
+export { linear } from './autograd/ops/linear.ts';
+export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';
+export { matmul } from './autograd/ops/matmul.ts';
+export { l2Normalize } from './autograd/ops/normalize.ts';
+export { mean, sum } from './autograd/ops/reduce.ts';
+export { concat, expand, gatherRows, reshape, slice } from './autograd/ops/rows.ts';
+export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
+export { AdamW, Sgd } from './autograd/optimizers.ts';
+export { keep, scope } from './autograd/scope.ts';
+export { valueAndGradients } from './autograd/tape.ts';
+export { Tensor } from './autograd/tensor.ts';
+export { UserError } from './common/errors.ts';
+export { Tokenizer } from './data/tokenizer.ts';
+export { type Gpu, openGpu } from './kernels/gpu.ts';
+export { Clip } from './model/clip.ts';
+export { openClipWeights } from './model/weights.ts';
+export { Scorer } from './scoring/scorer.ts';
