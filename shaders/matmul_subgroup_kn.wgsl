@@ -1,19 +1,19 @@
-// out = act(A·B + bias) + residual by register tiles, one subgroup a tile of 16 rows x 32 columns, B as [K][N].
+// out = act(A·B + bias) + residual by register tiles, A as [M][K] and B as [K][N].
 //
-// A lane owns 4 columns and all 16 rows: 64 accumulators in registers. Per 4 steps of k it loads two vec4 of A (its own
-// rows, lane and lane + 8) and four vec4 of B (4 rows of its own columns), and gets the
-// other rows' values of A from its neighbours by subgroupBroadcast: 6 loads for 256 multiply-adds, no shared memory and
-// no barrier. Only the first 8 lanes' registers are used, so any subgroup size of at least 8 will do.
+// As matmul_subgroup_nk.wgsl, but a lane's 4 columns of B lie side by side, so it loads them as one vec4 a step of k. This
+// is the gradient of a linear layer by its input, dz·W.
 //
-// K must be a multiple of 4; N too. Rows and columns beyond the matrix are read from its last ones and not written.
+// K and N must be multiples of 4. Rows and columns beyond the matrix are read from its last ones and not written.
 
 enable subgroups;
 
+const OWN = 2u;
 const BIAS = 0u;
 const RESIDUAL = 0u;
 const PREACTIVATION = 0u;
 const ACTIVATION = 0u; // see lib_activation.wgsl
 const HALF_B = 0u; // B holds halves, two to a word
+const FULL_B = 1u;
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -39,8 +39,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
 //@end
 
-const FULL_B = 1u;
-
 fn b_at(i: u32) -> vec4f {
   //@if HALF_B
   let words = b_halves[i];
@@ -53,43 +51,53 @@ fn b_at(i: u32) -> vec4f {
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = tile.y * 16u;
+  let row = tile.y * 8u * OWN;
   let column = tile.x * 32u + lane * 4u;
   let k4 = params.k / 4u;
-  let a_0 = tile.z * params.a_batch + min(row + lane, params.m - 1u) * k4;
-  let a_1 = tile.z * params.a_batch + min(row + lane + 8u, params.m - 1u) * k4;
   let n4 = params.n / 4u;
+  //@for o in 0..OWN
+  let at_a_$o = tile.z * params.a_batch + min(row + 8u * $ou + lane, params.m - 1u) * k4;
+  //@end
   var at_b = tile.z * params.b_batch + min(column / 4u, n4 - 1u);
-  //@for r in 0..16
+  //@for o in 0..OWN
+  //@for r in 0..8
   //@for j in 0..4
-  var sum_$r_$j = 0.0;
+  var sum_$o_$r_$j = 0.0;
+  //@end
   //@end
   //@end
   for (var k = 0u; k < k4; k++) {
-    let own_0 = a[a_0 + k];
-    let own_1 = a[a_1 + k];
+    //@for o in 0..OWN
+    let own_$o = a[at_a_$o + k];
+    //@end
     //@for i in 0..4
     let b_$i = b_at(at_b + $iu * n4);
     //@end
     at_b += 4u * n4;
+    //@for o in 0..OWN
     //@for r in 0..8
-    let x_$r = subgroupBroadcast(own_0, $ru);
-    //@for j in 0..4
-    sum_$r_$j = fma(x_$r.x, b_0[$j], fma(x_$r.y, b_1[$j], fma(x_$r.z, b_2[$j], fma(x_$r.w, b_3[$j], sum_$r_$j))));
-    //@end
-    //@end
-    //@for r in 8..16
-    let x_$r = subgroupBroadcast(own_1, $ru - 8u);
-    //@for j in 0..4
-    sum_$r_$j = fma(x_$r.x, b_0[$j], fma(x_$r.y, b_1[$j], fma(x_$r.z, b_2[$j], fma(x_$r.w, b_3[$j], sum_$r_$j))));
+    {
+      let x = subgroupBroadcast(own_$o, $ru);
+      //@for j in 0..4
+      sum_$o_$r_$j = fma(x.x, b_0[$j], fma(x.y, b_1[$j], fma(x.z, b_2[$j], fma(x.w, b_3[$j], sum_$o_$r_$j))));
+      //@end
+    }
     //@end
     //@end
   }
-  //@for r in 0..16
+  // A loop over an array, not unrolled: so many copies of the epilogue would take the compiler seconds.
+  var sums = array<f32, 32u * OWN>(
+  //@for o in 0..OWN
+  //@for r in 0..8
   //@for j in 0..4
-  store(tile.z, row + $ru, column + $ju, sum_$r_$j);
+    sum_$o_$r_$j,
   //@end
   //@end
+  //@end
+  );
+  for (var i = 0u; i < 32u * OWN; i++) {
+    store(tile.z, row + i / 4u, column + i % 4u, sums[i]);
+  }
 }
 
 fn store(batch: u32, row: u32, column: u32, sum: f32) {

@@ -1,19 +1,23 @@
-// out = act(A·B + bias) + residual by register tiles, one subgroup a tile of 16 rows x 32 columns, B as [N][K] (a Linear layer's weight as it lies).
+// out = act(A·B + bias) + residual by register tiles, A as [M][K] and B as [N][K] (a linear layer's weight as it lies).
 //
-// A lane owns 4 columns and all 16 rows: 64 accumulators in registers. Per 4 steps of k it loads two vec4 of A (its own
-// rows, lane and lane + 8) and four vec4 of B (its own 4 columns along k), and gets the
-// other rows' values of A from its neighbours by subgroupBroadcast: 6 loads for 256 multiply-adds, no shared memory and
-// no barrier. Only the first 8 lanes' registers are used, so any subgroup size of at least 8 will do.
+// One workgroup is one subgroup and makes a tile of 8·OWN rows x 32 columns. A lane owns 4 columns (8 apart, so that
+// stores are side by side) and all the rows: 32·OWN accumulators. Per 4 steps of k it loads a vec4 of each of its own OWN
+// rows of A and of its own 4 columns of B, and gets the other rows' values of A from its neighbours by subgroupBroadcast:
+// OWN + 4 loads for 128·OWN multiply-adds, no shared memory and no barrier. Where a load is dear (a software adapter tests
+// and bounds-checks each lane's own) that ratio is everything; beyond OWN = 4 the unrolled loop leaves the instruction
+// cache. Only the first 8 lanes work, so any subgroup size of at least 8 gives the right result.
 //
 // K must be a multiple of 4. Rows and columns beyond the matrix are read from its last ones and not written.
 
 enable subgroups;
 
+const OWN = 2u;
 const BIAS = 0u;
 const RESIDUAL = 0u;
 const PREACTIVATION = 0u;
 const ACTIVATION = 0u; // see lib_activation.wgsl
 const HALF_B = 0u; // B holds halves, two to a word
+const FULL_B = 1u;
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -39,8 +43,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
 //@end
 
-const FULL_B = 1u;
-
 fn b_at(i: u32) -> vec4f {
   //@if HALF_B
   let words = b_halves[i];
@@ -53,43 +55,53 @@ fn b_at(i: u32) -> vec4f {
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = tile.y * 16u;
-  let column = tile.x * 32u + lane * 4u;
+  let row = tile.y * 8u * OWN;
+  let column = tile.x * 32u + lane;
   let k4 = params.k / 4u;
-  let a_0 = tile.z * params.a_batch + min(row + lane, params.m - 1u) * k4;
-  let a_1 = tile.z * params.a_batch + min(row + lane + 8u, params.m - 1u) * k4;
-  //@for j in 0..4
-  let b_at_$j = tile.z * params.b_batch + min(column + $ju, params.n - 1u) * k4;
+  //@for o in 0..OWN
+  let at_a_$o = tile.z * params.a_batch + min(row + 8u * $ou + lane, params.m - 1u) * k4;
   //@end
-  //@for r in 0..16
   //@for j in 0..4
-  var sum_$r_$j = 0.0;
+  let at_b_$j = tile.z * params.b_batch + min(column + 8u * $ju, params.n - 1u) * k4;
+  //@end
+  //@for o in 0..OWN
+  //@for r in 0..8
+  //@for j in 0..4
+  var sum_$o_$r_$j = 0.0;
+  //@end
   //@end
   //@end
   for (var k = 0u; k < k4; k++) {
-    let own_0 = a[a_0 + k];
-    let own_1 = a[a_1 + k];
-    //@for j in 0..4
-    let b_$j = b_at(b_at_$j + k);
+    //@for o in 0..OWN
+    let own_$o = a[at_a_$o + k];
     //@end
+    //@for j in 0..4
+    let b_$j = b_at(at_b_$j + k);
+    //@end
+    //@for o in 0..OWN
     //@for r in 0..8
-    let x_$r = subgroupBroadcast(own_0, $ru);
-    //@for j in 0..4
-    sum_$r_$j = fma(x_$r.x, b_$j.x, fma(x_$r.y, b_$j.y, fma(x_$r.z, b_$j.z, fma(x_$r.w, b_$j.w, sum_$r_$j))));
-    //@end
-    //@end
-    //@for r in 8..16
-    let x_$r = subgroupBroadcast(own_1, $ru - 8u);
-    //@for j in 0..4
-    sum_$r_$j = fma(x_$r.x, b_$j.x, fma(x_$r.y, b_$j.y, fma(x_$r.z, b_$j.z, fma(x_$r.w, b_$j.w, sum_$r_$j))));
+    {
+      let x = subgroupBroadcast(own_$o, $ru);
+      //@for j in 0..4
+      sum_$o_$r_$j = fma(x.x, b_$j.x, fma(x.y, b_$j.y, fma(x.z, b_$j.z, fma(x.w, b_$j.w, sum_$o_$r_$j))));
+      //@end
+    }
     //@end
     //@end
   }
-  //@for r in 0..16
+  // A loop over an array, not unrolled: so many copies of the epilogue would take the compiler seconds.
+  var sums = array<f32, 32u * OWN>(
+  //@for o in 0..OWN
+  //@for r in 0..8
   //@for j in 0..4
-  store(tile.z, row + $ru, column + $ju, sum_$r_$j);
+    sum_$o_$r_$j,
   //@end
   //@end
+  //@end
+  );
+  for (var i = 0u; i < 32u * OWN; i++) {
+    store(tile.z, row + i / 4u, column + 8u * (i % 4u), sums[i]);
+  }
 }
 
 fn store(batch: u32, row: u32, column: u32, sum: f32) {

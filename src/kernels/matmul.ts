@@ -1,13 +1,23 @@
 import naiveSource from '../../shaders/matmul_naive.wgsl';
 import knSource from '../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../shaders/matmul_subgroup_nk.wgsl';
+import tnSource from '../../shaders/matmul_subgroup_tn.wgsl';
+import tileSource from '../../shaders/matmul_tile.wgsl';
 import { type ActivationName, activationNumbers, withActivations } from './activation.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { choose, sourceVersion } from './tuning.ts';
 
 const naive = { name: 'matmul_naive', source: withActivations(naiveSource) };
+const tile = { name: 'matmul_tile', source: withActivations(tileSource) };
 const subgroupNk = { name: 'matmul_subgroup_nk', source: withActivations(nkSource) };
 const subgroupKn = { name: 'matmul_subgroup_kn', source: withActivations(knSource) };
+const subgroupTn = { name: 'matmul_subgroup_tn', source: withActivations(tnSource) };
+
+const family = {
+  name: 'matmul',
+  version: sourceVersion(naiveSource, tileSource, nkSource, knSource, tnSource),
+};
 
 export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
@@ -34,66 +44,166 @@ export interface MatmulOptions {
   readonly activation?: ActivationName;
   /** [m, n]: also keep the value before the activation, for its gradient. */
   readonly preactivation?: GpuBuffer | null;
+  /** Runs this variant, which must be one that applies, instead of the measured or default one. */
   readonly variant?: MatmulVariant;
 }
 
-export const matmulVariants = ['naive', 'subgroup'] as const;
+/** `tile64` is a shared-memory tile of 64 x 64, `subgroup16` a register tile of 16 rows; see their shaders. */
+export const matmulVariants = [
+  'naive',
+  'tile64',
+  'tile128',
+  'subgroup8',
+  'subgroup16',
+  'subgroup24',
+  'subgroup32',
+  'subgroup40',
+] as const;
 export type MatmulVariant = (typeof matmulVariants)[number];
 
-/** Which variants can compute this product. */
+/** A product's size and layout, with nothing left to default. */
+interface Shape {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly batch: number;
+  readonly strideA: number;
+  readonly strideB: number;
+  readonly half: boolean;
+}
+
+function shapeOf(options: MatmulOptions): Shape {
+  const { m, n, k, transposeA = false, transposeB = false, batch = 1 } = options;
+  const { strideA = m * k, strideB = k * n, bType = 'f32' } = options;
+  return { m, n, k, transposeA, transposeB, batch, strideA, strideB, half: bType === 'f16' };
+}
+
+/** Which variants can compute this product on this adapter. */
 export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): MatmulVariant[] {
-  const { k, n, transposeA, transposeB, strideA = 0, strideB = 0 } = options;
-  const aligned = k % 4 === 0 && (transposeB || n % 4 === 0) && strideA % 4 === 0 && strideB % 4 === 0;
-  const subgroup = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 8 && !transposeA && aligned;
-  return subgroup ? ['naive', 'subgroup'] : ['naive'];
+  return applicable(gpu, shapeOf(options));
+}
+
+function applicable(gpu: Gpu, { m, n, k, transposeA, transposeB, strideA, strideB }: Shape): MatmulVariant[] {
+  const variants: MatmulVariant[] = ['naive', 'tile64'];
+  if (!gpu.adapter.software) variants.push('tile128');
+  // Vector loads of A run along k, or along m where it is transposed; of B along n, or along k.
+  const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
+  const aligned = lengths.every((length) => length % 4 === 0);
+  if (!gpu.has('subgroups') || gpu.adapter.subgroupMin < 8 || !aligned || (transposeA && transposeB))
+    return variants;
+  if (transposeA) variants.push('subgroup32');
+  else
+    for (const rows of ['8', '16', '24', '32', '40'] as const)
+      if (Number(rows) < m + 8) variants.push(`subgroup${rows}`);
+  return variants;
+}
+
+/** The rule of thumb where nothing was measured. */
+function byRule(gpu: Gpu, { m, n, k, transposeA }: Shape, variants: readonly MatmulVariant[]): MatmulVariant {
+  if (!gpu.adapter.software) {
+    if (m * n < 1024) return 'naive';
+    // Large tiles reuse more, but need enough of them to fill the device.
+    return m >= 512 && n >= 512 && variants.includes('tile128') ? 'tile128' : 'tile64';
+  }
+  // Below a fraction of a millisecond of work, compiling a large kernel (a second of LLVM) never pays.
+  if (n < 8 || m * n * k < 65536) return 'naive';
+  if (!variants.includes('subgroup8') && !transposeA) return naiveOrTile(m, n);
+  if (transposeA) return variants.includes('subgroup32') ? 'subgroup32' : naiveOrTile(m, n);
+  // The fewest instructions for all row tiles together: those of a tile are some for B's loads and some for each 8 rows.
+  let best: MatmulVariant = 'subgroup16';
+  let least = Number.POSITIVE_INFINITY;
+  for (const variant of variants) {
+    if (!variant.startsWith('subgroup')) continue;
+    const rows = rowsOf(variant);
+    const cost = Math.ceil(m / rows) * (928 + 81 * rows);
+    if (cost < least) {
+      least = cost;
+      best = variant;
+    }
+  }
+  return best;
+}
+
+function naiveOrTile(m: number, n: number): MatmulVariant {
+  return m * n < 4096 ? 'naive' : 'tile64';
+}
+
+function rowsOf(variant: MatmulVariant): number {
+  return Number(variant.slice('subgroup'.length));
 }
 
 /** out = act(op(A)·op(B) + bias) + residual. */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
-  const { a, b, out, m, n, k, transposeA, transposeB, bias, residual, preactivation } = options;
-  const batch = options.batch ?? 1;
-  const strideA = options.strideA ?? m * k;
-  const strideB = options.strideB ?? k * n;
-  const half = options.bType === 'f16';
-  const constants = {
+  const shape = shapeOf(options);
+  launch(gpu, options, shape, options.variant ?? variantFor(gpu, shape));
+}
+
+function variantFor(gpu: Gpu, shape: Shape): MatmulVariant {
+  const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
+  const variants = applicable(gpu, shape);
+  const layout = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}${half ? 'h' : 'f'}`;
+  const key = `${layout} ${m}x${k}x${n}${batch > 1 ? ` ${batch}*${strideA},${strideB}` : ''}`;
+  return choose(gpu, family, key, variants, byRule(gpu, shape, variants), () => ({
+    inputs: [
+      { elements: (batch - 1) * strideA + m * k, type: 'f32' },
+      { elements: (batch - 1) * strideB + k * n, type: half ? 'f16' : 'f32' },
+    ],
+    output: batch * m * n,
+    reference: 'naive',
+    tolerance: 1e-4,
+    run: (variant, [a, b], out) => launch(gpu, { a: a!, b: b!, out }, shape, variant as MatmulVariant),
+  })) as MatmulVariant;
+}
+
+type Operands = Pick<MatmulOptions, 'a' | 'b' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation'>;
+
+function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVariant): void {
+  const { a, b, out, bias, residual, preactivation } = operands;
+  const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
+  const epilogue = {
     BIAS: Number(Boolean(bias)),
     RESIDUAL: Number(Boolean(residual)),
     PREACTIVATION: Number(Boolean(preactivation)),
-    ACTIVATION: activationNumbers[options.activation ?? 'none'],
+    ACTIVATION: activationNumbers[operands.activation ?? 'none'],
     HALF_B: Number(half),
   };
-  const buffers = [
-    a,
-    b,
-    ...(bias ? [bias] : []),
-    ...(residual ? [residual] : []),
-    out,
-    ...(preactivation ? [preactivation] : []),
-  ];
-  const variant = options.variant ?? applicableMatmuls(gpu, { ...options, strideA, strideB }).at(-1)!;
+  const buffers = [a, b];
+  if (bias) buffers.push(bias);
+  if (residual) buffers.push(residual);
+  buffers.push(out);
+  if (preactivation) buffers.push(preactivation);
   if (variant === 'naive') {
+    const strides = [transposeA ? 1 : k, transposeA ? m : 1, transposeB ? 1 : n, transposeB ? k : 1];
     gpu.run(naive, {
-      constants,
+      constants: epilogue,
       buffers,
-      params: [
-        m,
-        n,
-        k,
-        transposeA ? 1 : k,
-        transposeA ? m : 1,
-        transposeB ? 1 : n,
-        transposeB ? k : 1,
-        strideA,
-        strideB,
-      ],
+      params: [m, n, k, ...strides, strideA, strideB],
       groups: [Math.ceil(n / 8), Math.ceil(m / 8), batch],
     });
-    return;
+  } else if (variant === 'tile64' || variant === 'tile128') {
+    const size = variant === 'tile64' ? 64 : 128;
+    gpu.run(tile, {
+      constants: {
+        ...epilogue,
+        TILE: size,
+        PER: size / 16,
+        TRANSPOSE_A: Number(transposeA),
+        TRANSPOSE_B: Number(transposeB),
+      },
+      buffers,
+      params: [m, n, k, strideA, strideB],
+      groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
+    });
+  } else {
+    const rows = rowsOf(variant);
+    const constants = { ...epilogue, FULL_B: Number(!half) };
+    gpu.run(transposeA ? subgroupTn : transposeB ? subgroupNk : subgroupKn, {
+      constants: transposeA ? constants : { ...constants, OWN: rows / 8 },
+      buffers,
+      params: [m, n, k, strideA / 4, strideB / 4],
+      groups: [Math.ceil(n / 32), Math.ceil(m / rows), batch],
+    });
   }
-  gpu.run(transposeB ? subgroupNk : subgroupKn, {
-    constants: { ...constants, FULL_B: Number(!half) },
-    buffers,
-    params: [m, n, k, strideA / 4, strideB / 4],
-    groups: [Math.ceil(n / 32), Math.ceil(m / 16), batch],
-  });
 }

@@ -1,0 +1,108 @@
+/**
+ * The lab for matrix products: every version by number, each checked against the CPU and timed, with the share of the
+ * multiply-add ceiling measured in between. `node dist/bench/lab/matmul.js [numbers] [--shapes MxKxN,…] [--layout nt|nn|tn] [--half] [--rounds N] [--cpu]`
+ */
+import { parseArgs } from 'node:util';
+import { uniform } from '../../src/common/random.ts';
+import { openGpu } from '../../src/kernels/gpu.ts';
+import { applicableMatmuls, type MatmulOptions, matmul, matmulVariants } from '../../src/kernels/matmul.ts';
+import { ceilingProbe, milliseconds } from '../ceiling.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    shapes: {
+      type: 'string',
+      default: '35x512x2048,197x768x768,462x512x2048,1576x768x768,1576x768x3072,1576x3072x768',
+    },
+    layout: { type: 'string', default: 'nt' },
+    half: { type: 'boolean', default: false },
+    cpu: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+  },
+});
+const chosen = positionals.length > 0 ? positionals.map(Number) : [...matmulVariants.keys()];
+const transposeA = values.layout[0] === 't';
+const transposeB = values.layout[1] === 't';
+const gpu = await openGpu();
+const clock = values.cpu ? 'cpu' : 'wall';
+const probe = ceilingProbe(gpu, clock);
+const random = (count: number, stream: number) =>
+  Float32Array.from({ length: count }, (_, i) => uniform(1, stream, i) - 0.5);
+
+/** Halves of one exponent: ±[1/4, 1/2). */
+function halfBits(count: number): { bits: Uint16Array; values: Float32Array } {
+  const bits = Uint16Array.from(
+    { length: count },
+    (_, i) => (i % 3 ? 0 : 0x8000) | (13 << 10) | ((i * 389) % 1024),
+  );
+  return {
+    bits,
+    values: Float32Array.from(bits, (h) => ((h & 0x8000 ? -1 : 1) * (1 + (h & 1023) / 1024)) / 4),
+  };
+}
+
+for (const shape of values.shapes.split(',')) {
+  const [m, k, n] = shape.split('x').map(Number) as [number, number, number];
+  const a = random(m * k, 1);
+  const half = values.half ? halfBits(k * n) : undefined;
+  const b = half?.values ?? random(k * n, 2);
+  const upload = (data: Float32Array | Uint16Array) => {
+    const buffer = gpu.pool.allocate(data.byteLength);
+    gpu.write(buffer, data);
+    return buffer;
+  };
+  const options: MatmulOptions = {
+    a: upload(a),
+    b: upload(half?.bits ?? b),
+    out: gpu.pool.allocate(m * n * 4),
+    m,
+    n,
+    k,
+    transposeA,
+    transposeB,
+    bType: half ? 'f16' : 'f32',
+  };
+  const applicable = applicableMatmuls(gpu, options);
+  const times = new Map<number, number[]>();
+  const errors = new Map<number, number>();
+  for (const number of chosen) {
+    const variant = matmulVariants[number];
+    if (!variant || !applicable.includes(variant)) continue;
+    matmul(gpu, { ...options, variant });
+    const got = new Float32Array(await gpu.read(options.out, m * n * 4));
+    let worst = 0;
+    for (let sample = 0; sample < 500; sample++) {
+      const i = sample < 20 ? m - 1 : (sample * 7919) % m;
+      const j = sample % 7 === 0 ? n - 1 : (sample * 104729) % n;
+      let sum = 0;
+      for (let q = 0; q < k; q++)
+        sum += a[transposeA ? q * m + i : i * k + q]! * b[transposeB ? j * k + q : q * n + j]!;
+      worst = Math.max(worst, Math.abs(sum - got[i * n + j]!));
+    }
+    errors.set(number, worst);
+    times.set(number, []);
+  }
+  for (let round = 0; round < Number(values.rounds); round++) {
+    await probe.round();
+    for (const [number, list] of times) {
+      if (list[0] && list[0] > 4 * Math.min(...[...times.values()].flat())) continue;
+      list.push(
+        await milliseconds(gpu, () => matmul(gpu, { ...options, variant: matmulVariants[number]! }), clock),
+      );
+    }
+  }
+  const { gflops, copyGBs } = probe.best();
+  console.log(
+    `\n${shape} ${values.layout}${half ? ' f16' : ''}   ceiling ${gflops.toFixed(0)} GFLOP/s, copy ${copyGBs.toFixed(1)} GB/s`,
+  );
+  for (const [number, list] of times) {
+    const ms = Math.min(...list);
+    const speed = (2 * m * n * k) / ms / 1e6;
+    console.log(
+      `${String(number).padStart(3)} ${matmulVariants[number]!.padEnd(12)} ${ms.toFixed(1).padStart(8)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${errors.get(number)!.toExponential(1)}`,
+    );
+  }
+  for (const buffer of [options.a, options.b, options.out]) gpu.pool.release(buffer);
+}
+gpu.close();

@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+import { linear } from '../src/autograd/ops/linear.ts';
+import { matmul } from '../src/autograd/ops/matmul.ts';
+import { valueAndGradients } from '../src/autograd/tape.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { normal } from '../src/common/random.ts';
+import type { ActivationName } from '../src/kernels/activation.ts';
+import { activate } from './activations.ts';
+import { sharedGpu } from './gpu.ts';
+
+const random = (count: number, stream: number) =>
+  Float32Array.from({ length: count }, (_, i) => normal(11, stream, i));
+
+/** y = act(x·Wᵀ + b) + r in float64, as the sum of y·dy: a scalar to differentiate by differences. */
+function objective(
+  [x, w, b, r, dy]: readonly ArrayLike<number>[],
+  m: number,
+  n: number,
+  k: number,
+  activation: ActivationName,
+): number {
+  let total = 0;
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < n; j++) {
+      let z = b![j]!;
+      for (let q = 0; q < k; q++) z += x![i * k + q]! * w![j * k + q]!;
+      total += dy![i * n + j]! * (activate(activation, z) + r![i * n + j]!);
+    }
+  return total;
+}
+
+/** Central differences of f by every element of one of its inputs. */
+function differences(
+  f: (inputs: readonly Float64Array[]) => number,
+  inputs: readonly Float32Array[],
+  at: number,
+) {
+  const doubles = inputs.map((input) => Float64Array.from(input));
+  const step = 1e-6;
+  return Float64Array.from(inputs[at]!, (value, i) => {
+    doubles[at]![i] = value + step;
+    const up = f(doubles);
+    doubles[at]![i] = value - step;
+    const down = f(doubles);
+    doubles[at]![i] = value;
+    return (up - down) / (2 * step);
+  });
+}
+
+function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect(got.length).toBe(expected.length);
+  let worst = 0;
+  let largest = 0;
+  for (let i = 0; i < got.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i]!));
+    worst = Math.max(worst, Number.isNaN(got[i]!) ? Infinity : Math.abs(got[i]! - expected[i]!));
+  }
+  expect(worst / largest).toBeLessThan(tolerance);
+}
+
+describe('linear', () => {
+  const [m, n, k] = [5, 12, 8];
+  const names = ['x', 'weight', 'bias', 'residual'] as const;
+  const inputs = [random(m * k, 1), random(n * k, 2), random(n, 3), random(m * n, 4), random(m * n, 5)];
+
+  it.each(['none', 'quick_gelu', 'gelu', 'relu'] as const)(
+    'has the gradients of finite differences with activation %s',
+    async (activation) => {
+      const gpu = await sharedGpu();
+      const shapes = [[m, k], [n, k], [n], [m, n]];
+      const tensors = shapes.map((shape, i) => Tensor.from(gpu, inputs[i]!, shape));
+      const [x, weight, bias, residual] = tensors as [Tensor, Tensor, Tensor, Tensor];
+      const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
+      const { gradients } = valueAndGradients(
+        () => linear(x, weight, bias, { activation, residual }),
+        tensors,
+        dy,
+      );
+      for (const [i, name] of names.entries()) {
+        const expected = differences((v) => objective(v, m, n, k, activation), inputs, i);
+        const got = await gradients.get(tensors[i]!)!.read();
+        expectClose(got, expected, 2e-5);
+        expect(name).toBe(names[i]);
+      }
+    },
+  );
+
+  it('reads the gradient of ReLU off its output', async () => {
+    const gpu = await sharedGpu();
+    const x = Tensor.from(gpu, inputs[0]!, [m, k]);
+    const weight = Tensor.from(gpu, inputs[1]!, [n, k]);
+    const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
+    const zeros = [inputs[0]!, inputs[1]!, new Float32Array(n), new Float32Array(m * n), inputs[4]!];
+    const { gradients } = valueAndGradients(
+      () => linear(x, weight, null, { activation: 'relu' }),
+      [x, weight],
+      dy,
+    );
+    for (const [i, tensor] of [x, weight].entries())
+      expectClose(
+        await gradients.get(tensor)!.read(),
+        differences((v) => objective(v, m, n, k, 'relu'), zeros, i),
+        2e-5,
+      );
+  });
+
+  it('gives no gradient to what is frozen, and keeps no pre-activation when nothing is recorded', async () => {
+    const gpu = await sharedGpu();
+    const x = Tensor.from(gpu, inputs[0]!, [1, m, k]);
+    const weight = Tensor.from(gpu, inputs[1]!, [n, k]);
+    const dy = Tensor.from(gpu, inputs[4]!, [1, m, n]);
+    const { gradients, value } = valueAndGradients(() => linear(x, weight, null), [x], dy);
+    expect([...gradients.keys()]).toEqual([x]);
+    expect(value.shape).toEqual([1, m, n]);
+    const before = gpu.pool.statistics.liveBuffers;
+    const y = linear(x, weight, null, { activation: 'gelu' });
+    expect(gpu.pool.statistics.liveBuffers).toBe(before + 1);
+    y.dispose();
+  });
+
+  it('takes float16 weights', async () => {
+    const gpu = await sharedGpu();
+    // ±1.5 and ±0.5 as halves
+    const values = [1.5, -0.5, 0.5, -1.5];
+    const bits = [0x3e00, 0xb800, 0x3800, 0xbe00];
+    const weights = Float32Array.from({ length: n * k }, (_, i) => values[(i * 7) % 4]!);
+    const half = Tensor.from(
+      gpu,
+      Uint16Array.from({ length: n * k }, (_, i) => bits[(i * 7) % 4]!),
+      [n, k],
+    );
+    const full = Tensor.from(gpu, weights, [n, k]);
+    const x = Tensor.from(gpu, inputs[0]!, [m, k]);
+    const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
+    const byHalf = valueAndGradients(() => linear(x, half, null), [x], dy);
+    const byFull = valueAndGradients(() => linear(x, full, null), [x], dy);
+    expectClose(await byHalf.value.read(), await byFull.value.read(), 1e-6);
+    expectClose(await byHalf.gradients.get(x)!.read(), await byFull.gradients.get(x)!.read(), 1e-6);
+  });
+
+  it('refuses shapes that do not fit', async () => {
+    const gpu = await sharedGpu();
+    const x = Tensor.zeros(gpu, [2, 3]);
+    expect(() => linear(x, Tensor.zeros(gpu, [4, 5]), null)).toThrow('x [2, 3] does not fit a weight [4, 5]');
+    expect(() => linear(x, Tensor.zeros(gpu, [4, 3]), Tensor.zeros(gpu, [3]))).toThrow('a bias of 3');
+  });
+});
+
+describe('matmul', () => {
+  const [batch, m, n, k] = [2, 3, 5, 4];
+
+  it.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])('has the gradients of the formulas with transposes %s, %s', async (transposeA, transposeB) => {
+    const gpu = await sharedGpu();
+    const a = random(batch * m * k, 21);
+    const b = random(batch * k * n, 22);
+    const dy = random(batch * m * n, 23);
+    const atA = (z: number, i: number, q: number) => z * m * k + (transposeA ? q * m + i : i * k + q);
+    const atB = (z: number, q: number, j: number) => z * k * n + (transposeB ? j * k + q : q * n + j);
+    const y = new Float64Array(batch * m * n);
+    const da = new Float64Array(a.length);
+    const db = new Float64Array(b.length);
+    for (let z = 0; z < batch; z++)
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++)
+          for (let q = 0; q < k; q++) {
+            const at = (z * m + i) * n + j;
+            y[at]! += a[atA(z, i, q)]! * b[atB(z, q, j)]!;
+            da[atA(z, i, q)]! += dy[at]! * b[atB(z, q, j)]!;
+            db[atB(z, q, j)]! += dy[at]! * a[atA(z, i, q)]!;
+          }
+    const ta = Tensor.from(gpu, a, transposeA ? [batch, k, m] : [batch, m, k]);
+    const tb = Tensor.from(gpu, b, transposeB ? [batch, n, k] : [batch, k, n]);
+    const { value, gradients } = valueAndGradients(
+      () => matmul(ta, tb, { transposeA, transposeB }),
+      [ta, tb],
+      Tensor.from(gpu, dy, [batch, m, n]),
+    );
+    expect(value.shape).toEqual([batch, m, n]);
+    expectClose(await value.read(), y, 1e-5);
+    expectClose(await gradients.get(ta)!.read(), da, 1e-5);
+    expectClose(await gradients.get(tb)!.read(), db, 1e-5);
+  });
+
+  it('refuses shapes that do not fit', async () => {
+    const gpu = await sharedGpu();
+    expect(() => matmul(Tensor.zeros(gpu, [2, 3]), Tensor.zeros(gpu, [2, 3]))).toThrow('does not fit');
+  });
+});

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import { normal } from '../src/common/random.ts';
+import { type ActivationName, activationNumbers } from '../src/kernels/activation.ts';
+import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
+import type { Gpu } from '../src/kernels/gpu.ts';
+import { applicableMatmuls, type MatmulVariant, matmul, matmulVariants } from '../src/kernels/matmul.ts';
+import { activate } from './activations.ts';
+import { sharedGpu } from './gpu.ts';
+
+interface Case {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch?: number;
+  readonly sharedB?: boolean;
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly half?: boolean;
+  readonly bias?: boolean;
+  readonly residual?: boolean;
+  readonly activation?: ActivationName;
+}
+
+const random = (count: number, stream: number) =>
+  Float32Array.from({ length: count }, (_, i) => normal(7, stream, i));
+
+/** Values that halves hold exactly, and their bits: ±(1 + j/1024)/2. */
+function halves(count: number): { values: Float32Array; bits: Uint16Array } {
+  const values = new Float32Array(count);
+  const bits = new Uint16Array(count + (count % 2));
+  for (let i = 0; i < count; i++) {
+    const fraction = (i * 389) % 1024;
+    const negative = (i * 7) % 3 === 0;
+    values[i] = ((negative ? -1 : 1) * (1 + fraction / 1024)) / 2;
+    bits[i] = (negative ? 0x8000 : 0) | (14 << 10) | fraction;
+  }
+  return { values, bits };
+}
+
+/** Runs one product and returns the largest error against float64, relative to the largest magnitude. */
+async function errorOf(gpu: Gpu, c: Case, variant?: MatmulVariant): Promise<number> {
+  const { m, n, k, batch = 1, activation = 'none' } = c;
+  const entriesB = c.sharedB ? 1 : batch;
+  const a = random(batch * m * k, 1);
+  const half = c.half ? halves(entriesB * k * n) : undefined;
+  const b = half?.values ?? random(entriesB * k * n, 2);
+  const bias = random(n, 3);
+  const residual = random(batch * m * n, 4);
+  const buffers: GpuBuffer[] = [];
+  const upload = (data: Float32Array | Uint16Array) => {
+    const buffer = gpu.pool.allocate(data.byteLength);
+    buffers.push(buffer);
+    gpu.write(buffer, data);
+    return buffer;
+  };
+  const empty = new Float32Array(batch * m * n).fill(Number.NaN);
+  const out = upload(empty);
+  const preactivation = c.activation ? upload(empty) : null;
+  matmul(gpu, {
+    a: upload(a),
+    b: upload(half?.bits ?? b),
+    out,
+    m,
+    n,
+    k,
+    batch,
+    strideB: c.sharedB ? 0 : k * n,
+    transposeA: c.transposeA,
+    transposeB: c.transposeB,
+    bType: c.half ? 'f16' : 'f32',
+    bias: c.bias ? upload(bias) : null,
+    residual: c.residual ? upload(residual) : null,
+    activation,
+    preactivation,
+    variant,
+  });
+  const got = new Float32Array(await gpu.read(out, out.capacity)).subarray(0, empty.length);
+  const gotBefore = preactivation && new Float32Array(await gpu.read(preactivation, preactivation.capacity));
+  let worst = 0;
+  let largest = 0;
+  for (let z = 0; z < batch; z++)
+    for (let i = 0; i < m; i++)
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let q = 0; q < k; q++) {
+          const x = a[z * m * k + (c.transposeA ? q * m + i : i * k + q)]!;
+          const y = b[(c.sharedB ? 0 : z * k * n) + (c.transposeB ? j * k + q : q * n + j)]!;
+          sum += x * y;
+        }
+        if (c.bias) sum += bias[j]!;
+        const at = (z * m + i) * n + j;
+        const value = activate(activation, sum) + (c.residual ? residual[at]! : 0);
+        largest = Math.max(largest, Math.abs(value));
+        const errors = [got[at]! - value, gotBefore ? gotBefore[at]! - sum : 0].map(Math.abs);
+        worst = Math.max(worst, ...errors.map((error) => (Number.isNaN(error) ? Infinity : error)));
+      }
+  for (const buffer of buffers) gpu.pool.release(buffer);
+  return worst / largest;
+}
+
+/** The variants that can compute a case; its buffers do not matter. */
+function applies(gpu: Gpu, c: Case): MatmulVariant[] {
+  const none = undefined as unknown as GpuBuffer;
+  return applicableMatmuls(gpu, {
+    ...c,
+    a: none,
+    b: none,
+    out: none,
+    strideB: c.sharedB ? 0 : c.k * c.n,
+    bias: null,
+    residual: null,
+  });
+}
+
+const layouts = [
+  {},
+  { transposeA: true },
+  { transposeB: true },
+  { transposeA: true, transposeB: true },
+] as const;
+// Few combinations of epilogue and storage: a software adapter compiles a large kernel in about a second.
+const sizes: Case[] = [
+  { m: 1, n: 1, k: 1 },
+  { m: 3, n: 17, k: 5 },
+  { m: 17, n: 3, k: 197 },
+  { m: 257, n: 35, k: 12 },
+  { m: 36, n: 76, k: 20 },
+  { m: 68, n: 132, k: 48 },
+  { m: 132, n: 68, k: 36, bias: true, residual: true, half: true },
+  { m: 20, n: 40, k: 12, batch: 3 },
+  { m: 4, n: 36, k: 8, batch: 5, sharedB: true },
+  { m: 7, n: 9, k: 11, batch: 2, half: true },
+];
+
+describe.each(matmulVariants)('matmul %s', (variant) => {
+  it('agrees with float64 in every layout and size it applies to', async () => {
+    const gpu = await sharedGpu();
+    let tried = 0;
+    for (const size of sizes)
+      for (const layout of layouts) {
+        const c = { ...size, ...layout };
+        if (variant !== 'tile128' && !applies(gpu, c).includes(variant)) continue;
+        tried++;
+        expect(await errorOf(gpu, c, variant), JSON.stringify(c)).toBeLessThan(3e-6);
+      }
+    if (variant.startsWith('subgroup') && !gpu.has('subgroups')) return;
+    expect(tried).toBeGreaterThan(2);
+  });
+
+  it('adds bias, activation, residual and keeps the pre-activation', async () => {
+    const gpu = await sharedGpu();
+    if (variant.startsWith('subgroup') && !gpu.has('subgroups')) return;
+    for (const activation of Object.keys(activationNumbers) as ActivationName[]) {
+      const plain = variant === 'naive' || variant === 'subgroup16';
+      if (!(plain ? ['quick_gelu', 'gelu', 'relu'] : ['gelu']).includes(activation)) continue;
+      const c = { m: 40, n: 72, k: 16, transposeB: true, bias: true, residual: true, activation };
+      expect(await errorOf(gpu, c, variant), activation).toBeLessThan(3e-6);
+    }
+  });
+});
+
+it('runs the choice of the rule on every size', async () => {
+  const gpu = await sharedGpu();
+  for (const size of sizes)
+    for (const layout of layouts) {
+      const c = { ...size, ...layout };
+      expect(applies(gpu, c)).toContain('naive');
+      expect(await errorOf(gpu, c), JSON.stringify(c)).toBeLessThan(3e-6);
+    }
+});

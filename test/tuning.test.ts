@@ -1,0 +1,105 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { binary, fill } from '../src/kernels/elementwise.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import {
+  choose,
+  clearTuning,
+  type Family,
+  pendingShapes,
+  sourceVersion,
+  type Trial,
+  tune,
+  tuned,
+} from '../src/kernels/tuning.ts';
+
+const size = 4096;
+const family: Family = { name: 'double', version: '1' };
+
+/** Three ways to compute x + x: plainly, with work wasted first, and wrongly. */
+const trial = (gpu: Gpu): Trial => ({
+  inputs: [{ elements: size, type: 'f32' }],
+  output: size,
+  reference: 'slow',
+  tolerance: 1e-6,
+  run(variant, [x], out) {
+    if (variant === 'slow') for (let i = 0; i < 400; i++) fill(gpu, out, size, i);
+    binary(gpu, variant === 'wrong' ? 'multiply' : 'add', x!, x!, out, size);
+  },
+});
+
+describe('the tuner', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tuning-'));
+  const cacheBefore = process.env.XDG_CACHE_HOME;
+  const opened: Gpu[] = [];
+  const open = async () => {
+    const gpu = await openGpu();
+    opened.push(gpu);
+    return gpu;
+  };
+  const pick = (gpu: Gpu, of: Family = family, variants = ['slow', 'wrong', 'fast']) =>
+    choose(gpu, of, '4096', variants, 'slow', () => trial(gpu));
+  const files = () => readdirSync(join(folder, 'clip-agiqa-webgpu', 'tuning'));
+
+  beforeAll(() => {
+    process.env.XDG_CACHE_HOME = folder;
+  });
+  afterAll(() => {
+    if (cacheBefore === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = cacheBefore;
+    for (const gpu of opened) gpu.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('takes the fastest right variant, stores it, and forgets it on demand', async () => {
+    const gpu = await open();
+    expect(pick(gpu)).toBe('slow');
+    expect(pick(gpu)).toBe('slow');
+    expect(pendingShapes(gpu)).toBe(1);
+    const live = gpu.pool.statistics.liveBuffers;
+    await tune(gpu);
+    expect(gpu.pool.statistics.liveBuffers).toBe(live);
+    expect(pendingShapes(gpu)).toBe(0);
+    expect(pick(gpu)).toBe('fast');
+    expect(Object.keys([...tuned(gpu).values()][0]!.times).sort()).toEqual(['fast', 'slow']);
+
+    // Another process on this adapter reads it; a launcher that has lost the variant, or changed, does not.
+    const other = await open();
+    expect(pick(other)).toBe('fast');
+    expect(pick(other, family, ['slow', 'wrong'])).toBe('slow');
+    expect(pick(other, { ...family, version: '2' })).toBe('slow');
+
+    await clearTuning(gpu);
+    expect(pick(gpu)).toBe('slow');
+    expect(pick(await open())).toBe('slow');
+  });
+
+  it('ignores a file of another adapter and a damaged one', async () => {
+    const gpu = await open();
+    pick(gpu);
+    await tune(gpu);
+    const path = join(folder, 'clip-agiqa-webgpu', 'tuning', files()[0]!);
+    const written = readFileSync(path, 'utf8');
+    expect(pick(await open())).toBe('fast');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(written), adapter: 'another driver' }));
+    expect(pick(await open())).toBe('slow');
+    writeFileSync(path, written.slice(0, 40));
+    expect(pick(await open())).toBe('slow');
+  });
+
+  it('notes nothing where there is no choice', async () => {
+    const gpu = await open();
+    expect(choose(gpu, { name: 'single', version: '1' }, 'x', ['only'], 'only', () => trial(gpu))).toBe(
+      'only',
+    );
+    expect(pendingShapes(gpu)).toBe(0);
+  });
+
+  it('names versions after the shaders', () => {
+    expect(sourceVersion('a')).toBe('e40c292c'); // FNV-1a's published value for "a"
+    expect(sourceVersion('ab')).toBe(sourceVersion('a', 'b'));
+    expect(sourceVersion('ab')).not.toBe(sourceVersion('ba'));
+  });
+});
