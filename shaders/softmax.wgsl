@@ -1,5 +1,4 @@
-// Softmax of each row: y = exp(x - max) / sum exp(x - max) = 2^(x·log2 e - L) with L the row's binary log-sum-exp.
-// LOG writes its natural logarithm instead.
+// Softmax of each row: y = exp(x - max) / sum exp(x - max). LOG writes its natural logarithm instead.
 //
 // The lanes that share a row (see lib_rows_*.wgsl) read it twice. The first read keeps the largest value so far and the
 // sum relative to it (Milakov and Gimelshein, arXiv 1805.02867), four elements a turn, so that correcting the sum to a new
@@ -18,13 +17,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-fn write(i: u32, value: f32, total: f32) {
-  //@if LOG
-  y[i] = value - total;
-  //@end
-  if (LOG == 0u) {
-    y[i] = exp2((value - total) * LOG2_E);
-  }
+fn write(i: u32, below: f32, total: f32) {
+  y[i] = select(exp2(below * LOG2_E) * total, below - total, LOG == 1u);
 }
 
 @compute @workgroup_size(LANES * GROUP_ROWS)
@@ -61,13 +55,15 @@ fn main(
     largest = m;
   }
   let m = row_max(largest, lane);
-  let total = m + log(row_sum(sum * exp2((largest - m) * LOG2_E), lane));
+  // The logarithm of the sum, or its inverse. It is not added to m, which may be large: its digits would be lost.
+  var total = row_sum(sum * exp2((largest - m) * LOG2_E), lane);
+  total = select(1.0 / total, log(total), LOG == 1u);
   for (i = start; i + 3u * LANES < end; i += 4u * LANES) {
     //@for j in 0..4
-    write(i + $ju * LANES, x[i + $ju * LANES], total);
+    write(i + $ju * LANES, x[i + $ju * LANES] - m, total);
     //@end
   }
   for (; i < end; i += LANES) {
-    write(i, x[i], total);
+    write(i, x[i] - m, total);
   }
 }

@@ -1,0 +1,202 @@
+import { describe, expect, it } from 'vitest';
+import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
+import { layerNormDgamma, layerNormDx, layerNormForward } from '../src/kernels/layernorm.ts';
+import { crossEntropy, crossEntropyDx, meanSquaredError } from '../src/kernels/losses.ts';
+import { l2Normalize } from '../src/kernels/normalize.ts';
+import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernels/reduce.ts';
+import { applicableRowSharing } from '../src/kernels/row-sharing.ts';
+import { softmax, softmaxDx } from '../src/kernels/softmax.ts';
+import { sharedGpu } from './gpu.ts';
+import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
+
+const gpu = await sharedGpu();
+
+/** Runs `launch` with these inputs on the device and reads `size` outputs. */
+async function run(
+  inputs: readonly (Float32Array | Uint32Array)[],
+  size: number,
+  launch: (out: GpuBuffer, ...buffers: GpuBuffer[]) => void,
+): Promise<Float32Array> {
+  const buffers = inputs.map((values) => {
+    const buffer = gpu.pool.allocate(values.byteLength);
+    gpu.write(buffer, values);
+    return buffer;
+  });
+  const out = gpu.pool.allocate(4 * size);
+  launch(out, ...buffers);
+  const result = new Float32Array(await gpu.read(out, 4 * size));
+  for (const buffer of [out, ...buffers]) gpu.pool.release(buffer);
+  return result;
+}
+
+const shapes = [
+  [1, 1],
+  [3, 17],
+  [35, 64],
+  [197, 197],
+  [257, 33],
+  [462, 512],
+] as const;
+
+describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sharing) => {
+  it.each(shapes)('layer norm forward and by x, %i rows of %i', async (rows, width) => {
+    // Far from zero and with an outlier, as CLIP's residual stream has: the variance must not cancel.
+    const x = randoms(rows * width, 1).map((v, i) => 3 * v + (i % width === 3 ? 200 : 5));
+    const [gamma, beta, dy] = [randoms(width, 2), randoms(width, 3), randoms(rows * width, 4)];
+    const residual = randoms(rows * width, 5);
+    const y: number[] = [];
+    const dx: number[] = [];
+    const moments = new Float32Array(2 * rows);
+    for (const [r, row] of rowsOf(x, width).entries()) {
+      const mean = sumOf(row) / width;
+      const scale = 1 / Math.sqrt(sumOf(Array.from(row, (v) => (v - mean) ** 2)) / width + 1e-5);
+      moments.set([mean, scale], 2 * r);
+      const normed = Array.from(row, (v) => (v - mean) * scale);
+      const g = normed.map((_, i) => dy[r * width + i]! * gamma[i]!);
+      const meanG = sumOf(g) / width;
+      const meanGx = sumOf(g.map((v, i) => v * normed[i]!)) / width;
+      for (let i = 0; i < width; i++) {
+        y.push(normed[i]! * gamma[i]! + beta[i]!);
+        dx.push(scale * (g[i]! - meanG - normed[i]! * meanGx) + residual[r * width + i]!);
+      }
+    }
+    const shape = { rows, width, eps: 1e-5, sharing };
+    const gotY = await run([x, gamma, beta], rows * width, (out, a, b, c) =>
+      layerNormForward(gpu, { x: a!, affine: { gamma: b!, beta: c! }, y: out, moments: null, ...shape }),
+    );
+    expect(errorOf(gotY, y)).toBeLessThan(1e-5);
+    const gotMoments = await run([x, x], 2 * rows, (out, a, b) =>
+      layerNormForward(gpu, { x: a!, affine: null, y: b!, moments: out, ...shape }),
+    );
+    if (width > 1) expect(errorOf(gotMoments, moments)).toBeLessThan(1e-5);
+    const gotDx = await run([x, moments, dy, gamma, residual], rows * width, (out, a, b, c, d, e) =>
+      layerNormDx(gpu, { x: a!, moments: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
+    );
+    expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+  });
+
+  it.each(shapes)('softmax and its gradient, %i rows of %i', async (rows, width) => {
+    const x = randoms(rows * width, 6, 20);
+    const dy = randoms(rows * width, 7);
+    const logs = rowsOf(x, width).flatMap((row) => {
+      const largest = Math.max(...row);
+      const total = largest + Math.log(sumOf(Array.from(row, (v) => Math.exp(v - largest))));
+      return Array.from(row, (v) => v - total);
+    });
+    const y = Float32Array.from(logs, Math.exp);
+    for (const log of [false, true]) {
+      const expected = log ? Float32Array.from(logs) : y;
+      const got = await run([x], x.length, (out, a) => softmax(gpu, a!, out, rows, width, { log, sharing }));
+      expect(errorOf(got, expected)).toBeLessThan(5e-6);
+      const dx = rowsOf(dy, width).flatMap((row, r) => {
+        const p = y.slice(r * width, (r + 1) * width);
+        const sum = sumOf(Array.from(row, (v, i) => (log ? v : v * p[i]!)));
+        return Array.from(row, (v, i) => (log ? v - p[i]! * sum : p[i]! * (v - sum)));
+      });
+      const gotDx = await run([expected, dy], x.length, (out, a, b) =>
+        softmaxDx(gpu, a!, b!, out, rows, width, { log, sharing }),
+      );
+      if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+    }
+  });
+
+  it('softmax of values beyond the range of exp', async () => {
+    const x = Float32Array.of(-3e4, 3e4, 2.99e4, -1e38, -1e38, -1e38, 1, 1, 1);
+    const got = await run([x], 9, (out, a) => softmax(gpu, a!, out, 3, 3, { sharing }));
+    expect(errorOf(got, [0, 1, 0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])).toBeLessThan(1e-6);
+  });
+
+  it.each([1, 3, 2047, 2048, 2049, 10007])('reductions of %i numbers', async (size) => {
+    const x = randoms(size, 8).map((v) => v + 0.3);
+    const expected: Record<Reduction, number> = {
+      sum: sumOf(x),
+      squares: sumOf(Array.from(x, (v) => v * v)),
+      max: Math.max(...x),
+    };
+    for (const operation of ['sum', 'squares', 'max'] as const) {
+      const got = await run([x], 1, (out, a) => reduceAll(gpu, a!, out, size, { operation, sharing }));
+      expect(errorOf(got, [expected[operation]]), operation).toBeLessThan(2e-6);
+    }
+    const t = randoms(size, 9);
+    const [loss] = await run([x, t], 1, (out, a, b) => meanSquaredError(gpu, a!, b!, out, size, sharing));
+    const want = sumOf(Array.from(x, (v, i) => (v - t[i]!) ** 2)) / size;
+    expect(Math.abs(loss! / want - 1)).toBeLessThan(2e-6);
+  });
+
+  it.each(shapes)('sums over columns, normalising and cross-entropy, %i rows of %i', async (rows, width) => {
+    const x = randoms(rows * width, 10, 3);
+    const sums = rowsOf(x, width).map((row) => 0.5 * sumOf(row));
+    const got = await run([x], rows, (out, a) =>
+      reduceColumns(gpu, a!, out, rows, width, { factor: 0.5, sharing }),
+    );
+    expect(errorOf(got, sums)).toBeLessThan(5e-6);
+    const unit = rowsOf(x, width).flatMap((row) => Array.from(row, (v) => v / Math.hypot(...row)));
+    const gotUnit = await run([x], x.length, (out, a) =>
+      l2Normalize(gpu, a!, null, out, rows, width, { sharing }),
+    );
+    expect(errorOf(gotUnit, unit)).toBeLessThan(1e-6);
+    const classes = Uint32Array.from({ length: rows }, (_, r) => (5 * r) % width);
+    const p = rowsOf(x, width).map((row) => {
+      const total = sumOf(Array.from(row, Math.exp));
+      return Array.from(row, (v) => Math.exp(v) / total);
+    });
+    const loss = -sumOf(p.map((row, r) => Math.log(row[classes[r]!]!))) / rows;
+    const [gotLoss] = await run([x, classes], 1, (out, a, b) =>
+      crossEntropy(gpu, a!, b!, out, rows, width, sharing),
+    );
+    expect(Math.abs(gotLoss! - loss)).toBeLessThan(1e-5 * (1 + loss));
+    const dx = p.flatMap((row, r) => row.map((v, c) => (2 / rows) * (v - Number(c === classes[r]))));
+    const gotDx = await run([x, classes, Float32Array.of(2)], x.length, (out, a, b, c) =>
+      crossEntropyDx(gpu, a!, b!, c!, out, rows, width, sharing),
+    );
+    if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+  });
+
+  it('l2Normalize divides rows shorter than eps by it, forward and backward', async () => {
+    const x = Float32Array.of(0, 0, 0, 0.3, 0.4, 0, 3, 4, 0);
+    const dy = Float32Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3);
+    const options = { eps: 2, sharing };
+    const y = await run([x], 9, (out, a) => l2Normalize(gpu, a!, null, out, 3, 3, options));
+    expect(errorOf(y, [0, 0, 0, 0.15, 0.2, 0, 0.6, 0.8, 0])).toBeLessThan(1e-6);
+    const dx = await run([x, dy], 9, (out, a, b) => l2Normalize(gpu, a!, b!, out, 3, 3, options));
+    const across = [1 - 0.6 * 2.2, 2 - 0.8 * 2.2, 3].map((v) => v / 5);
+    expect(errorOf(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
+  });
+});
+
+it.each([
+  [1, 5],
+  [128, 3],
+  [129, 40],
+  [20000, 33],
+])('sums of %i rows of %i over the rows', async (rows, width) => {
+  const x = randoms(rows * width, 11).map((v) => v + 0.1);
+  const expected = new Float64Array(width);
+  for (const row of rowsOf(x, width)) for (const [i, v] of row.entries()) expected[i]! += 2 * v;
+  const got = await run([x], width, (out, a) => sumRows(gpu, a!, out, rows, width, 2));
+  expect(errorOf(got, expected)).toBeLessThan(1e-5);
+});
+
+it.each([
+  [3, 17],
+  [462, 64],
+])('gradients of layer norm by γ and β, %i rows of %i', async (rows, width) => {
+  const [x, dy] = [randoms(rows * width, 12), randoms(rows * width, 13)];
+  const moments = Float32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? 0.1 * i : 1.5));
+  const [dgamma, dbeta] = [new Float64Array(width), new Float64Array(width)];
+  for (let i = 0; i < x.length; i++) {
+    const row = Math.floor(i / width);
+    dgamma[i % width]! += dy[i]! * (x[i]! - moments[2 * row]!) * 1.5;
+    dbeta[i % width]! += dy[i]!;
+  }
+  const launch = (which: 'dgamma' | 'dbeta') =>
+    run([x, moments, dy, x.slice(0, width)], width, (out, a, b, c, other) =>
+      layerNormDgamma(gpu, {
+        ...{ x: a!, moments: b!, dy: c!, rows, width },
+        dgamma: which === 'dgamma' ? out : other!,
+        dbeta: which === 'dbeta' ? out : other!,
+      }),
+    );
+  expect(errorOf(await launch('dgamma'), dgamma)).toBeLessThan(1e-5);
+  expect(errorOf(await launch('dbeta'), dbeta)).toBeLessThan(1e-5);
+});
