@@ -122,7 +122,7 @@ export class Tensor {
   }
 
   readRaw(): Promise<ArrayBuffer> {
-    return this.gpu.read(this.buffer, byteLength(this.size, this.type));
+    return this.gpu.read(this.buffer, this.size * (this.type === 'f16' ? 2 : 4));
   }
 
   /** Frees this handle; the storage goes when its last handle does. Twice is harmless. */

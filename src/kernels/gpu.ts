@@ -42,8 +42,12 @@ export class Gpu {
     this.#opened = opened;
     this.device = opened.device;
     this.adapter = opened.description;
-    // A destroyed buffer's bind groups must go with it; ids are never used again, so clearing all is only a matter of speed.
-    this.pool = new BufferPool(this.device, () => this.#bindGroups.clear());
+    // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
+    // used again, so clearing all is only a matter of speed.
+    this.pool = new BufferPool(this.device, () => {
+      this.flush();
+      this.#bindGroups.clear();
+    });
     this.pipelines = new PipelineCache(this.device, (error) => this.#fail(error));
     this.device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { openGpu } from '../src/kernels/gpu.ts';
+import { bindingsOf, f32, specialize } from '../src/kernels/wgsl.ts';
+import { sharedGpu } from './gpu.ts';
+
+describe('specialize', () => {
+  it('replaces constants and aliases, and keeps their suffix', () => {
+    const source = 'const ROWS = 4u;\nconst SCALE: f32 = 1.0;\nalias Element = f32;\nlet ROWS2 = ROWS;';
+    expect(specialize(source, { ROWS: 8, SCALE: '0.5' })).toBe(
+      'const ROWS = 8u;\nconst SCALE: f32 = 0.5;\nalias Element = f32;\nlet ROWS2 = ROWS;',
+    );
+    expect(specialize(source, { Element: 'f16' })).toMatch(/^enable f16;\n(.*\n)*alias Element = f16;/);
+    expect(specialize(source)).toBe(source);
+  });
+
+  it('refuses a constant that the shader lacks', () => {
+    expect(() => specialize('const ROWS = 4u;', { COLUMNS: 1 })).toThrow(
+      /no constant or alias named COLUMNS/,
+    );
+  });
+
+  it('unrolls loops, nested ones too, with bounds that are specialised', () => {
+    const source =
+      'const N = 1u;\n//@for r in 0..N\n//@for c in 1..3\nsum_$r_$c = a_$r[$cu];\n//@end\n//@end';
+    expect(specialize(source, { N: 2 })).toBe(
+      'const N = 2u;\nsum_0_1 = a_0[1u];\nsum_0_2 = a_0[2u];\nsum_1_1 = a_1[1u];\nsum_1_2 = a_1[2u];',
+    );
+  });
+
+  it('leaves out what a constant of 0 switches off', () => {
+    const source = 'const BIAS = 0u;\n//@if BIAS\nbias\n//@for i in 0..2\nb_$i\n//@end\n//@end\nrest';
+    expect(specialize(source)).toBe('const BIAS = 0u;\nrest');
+    expect(specialize(source, { BIAS: 1 })).toBe('const BIAS = 1u;\nbias\nb_0\nb_1\nrest');
+  });
+
+  it('says what is wrong with a block', () => {
+    expect(() => specialize('//@for i in 0..3\nx')).toThrow(/\/\/@for i in 0\.\.3 has no \/\/@end/);
+    expect(() => specialize('//@if FAST\nx\n//@end')).toThrow(/FAST is neither a number nor an integer/);
+  });
+});
+
+it('bindingsOf reads the declarations, ordered by number', () => {
+  const source = `
+    @group(0) @binding(2) var<storage, read_write> out: array<f32>;
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<f32>;`;
+  expect(bindingsOf(source)).toEqual([
+    { binding: 0, type: 'uniform' },
+    { binding: 1, type: 'read-only-storage' },
+    { binding: 2, type: 'storage' },
+  ]);
+});
+
+it('f32 gives the bits of a float', () => {
+  expect([1, -2, 0.1, 0].map(f32)).toEqual([0x3f800000, 0xc0000000, 0x3dcccccd, 0]);
+});
+
+const copy = `
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(1)
+fn main() {
+  out[0] = x[0] EXTRA;
+}`;
+
+describe('a kernel', () => {
+  it('that does not compile is reported with its name and the WGSL line', async () => {
+    // A device of its own: an error of this kind ends it.
+    const gpu = await openGpu();
+    try {
+      const buffers = [gpu.pool.allocate(4), gpu.pool.allocate(4)];
+      gpu.run({ name: 'broken', source: copy.replace('EXTRA', '+ nothing') }, { buffers, groups: [1] });
+      await expect(gpu.finish()).rejects.toThrow(
+        /kernel broken does not compile:\n.*nothing.*\n +6 \| {3}out\[0\] = x\[0\] \+ nothing;\n +\| +\^/,
+      );
+    } finally {
+      gpu.close();
+    }
+  });
+
+  it('names itself when a constant is unknown, buffers lack, or the output is also an input', async () => {
+    const gpu = await sharedGpu();
+    const kernel = { name: 'copy', source: copy.replace('EXTRA', '') };
+    const [a, b] = [gpu.pool.allocate(4), gpu.pool.allocate(4)];
+    expect(() => gpu.run(kernel, { buffers: [a, b], groups: [1], constants: { TILE: 2 } })).toThrow(
+      /kernel copy: .*TILE/,
+    );
+    expect(() => gpu.run(kernel, { buffers: [a], groups: [1] })).toThrow(
+      /copy binds 2 buffers, 1 were given/,
+    );
+    expect(() => gpu.run(kernel, { buffers: [a, a], groups: [1] })).toThrow(
+      /copy: buffer 0 is also the output/,
+    );
+    gpu.pool.release(a);
+    gpu.pool.release(b);
+  });
+
+  it('is compiled once for each set of constants', async () => {
+    const gpu = await sharedGpu();
+    const kernel = { name: 'copy', source: `const TILE = 1u;\n${copy.replace('EXTRA', '')}` };
+    const pipeline = gpu.pipelines.get(kernel, { TILE: 2 });
+    expect(gpu.pipelines.get(kernel, { TILE: 2 })).toBe(pipeline);
+    expect(gpu.pipelines.get(kernel)).not.toBe(pipeline);
+    expect(pipeline).toMatchObject({ hasParams: false, storage: [1, 2], writes: [1] });
+  });
+});
