@@ -1,21 +1,32 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import { layerNormDgamma, layerNormDx, layerNormForward } from '../src/kernels/layernorm.ts';
 import { crossEntropy, crossEntropyDx, meanSquaredError } from '../src/kernels/losses.ts';
 import { l2Normalize } from '../src/kernels/normalize.ts';
 import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernels/reduce.ts';
 import { applicableRowSharing } from '../src/kernels/row-sharing.ts';
 import { softmax, softmaxDx } from '../src/kernels/softmax.ts';
+import { pendingShapes, tune, tuned } from '../src/kernels/tuning.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
 
-const gpu = await sharedGpu();
+const shared = await sharedGpu();
+
+/** A second device that passes for a GPU, where the kernels take one row at a time and measure their variants. */
+const passing = await openGpu();
+Object.defineProperty(passing, 'adapter', { value: { ...passing.adapter, software: false } });
+afterAll(() => passing.close());
 
 /** Runs `launch` with these inputs on the device and reads `size` outputs. */
 async function run(
   inputs: readonly (Float32Array | Uint32Array)[],
   size: number,
   launch: (out: GpuBuffer, ...buffers: GpuBuffer[]) => void,
+  gpu: Gpu = shared,
 ): Promise<Float32Array> {
   const buffers = inputs.map((values) => {
     const buffer = gpu.pool.allocate(values.byteLength);
@@ -38,7 +49,7 @@ const shapes = [
   [462, 512],
 ] as const;
 
-describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sharing) => {
+describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (sharing) => {
   it.each(shapes)('layer norm forward and by x, %i rows of %i', async (rows, width) => {
     // Far from zero and with an outlier, as CLIP's residual stream has: the variance must not cancel.
     const x = randoms(rows * width, 1).map((v, i) => 3 * v + (i % width === 3 ? 200 : 5));
@@ -62,15 +73,15 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
     }
     const shape = { rows, width, eps: 1e-5, sharing };
     const gotY = await run([x, gamma, beta], rows * width, (out, a, b, c) =>
-      layerNormForward(gpu, { x: a!, affine: { gamma: b!, beta: c! }, y: out, moments: null, ...shape }),
+      layerNormForward(shared, { x: a!, affine: { gamma: b!, beta: c! }, y: out, moments: null, ...shape }),
     );
     expect(errorOf(gotY, y)).toBeLessThan(1e-5);
     const gotMoments = await run([x, x], 2 * rows, (out, a, b) =>
-      layerNormForward(gpu, { x: a!, affine: null, y: b!, moments: out, ...shape }),
+      layerNormForward(shared, { x: a!, affine: null, y: b!, moments: out, ...shape }),
     );
     if (width > 1) expect(errorOf(gotMoments, moments)).toBeLessThan(1e-5);
     const gotDx = await run([x, moments, dy, gamma, residual], rows * width, (out, a, b, c, d, e) =>
-      layerNormDx(gpu, { x: a!, moments: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
+      layerNormDx(shared, { x: a!, moments: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
     );
     expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
   });
@@ -86,7 +97,9 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
     const y = Float32Array.from(logs, Math.exp);
     for (const log of [false, true]) {
       const expected = log ? Float32Array.from(logs) : y;
-      const got = await run([x], x.length, (out, a) => softmax(gpu, a!, out, rows, width, { log, sharing }));
+      const got = await run([x], x.length, (out, a) =>
+        softmax(shared, a!, out, rows, width, { log, sharing }),
+      );
       expect(errorOf(got, expected)).toBeLessThan(5e-6);
       const dx = rowsOf(dy, width).flatMap((row, r) => {
         const p = y.slice(r * width, (r + 1) * width);
@@ -94,7 +107,7 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
         return Array.from(row, (v, i) => (log ? v - p[i]! * sum : p[i]! * (v - sum)));
       });
       const gotDx = await run([expected, dy], x.length, (out, a, b) =>
-        softmaxDx(gpu, a!, b!, out, rows, width, { log, sharing }),
+        softmaxDx(shared, a!, b!, out, rows, width, { log, sharing }),
       );
       if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
     }
@@ -102,7 +115,7 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
 
   it('softmax of values beyond the range of exp', async () => {
     const x = Float32Array.of(-3e4, 3e4, 2.99e4, -1e38, -1e38, -1e38, 1, 1, 1);
-    const got = await run([x], 9, (out, a) => softmax(gpu, a!, out, 3, 3, { sharing }));
+    const got = await run([x], 9, (out, a) => softmax(shared, a!, out, 3, 3, { sharing }));
     expect(errorOf(got, [0, 1, 0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])).toBeLessThan(1e-6);
   });
 
@@ -114,11 +127,11 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
       max: Math.max(...x),
     };
     for (const operation of ['sum', 'squares', 'max'] as const) {
-      const got = await run([x], 1, (out, a) => reduceAll(gpu, a!, out, size, { operation, sharing }));
+      const got = await run([x], 1, (out, a) => reduceAll(shared, a!, out, size, { operation, sharing }));
       expect(errorOf(got, [expected[operation]]), operation).toBeLessThan(2e-6);
     }
     const t = randoms(size, 9);
-    const [loss] = await run([x, t], 1, (out, a, b) => meanSquaredError(gpu, a!, b!, out, size, sharing));
+    const [loss] = await run([x, t], 1, (out, a, b) => meanSquaredError(shared, a!, b!, out, size, sharing));
     const want = sumOf(Array.from(x, (v, i) => (v - t[i]!) ** 2)) / size;
     expect(Math.abs(loss! / want - 1)).toBeLessThan(2e-6);
   });
@@ -127,12 +140,12 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
     const x = randoms(rows * width, 10, 3);
     const sums = rowsOf(x, width).map((row) => 0.5 * sumOf(row));
     const got = await run([x], rows, (out, a) =>
-      reduceColumns(gpu, a!, out, rows, width, { factor: 0.5, sharing }),
+      reduceColumns(shared, a!, out, rows, width, { factor: 0.5, sharing }),
     );
     expect(errorOf(got, sums)).toBeLessThan(5e-6);
     const unit = rowsOf(x, width).flatMap((row) => Array.from(row, (v) => v / Math.hypot(...row)));
     const gotUnit = await run([x], x.length, (out, a) =>
-      l2Normalize(gpu, a!, null, out, rows, width, { sharing }),
+      l2Normalize(shared, a!, null, out, rows, width, { sharing }),
     );
     expect(errorOf(gotUnit, unit)).toBeLessThan(1e-6);
     const classes = Uint32Array.from({ length: rows }, (_, r) => (5 * r) % width);
@@ -142,12 +155,12 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
     });
     const loss = -sumOf(p.map((row, r) => Math.log(row[classes[r]!]!))) / rows;
     const [gotLoss] = await run([x, classes], 1, (out, a, b) =>
-      crossEntropy(gpu, a!, b!, out, rows, width, sharing),
+      crossEntropy(shared, a!, b!, out, rows, width, sharing),
     );
     expect(Math.abs(gotLoss! - loss)).toBeLessThan(1e-5 * (1 + loss));
     const dx = p.flatMap((row, r) => row.map((v, c) => (2 / rows) * (v - Number(c === classes[r]))));
     const gotDx = await run([x, classes, Float32Array.of(2)], x.length, (out, a, b, c) =>
-      crossEntropyDx(gpu, a!, b!, c!, out, rows, width, sharing),
+      crossEntropyDx(shared, a!, b!, c!, out, rows, width, sharing),
     );
     if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
   });
@@ -156,9 +169,9 @@ describe.each(applicableRowSharing(gpu))('row-wise kernels, a row to a %s', (sha
     const x = Float32Array.of(0, 0, 0, 0.3, 0.4, 0, 3, 4, 0);
     const dy = Float32Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3);
     const options = { eps: 2, sharing };
-    const y = await run([x], 9, (out, a) => l2Normalize(gpu, a!, null, out, 3, 3, options));
+    const y = await run([x], 9, (out, a) => l2Normalize(shared, a!, null, out, 3, 3, options));
     expect(errorOf(y, [0, 0, 0, 0.15, 0.2, 0, 0.6, 0.8, 0])).toBeLessThan(1e-6);
-    const dx = await run([x, dy], 9, (out, a, b) => l2Normalize(gpu, a!, b!, out, 3, 3, options));
+    const dx = await run([x, dy], 9, (out, a, b) => l2Normalize(shared, a!, b!, out, 3, 3, options));
     const across = [1 - 0.6 * 2.2, 2 - 0.8 * 2.2, 3].map((v) => v / 5);
     expect(errorOf(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
   });
@@ -173,7 +186,7 @@ it.each([
   const x = randoms(rows * width, 11).map((v) => v + 0.1);
   const expected = new Float64Array(width);
   for (const row of rowsOf(x, width)) for (const [i, v] of row.entries()) expected[i]! += 2 * v;
-  const got = await run([x], width, (out, a) => sumRows(gpu, a!, out, rows, width, 2));
+  const got = await run([x], width, (out, a) => sumRows(shared, a!, out, rows, width, 2));
   expect(errorOf(got, expected)).toBeLessThan(1e-5);
 });
 
@@ -191,7 +204,7 @@ it.each([
   }
   const launch = (which: 'dgamma' | 'dbeta') =>
     run([x, moments, dy, x.slice(0, width)], width, (out, a, b, c, other) =>
-      layerNormDgamma(gpu, {
+      layerNormDgamma(shared, {
         ...{ x: a!, moments: b!, dy: c!, rows, width },
         dgamma: which === 'dgamma' ? out : other!,
         dbeta: which === 'dbeta' ? out : other!,
@@ -199,4 +212,50 @@ it.each([
     );
   expect(errorOf(await launch('dgamma'), dgamma)).toBeLessThan(1e-5);
   expect(errorOf(await launch('dbeta'), dbeta)).toBeLessThan(1e-5);
+});
+
+describe('on what passes for a GPU', () => {
+  const [rows, width] = [35, 77];
+  const [x, dy, gamma] = [randoms(rows * width, 14), randoms(rows * width, 15), randoms(width, 16)];
+  const moments = Float32Array.from({ length: 2 * rows }, (_, i) => 0.5 + 0.01 * i);
+  const shape = { rows, width, eps: 1e-5 };
+  const kernels: Record<string, (gpu: Gpu) => Promise<Float32Array>> = {
+    'layer norm': (gpu) =>
+      run(
+        [x, gamma],
+        x.length,
+        (y, a, b) =>
+          layerNormForward(gpu, { x: a!, affine: { gamma: b!, beta: b! }, y, moments: null, ...shape }),
+        gpu,
+      ),
+    'its gradient': (gpu) =>
+      run(
+        [x, moments, dy],
+        x.length,
+        (dx, a, b, c) =>
+          layerNormDx(gpu, { x: a!, moments: b!, dy: c!, gamma: null, residual: null, dx, ...shape }),
+        gpu,
+      ),
+    softmax: (gpu) => run([x], x.length, (y, a) => softmax(gpu, a!, y, rows, width), gpu),
+    'the gradient of softmax': (gpu) =>
+      run([x, dy], x.length, (dx, a, b) => softmaxDx(gpu, a!, b!, dx, rows, width), gpu),
+  };
+
+  it.each(Object.keys(kernels))('%s gives the same by rule and as measured', async (name) => {
+    const cache = process.env.XDG_CACHE_HOME;
+    const folder = mkdtempSync(join(tmpdir(), 'row-kernels-'));
+    process.env.XDG_CACHE_HOME = folder;
+    try {
+      const expected = await kernels[name]!(shared);
+      expect(errorOf(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+      expect(pendingShapes(passing)).toBe(applicableRowSharing(passing).length - 2);
+      await tune(passing, { rounds: 1 });
+      expect(errorOf(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+      expect([...tuned(passing).keys()].every((key) => key.endsWith('35x77'))).toBe(true);
+    } finally {
+      if (cache === undefined) delete process.env.XDG_CACHE_HOME;
+      else process.env.XDG_CACHE_HOME = cache;
+      rmSync(folder, { recursive: true });
+    }
+  });
 });

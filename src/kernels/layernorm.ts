@@ -4,7 +4,7 @@ import forwardSource from '../../shaders/layernorm_fwd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { rowRuns, sumRows } from './reduce.ts';
-import { type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
+import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
 
 const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
@@ -32,8 +32,20 @@ export interface LayerNormForward {
 
 export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
   const { x, affine, y, moments, rows, width, eps } = options;
+  const elements = rows * width;
+  const chosen =
+    options.sharing ??
+    chooseRowSharing(gpu, forwardKernel, rows, width, () => ({
+      inputs: [elements, width, width].map((count) => ({ elements: count, type: 'f32' })),
+      output: elements,
+      run: (sharing, [a, gamma, beta], out) =>
+        layerNormForward(gpu, {
+          ...{ x: a!, affine: { gamma: gamma!, beta: beta! }, y: out, moments: null, rows, width, eps },
+          sharing: sharing as RowSharing,
+        }),
+    }));
   const bundle = rowBundle(gpu, rows);
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(forwardKernel[sharing], {
     constants: {
       ...constants,
@@ -66,8 +78,20 @@ export interface LayerNormDx extends LayerNormBackward {
 /** The gradient by x, [rows, width]. */
 export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
   const { x, moments, dy, rows, width, gamma, residual, dx } = options;
+  const elements = rows * width;
+  const chosen =
+    options.sharing ??
+    chooseRowSharing(gpu, dxKernel, rows, width, () => ({
+      inputs: [elements, 2 * rows, elements, width].map((count) => ({ elements: count, type: 'f32' })),
+      output: elements,
+      run: (sharing, [a, m, b, g], out) =>
+        layerNormDx(gpu, {
+          ...{ x: a!, moments: m!, dy: b!, gamma: g!, residual: null, dx: out, rows, width },
+          sharing: sharing as RowSharing,
+        }),
+    }));
   const bundle = rowBundle(gpu, rows);
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(dxKernel[sharing], {
     constants: {
       ...constants,

@@ -3,6 +3,7 @@ import subgroupSource from '../../shaders/lib_rows_subgroup.wgsl';
 import workgroupSource from '../../shaders/lib_rows_workgroup.wgsl';
 import { foldGroups, type Gpu } from './gpu.ts';
 import type { Kernel } from './pipelines.ts';
+import { choose, type Family, sourceVersion, type Trial } from './tuning.ts';
 import type { Constants } from './wgsl.ts';
 
 /** Who owns a row in a row-wise kernel: one lane, a subgroup, or a workgroup (shared memory and barriers). */
@@ -15,14 +16,21 @@ const libraries: Record<RowSharing, string> = {
 };
 
 /** A row-wise kernel in its three variants, from one shader that says LANES, row_of, row_sum and row_max. */
-export type RowKernel = Readonly<Record<RowSharing, Kernel>>;
+export interface RowKernel extends Readonly<Record<RowSharing, Kernel>> {
+  readonly family: Family;
+}
 
 export function rowKernel(name: string, source: string): RowKernel {
   const variant = (sharing: RowSharing) => ({
     name: `${name}_${sharing}`,
     source: `${libraries[sharing]}\n${source}`,
   });
-  return { lane: variant('lane'), subgroup: variant('subgroup'), workgroup: variant('workgroup') };
+  return {
+    lane: variant('lane'),
+    subgroup: variant('subgroup'),
+    workgroup: variant('workgroup'),
+    family: { name, version: sourceVersion(source, ...Object.values(libraries)) },
+  };
 }
 
 /** The variants this adapter can run. A subgroup can own a row only where all subgroups have one size. */
@@ -36,6 +44,27 @@ export function applicableRowSharing(gpu: Gpu): RowSharing[] {
 function ruleOfThumb(gpu: Gpu): RowSharing {
   if (applicableRowSharing(gpu).includes('subgroup')) return 'subgroup';
   return gpu.adapter.software ? 'lane' : 'workgroup';
+}
+
+/**
+ * The variant for one shape: the measured one on a GPU, where a subgroup suits many rows and a workgroup few wide ones.
+ * A software adapter is spared the measurement: there a lane and a subgroup are alike, and barriers ten times dearer.
+ */
+export function chooseRowSharing(
+  gpu: Gpu,
+  { family }: RowKernel,
+  rows: number,
+  width: number,
+  trial: () => Omit<Trial, 'reference' | 'tolerance'>,
+): RowSharing {
+  const byRule = ruleOfThumb(gpu);
+  if (gpu.adapter.software) return byRule;
+  const variants = applicableRowSharing(gpu).filter((sharing) => sharing !== 'lane');
+  return choose(gpu, family, `${rows}x${width}`, variants, byRule, () => ({
+    ...trial(),
+    reference: 'workgroup',
+    tolerance: 1e-4,
+  })) as RowSharing;
 }
 
 export interface RowLaunch {

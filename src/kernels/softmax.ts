@@ -2,7 +2,7 @@ import forwardSource from '../../shaders/softmax.wgsl';
 import dxSource from '../../shaders/softmax_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
-import { type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
+import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 
 const forwardKernel = rowKernel('softmax', forwardSource);
 const dxKernel = rowKernel('softmax_dx', dxSource);
@@ -22,7 +22,15 @@ export function softmax(
   width: number,
   options: SoftmaxOptions = {},
 ): void {
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing);
+  const elements = rows * width;
+  const chosen =
+    options.sharing ??
+    chooseRowSharing(gpu, forwardKernel, rows, width, () => ({
+      inputs: [{ elements, type: 'f32' }],
+      output: elements,
+      run: (sharing, [a], out) => softmax(gpu, a!, out, rows, width, { sharing: sharing as RowSharing }),
+    }));
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen);
   gpu.run(forwardKernel[sharing], {
     constants: { ...constants, LOG: Number(options.log ?? false) },
     buffers: [x, y],
@@ -42,7 +50,16 @@ export function softmaxDx(
   options: SoftmaxOptions = {},
 ): void {
   const bundle = rowBundle(gpu, rows);
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing, bundle);
+  const elements = rows * width;
+  const chosen =
+    options.sharing ??
+    chooseRowSharing(gpu, dxKernel, rows, width, () => ({
+      inputs: [elements, elements].map((count) => ({ elements: count, type: 'f32' })),
+      output: elements,
+      run: (sharing, [a, b], out) =>
+        softmaxDx(gpu, a!, b!, out, rows, width, { sharing: sharing as RowSharing }),
+    }));
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(dxKernel[sharing], {
     constants: { ...constants, BUNDLE: bundle, LOG: Number(options.log ?? false) },
     buffers: [y, dy, dx],
