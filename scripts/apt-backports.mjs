@@ -1,28 +1,55 @@
-// Debian's backports source, derived from the machine's own apt configuration: whatever mirror and keys it uses.
+// Debian's backports as an apt source, derived from the machine's own apt configuration: its mirror, its keys.
 
 /**
- * @param {{ path: string, text: string }[]} files contents of sources.list and sources.list.d/*
+ * @param {{ path: string, text: string }[]} files sources.list and the files of sources.list.d
  * @param {string} codename the release, such as "bookworm"
- * @returns {string | null} a deb822 stanza for `CODENAME-backports`; null if there is one already
- * @throws {Error} when no source of the release's main suite is configured
+ * @returns {string | null} a deb822 stanza for `CODENAME-backports`; null where that suite is configured already
+ * @throws {Error} when no source of the release's main archive is configured
  */
 export function backportsSource(files, codename) {
   const sources = files.flatMap(({ path, text }) =>
-    path.endsWith('.sources') ? deb822(text) : oneLine(text),
+    path.endsWith('.sources') ? deb822(text) : path.endsWith('.list') ? oneLine(text) : [],
   );
   const suite = `${codename}-backports`;
   if (sources.some(({ suites }) => suites.includes(suite))) return null;
-  const main = sources.find(({ suites }) => suites.includes(codename));
-  if (!main) throw new Error(`apt has no source for the suite ${codename}`);
-  const lines = ['Types: deb', `URIs: ${main.uris.join(' ')}`, `Suites: ${suite}`, 'Components: main'];
-  for (const [name, value] of Object.entries(main.options)) lines.push(`${name}: ${value}`);
+  const archive = mainArchive(sources, codename);
+  if (!archive) throw new Error(`apt has no source for Debian's own archive of ${codename}`);
+  const lines = ['Types: deb', `URIs: ${archive.uris.join(' ')}`, `Suites: ${suite}`, 'Components: main'];
+  for (const [name, value] of Object.entries(archive.options)) lines.push(`${name}: ${value}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** Options that a source for another suite of the same archive needs as well. */
-const kept = ['Signed-By', 'Trusted', 'Architectures', 'Check-Valid-Until'];
+/**
+ * The source of Debian itself. Vendors name their suites by the release too, so that one whose mirror also serves
+ * the release's updates goes first, then one whose path is Debian's.
+ */
+function mainArchive(sources, codename) {
+  const aliases = [codename, 'stable', 'oldstable'];
+  const found = sources.filter(
+    ({ suites, components, uris }) =>
+      uris.length > 0 && components.includes('main') && suites.some((suite) => aliases.includes(suite)),
+  );
+  const updated = new Set(
+    sources
+      .filter(({ suites }) => suites.some((suite) => aliases.some((name) => suite === `${name}-updates`)))
+      .flatMap(({ uris }) => uris),
+  );
+  return (
+    found.find(({ uris }) => uris.some((uri) => updated.has(uri))) ??
+    found.find(({ uris }) => uris.some((uri) => /\/debian$/.test(uri))) ??
+    found.find(({ suites }) => suites.includes(codename))
+  );
+}
 
-/** Stanzas of a .sources file (deb822 format), enabled ones that give binary packages. */
+/** Options that another suite of the same archive needs as well, and their names in one-line sources. */
+const kept = {
+  'Signed-By': 'signed-by',
+  Trusted: 'trusted',
+  Architectures: 'arch',
+  'Check-Valid-Until': 'check-valid-until',
+};
+
+/** Stanzas of a .sources file (deb822 format): the enabled ones that give binary packages. */
 function deb822(text) {
   return text.split(/\n\s*\n/).flatMap((stanza) => {
     const fields = {};
@@ -30,37 +57,39 @@ function deb822(text) {
     for (const line of stanza.split('\n')) {
       if (line.startsWith('#')) continue;
       const field = /^([\w-]+):\s*(.*)$/.exec(line);
-      if (field) fields[(last = canonical(field[1]))] = field[2].trim();
+      if (field) fields[(last = field[1].toLowerCase())] = field[2].trim();
       else if (last && /^\s/.test(line)) fields[last] += `\n${line.trimEnd()}`;
     }
     const words = (name) => (fields[name] ?? '').split(/\s+/).filter(Boolean);
-    if (!words('Types').includes('deb') || /^(no|false)$/i.test(fields.Enabled ?? 'yes')) return [];
-    const options = Object.fromEntries(
-      kept.filter((name) => fields[name]).map((name) => [name, fields[name]]),
-    );
-    return [{ uris: words('Uris'), suites: words('Suites'), options }];
+    if (!words('types').includes('deb') || /^(no|false|without|off|0)$/i.test(fields.enabled)) return [];
+    const options = Object.keys(kept).flatMap((name) => {
+      const value = fields[name.toLowerCase()];
+      return value ? [[name, value]] : [];
+    });
+    return [source(words('uris'), words('suites'), words('components'), options)];
   });
 }
 
-/** Lines of a sources.list: `deb [options] URI SUITE COMPONENT…`. */
+/** Lines of a .list file: `deb [options] URI SUITE COMPONENT…`. */
 function oneLine(text) {
   return text.split('\n').flatMap((line) => {
-    const found = /^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)/.exec(line);
+    const found = /^\s*deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s*([^#]*)/.exec(line);
     if (!found) return [];
-    const given = Object.fromEntries(
-      (found[1] ?? '')
-        .split(/\s+/)
-        .filter(Boolean)
-        .map((pair) => pair.split('=')),
+    const [, bracket = '', uri, suite, components] = found;
+    const given = Object.fromEntries(bracket.split(/\s+/).map((pair) => pair.split(/=(.*)/)));
+    const options = Object.entries(kept).flatMap(([name, short]) =>
+      given[short] ? [[name, given[short].replaceAll(',', ' ')]] : [],
     );
-    const options = Object.fromEntries(
-      kept.flatMap((name) => {
-        const short = { Architectures: 'arch' }[name] ?? name.toLowerCase();
-        return given[short] ? [[name, given[short].replaceAll(',', ' ')]] : [];
-      }),
-    );
-    return [{ uris: [found[2]], suites: [found[3].replace(/\/$/, '')], options }];
+    return [source([uri], [suite], components.split(/\s+/), options)];
   });
 }
 
-const canonical = (name) => name.toLowerCase().replace(/(^|-)\w/g, (letter) => letter.toUpperCase());
+/** Only mirrors on the network: a CD has no backports. */
+function source(uris, suites, components, options) {
+  return {
+    uris: uris.filter((uri) => /^(\w+\+)?(https?|mirror):/.test(uri)).map((uri) => uri.replace(/\/+$/, '')),
+    suites: suites.map((suite) => suite.replace(/\/+$/, '')),
+    components,
+    options: Object.fromEntries(options),
+  };
+}

@@ -1,121 +1,163 @@
-// Makes a fresh machine ready: Node's version, npm packages, and a Vulkan adapter that WebGPU can use (a software one
-// where there is no GPU). Plain Node without dependencies, since it runs before `npm ci`. Safe to run again.
+// Makes a fresh machine ready: Node's version, npm packages, and an adapter that WebGPU can use (a software one where
+// there is no GPU). Plain Node without dependencies, since it runs before `npm ci`. Safe to run again; --check only
+// reports.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { backportsSource } from './apt-backports.mjs';
 
 const checkOnly = process.argv.includes('--check');
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
 const say = (text) => process.stdout.write(`setup: ${text}\n`);
-const fail = (...lines) => {
+
+/** Ends the set-up with lines on stderr. */
+function fail(...lines) {
   process.stderr.write(lines.map((line) => `setup: ${line}\n`).join(''));
   process.exit(1);
-};
-
-const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 20 || (major === 20 && minor < 19))
-  fail(`Node ${process.versions.node} is too old`, 'Install Node 20.19 or newer.');
-
-installPackages();
-let adapter = probe();
-if (!adapter && !checkOnly) {
-  installAdapter();
-  adapter = probe();
 }
-if (!adapter) fail('no usable WebGPU adapter', ...advice());
-say(`adapter ${adapter}`);
 
-/** npm's packages, if they are missing or older than the lock file. */
-function installPackages() {
-  const done = 'node_modules/.package-lock.json';
-  if (existsSync(done) && statSync(done).mtimeMs >= statSync('package-lock.json').mtimeMs) return;
-  if (checkOnly) fail('npm packages are not installed', 'Run npm run setup.');
+checkNode();
+checkPackages();
+let found = probe();
+if (!found.adapter && !found.broken && !checkOnly) {
+  if (installDriver()) found = probe();
+}
+if (found.broken)
+  fail('the webgpu package does not load', ...found.broken, 'It needs Linux with glibc, macOS or Windows.');
+if (!found.adapter) fail('no usable WebGPU adapter', ...advice());
+const { name, driver, software } = found.adapter;
+say(`adapter ${name}${driver ? `, driver ${driver}` : ''}${software ? ' (software)' : ''}`);
+if (software && existsSync('/dev/nvidia0'))
+  say("an NVIDIA GPU is here, but not its driver's Vulkan part (nvidia_icd.json, libGLX_nvidia.so)");
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    fail(`Node ${process.versions.node} is too old`, 'Install Node 20.19 or newer.');
+}
+
+/** npm's packages, where what is installed is not what the lock file asks for. */
+function checkPackages() {
+  const locked = existsSync('package-lock.json');
+  if (locked ? packagesMatch() : existsSync('node_modules/.package-lock.json')) return;
+  if (checkOnly) fail('npm packages are missing or out of date', 'Run npm run setup.');
   say('installing npm packages');
-  run('npm', ['ci', '--no-audit', '--no-fund'], { shell: process.platform === 'win32' });
+  // Build and tests need the development packages too, whatever NODE_ENV says.
+  const args = [locked ? 'ci' : 'install', '--include=dev', '--no-audit', '--no-fund'];
+  run('npm', args, { shell: process.platform === 'win32' });
 }
 
-/** Asks for an adapter in another process (a broken driver may end it); its name, or undefined. */
+/** Whether the versions that npm noted in node_modules are the lock file's; other systems' packages may lack. */
+function packagesMatch() {
+  const read = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
+  if (!existsSync('node_modules/.package-lock.json')) return false;
+  const installed = read('node_modules/.package-lock.json');
+  return Object.entries(read('package-lock.json')).every(([path, { version, optional, devOptional }]) => {
+    if (path === '') return true;
+    const here = installed[path];
+    return here ? here.version === version && existsSync(path) : optional || devOptional;
+  });
+}
+
+/**
+ * Asks for an adapter in another process.
+ * @returns {{ adapter?: { name: string, driver: string, software: boolean }, broken?: string[] }} `broken`: why
+ *   WebGPU itself does not load, which no driver mends
+ */
 function probe() {
-  const code = `
-    const { create, globals } = await import('webgpu');
-    Object.assign(globalThis, globals);
-    const adapter = await create([]).requestAdapter();
-    if (!adapter) process.exit(1);
-    const device = await adapter.requestDevice();
-    process.stdout.write('found ' + adapter.info.device + ' (' + (adapter.info.description || adapter.info.vendor) + ')');
-    process.exit(0);`;
-  const env = { ...process.env, XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? '/tmp' };
-  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
-    env,
+  const { stdout, stderr } = spawnSync(process.execPath, ['scripts/probe-adapter.mjs'], {
     encoding: 'utf8',
     timeout: 60_000,
   });
-  return /found (.*)$/s.exec(stdout ?? '')?.[1];
-}
-
-/** Mesa's software Vulkan driver (lavapipe), where apt can give it. */
-function installAdapter() {
-  if (process.platform !== 'linux' || !existsSync('/usr/bin/apt-get')) return;
-  const release = Object.fromEntries(
-    readFileSync('/etc/os-release', 'utf8')
-      .split('\n')
-      .map((line) => line.replaceAll('"', '').split('=')),
+  if (/^\{.*\}$/.test(stdout ?? '')) return { adapter: JSON.parse(stdout) };
+  const reason = /^.*(?:ERR_DLOPEN_FAILED|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|^Error: .*\.node).*$/m.exec(
+    stderr,
   );
-  const packages = ['mesa-vulkan-drivers', 'libvulkan1'];
+  return reason ? { broken: [/^\w*Error.*$/m.exec(stderr)?.[0] ?? reason[0]] } : {};
+}
+
+/** Mesa's software Vulkan driver (lavapipe), where apt gives it. */
+function installDriver() {
+  if (process.platform !== 'linux' || !existsSync('/usr/bin/apt-get')) return false;
   say('no usable adapter: installing a software Vulkan driver (Mesa lavapipe)');
-  const target = [];
+  const { ID, VERSION_ID, VERSION_CODENAME } = osRelease();
+  const install = ['apt-get', 'install', '-y', '-q', '--no-install-recommends'];
+  const steps = [];
   // Debian 12's own Mesa, 22.3, lacks a feature that WebGPU asks for; its backports have a newer one.
-  if (release.ID === 'debian' && Number(release.VERSION_ID) <= 12) {
-    const suite = `${release.VERSION_CODENAME}-backports`;
-    const source = backportsSource(aptSources(), release.VERSION_CODENAME);
-    if (source) writeRoot('/etc/apt/sources.list.d/clip-agiqa-webgpu-backports.sources', source);
-    target.push('-t', suite);
+  if (ID === 'debian' && VERSION_ID === '12') {
+    const text = backports(VERSION_CODENAME);
+    const path = '/etc/apt/sources.list.d/clip-agiqa-webgpu-backports.sources';
+    if (text) steps.push({ path, text });
+    install.push('-t', `${VERSION_CODENAME}-backports`);
   }
-  asRoot('apt-get', ['update', '-q']);
-  asRoot('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...target, ...packages]);
+  steps.push({ command: ['apt-get', 'update', '-q'] });
+  steps.push({ command: [...install, 'mesa-vulkan-drivers', 'libvulkan1'] });
+  asRoot(steps);
+  return true;
 }
 
-function aptSources() {
+function osRelease() {
+  const lines = readFileSync('/etc/os-release', 'utf8').replaceAll('"', '').split('\n');
+  return Object.fromEntries(lines.map((line) => line.split('=')));
+}
+
+function backports(codename) {
   const folder = '/etc/apt/sources.list.d';
-  const parts = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
-  return ['/etc/apt/sources.list', ...parts]
-    .filter((path) => existsSync(path) && /\.(list|sources)$/.test(path))
-    .map((path) => ({ path, text: readFileSync(path, 'utf8') }));
-}
-
-function writeRoot(path, text) {
-  if (process.getuid() === 0) return writeFileSync(path, text);
-  const done = spawnSync('sudo', ['-n', 'tee', path], { input: text });
-  if (done.status !== 0) fail(`${path} may not be written`, 'Run npm run setup as root once.');
-}
-
-function asRoot(command, args) {
-  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  if (process.getuid() === 0) return run(command, args, { env: environment });
-  const sudo = spawnSync('sudo', ['-n', 'true']);
-  if (sudo.status !== 0)
-    fail(
-      'installing a driver needs root',
-      `Run as root: ${command} ${args.join(' ')}`,
-      'Then run npm run setup again.',
+  const parts = existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : [];
+  const files = ['/etc/apt/sources.list', ...parts].filter((path) => existsSync(path));
+  try {
+    return backportsSource(
+      files.map((path) => ({ path, text: readFileSync(path, 'utf8') })),
+      codename,
     );
-  run('sudo', ['-n', command, ...args], { env: environment });
+  } catch (error) {
+    return fail(error.message, `Add ${codename}-backports to apt's sources and run npm run setup again.`);
+  }
 }
 
-function run(command, args, options = {}) {
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit', ...options });
-  if (error) fail(`${command}: ${error.message}`);
-  if (status !== 0) fail(`${command} ${args.join(' ')} failed with status ${status}`);
+/** Writes files and runs commands as root, or says exactly what root has to do. */
+function asRoot(steps) {
+  const root = process.getuid() === 0;
+  if (!root && spawnSync('sudo', ['-n', 'true']).status !== 0)
+    fail('installing it needs root. As root, run:', ...steps.map(shell), 'Then run npm run setup again.');
+  const sudo = root ? [] : ['sudo', '-n', 'env', 'DEBIAN_FRONTEND=noninteractive'];
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  for (const { path, text, command } of steps) {
+    if (command) {
+      const [program, ...args] = [...sudo, ...command];
+      run(program, args, { env });
+    } else {
+      say(`writing ${path}`);
+      if (root) writeFileSync(path, text);
+      else run('sudo', ['-n', 'tee', path], { input: text, stdio: ['pipe', 'ignore', 'inherit'] });
+    }
+  }
 }
 
-/** What to install where this script can't. */
+const shell = ({ path, text, command }) =>
+  command ? `  ${command.join(' ')}` : `  cat > ${path} <<'END'\n${text}END`;
+
+function run(program, args, options = {}) {
+  const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+  if (error) fail(`${program}: ${error.message}`);
+  if (status !== 0) fail(`${[program, ...args].join(' ')} failed with status ${status}`);
+}
+
+/** What to install where this script cannot. */
 function advice() {
-  if (process.platform === 'darwin') return ['macOS needs no driver: update to macOS 13 or newer (Metal).'];
+  if (checkOnly && existsSync('/usr/bin/apt-get'))
+    return ['npm run setup installs a software Vulkan driver.'];
+  if (process.platform === 'darwin') return ['Update macOS: WebGPU needs Metal on macOS 13 or newer.'];
   if (process.platform === 'win32')
-    return ['Update the graphics driver: Windows needs Direct3D 12 or Vulkan.'];
+    return ['Update the graphics driver: WebGPU needs Direct3D 12 or Vulkan.'];
   return [
-    'Install a Vulkan driver for the GPU (NVIDIA: the proprietary driver with its Vulkan part), or a software one:',
-    '  Debian and Ubuntu: mesa-vulkan-drivers (Mesa 24 or newer; Debian 12: from backports)',
-    '  Fedora: mesa-vulkan-drivers    Arch: vulkan-swrast    Alpine: mesa-vulkan-swrast',
+    "Install the GPU's Vulkan driver (NVIDIA: the proprietary driver with its Vulkan part), or a software one:",
+    '  Debian 13 or newer, Ubuntu 24.04 or newer: apt-get install mesa-vulkan-drivers libvulkan1',
+    '  Debian 12: the same packages from bookworm-backports',
+    '  Fedora: dnf install mesa-vulkan-drivers vulkan-loader',
+    '  Arch: pacman -S vulkan-swrast vulkan-icd-loader',
+    'Then run npm run setup again.',
   ];
 }
