@@ -10,16 +10,24 @@ export { linear } from './autograd/ops/linear.ts';
 export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';
 export { matmul } from './autograd/ops/matmul.ts';
 export { l2Normalize } from './autograd/ops/normalize.ts';
-export { mean, sum } from './autograd/ops/reduce.ts';
+export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
 export { concat, expand, gatherRows, reshape, slice } from './autograd/ops/rows.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
 export { AdamW, Sgd } from './autograd/optimizers.ts';
 export { keep, scope } from './autograd/scope.ts';
-export { valueAndGradients } from './autograd/tape.ts';
+export {
+  apply,
+  type BackwardContext,
+  type ForwardContext,
+  type Op,
+  valueAndGradients,
+} from './autograd/tape.ts';
 export { Tensor } from './autograd/tensor.ts';
 export { UserError } from './common/errors.ts';
 export { Tokenizer } from './data/tokenizer.ts';
-export { type Gpu, openGpu } from './kernels/gpu.ts';
+export { foldGroups, type Gpu, openGpu } from './kernels/gpu.ts';
+export type { Kernel } from './kernels/pipelines.ts';
+export { f32 } from './kernels/wgsl.ts';
 export { Clip } from './model/clip.ts';
 export { openClipWeights } from './model/weights.ts';
 export { Scorer } from './scoring/scorer.ts';

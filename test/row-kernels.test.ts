@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { maxAll, sumOfSquares } from '../src/autograd/ops/reduce.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
 import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import { layerNormDgamma, layerNormDx, layerNormForward } from '../src/kernels/layernorm.ts';
@@ -258,4 +260,12 @@ describe('on what passes for a GPU', () => {
       rmSync(folder, { recursive: true });
     }
   });
+});
+
+it.each([1, 197, 6000])('sumOfSquares and maxAll of %i elements', async (size) => {
+  const values = randoms(size, 17).map((v) => v - 5);
+  const x = Tensor.from(shared, values);
+  expect((await maxAll(x).read())[0]).toBe(Math.max(...values));
+  const [squares] = await sumOfSquares(x).read();
+  expect(squares! / sumOf(values.map((v) => v * v))).toBeCloseTo(1, 5);
 });

@@ -71,3 +71,19 @@ export function sum(x: Tensor, axis?: number): Tensor {
 export function mean(x: Tensor, axis?: number): Tensor {
   return reduce(x, axis, true);
 }
+
+function reduced(x: Tensor, operation: 'squares' | 'max'): Tensor {
+  const out = Tensor.empty(x.gpu, [1]);
+  reduceAll(x.gpu, x.buffer, out.buffer, x.size, { operation });
+  return out;
+}
+
+/** Σ x² over everything, [1], as gradient clipping needs it; not differentiable. */
+export function sumOfSquares(x: Tensor): Tensor {
+  return reduced(x, 'squares');
+}
+
+/** The largest element, [1]; not differentiable. */
+export function maxAll(x: Tensor): Tensor {
+  return reduced(x, 'max');
+}
