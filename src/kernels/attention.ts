@@ -1,4 +1,5 @@
 import { plainBackward, plainForward } from './attention-plain.ts';
+import { rowsApply, rowsBackward, rowsForward } from './attention-rows.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 
@@ -52,20 +53,38 @@ export interface AttentionBackward extends AttentionInputs, AttentionShape {
   readonly variant?: AttentionVariant;
 }
 
-export const attentionVariants = ['plain'] as const;
+/**
+ * 'plain': scores in memory, any head size, the oracle. 'rows': fused, register tiles of one subgroup, whole rows of
+ * scores in workgroup memory.
+ */
+export const attentionVariants = ['plain', 'rows'] as const;
 export type AttentionVariant = (typeof attentionVariants)[number];
 
-/** Which variants can compute heads of this size. */
-export function applicableAttention(_gpu: Gpu, _headDim: number): AttentionVariant[] {
-  return ['plain'];
+/** Which variants can compute this, the preferred one last. */
+export function applicableAttention(
+  gpu: Gpu,
+  shape: AttentionShape,
+  sections: readonly Section[],
+): AttentionVariant[] {
+  const variants: AttentionVariant[] = ['plain'];
+  if (rowsApply(gpu, shape, sections)) variants.push('rows');
+  return variants;
 }
 
 /** out = softmax(scale·q·kᵀ, over the keys that a query sees)·v for every head and batch entry. */
 export function attentionForward(gpu: Gpu, options: AttentionForward): void {
-  plainForward(gpu, options);
+  const { q, k, v } = options;
+  const variant = options.variant ?? applicableAttention(gpu, options, [q, k, v]).at(-1)!;
+  forward[variant](gpu, options);
 }
 
 /** The gradients of q, k and v from that of the output; P is recomputed from the saved log-sum-exp. */
 export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
-  plainBackward(gpu, options);
+  const { q, k, v, dq, dk, dv } = options;
+  if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be sections of one buffer');
+  const variant = options.variant ?? applicableAttention(gpu, options, [q, k, v, dq, dk, dv]).at(-1)!;
+  backward[variant](gpu, options);
 }
+
+const forward = { plain: plainForward, rows: rowsForward };
+const backward = { plain: plainBackward, rows: rowsBackward };
