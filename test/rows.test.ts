@@ -48,6 +48,14 @@ describe('slice, concat, expand, reshape', () => {
     expect(() => slice(x, 1, 4, 6)).toThrow(/slice 4..6 of axis 1/);
   });
 
+  it('cuts rows of halves', async () => {
+    const gpu = await sharedGpu();
+    const halves = float32ToFloat16(randoms(5 * 6, 6));
+    const cut = slice(Tensor.from(gpu, halves, [5, 6]), 0, 1, 3);
+    expect(new Uint16Array(await cut.readRaw())).toEqual(halves.slice(6, 18));
+    expect(() => slice(Tensor.from(gpu, halves.slice(0, 15), [5, 3]), 0, 1, 2)).toThrow(/whole words/);
+  });
+
   it('repeats', async () => {
     const gpu = await sharedGpu();
     const repeated = expand(Tensor.from(gpu, [1, 2, 3]), 2);

@@ -73,11 +73,17 @@ const sliceOp: Op<Span> = {
 
 function sliceOf(x: Tensor, axis: number, from: number, to: number): Tensor {
   const [rows, size, inner] = around(x.shape, axis);
+  // Halves are copied two to a word, so a block must begin and end at whole words.
+  const perWord = x.type === 'f16' ? 2 : 1;
+  const [width, xStride, xAt] = [(to - from) * inner, size * inner, from * inner].map(
+    (count) => count / perWord,
+  ) as [number, number, number];
+  if (![width, xStride, xAt].every(Number.isInteger))
+    throw new Error(
+      `slice ${from}..${to} of axis ${axis} of halves [${x.shape.join(', ')}] does not lie on whole words`,
+    );
   const out = Tensor.empty(x.gpu, x.shape.with(axis, to - from), x.type);
-  if (x.type === 'f16') throw new Error('slice takes 32-bit tensors');
-  const width = (to - from) * inner;
-  const block = { rows, width, xStride: size * inner, xAt: from * inner, outStride: width, outAt: 0 };
-  copyBlock(x.gpu, x.buffer, out.buffer, block);
+  copyBlock(x.gpu, x.buffer, out.buffer, { rows, width, xStride, xAt, outStride: width, outAt: 0 });
   return out;
 }
 

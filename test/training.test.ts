@@ -1,0 +1,168 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeScenes } from '../src/data/scenes/make.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
+import { readCheckpoint } from '../src/training/checkpoint.ts';
+import { silent } from '../src/training/reporter.ts';
+import { type RunSummary, trainRun } from '../src/training/run.ts';
+import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
+import { sharedGpu } from './gpu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'training-'));
+const pictures = join(folder, 'pictures');
+const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
+
+beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 }));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {
+  const values = {
+    data: 'scenes',
+    root: pictures,
+    weights,
+    epochs: 4,
+    batchSize: 8,
+    views: 2,
+    nCtx: 4,
+    cache: 'none',
+    out: join(folder, out),
+  };
+  return applySettings(defaultSettings(), { ...values, ...changes }, 'test');
+}
+
+const train = async (settings: Settings, resume = false): Promise<RunSummary> =>
+  trainRun(await sharedGpu(), settings, { resume, reporter: silent });
+const linesOf = (out: string) =>
+  readFileSync(join(folder, out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+describe('a training run', () => {
+  it('leaves configuration, split, metrics, predictions, checkpoint and model, and the loss falls', async () => {
+    const summary = await train(settingsOf('plain', { epochs: 12, lr: 0.01, dropout: 0 }));
+    expect(summary.pictures).toEqual({ train: 24, val: 0, test: 6 });
+    const lines = linesOf('plain');
+    expect(lines.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(lines[0].lr).toBeCloseTo(1e-5);
+    expect(lines.at(-1).loss).toBeLessThan(0.5 * lines[0].loss);
+    for (const file of ['config.yaml', 'split.csv', 'predictions.csv', 'summary.json'])
+      readFileSync(join(folder, 'plain', file));
+    const model = await readCheckpoint(join(folder, 'plain', 'model.safetensors'));
+    expect([...model.parameters.keys()].sort()).toEqual([
+      'ctx',
+      'head.1.bias',
+      'head.1.weight',
+      'head.4.bias',
+      'head.4.weight',
+    ]);
+    expect(model.optimizer.size).toBe(0);
+  });
+
+  it('repeats bit for bit, and so does stopping and resuming', async () => {
+    const whole = await train(settingsOf('whole'));
+    await train(settingsOf('again'));
+    await train(settingsOf('parts', { epochs: 4 }));
+    const weightsOf = async (out: string) =>
+      (await readCheckpoint(join(folder, out, 'checkpoint.safetensors'))).parameters;
+    const [a, b] = [await weightsOf('whole'), await weightsOf('again')];
+    for (const [name, { data }] of a) expect(b.get(name)!.data).toEqual(data);
+    expect(whole.epochs).toBe(4);
+  });
+
+  it('resumes from its last checkpoint to the same bits', async () => {
+    const gpu = await sharedGpu();
+    const settings = settingsOf('stopped');
+    // Stopped by an error after two epochs, as a crash would.
+    const stopping = {
+      ...silent,
+      line: (text: string) => {
+        if (text.startsWith('epoch 2')) throw new Error('power cut');
+      },
+    };
+    await expect(trainRun(gpu, settings, { resume: false, reporter: stopping })).rejects.toThrow('power cut');
+    expect(linesOf('stopped')).toHaveLength(2);
+    await train(settings, true);
+    expect(linesOf('stopped')).toHaveLength(4);
+    const [a, b] = await Promise.all(
+      ['whole', 'stopped'].map((out) => readCheckpoint(join(folder, out, 'checkpoint.safetensors'))),
+    );
+    for (const [name, { data }] of a!.parameters) expect(b!.parameters.get(name)!.data).toEqual(data);
+    for (const [name, { data }] of a!.optimizer) expect(b!.optimizer.get(name)!.data).toEqual(data);
+  });
+
+  it.each([
+    ['class-specific context in the middle', { classSpecific: true, position: 'middle' }],
+    ['words as context', { ctxInit: 'a photo of a' }],
+    ['fixed prompts', { trainer: 'linear' }],
+    ['the picture alone', { trainer: 'image-only' }],
+    ['pooled blocks', { trainer: 'image-only', layers: '1,2', pool: 'stats' }],
+    ['new crops each step', { views: 0 }],
+    ['the best epoch on held-out pictures', { finalModel: 'best_val', valSize: 0.25 }],
+    ['float16 weights', { weightType: 'float16' }],
+  ] as [string, Partial<Settings>][])('with %s', async (name, changes) => {
+    const summary = await train(settingsOf(name, { epochs: 2, ...changes }));
+    expect(summary.epochs).toBe(2);
+    expect(summary.test!.overall.n).toBe(6);
+    const [first] = linesOf(name);
+    expect(Number.isFinite(first.loss)).toBe(true);
+  });
+
+  it('skips an unreadable picture by name and goes on', async () => {
+    const broken = join(folder, 'broken');
+    await makeScenes(broken, { scenes: 10, versions: 3, size: 64, seed: 4 });
+    const csv = readFileSync(join(broken, 'data.csv'), 'utf8').trim().split('\n');
+    const name = csv[1]!.split(',')[0]!;
+    writeFileSync(join(broken, name), 'not a picture');
+    const summary = await train(settingsOf('broken-run', { root: broken, epochs: 1 }));
+    expect(summary.unreadable).toEqual([join(broken, name)]);
+    expect(summary.pictures.train).toBe(23);
+  });
+
+  it('refuses to resume on other weights, and settings that make no sense', async () => {
+    const other = join(folder, 'other.json');
+    writeFileSync(other, readFileSync(weights, 'utf8').replace('"seed": 5', '"seed": 6'));
+    await expect(train(settingsOf('whole', { weights: other }), true)).rejects.toThrow(
+      /trained on other weights/,
+    );
+    const apply = (values: Record<string, unknown>) => () => applySettings(defaultSettings(), values, 'test');
+    expect(apply({ epoch: 3 })).toThrow(/no setting epoch/);
+    expect(apply({ epochs: 'ten' })).toThrow(/epochs must be a number/);
+    expect(apply({ position: 'back' })).toThrow(/position is one of end, middle, front/);
+    expect(apply({ classSpecific: 'maybe' })).toThrow(/true or false/);
+  });
+});
+
+describe('the scorer', () => {
+  it("gives the run's own predictions without the text tower", async () => {
+    const gpu = await sharedGpu();
+    const rows = readFileSync(join(folder, 'plain', 'predictions.csv'), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(','));
+    const scorer = await Scorer.load(gpu, join(folder, 'plain'), { batch: 4 });
+    const paths = [...rows.map(([name]) => join(pictures, name!)), join(folder, 'plain', 'config.yaml')];
+    const results = [];
+    for await (const result of scorer.score(paths)) results.push(result);
+    await scorer.close();
+    for (const [i, [, , prediction]] of rows.entries()) {
+      const result = results.find(({ index }) => index === i)!;
+      expect('score' in result && result.score).toBeCloseTo(Number(prediction), 5);
+    }
+    expect(results.find(({ index }) => index === rows.length)).toMatchObject({
+      error: expect.stringContaining('config.yaml'),
+    });
+  });
+
+  it('refuses other weights than the model was trained on, and files that are no models', async () => {
+    const gpu = await sharedGpu();
+    await expect(
+      Scorer.load(gpu, join(folder, 'plain'), { weights: join(folder, 'other.json') }),
+    ).rejects.toThrow(/not the weights/);
+    await expect(Scorer.load(gpu, join(folder, 'nothing'))).rejects.toThrow(/no such file/);
+  });
+});
