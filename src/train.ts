@@ -2,6 +2,7 @@ import { stringify as toYaml } from 'yaml';
 import { createCommand, runCommand } from './cli/command.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
+import { clearTuning } from './kernels/tuning.ts';
 import { metricsText, trainRun } from './training/run.ts';
 
 const command = addSettingOptions(
@@ -14,24 +15,29 @@ const command = addSettingOptions(
   ]),
 )
   .option('--resume', 'go on from the checkpoint in the run folder')
+  .option('--retune', 'forget what was measured of the kernel variants on this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
-await runCommand<Record<string, string> & { resume?: boolean; json?: boolean }>(command, async (options) => {
-  const settings = settingsFrom(options);
-  const gpu = await startGpu(terminal);
-  try {
-    terminal.line('settings');
-    terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
-    const summary = await trainRun(gpu, settings, { resume: options.resume ?? false, reporter: terminal });
-    const { pictures, test, before, finalEpoch, folder, seconds } = summary;
-    terminal.line('');
-    terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
-    terminal.line(`untrained  ${metricsText(before)}`);
-    terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
-    terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
-    terminal.line(`results    ${folder}`);
-    if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  } finally {
-    gpu.close();
-  }
-});
+await runCommand<Record<string, string> & { resume?: boolean; retune?: boolean; json?: boolean }>(
+  command,
+  async (options) => {
+    const settings = settingsFrom(options);
+    const gpu = await startGpu(terminal);
+    try {
+      if (options.retune) await clearTuning(gpu);
+      terminal.line('settings');
+      terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
+      const summary = await trainRun(gpu, settings, { resume: options.resume ?? false, reporter: terminal });
+      const { pictures, test, before, finalEpoch, folder, seconds } = summary;
+      terminal.line('');
+      terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
+      terminal.line(`untrained  ${metricsText(before)}`);
+      terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
+      terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
+      terminal.line(`results    ${folder}`);
+      if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    } finally {
+      gpu.close();
+    }
+  },
+);

@@ -8,6 +8,7 @@ import { type Metrics, metricsOf } from '../data/evaluation.ts';
 import { binary, fill } from '../kernels/elementwise.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { Recording } from '../kernels/recording.ts';
+import { tune } from '../kernels/tuning.ts';
 import { learningRates } from '../model/lr-schedule.ts';
 import type { FeatureSource } from './feature-source.ts';
 import type { Batch, Learner } from './learner.ts';
@@ -163,6 +164,8 @@ export class TrainingLoop {
       this.#gradients();
     });
     await this.gpu.finish();
+    const { tune: when } = this.#settings;
+    if (when === 'always' || (when === 'auto' && !this.gpu.adapter.software)) await tune(this.gpu);
   }
 
   async #epoch(epoch: number, lr: number, events: LoopEvents): Promise<number> {

@@ -82,6 +82,11 @@ export const fields = {
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
   seed: field(1, 'seed of the initial values, crops, order and dropout'),
   encodeBatch: field(8, 'pictures the vision tower takes at once'),
+  tune: field<'auto' | 'always' | 'never'>(
+    'auto',
+    'time the kernel variants for the shapes of the run and remember the fastest; auto: on a GPU, not on a software adapter',
+    ['auto', 'always', 'never'],
+  ),
   out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
 } as const;
 
