@@ -26,15 +26,39 @@ Signed-By: /usr/share/keyrings/example.gpg
 `);
   });
 
+  it('reads field names in any case, and stanzas after one for security alone', () => {
+    const text = `types: deb deb-src
+uris: http://mirror.example/debian-security/
+suites: bookworm-security
+components: main contrib
+
+types: deb deb-src
+uris: http://mirror.example/debian/ http://second.example/debian/
+suites: bookworm
+components: main contrib
+architectures: amd64 arm64
+`;
+    expect(backportsSource([file('debian.sources', text)], 'bookworm')).toBe(`Types: deb
+URIs: http://mirror.example/debian http://second.example/debian
+Suites: bookworm-backports
+Components: main
+Architectures: amd64 arm64
+`);
+  });
+
   it('takes them from a one-line source with options', () => {
     const text = `# deb cdrom:[Debian] bookworm main
 deb-src http://mirror.example/debian bookworm main
-deb [arch=amd64 signed-by=/etc/keys.gpg] http://mirror.example/debian bookworm main contrib
+deb [ arch=amd64,arm64 signed-by=/etc/keys.gpg ]   http://mirror.example/debian/ bookworm main contrib # ours
+deb http://mirror.example/debian-security bookworm-security main
 `;
-    const source = backportsSource([file('sources.list', text)], 'bookworm');
-    expect(source).toContain('URIs: http://mirror.example/debian\n');
-    expect(source).toContain('Signed-By: /etc/keys.gpg\n');
-    expect(source).toContain('Architectures: amd64\n');
+    expect(backportsSource([file('sources.list', text)], 'bookworm')).toBe(`Types: deb
+URIs: http://mirror.example/debian
+Suites: bookworm-backports
+Components: main
+Signed-By: /etc/keys.gpg
+Architectures: amd64 arm64
+`);
   });
 
   it('keeps a key that is written out over several lines', () => {
@@ -45,19 +69,60 @@ deb [arch=amd64 signed-by=/etc/keys.gpg] http://mirror.example/debian bookworm m
     );
   });
 
+  it("passes over a vendor's source whose suite is named by the release too", () => {
+    const files = [
+      file('a-vendor.list', 'deb https://vendor.example/tool bookworm main\n'),
+      file(
+        'sources.list',
+        'deb http://m.example/deb bookworm main\ndeb http://m.example/deb bookworm-updates main\n',
+      ),
+    ];
+    expect(backportsSource(files, 'bookworm')).toContain('URIs: http://m.example/deb\n');
+    const noUpdates = [files[0], file('debian.list', 'deb http://m.example/debian bookworm main\n')];
+    expect(backportsSource(noUpdates, 'bookworm')).toContain('URIs: http://m.example/debian\n');
+  });
+
+  it("knows the release by its status, 'oldstable'", () => {
+    const text =
+      'deb http://m.example/debian oldstable main\ndeb http://m.example/debian oldstable-updates main\n';
+    expect(backportsSource([file('sources.list', text)], 'bookworm')).toContain(
+      'Suites: bookworm-backports\n',
+    );
+  });
+
   it('has nothing to add where backports are configured already', () => {
     const files = [
       file('a.list', 'deb http://m.example/debian bookworm main\n'),
-      file('b.list', 'deb http://m.example/debian bookworm-backports main\n'),
+      file(
+        'b.sources',
+        'Types: deb\nURIs: http://m.example/debian\nSuites: bookworm-backports\nComponents: main\n',
+      ),
     ];
     expect(backportsSource(files, 'bookworm')).toBeNull();
   });
 
-  it('does not count disabled or source-only stanzas, and says when no suite is left', () => {
-    const text =
-      'Types: deb\nEnabled: no\nURIs: http://m.example\nSuites: bookworm\n\nTypes: deb-src\nURIs: http://m.example\nSuites: bookworm\n';
-    expect(() => backportsSource([file('x.sources', text)], 'bookworm')).toThrow(
-      /no source for the suite bookworm/,
+  it('says when there is no archive: disabled, source-only, security-only, CD and other files do not count', () => {
+    const files = [
+      file(
+        'x.sources',
+        'Types: deb\nEnabled: no\nURIs: http://m.example\nSuites: bookworm\nComponents: main\n\nTypes: deb-src\nURIs: http://m.example\nSuites: bookworm\nComponents: main\n',
+      ),
+      file('security.list', 'deb http://m.example/debian-security bookworm-security main\n'),
+      file('cd.list', 'deb cdrom:[Debian-12]/ bookworm main\n'),
+      file('old.list.save', 'deb http://m.example/debian bookworm main\n'),
+      file('ubuntu.list', 'deb http://m.example/ubuntu noble main universe\n'),
+    ];
+    expect(() => backportsSource(files, 'bookworm')).toThrow(
+      /no source for Debian's own archive of bookworm/,
     );
+  });
+
+  it("derives Ubuntu's in the same way", () => {
+    const text =
+      'Types: deb\nURIs: http://m.example/ubuntu\nSuites: noble noble-updates\nComponents: main universe\nSigned-By: /k.gpg\n';
+    const files = [file('ubuntu.sources', text)];
+    expect(backportsSource(files, 'noble')).toContain('Suites: noble-backports\n');
+    const configured = [file('ubuntu.sources', text.replace('updates', 'updates noble-backports'))];
+    expect(backportsSource(configured, 'noble')).toBeNull();
   });
 });

@@ -1,0 +1,121 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/** What each folder of src/ may import besides itself; `entry` stands for the files right in src/. */
+const allowed: Record<string, readonly string[]> = {
+  common: [],
+  kernels: ['common', 'shaders'],
+  data: ['common', 'kernels'],
+  autograd: ['common', 'kernels'],
+  model: ['common', 'kernels', 'data', 'autograd'],
+  training: ['common', 'kernels', 'data', 'autograd', 'model'],
+  scoring: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
+  parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
+  cli: ['common', 'kernels', 'training'],
+  entry: ['common', 'kernels', 'data', 'autograd', 'model', 'training', 'scoring', 'parity', 'cli'],
+};
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typesOnly: boolean;
+}
+
+const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .map((name) => `src/${name.replaceAll('\\', '/')}`)
+  .filter((name) => name.endsWith('.ts'));
+const imports = sources.flatMap(importsOf);
+
+function importsOf(from: string): Import[] {
+  const text = readFileSync(from, 'utf8');
+  const pattern = /^(?:import|export)\s(?:[^;'"]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
+  return [...text.matchAll(pattern)].flatMap(([statement, named, dynamic]) => {
+    const specifier = named ?? dynamic;
+    if (!specifier.startsWith('.')) return [];
+    return [
+      {
+        from,
+        to: posix.normalize(posix.join(posix.dirname(from), specifier)),
+        typesOnly: /^(?:import|export)\s+type\s/.test(statement),
+      },
+    ];
+  });
+}
+
+function layerOf(path: string): string {
+  const [root, folder, ...rest] = path.split('/');
+  if (root !== 'src') return root;
+  return rest.length === 0 ? 'entry' : folder;
+}
+
+describe('imports', () => {
+  it('are found at all', () => {
+    expect(imports.length).toBeGreaterThan(100);
+    for (const { from, to } of imports) expect(existsSync(to), `${from} imports ${to}`).toBe(true);
+  });
+
+  it('point one way through the layers', () => {
+    const unknown = sources.map(layerOf).filter((layer) => !allowed[layer]);
+    expect([...new Set(unknown)], 'folders of src/ that have no place in this test').toEqual([]);
+    const wrong = imports.filter(({ from, to }) => {
+      const [layer, target] = [layerOf(from), layerOf(to)];
+      return layer !== target && !allowed[layer].includes(target);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('let models know of kernels only the type of the device they hand on', () => {
+    const wrong = imports.filter(
+      ({ from, to, typesOnly }) => layerOf(from) === 'model' && layerOf(to) === 'kernels' && !typesOnly,
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('take every shader into the kernels, and into them alone', () => {
+    const shaders = readdirSync('shaders').map((name) => `shaders/${name}`);
+    const users = (path: string) => imports.filter(({ to }) => to === path).map(({ from }) => from);
+    expect(shaders.filter((path) => users(path).length === 0)).toEqual([]);
+    expect(shaders.filter((path) => users(path).some((from) => layerOf(from) !== 'kernels'))).toEqual([]);
+  });
+});
+
+describe('files under version control', () => {
+  const names = execFileSync('git', ['ls-files', '-z'], { encoding: 'utf8' }).split('\0');
+  const texts = names
+    .filter((name) => name && existsSync(name))
+    .map((name) => ({ name, bytes: readFileSync(name) }))
+    .filter(({ bytes }) => !bytes.subarray(0, 8000).includes(0))
+    .map(({ name, bytes }) => ({ name, text: bytes.toString('utf8') }));
+
+  it('name no path of one machine', () => {
+    const path = /(?<![\w.~-])\/(?:work|tmp|home|root|Users)\/\w[^\s'"`]*/g;
+    expect(
+      texts.flatMap(({ name, text }) => [...text.matchAll(path)].map(([at]) => `${name}: ${at}`)),
+    ).toEqual([]);
+  });
+
+  it('name no package registry, neither a public one nor what this machine is set up with', () => {
+    const hosts = ['registry.npmjs.org', 'deb.debian.org', 'security.debian.org', ...configuredHosts()];
+    const found = texts.flatMap(({ name, text }) =>
+      name === 'test/architecture.test.ts' ? [] : hosts.filter((host) => text.includes(host)).map(() => name),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+/** Hosts of this machine's npm registry and of its Debian or Ubuntu mirrors. */
+function configuredHosts(): string[] {
+  const npm = execFileSync('npm', ['config', 'get', 'registry'], {
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const folder = '/etc/apt/sources.list.d';
+  const files = existsSync(folder) ? readdirSync(folder).map((name) => `${folder}/${name}`) : [];
+  const apt = ['/etc/apt/sources.list', ...files].filter((path) => existsSync(path));
+  const urls = [npm, ...apt.map((path) => readFileSync(path, 'utf8'))].join('\n');
+  const hosts = [...urls.matchAll(/^https?:\/\/([^\s/:]+)|https?:\/\/([^\s/:]+)[^\s]*\/(?:debian|ubuntu)/gm)];
+  return hosts.map(([, registry, mirror]) => registry ?? mirror).filter((host) => host !== 'localhost');
+}
