@@ -1,4 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { gradcheck } from '../src/autograd/gradcheck.ts';
+import { attention, attentionFrom } from '../src/autograd/ops/attention.ts';
+import { scope } from '../src/autograd/scope.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
 import {
   type AttentionMask,
   type AttentionVariant,
@@ -141,7 +145,7 @@ for (const mask of ['none', 'causal', 'tree'] as const)
   for (const tokens of [1, 3, 17, 35, 77, 197])
     cases.push([`${mask}, ${tokens} tokens, heads of 64`, makeCase(mask, tokens, tokens, 64)]);
 for (const mask of ['none', 'causal', 'tree'] as const)
-  for (const headDim of [32, 20, 6, 128])
+  for (const headDim of mask === 'none' ? [32, 20, 6, 128] : [32, 20, 6])
     cases.push([`${mask}, 37 tokens, heads of ${headDim}`, makeCase(mask, 37, 37, headDim)]);
 cases.push(['a tree that is a chain', makeCase('tree', 35, 35, 64, 'chain')]);
 cases.push(['a tree that is a star', makeCase('tree', 35, 35, 64, 'star')]);
@@ -149,6 +153,8 @@ for (const [queries, keys] of [
   [1, 197],
   [5, 50],
   [40, 9],
+  [3, 300],
+  [3, 600],
 ] as const)
   for (const headDim of [64, 20])
     cases.push([
@@ -179,5 +185,78 @@ describe.each(attentionVariants)('attention, variant %s', (variant) => {
     const large = { ...test, q: test.q.map((x) => x * 30) };
     const actual = await run(gpu, variant, large);
     expect(largestDifference(actual.out, referenceAttention(large).out)).toBeLessThan(1e-4);
+  });
+});
+
+describe('attention as an op', () => {
+  const make = (shape: number[], seed: number) =>
+    Tensor.from(
+      gpu,
+      values(
+        shape.reduce((a, b) => a * b),
+        seed,
+      ),
+      shape,
+    );
+
+  it.each([
+    ['none', 8],
+    ['causal', 8],
+    ['none', 6], // 6 is no multiple of 4: the plain path
+    ['causal', 6],
+  ] as const)('has the gradient of its finite differences, mask %s, heads of %d', async (mask, headDim) => {
+    const qkv = make([2, 5, 3 * 2 * headDim], 1);
+    await gradcheck((x) => attention(x, { heads: 2, mask }), [qkv], { tolerance: 5e-3 });
+    qkv.dispose();
+  });
+
+  it('has it for a tree, and none for the ends of its subtrees', async () => {
+    const qkv = make([1, 7, 48], 2);
+    const end = Tensor.from(gpu, subtreeEnds([-1, 0, 1, 1, 0, 4, 4]));
+    await gradcheck((x) => attention(x, { heads: 2, end }), [qkv], { tolerance: 5e-3 });
+    qkv.dispose();
+    end.dispose();
+  });
+
+  it('has it for queries apart from keys and values', async () => {
+    const [q, kv] = [make([2, 1, 16], 3), make([2, 6, 32], 4)];
+    await gradcheck((a, b) => attentionFrom(a, b, { heads: 2 }), [q, kv], { tolerance: 5e-3 });
+    await gradcheck((a, b) => attentionFrom(a, b, { heads: 2 }), [q, kv], {
+      tolerance: 5e-3,
+      check: [false, true],
+    });
+    q.dispose();
+    kv.dispose();
+  });
+
+  it('gives the class token what the full attention gives it', async () => {
+    const qkv = make([2, 50, 192], 5);
+    const data = await qkv.read();
+    const rows = (from: number, to: number, every: number) =>
+      Float32Array.from({ length: (100 / every) * (to - from) }, (_, i) => {
+        const width = to - from;
+        return data[Math.floor(i / width) * every * 192 + from + (i % width)]!;
+      });
+    const [class_, full] = scope(() => [
+      attentionFrom(
+        Tensor.from(gpu, rows(0, 64, 50), [2, 1, 64]),
+        Tensor.from(gpu, rows(64, 192, 1), [2, 50, 128]),
+        {
+          heads: 2,
+        },
+      ),
+      attention(qkv, { heads: 2 }),
+    ]) as [Tensor, Tensor];
+    const expected = await full.read();
+    const actual = await class_.read();
+    for (const [i, value] of actual.entries())
+      expect(value).toBeCloseTo(expected[Math.floor(i / 64) * 50 * 64 + (i % 64)]!, 5);
+    for (const tensor of [qkv, class_, full]) tensor.dispose();
+  });
+
+  it('refuses shapes that do not fit', () => {
+    const qkv = make([1, 4, 25], 6);
+    expect(() => attention(qkv, { heads: 2 })).toThrow('qkv is [1, 4, 25]');
+    qkv.dispose();
   });
 });

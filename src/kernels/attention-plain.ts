@@ -29,6 +29,16 @@ export function scaleOf({ scale, headDim }: AttentionShape): number {
   return scale ?? headDim ** -0.5;
 }
 
+/** Offset and stride of each section in vec4, as the fused kernels' parameters have them. */
+export function inVec4(...sections: readonly Section[]): number[] {
+  return sections.flatMap(({ offset, stride }) => [offset / 4, stride / 4]);
+}
+
+/** Whether every vector of a head starts at a multiple of 4 elements, as the fused kernels' vec4 loads need. */
+export function aligned({ headDim }: AttentionShape, sections: readonly Section[]): boolean {
+  return headDim % 4 === 0 && sections.every(({ offset, stride }) => offset % 4 === 0 && stride % 4 === 0);
+}
+
 /** Scores, softmax and product as separate kernels, with the matrix of scores in memory: any head size, and the oracle. */
 export function plainForward(gpu: Gpu, options: AttentionForward): void {
   const { batch, queries, keys, heads, headDim, v, out } = options;

@@ -2,7 +2,7 @@ import forwardSource from '../../shaders/attention_rows.wgsl';
 import gradientSource from '../../shaders/attention_tile_gradient.wgsl';
 import productSource from '../../shaders/attention_tile_product.wgsl';
 import type { AttentionBackward, AttentionForward, AttentionShape, Section } from './attention.ts';
-import { attentionDelta, maskConstants, scaleOf } from './attention-plain.ts';
+import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './attention-plain.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
@@ -28,13 +28,12 @@ function tiling(gpu: Gpu, length: number): { ROWS: number; HALVES: number; room4
 
 /** Whether both directions can run: subgroups of at least 8, vec4 loads, and rows that fit into workgroup memory. */
 export function rowsApply(gpu: Gpu, shape: AttentionShape, sections: readonly Section[]): boolean {
-  const { keys, headDim } = shape;
+  const { keys } = shape;
   return (
     gpu.has('subgroups') &&
     gpu.adapter.subgroupMin >= 8 &&
     gpu.device.limits.maxStorageBuffersPerShaderStage >= 9 &&
-    headDim % 4 === 0 &&
-    sections.every(({ offset, stride }) => offset % 4 === 0 && stride % 4 === 0) &&
+    aligned(shape, sections) &&
     tiling(gpu, keys) !== undefined
   );
 }
@@ -86,9 +85,4 @@ export function rowsBackward(gpu: Gpu, options: AttentionBackward): void {
   product(dS, true, q, dk, scaleOf(options));
   product(p, true, { buffer: dOut, offset: 0, stride: heads * headDim }, dv, 1);
   for (const buffer of [delta, p, dS]) gpu.pool.release(buffer);
-}
-
-/** Offset and stride of each section in vec4, as the kernels' parameters have them. */
-function inVec4(...sections: readonly Section[]): number[] {
-  return sections.flatMap(({ offset, stride }) => [offset / 4, stride / 4]);
 }

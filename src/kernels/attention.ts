@@ -1,5 +1,6 @@
 import { plainBackward, plainForward } from './attention-plain.ts';
 import { rowsApply, rowsBackward, rowsForward } from './attention-rows.ts';
+import { sharedApplies, sharedBackward, sharedForward } from './attention-shared.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 
@@ -54,10 +55,11 @@ export interface AttentionBackward extends AttentionInputs, AttentionShape {
 }
 
 /**
- * 'plain': scores in memory, any head size, the oracle. 'rows': fused, register tiles of one subgroup, whole rows of
- * scores in workgroup memory.
+ * 'plain': scores in memory, any head size, the oracle. 'shared': fused, tiles of keys in workgroup
+ * memory, online softmax, for real GPUs. 'rows': fused, register tiles of one subgroup, whole rows of scores in workgroup
+ * memory, for software adapters.
  */
-export const attentionVariants = ['plain', 'rows'] as const;
+export const attentionVariants = ['plain', 'shared', 'rows'] as const;
 export type AttentionVariant = (typeof attentionVariants)[number];
 
 /** Which variants can compute this, the preferred one last. */
@@ -68,6 +70,8 @@ export function applicableAttention(
 ): AttentionVariant[] {
   const variants: AttentionVariant[] = ['plain'];
   if (rowsApply(gpu, shape, sections)) variants.push('rows');
+  if (sharedApplies(shape, sections))
+    variants.splice(gpu.adapter.software ? 1 : variants.length, 0, 'shared');
   return variants;
 }
 
@@ -86,5 +90,5 @@ export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
   backward[variant](gpu, options);
 }
 
-const forward = { plain: plainForward, rows: rowsForward };
-const backward = { plain: plainBackward, rows: rowsBackward };
+const forward = { plain: plainForward, shared: sharedForward, rows: rowsForward };
+const backward = { plain: plainBackward, shared: sharedBackward, rows: rowsBackward };

@@ -1,0 +1,125 @@
+// Fused attention, forward, for adapters whose workgroup memory is fast (Dao et al., FlashAttention, 2022, algorithm 1).
+//
+// A workgroup of 64 lanes takes 64 / SPLIT queries of one head; SPLIT neighbouring lanes share a query, each with every
+// SPLIT-th vec4 of its vectors in registers. Tiles of keys and values pass through workgroup memory, loaded once for all
+// queries of the group with neighbouring lanes at neighbouring addresses; then all lanes read the same key, which is a
+// broadcast. The softmax is taken online: a running maximum m, a running sum l, and the output so far, rescaled by
+// exp(m - m') whenever 4 new scores raise the maximum. No score ever reaches memory.
+//
+// Partial dot products are summed over the SPLIT lanes by shuffles (none with SPLIT 1, which needs no subgroups).
+// Hidden keys: causal ones by the limit, those of a prefix tree 4 at a time.
+
+const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
+const TREE = 0u;
+const LSE = 0u;
+const D4 = 16u; // head size / 4
+const SPLIT = 1u; // lanes a query: 1 or 4
+const QUAD = 0u; // SPLIT is 4
+const MINE = 16u; // D4 / SPLIT
+const TILE = 16u; // keys a tile, a multiple of 4
+
+struct Params {
+  queries: u32, keys: u32, heads: u32,
+  q_offset: u32, q_stride: u32, k_offset: u32, k_stride: u32, v_offset: u32, v_stride: u32, // in vec4
+  scale: f32, // times log2(e): exponentials are to base 2
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>;
+@group(0) @binding(2) var<storage, read> k: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v: array<vec4f>;
+//@if TREE
+@group(0) @binding(4) var<storage, read> end: array<u32>;
+//@end
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+//@if LSE
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
+//@end
+
+var<workgroup> k_tile: array<vec4f, TILE * D4>;
+var<workgroup> v_tile: array<vec4f, TILE * D4>;
+
+fn whole(part: f32) -> f32 {
+  var sum = part;
+  //@if QUAD
+  sum += subgroupShuffleXor(sum, 1u);
+  sum += subgroupShuffleXor(sum, 2u);
+  //@end
+  return sum;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * (64u / SPLIT);
+  let head = group.y * D4;
+  let batch = group.z;
+  let part = lane % SPLIT;
+  let query = first + lane / SPLIT;
+  let last_key = params.keys - 1u;
+  let at_q = params.q_offset + (batch * params.queries + min(query, params.queries - 1u)) * params.q_stride + head + part;
+  //@for d in 0..MINE
+  let q_$d = q[at_q + $du * SPLIT] * params.scale;
+  var o_$d = vec4f();
+  //@end
+  var m = -1e30;
+  var l = 0.0;
+  var limit = params.keys;
+  if (MASK != 0u) {
+    limit = min(limit, first + 64u / SPLIT);
+  }
+  for (var start = 0u; start < limit; start += TILE) {
+    workgroupBarrier();
+    for (var i = lane; i < TILE * D4; i += 64u) {
+      let row = batch * params.keys + min(start + i / D4, last_key);
+      k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
+      v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
+    }
+    workgroupBarrier();
+    for (var c = 0u; c < TILE && start + c < limit; c += 4u) {
+      let key = start + c;
+      //@for j in 0..4
+      var visible_$j = key + $ju < params.keys && (MASK == 0u || key + $ju <= query);
+      //@end
+      //@if TREE
+      //@for j in 0..4
+      let end_$j = end[min(key + $ju, last_key)];
+      visible_$j = visible_$j && query < end_$j;
+      //@end
+      if (max(max(end_0, end_1), max(end_2, end_3)) <= first) {
+        continue;
+      }
+      //@end
+      //@for j in 0..4
+      var s_$j = 0.0;
+      //@for d in 0..MINE
+      s_$j += dot(q_$d, k_tile[(c + $ju) * D4 + part + $du * SPLIT]);
+      //@end
+      s_$j = select(-1e30, whole(s_$j), visible_$j);
+      //@end
+      let next = max(m, max(max(s_0, s_1), max(s_2, s_3)));
+      let shrink = exp2(m - next);
+      m = next;
+      //@for j in 0..4
+      let p_$j = exp2(s_$j - m);
+      //@end
+      l = l * shrink + ((p_0 + p_1) + (p_2 + p_3));
+      //@for d in 0..MINE
+      o_$d *= shrink;
+      //@for j in 0..4
+      o_$d = fma(vec4f(p_$j), v_tile[(c + $ju) * D4 + part + $du * SPLIT], o_$d);
+      //@end
+      //@end
+    }
+  }
+  if (query < params.queries) {
+    let at = ((batch * params.queries + query) * params.heads) * D4 + head + part;
+    //@for d in 0..MINE
+    out[at + $du * SPLIT] = o_$d / l;
+    //@end
+    //@if LSE
+    if (part == 0u) {
+      lse[(batch * params.heads + group.y) * params.queries + query] = (m + log2(l)) * 0.6931471805599453;
+    }
+    //@end
+  }
+}

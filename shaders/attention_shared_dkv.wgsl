@@ -1,0 +1,115 @@
+// dK and dV of fused attention: dV = Pᵀ·dO and dK = scale · dSᵀ·Q with P recomputed from the saved log-sum-exp (Dao et
+// al., FlashAttention, 2022, algorithm 4). The mirror image of attention_shared_dq.wgsl: lanes own keys, tiles of queries
+// and of dO pass through workgroup memory. No atomics: a lane alone adds to its dK and dV.
+//
+// The queries that see a key are one range: from itself to the end of its subtree (or of the sequence), and the group's
+// range is from its first key to the furthest such end.
+
+const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
+const TREE = 0u;
+const D4 = 16u; // head size / 4
+const SPLIT = 1u; // lanes a key: 1 or 4
+const QUAD = 0u; // SPLIT is 4
+const MINE = 16u; // D4 / SPLIT
+const TILE = 16u; // queries a tile
+
+struct Params {
+  queries: u32, keys: u32, heads: u32,
+  q_offset: u32, q_stride: u32, k_offset: u32, k_stride: u32, v_offset: u32, v_stride: u32, // in vec4
+  dk_offset: u32, dk_stride: u32, dv_offset: u32, dv_stride: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>;
+@group(0) @binding(2) var<storage, read> k: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v: array<vec4f>;
+@group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
+@group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
+@group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
+//@if TREE
+@group(0) @binding(7) var<storage, read> end: array<u32>;
+//@end
+@group(0) @binding(8) var<storage, read_write> gradient: array<vec4f>;
+
+var<workgroup> q_tile: array<vec4f, TILE * D4>;
+var<workgroup> g_tile: array<vec4f, TILE * D4>;
+
+fn whole(part: f32) -> f32 {
+  var sum = part;
+  //@if QUAD
+  sum += subgroupShuffleXor(sum, 1u);
+  sum += subgroupShuffleXor(sum, 2u);
+  //@end
+  return sum;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * (64u / SPLIT);
+  let head = group.y * D4;
+  let batch = group.z;
+  let part = lane % SPLIT;
+  let key = first + lane / SPLIT;
+  let own = min(key, params.keys - 1u);
+  let last_query = params.queries - 1u;
+  let rows_of_head = (batch * params.heads + group.y) * params.queries;
+  let at_k = params.k_offset + (batch * params.keys + own) * params.k_stride + head + part;
+  let at_v = params.v_offset + (batch * params.keys + own) * params.v_stride + head + part;
+  //@for d in 0..MINE
+  let k_$d = k[at_k + $du * SPLIT] * params.scale;
+  let v_$d = v[at_v + $du * SPLIT];
+  var dk_$d = vec4f();
+  var dv_$d = vec4f();
+  //@end
+  var begin = 0u;
+  if (MASK != 0u) {
+    begin = first;
+  }
+  var limit = params.queries;
+  //@if TREE
+  let end_j = end[own];
+  limit = 0u;
+  for (var j = first; j < min(first + 64u / SPLIT, params.keys); j++) {
+    limit = max(limit, end[j]);
+  }
+  //@end
+  for (var start = begin; start < limit; start += TILE) {
+    workgroupBarrier();
+    for (var i = lane; i < TILE * D4; i += 64u) {
+      let row = batch * params.queries + min(start + i / D4, last_query);
+      q_tile[i] = q[params.q_offset + row * params.q_stride + head + i % D4];
+      g_tile[i] = d_out[row * params.heads * D4 + head + i % D4];
+    }
+    workgroupBarrier();
+    for (var c = 0u; c < TILE && start + c < limit; c++) {
+      let query = start + c;
+      var visible = MASK == 0u || key <= query;
+      //@if TREE
+      visible = visible && query < end_j;
+      //@end
+      let at = c * D4 + part;
+      var s = 0.0;
+      var dp = 0.0;
+      //@for d in 0..MINE
+      let q_$d = q_tile[at + $du * SPLIT];
+      let g_$d = g_tile[at + $du * SPLIT];
+      s += dot(q_$d, k_$d);
+      dp += dot(g_$d, v_$d);
+      //@end
+      let p = select(0.0, exp(whole(s) - lse[rows_of_head + query]), visible);
+      let ds = p * (whole(dp) - delta[rows_of_head + query]);
+      //@for d in 0..MINE
+      dk_$d = fma(vec4f(ds), q_$d, dk_$d);
+      dv_$d = fma(vec4f(p), g_$d, dv_$d);
+      //@end
+    }
+  }
+  if (key < params.keys) {
+    let row = batch * params.keys + key;
+    //@for d in 0..MINE
+    gradient[params.dk_offset + row * params.dk_stride + head + part + $du * SPLIT] = dk_$d * params.scale;
+    gradient[params.dv_offset + row * params.dv_stride + head + part + $du * SPLIT] = dv_$d;
+    //@end
+  }
+}

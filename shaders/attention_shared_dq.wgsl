@@ -1,0 +1,106 @@
+// dQ of fused attention: P is recomputed from the saved log-sum-exp, dS = P ∘ (dO·Vᵀ - D), dQ = scale · dS·K (Dao et al.,
+// FlashAttention, 2022, algorithm 4). Lanes, tiles and masks as in attention_shared.wgsl; a lane keeps its part of the
+// query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ.
+
+const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
+const TREE = 0u;
+const D4 = 16u; // head size / 4
+const SPLIT = 1u; // lanes a query: 1 or 4
+const QUAD = 0u; // SPLIT is 4
+const MINE = 16u; // D4 / SPLIT
+const TILE = 16u; // keys a tile
+
+struct Params {
+  queries: u32, keys: u32, heads: u32,
+  q_offset: u32, q_stride: u32, k_offset: u32, k_stride: u32, v_offset: u32, v_stride: u32, // in vec4
+  dq_offset: u32, dq_stride: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>;
+@group(0) @binding(2) var<storage, read> k: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v: array<vec4f>;
+@group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
+@group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
+@group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
+//@if TREE
+@group(0) @binding(7) var<storage, read> end: array<u32>;
+//@end
+@group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
+
+var<workgroup> k_tile: array<vec4f, TILE * D4>;
+var<workgroup> v_tile: array<vec4f, TILE * D4>;
+
+fn whole(part: f32) -> f32 {
+  var sum = part;
+  //@if QUAD
+  sum += subgroupShuffleXor(sum, 1u);
+  sum += subgroupShuffleXor(sum, 2u);
+  //@end
+  return sum;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * (64u / SPLIT);
+  let head = group.y * D4;
+  let batch = group.z;
+  let part = lane % SPLIT;
+  let query = first + lane / SPLIT;
+  let own = min(query, params.queries - 1u);
+  let last_key = params.keys - 1u;
+  let at_q = params.q_offset + (batch * params.queries + own) * params.q_stride + head + part;
+  let at_o = (batch * params.queries + own) * params.heads * D4 + head + part;
+  let at_row = (batch * params.heads + group.y) * params.queries + own;
+  let lse_i = lse[at_row];
+  let delta_i = delta[at_row];
+  //@for d in 0..MINE
+  let q_$d = q[at_q + $du * SPLIT] * params.scale;
+  let g_$d = d_out[at_o + $du * SPLIT];
+  var dq_$d = vec4f();
+  //@end
+  var limit = params.keys;
+  if (MASK != 0u) {
+    limit = min(limit, first + 64u / SPLIT);
+  }
+  for (var start = 0u; start < limit; start += TILE) {
+    workgroupBarrier();
+    for (var i = lane; i < TILE * D4; i += 64u) {
+      let row = batch * params.keys + min(start + i / D4, last_key);
+      k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
+      v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
+    }
+    workgroupBarrier();
+    for (var c = 0u; c < TILE && start + c < limit; c++) {
+      let key = start + c;
+      var visible = MASK == 0u || key <= query;
+      //@if TREE
+      let end_j = end[key];
+      if (end_j <= first) {
+        continue;
+      }
+      visible = visible && query < end_j;
+      //@end
+      let at = c * D4 + part;
+      var s = 0.0;
+      var dp = 0.0;
+      //@for d in 0..MINE
+      let k_$d = k_tile[at + $du * SPLIT];
+      s += dot(q_$d, k_$d);
+      dp += dot(g_$d, v_tile[at + $du * SPLIT]);
+      //@end
+      let p = select(0.0, exp(whole(s) - lse_i), visible);
+      let ds = p * (whole(dp) - delta_i);
+      //@for d in 0..MINE
+      dq_$d = fma(vec4f(ds), k_$d, dq_$d);
+      //@end
+    }
+  }
+  if (query < params.queries) {
+    let at = params.dq_offset + (batch * params.queries + query) * params.dq_stride + head + part;
+    //@for d in 0..MINE
+    dq[at + $du * SPLIT] = dq_$d * params.scale;
+    //@end
+  }
+}

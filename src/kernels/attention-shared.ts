@@ -1,0 +1,72 @@
+import forwardSource from '../../shaders/attention_shared.wgsl';
+import keysSource from '../../shaders/attention_shared_dkv.wgsl';
+import queriesSource from '../../shaders/attention_shared_dq.wgsl';
+import type { AttentionBackward, AttentionForward, AttentionShape, Section } from './attention.ts';
+import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './attention-plain.ts';
+import type { Gpu } from './gpu.ts';
+import { f32 } from './wgsl.ts';
+
+const forwardKernel = { name: 'attention_shared', source: forwardSource };
+const queriesKernel = { name: 'attention_shared_dq', source: queriesSource };
+const keysKernel = { name: 'attention_shared_dkv', source: keysSource };
+
+const lanes = 64;
+
+/** Whether both directions can run: vec4 loads, and vectors that fit into registers. */
+export function sharedApplies(shape: AttentionShape, sections: readonly Section[]): boolean {
+  return shape.headDim <= 128 && aligned(shape, sections);
+}
+
+/** How a workgroup shares the work: lanes a vector, and rows of the two tiles in workgroup memory. */
+function tiling(gpu: Gpu, headDim: number) {
+  const d4 = headDim / 4;
+  const quad = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && d4 % 4 === 0;
+  const split = quad ? 4 : 1;
+  const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const TILE = [32, 16, 8, 4].find(fits)!;
+  const constants = { D4: d4, SPLIT: split, QUAD: Number(quad), MINE: d4 / split, TILE };
+  // The shuffles of a quad are the only subgroup operations: without them the shader asks for no feature.
+  return { constants, rows: lanes / split, enable: quad };
+}
+
+/** The kernel with or without the subgroup feature, which may only be named where the adapter has it. */
+function withSubgroups(kernel: { name: string; source: string }) {
+  return { name: kernel.name, source: `enable subgroups;\n${kernel.source}` };
+}
+const forwardQuad = withSubgroups(forwardKernel);
+const queriesQuad = withSubgroups(queriesKernel);
+const keysQuad = withSubgroups(keysKernel);
+
+/** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */
+export function sharedForward(gpu: Gpu, options: AttentionForward): void {
+  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, end } = options;
+  const { constants, rows, enable } = tiling(gpu, headDim);
+  const { MASK, TREE } = maskConstants(options);
+  gpu.run(enable ? forwardQuad : forwardKernel, {
+    constants: { MASK, TREE, LSE: Number(Boolean(lse)), ...constants },
+    buffers: [q.buffer, k.buffer, v.buffer, ...(TREE ? [end!] : []), out, ...(lse ? [lse] : [])],
+    params: [queries, keys, heads, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
+    groups: [Math.ceil(queries / rows), heads, batch],
+  });
+}
+
+/** Three dispatches: D = rowsum(dO ∘ O), dQ by queries, dK and dV by keys; memory linear in the length. */
+export function sharedBackward(gpu: Gpu, options: AttentionBackward): void {
+  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, lse, end } = options;
+  const { constants, rows, enable } = tiling(gpu, headDim);
+  const { MASK, TREE } = maskConstants(options);
+  const delta = gpu.pool.allocate(batch * heads * queries * 4);
+  attentionDelta(gpu, options, out, dOut, delta);
+  const run = (kernel: typeof queriesKernel, length: number, gradients: readonly Section[]) =>
+    gpu.run(kernel, {
+      constants: { MASK, TREE, ...constants },
+      buffers: [q, k, v]
+        .map(({ buffer }) => buffer)
+        .concat(dOut, lse, delta, TREE ? [end!] : [], gradients[0]!.buffer),
+      params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), f32(scaleOf(options))],
+      groups: [Math.ceil(length / rows), heads, batch],
+    });
+  run(enable ? queriesQuad : queriesKernel, queries, [dq]);
+  run(enable ? keysQuad : keysKernel, keys, [dk, dv]);
+  gpu.pool.release(delta);
+}
