@@ -14,7 +14,7 @@ const say = (text) => process.stdout.write(`setup: ${text}\n`);
 
 /** Ends the set-up with lines on stderr. */
 function fail(...lines) {
-  process.stderr.write(lines.map((line) => `setup: ${line}\n`).join(''));
+  process.stderr.write(`setup: ${lines.join('\n')}\n`);
   process.exit(1);
 }
 
@@ -136,8 +136,10 @@ function asRoot(steps) {
   }
 }
 
-const shell = ({ path, text, command }) =>
-  command ? `  ${command.join(' ')}` : `  cat > ${path} <<'END'\n${text}END`;
+/** A step as a line, or lines, of shell. */
+function shell({ path, text, command }) {
+  return command ? `  ${command.join(' ')}` : `  cat > ${path} <<'END'\n${text}END`;
+}
 
 function run(program, args, options = {}) {
   const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
