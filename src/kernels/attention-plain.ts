@@ -14,6 +14,9 @@ import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
+/** What this variant's results depend on. */
+export const plainSources = [deltaSource, gradientScoresSource, productSource, scoresSource, softmaxSource];
+
 const scoresKernel = { name: 'attention_plain_scores', source: scoresSource };
 const softmaxKernel = { name: 'attention_plain_softmax', source: softmaxSource };
 const productKernel = { name: 'attention_plain_product', source: productSource };

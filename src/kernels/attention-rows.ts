@@ -7,6 +7,9 @@ import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
+/** What this variant's results depend on. */
+export const rowsSources = [forwardSource, gradientSource, productSource];
+
 const forwardKernel = { name: 'attention_rows', source: forwardSource };
 const gradientKernel = { name: 'attention_tile_gradient', source: gradientSource };
 const productKernel = { name: 'attention_tile_product', source: productSource };

@@ -6,6 +6,9 @@ import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './atten
 import type { Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
+/** What this variant's results depend on. */
+export const sharedSources = [forwardSource, keysSource, queriesSource];
+
 const forwardKernel = { name: 'attention_shared', source: forwardSource };
 const queriesKernel = { name: 'attention_shared_dq', source: queriesSource };
 const keysKernel = { name: 'attention_shared_dkv', source: keysSource };

@@ -1,8 +1,9 @@
-import { plainBackward, plainForward } from './attention-plain.ts';
-import { rowsApply, rowsBackward, rowsForward } from './attention-rows.ts';
-import { sharedApplies, sharedBackward, sharedForward } from './attention-shared.ts';
+import { plainBackward, plainForward, plainSources } from './attention-plain.ts';
+import { rowsApply, rowsBackward, rowsForward, rowsSources } from './attention-rows.ts';
+import { sharedApplies, sharedBackward, sharedForward, sharedSources } from './attention-shared.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { choose, sourceVersion } from './tuning.ts';
 
 /** One of q, k, v or their gradients: rows of heads·headDim elements, `stride` apart, the first at `offset`; in elements. */
 export interface Section {
@@ -75,10 +76,65 @@ export function applicableAttention(
   return variants;
 }
 
+/** The rule of thumb where nothing was measured. */
+function byRule(gpu: Gpu, shape: AttentionShape, variants: readonly AttentionVariant[]): AttentionVariant {
+  const { batch, heads, queries, keys, headDim } = shape;
+  // Below a fraction of a millisecond of work, compiling large kernels (seconds on software adapters) never pays.
+  if (gpu.adapter.software && batch * heads * queries * keys * headDim < 65536) return 'plain';
+  return variants.at(-1)!;
+}
+
+const sources = [...plainSources, ...sharedSources, ...rowsSources];
+const families = {
+  forward: { name: 'attention', version: sourceVersion(...sources) },
+  gradient: { name: 'attention_gradient', version: sourceVersion(...sources) },
+};
+
+/** The measured variant, else the rule's. A trial runs on dense sections; one of a tree runs as causal, without ends. */
+function chosen(
+  gpu: Gpu,
+  direction: keyof typeof families,
+  { batch, queries, keys, heads, headDim, mask }: AttentionShape,
+  sections: readonly Section[],
+): AttentionVariant {
+  const shape = {
+    ...{ batch, queries, keys, heads, headDim },
+    mask: mask === 'none' ? mask : ('causal' as const),
+  };
+  const variants = applicableAttention(gpu, shape, sections);
+  const rule = byRule(gpu, shape, variants);
+  const key = `${batch}x${heads} ${queries}x${keys}x${headDim} ${shape.mask}`;
+  return choose(gpu, families[direction], key, variants, rule, () => {
+    const width = heads * headDim;
+    const [ofQueries, ofKeys] = [batch * queries * width, batch * keys * width];
+    const dense = (buffer: GpuBuffer, offset = 0) => ({ buffer, offset, stride: width });
+    const gradient = direction === 'gradient';
+    const lengths = [ofQueries, ofKeys, ofKeys];
+    if (gradient) lengths.push(ofQueries, ofQueries, batch * heads * queries);
+    return {
+      inputs: lengths.map((elements) => ({ elements, type: 'f32' as const })),
+      output: gradient ? ofQueries + 2 * ofKeys : ofQueries,
+      reference: 'plain',
+      tolerance: 1e-4,
+      run: (name, inputs, output) => {
+        const variant = name as AttentionVariant;
+        const [q, k, v, out, dOut, lse] = inputs as GpuBuffer[];
+        const tensors = { ...shape, variant, q: dense(q!), k: dense(k!), v: dense(v!) };
+        if (!gradient) forward[variant](gpu, { ...tensors, out: output });
+        else
+          backward[variant](gpu, {
+            ...{ ...tensors, out: out!, dOut: dOut!, lse: lse! },
+            ...{ dq: dense(output), dk: dense(output, ofQueries), dv: dense(output, ofQueries + ofKeys) },
+          });
+      },
+    };
+  }) as AttentionVariant;
+}
+
 /** out = softmax(scale·q·kᵀ, over the keys that a query sees)·v for every head and batch entry. */
 export function attentionForward(gpu: Gpu, options: AttentionForward): void {
   const { q, k, v } = options;
-  const variant = options.variant ?? applicableAttention(gpu, options, [q, k, v]).at(-1)!;
+  const variant = options.variant ?? chosen(gpu, 'forward', options, [q, k, v]);
   forward[variant](gpu, options);
 }
 
@@ -86,7 +142,7 @@ export function attentionForward(gpu: Gpu, options: AttentionForward): void {
 export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
   const { q, k, v, dq, dk, dv } = options;
   if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be sections of one buffer');
-  const variant = options.variant ?? applicableAttention(gpu, options, [q, k, v, dq, dk, dv]).at(-1)!;
+  const variant = options.variant ?? chosen(gpu, 'gradient', options, [q, k, v, dq, dk, dv]);
   backward[variant](gpu, options);
 }
 

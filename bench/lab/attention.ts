@@ -1,0 +1,129 @@
+/**
+ * The lab for attention: every version by number, forward and backward, each checked against float64 on the CPU and timed,
+ * with the share of the multiply-add ceiling measured in between.
+ * `node dist/bench/lab/attention.js [numbers] [--shapes BxHxTxD:none|causal|tree,…] [--rounds N] [--cpu]`
+ *
+ * Operations are counted as for full attention (4·T²·D a head forward, 10·T²·D backward): what a mask saves shows as speed.
+ */
+import { parseArgs } from 'node:util';
+import { uniform } from '../../src/common/random.ts';
+import {
+  type AttentionMask,
+  applicableAttention,
+  attentionBackward,
+  attentionForward,
+  attentionVariants,
+} from '../../src/kernels/attention.ts';
+import { openGpu } from '../../src/kernels/gpu.ts';
+import { referenceAttention, subtreeEnds } from '../../test/attention-reference.ts';
+import { ceilingProbe, milliseconds } from '../ceiling.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    shapes: { type: 'string', default: '8x12x197x64:none,6x8x77x64:causal,1x8x35x64:tree' },
+    cpu: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+  },
+});
+const chosen = positionals.length > 0 ? positionals.map(Number) : [...attentionVariants.keys()];
+const gpu = await openGpu();
+const clock = values.cpu ? 'cpu' : 'wall';
+const probe = ceilingProbe(gpu, clock);
+
+function upload(data: Float32Array | Uint32Array) {
+  const buffer = gpu.pool.allocate(data.byteLength);
+  gpu.write(buffer, data);
+  return buffer;
+}
+
+/** Largest difference of a third of the interleaved rows from the reference, as a share of its largest magnitude. */
+function error(
+  got: Float32Array,
+  expected: Float64Array,
+  width: number,
+  part: number,
+  parts: number,
+): number {
+  let worst = 0;
+  let largest = 0;
+  for (const [i, value] of expected.entries()) {
+    const at = (Math.floor(i / width) * parts + part) * width + (i % width);
+    worst = Math.max(worst, Math.abs(got[at]! - value));
+    largest = Math.max(largest, Math.abs(value));
+  }
+  return worst / largest;
+}
+
+for (const [number, text] of values.shapes.split(',').entries()) {
+  const [sizes, mask = 'none'] = text.split(':') as [string, AttentionMask];
+  const [batch, heads, tokens, headDim] = sizes.split('x').map(Number) as [number, number, number, number];
+  const width = heads * headDim;
+  const rows = batch * tokens;
+  const random = (stream: number, range: number) =>
+    Float32Array.from({ length: rows * width }, (_, i) => (uniform(number, stream, i) - 0.5) * range);
+  const [q, k, v, dOut] = [random(1, 4), random(2, 4), random(3, 2), random(4, 2)];
+  // A stem of prompts that branch off it: every third row hangs on the stem.
+  const end = subtreeEnds(
+    Array.from({ length: tokens }, (_, j) => (j % 3 === 2 ? Math.floor(j / 4) : j - 1)),
+  );
+  const common = { batch, queries: tokens, keys: tokens, heads, headDim, mask };
+  const expected = referenceAttention({ ...common, q, k, v, dOut, end });
+
+  const joined = new Float32Array(rows * 3 * width);
+  for (const [part, data] of [q, k, v].entries())
+    for (let row = 0; row < rows; row++)
+      joined.set(data.subarray(row * width, (row + 1) * width), (row * 3 + part) * width);
+  const qkv = upload(joined);
+  const dqkv = gpu.pool.allocate(joined.byteLength);
+  const out = gpu.pool.allocate(q.byteLength);
+  const lse = gpu.pool.allocate(batch * heads * tokens * 4);
+  const [dO, ends] = [upload(dOut), upload(end)];
+  const third = (buffer: typeof qkv, part: number) => ({ buffer, offset: part * width, stride: 3 * width });
+  const tensors = { ...common, end: ends, q: third(qkv, 0), k: third(qkv, 1), v: third(qkv, 2), out, lse };
+  const gradients = { dOut: dO, dq: third(dqkv, 0), dk: third(dqkv, 1), dv: third(dqkv, 2) };
+
+  const applicable = applicableAttention(gpu, common, [tensors.q, tensors.k, tensors.v]);
+  const runs = chosen.flatMap((n) => {
+    const variant = attentionVariants[n];
+    if (!variant || !applicable.includes(variant)) return [];
+    return [
+      { n, variant, name: 'forward', times: [] as number[], error: 0, ops: 4 },
+      { n, variant, name: 'backward', times: [] as number[], error: 0, ops: 10 },
+    ];
+  });
+  const encode = ({ name, variant }: (typeof runs)[number]) =>
+    name === 'forward'
+      ? attentionForward(gpu, { ...tensors, variant })
+      : attentionBackward(gpu, { ...tensors, ...gradients, variant });
+  for (const run of runs) {
+    encode(run);
+    if (run.name === 'forward')
+      run.error = error(new Float32Array(await gpu.read(out, q.byteLength)), expected.out, width, 0, 1);
+    else {
+      const got = new Float32Array(await gpu.read(dqkv, joined.byteLength));
+      run.error = Math.max(
+        ...[expected.dq, expected.dk, expected.dv].map((one, part) => error(got, one, width, part, 3)),
+      );
+    }
+  }
+  for (let round = 0; round < Number(values.rounds); round++) {
+    await probe.round();
+    for (const run of runs) {
+      const fastest = Math.min(...runs.filter(({ name }) => name === run.name).flatMap(({ times }) => times));
+      if (run.times[0] && run.times[0] > 4 * fastest) continue;
+      run.times.push(await milliseconds(gpu, () => encode(run), clock));
+    }
+  }
+  const { gflops } = probe.best();
+  console.log(`\n${batch}x${heads}x${tokens}x${headDim} ${mask}   ceiling ${gflops.toFixed(0)} GFLOP/s`);
+  for (const { n, variant, name, times, error, ops } of runs) {
+    const ms = Math.min(...times);
+    const speed = (ops * batch * heads * tokens * tokens * headDim) / ms / 1e6;
+    console.log(
+      `${String(n).padStart(3)} ${variant.padEnd(7)} ${name.padEnd(8)} ${ms.toFixed(2).padStart(9)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
+    );
+  }
+  for (const buffer of [qkv, dqkv, out, lse, dO, ends]) gpu.pool.release(buffer);
+}
+gpu.close();
