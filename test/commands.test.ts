@@ -1,0 +1,151 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openTensorFile } from '../src/data/tensor-file.ts';
+import { errorOf } from './reference.ts';
+
+// The commands as people run them: `npm test` builds dist/ first.
+const folder = mkdtempSync(join(tmpdir(), 'commands-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const run = (name: string, ...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`dist/${name}.js`, ...args], {
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+};
+
+/** Every command, with the options it cannot do without. */
+const commands: [string, ...string[]][] = [
+  ['train'],
+  ['eval', '--model', 'm'],
+  ['score', 'p', '--model', 'm'],
+  ['encode', '--out', 'o'],
+  ['parity', '--reference', 'r'],
+  ['weights'],
+  ['mat2csv'],
+  ['demo'],
+];
+
+describe.each(commands)('%s', (name, ...needed) => {
+  it('has a help page with examples, and refuses an unknown option in one line', () => {
+    const help = run(name, '--help');
+    expect(help.status).toBe(0);
+    expect(help.stdout).toMatch(/Examples:\n +(node dist|npm run)/);
+    const wrong = run(name, ...needed, '--no-such-option');
+    expect(wrong.status).toBe(1);
+    expect(wrong.stderr).toMatch(/^error: unknown option '--no-such-option'/m);
+  });
+});
+
+describe('encode', () => {
+  it("writes the features of ready tensors, equal to PyTorch's", async () => {
+    const out = join(folder, 'features.safetensors');
+    const tiny = 'test/fixtures/reference/tiny';
+    const result = run(
+      'encode',
+      '--weights',
+      `${tiny}/openai.safetensors`,
+      '--tensors',
+      `${tiny}/forward.safetensors`,
+      '--out',
+      out,
+    );
+    expect(result.stderr).toContain('image_features  [3, 64]');
+    expect(result.status).toBe(0);
+    const [found, expected] = [
+      await openTensorFile(out),
+      await openTensorFile(`${tiny}/forward.safetensors`),
+    ];
+    for (const name of ['image_features', 'text_features'])
+      expect(errorOf(await found.read(name), await expected.read(name))).toBeLessThan(2e-5);
+    await Promise.all([found.close(), expected.close()]);
+  });
+
+  it('says what is wrong with tensors of another shape', () => {
+    const tiny = 'test/fixtures/reference/tiny';
+    const result = run(
+      'encode',
+      '--tensors',
+      `${tiny}/forward.safetensors`,
+      '--out',
+      join(folder, 'x.safetensors'),
+    );
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(/images are \[3, 3, 48, 48\], expected \[n, 3, 224, 224\]/);
+  });
+});
+
+describe('parity', () => {
+  it('passes on the figures, and fails with status 1 and the name of what departs', () => {
+    const reference = join(folder, 'reference');
+    cpSync('test/fixtures/reference', reference, { recursive: true });
+    const only = ['--only', 'tokenizer', 'schedule'];
+    const good = run('parity', '--reference', reference, ...only, '--json');
+    expect(good.status).toBe(0);
+    expect(JSON.parse(good.stdout)).toMatchObject({ failed: 0, results: [{ ok: true }, { ok: true }] });
+    const schedule = join(reference, 'lr-schedule.json');
+    writeFileSync(schedule, readFileSync(schedule, 'utf8').replace('0.0019995065603657315', '0.0019995'));
+    const bad = run('parity', '--reference', reference, ...only);
+    expect(bad.status).toBe(1);
+    expect(bad.stdout).toMatch(/learning rates of 100 epochs .* FAIL/);
+    expect(bad.stdout).toMatch(/2 figures, 1 failed; the first that departs: learning rates/);
+    const empty = run('parity', '--reference', folder, ...only);
+    expect(empty.stdout).toMatch(/tokenizer +not present/);
+    expect(empty.status).toBe(1);
+  });
+});
+
+describe('train, score and eval', () => {
+  const out = join(folder, 'run');
+  const data = ['--data', 'agiqa-3k', '--root', 'test/fixtures/datasets/agiqa-3k'];
+
+  it('train a run on the published layout, and print its summary as JSON', () => {
+    const settings = [
+      '--weights',
+      'test/fixtures/tiny-clip.json',
+      '--epochs',
+      '2',
+      '--batch-size',
+      '4',
+      '--cache',
+      'none',
+    ];
+    const result = run('train', ...data, ...settings, '--out', out, '--json');
+    expect(result.status).toBe(0);
+    expect(result.stderr).toMatch(/^adapter /m);
+    expect(result.stderr).toMatch(/epoch 2\/2 {2}lr 2\.00e-3 {2}loss/);
+    const summary = JSON.parse(result.stdout);
+    expect(summary).toMatchObject({ folder: out, epochs: 2, settings: { data: 'agiqa-3k', epochs: 2 } });
+    expect(summary.pictures.train + summary.pictures.test).toBe(12);
+  });
+
+  it('score a folder as table, CSV and JSON lines, and name what is no picture', () => {
+    const pictures = join(folder, 'pictures');
+    cpSync('test/fixtures/datasets/agiqa-3k', pictures, { recursive: true });
+    writeFileSync(join(pictures, 'broken.png'), 'not a picture');
+    const table = run('score', pictures, '--model', out);
+    expect(table.status).toBe(0);
+    expect(table.stdout.trim().split('\n')).toHaveLength(2 + 12);
+    expect(table.stderr).toMatch(/broken\.png/);
+    const csv = join(folder, 'scores.csv');
+    const lines = run('score', pictures, '--model', out, '--csv', csv, '--json').stdout.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line)).filter((row) => typeof row.score === 'number')).toHaveLength(
+      12,
+    );
+    const rows = readFileSync(csv, 'utf8').trim().split('\n');
+    expect(rows[0]).toBe('path,score,error');
+    expect(rows).toHaveLength(1 + 13);
+  });
+
+  it('evaluate the test part of the dataset it was trained on', () => {
+    const result = run('eval', '--model', out, '--json');
+    expect(result.status).toBe(0);
+    const { overall } = JSON.parse(result.stdout);
+    const { test } = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'));
+    expect(overall.n).toBe(test.overall.n);
+    expect(overall.rmse).toBeCloseTo(test.overall.rmse, 4);
+  });
+});
