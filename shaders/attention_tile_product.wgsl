@@ -57,12 +57,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@if TREE
   limit = subgroupMax(max(end[row_0], end[row_1]));
   //@end
+  let down = params.line * 4u; // from one row of the transposed matrix to the next
   //@for a in 0..2
   //@if UPRIGHT
   let at_m_$a = (group.z * params.rows + row_$a) * params.line;
   //@end
   //@if TRANSPOSED
-  let at_m_$a = group.z * params.columns * params.line * 4u + row_$a;
+  var at_m_$a = group.z * params.columns * down + row_$a;
+  let last_m_$a = at_m_$a + last * down;
+  at_m_$a += begin * down;
   //@end
   //@for r in 0..8
   var o_$a_$r_x = 0.0;
@@ -84,11 +87,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@end
     //@if TRANSPOSED
     let own_$a = vec4f(
-      m[at_m_$a + c * params.line * 4u],
-      select(0.0, m[at_m_$a + min(c + 1u, last) * params.line * 4u], c < last),
-      select(0.0, m[at_m_$a + min(c + 2u, last) * params.line * 4u], c + 1u < last),
-      select(0.0, m[at_m_$a + min(c + 3u, last) * params.line * 4u], c + 2u < last),
+      m[at_m_$a],
+      select(0.0, m[min(at_m_$a + down, last_m_$a)], c < last),
+      select(0.0, m[min(at_m_$a + 2u * down, last_m_$a)], c + 1u < last),
+      select(0.0, m[min(at_m_$a + 3u * down, last_m_$a)], c + 2u < last),
     );
+    at_m_$a += 4u * down;
     //@end
     //@end
     //@for j in 0..4
