@@ -1,5 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
+import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
@@ -8,7 +9,7 @@ import { writeFileAtomic } from './common/files.ts';
 import { openDataset } from './data/datasets/index.ts';
 import type { Evaluation, Metrics } from './data/evaluation.ts';
 import { evaluateModel } from './scoring/evaluate-model.ts';
-import { readModel, Scorer } from './scoring/scorer.ts';
+import { Scorer, trainedSettings } from './scoring/scorer.ts';
 import { datasetOptions, datasetSettings } from './training/settings.ts';
 
 interface Options {
@@ -18,15 +19,21 @@ interface Options {
   json?: boolean;
 }
 
-const command = addSettingOptions(
-  createCommand('eval', "Evaluates a trained model on a dataset's test part.", [
-    'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
-    'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
-    'node dist/eval.js --model output/my-run --out predictions.csv',
-  ]),
-  [...datasetSettings, 'weights', 'encodeBatch'],
+const command = addEpochFileOption(
+  addSettingOptions(
+    createCommand('eval', "Evaluates a trained model on a dataset's test part.", [
+      'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
+      'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
+      'node dist/eval.js --model output/my-run --out predictions.csv',
+      'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
+    ]),
+    [...datasetSettings, 'weights', 'encodeBatch', 'position'],
+  ),
 )
-  .requiredOption('--model <path>', 'run folder of a training, or its model.safetensors')
+  .requiredOption(
+    '--model <path>',
+    'run folder of a training, its model.safetensors, or a results folder of the published trainer',
+  )
   .option('--part <name>', 'train, val or test', 'test')
   .option('--out <file>', 'write name, mos and prediction as CSV')
   .option('--json', 'print the metrics as JSON on stdout');
@@ -35,14 +42,20 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   const { part } = options;
   if (part !== 'train' && part !== 'val' && part !== 'test')
     throw new UserError(`--part is train, val or test, not ${part}`);
-  const trained = (await readModel(options.model)).settings;
-  const settings = settingsFrom(options, trained);
+  const settings = settingsFrom(options, await trainedSettings(options.model));
+  if (settings.data === '')
+    throw new UserError(
+      `${options.model} does not say which dataset it was trained on`,
+      'Give --data and --root.',
+    );
   const dataset = await openDataset(datasetOptions(settings));
   if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} part`);
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
     weights: settings.weights,
     batch: settings.encodeBatch,
+    epoch: epochFile(options.epochFile),
+    position: settings.position,
   });
   const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal);
   await scorer.close();

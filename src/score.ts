@@ -1,32 +1,44 @@
 import { createWriteStream, renameSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
+import { Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
+import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
+import type { Position } from './model/prompts.ts';
 import { findPictures } from './scoring/pictures.ts';
 import { type ScoredPicture, Scorer } from './scoring/scorer.ts';
 
 interface Options {
   model: string;
+  epochFile?: string;
+  ctp: Position;
   weights?: string;
   batch?: string;
   csv?: string;
   json?: boolean;
 }
 
-const command = createCommand(
-  'score',
-  'Scores pictures, or all pictures of a folder, with a trained model.',
-  [
+const command = addEpochFileOption(
+  createCommand('score', 'Scores pictures, or all pictures of a folder, with a trained model.', [
     'node dist/score.js picture.png --model output/my-run',
     'node dist/score.js folder/ --model output/my-run --csv scores.csv',
     'node dist/score.js a.jpg b.jpg --model model.safetensors --weights ViT-B-16.pt --json',
-  ],
+    'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
+  ]),
 )
   .argument('<picture...>', 'picture files, or folders of them')
-  .requiredOption('--model <path>', 'run folder of a training, or its model.safetensors')
+  .requiredOption(
+    '--model <path>',
+    'run folder of a training, its model.safetensors, or a results folder of the published trainer',
+  )
   .option('--weights <file>', 'CLIP weights (default: those the model was trained on)')
+  .addOption(
+    new Option('--ctp <position>', 'of a folder of the published trainer: place of the quality word')
+      .choices(['end', 'middle', 'front'])
+      .default('end'),
+  )
   .option('--batch <n>', 'pictures the vision tower takes at once')
   .option('--csv <file>', 'write the scores as CSV, row by row as they come')
   .option('--json', 'print one JSON object a line on stdout');
@@ -56,6 +68,8 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
     weights: options.weights,
+    epoch: epochFile(options.epochFile),
+    position: options.ctp,
     batch: options.batch === undefined ? Math.min(8, paths.length) : Number(options.batch),
   });
   const csv = options.csv ? csvWriter(options.csv) : null;

@@ -2,11 +2,43 @@ import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { concat, expand, reshape } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import type { TextConfig } from './config.ts';
 import type { DropoutState, RegressionHead } from './head.ts';
 import type { PromptLearner } from './prompt.ts';
+import { type Position, promptSlots, type Slot } from './prompts.ts';
 
 /** The quality words of CLIP-AGIQA, worst to best up to `good`, `perfect` last. */
 export const qualityWords = ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'] as const;
+
+/** The prompts of the quality words, with nCtx context vectors; refused where these weights cannot read them. */
+export function qualityPrompts(
+  config: TextConfig,
+  tokenizer: Tokenizer,
+  nCtx: number,
+  position: Position,
+): Slot[][] {
+  checkVocabulary(config, tokenizer);
+  const slots = qualityWords.map((word) => promptSlots(tokenizer, word, nCtx, position));
+  const longest = Math.max(...slots.map(({ length }) => length));
+  if (longest > config.contextLength)
+    throw new UserError(
+      `a prompt of ${longest} tokens does not fit the context of ${config.contextLength}`,
+      'Lower --n-ctx.',
+    );
+  return slots;
+}
+
+/** Refuses weights whose token table is not of the tokenizer's vocabulary: its ids would mean other words. */
+export function checkVocabulary(config: TextConfig, tokenizer: Tokenizer): void {
+  if (config.vocabSize === tokenizer.vocabSize) return;
+  const known = (count: number) => count.toLocaleString('en');
+  throw new UserError(
+    `these weights know ${known(config.vocabSize)} tokens, CLIP's tokenizer has ${known(tokenizer.vocabSize)}`,
+    "Use weights trained with CLIP's vocabulary.",
+  );
+}
 
 /**
  * CLIP-AGIQA (Tang et al., ICPR 2024, arXiv 2408.15098): the picture's feature and the features of the quality words'

@@ -13,14 +13,21 @@ import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
 import { pictureEncoder } from '../training/encoders.ts';
 import { PictureFeatures } from '../training/picture-features.ts';
 import type { Settings } from '../training/settings.ts';
+import {
+  isOriginalFolder,
+  type OriginalModelOptions,
+  originalHead,
+  originalSettings,
+} from './original-model.ts';
 
 /** One picture's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
 export type ScoredPicture =
   | { readonly index: number; readonly path: string; readonly score: number }
   | { readonly index: number; readonly path: string; readonly error: string };
 
-export interface ScorerOptions {
-  /** CLIP weights; by default those named in the model file. */
+/** `epoch`, `position` (default `end`) and `prompts` are for folders of the published trainer, which do not tell. */
+export interface ScorerOptions extends Partial<OriginalModelOptions> {
+  /** CLIP weights; by default those named in the model file. A folder of the published trainer names none. */
   readonly weights?: string;
   /** Pictures the vision tower takes at once. */
   readonly batch?: number;
@@ -40,26 +47,34 @@ export class Scorer {
     this.settings = settings;
   }
 
-  /** @param path model.safetensors of a training run, or the run's folder */
+  /** @param path model.safetensors of a training run, the run's folder, or a results folder of the published trainer */
   static async load(gpu: Gpu, path: string, options: ScorerOptions = {}): Promise<Scorer> {
-    const model = await readModel(path);
-    const weights = weightsPath(options.weights ?? model.settings.weights);
-    const settings = { ...model.settings, weights };
+    const model = isOriginalFolder(path) ? null : await readModel(path);
+    const trained = model?.settings ?? originalSettings();
+    const weights = weightsPath(options.weights || trained.weights);
+    if (weights === '')
+      throw new UserError(
+        `${path}: the published trainer does not say which CLIP weights it used`,
+        'Give them with --weights, e.g. ViT-B-16.pt.',
+      );
+    const settings = { ...trained, weights };
     const id = await weightsId(weights);
-    if (id !== model.weightsId)
+    if (model && id !== model.weightsId)
       throw new UserError(
         `${weights} are not the weights this model was trained on`,
         'Give the same file with --weights: a head reads no other features.',
       );
-    const clip = await Clip.load(gpu, weights, {
-      weightType: settings.weightType,
-      activation: settings.activation === 'auto' ? undefined : settings.activation,
-      text: false,
-    });
+    const { weightType } = settings;
+    const activation = settings.activation === 'auto' ? undefined : settings.activation;
+    const { epoch, position = 'end', prompts } = options;
+    const head = model
+      ? foldedHead(model, path)
+      : await originalHead(gpu, path, weights, { epoch, position, prompts, weightType, activation });
+    const clip = await Clip.load(gpu, weights, { weightType, activation, text: false });
     const encoder = pictureEncoder(clip.vision, id, settings);
     const batch = options.batch ?? settings.encodeBatch;
     const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch, cache: null });
-    return new Scorer(clip, pictures, new RegressionHead(gpu, foldedHead(model, path)), settings);
+    return new Scorer(clip, pictures, new RegressionHead(gpu, head), settings);
   }
 
   /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
@@ -89,6 +104,11 @@ export class Scorer {
     for (const tensor of this.#head.parameters.values()) tensor.dispose();
     this.#clip.dispose();
   }
+}
+
+/** The settings a model was trained with; of a folder of the published trainer, what is known of them. */
+export async function trainedSettings(path: string): Promise<Settings> {
+  return isOriginalFolder(path) ? originalSettings() : (await readModel(path)).settings;
 }
 
 /** A model file, or the one in a run's folder. */

@@ -4,11 +4,10 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { normal } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
-import { ClipAgiqa, qualityWords } from '../model/agiqa.ts';
+import { ClipAgiqa, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import type { Clip } from '../model/clip.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
-import { promptSlots } from '../model/prompts.ts';
 import type { TextTransformer } from '../model/text.ts';
 import type { Learner } from './learner.ts';
 import { ClipAgiqaLearner } from './learners/clip-agiqa.ts';
@@ -59,19 +58,8 @@ export function createPrompts(
   const { ctxInit, position, classSpecific, seed } = settings;
   const words = ctxInit === '' ? [] : tokenizer.encode(ctxInit.replaceAll('_', ' '));
   const nCtx = words.length || settings.nCtx;
-  const slots = qualityWords.map((word) => promptSlots(tokenizer, word, nCtx, position));
-  const longest = Math.max(...slots.map(({ length }) => length));
-  if (longest > text.config.contextLength)
-    throw new UserError(
-      `a prompt of ${longest} tokens does not fit the context of ${text.config.contextLength}`,
-      'Lower --n-ctx.',
-    );
-  const { width, vocabSize } = text.config;
-  if (slots.flat().some((slot) => slot.kind === 'token' && slot.id >= vocabSize))
-    throw new UserError(
-      `these weights know ${vocabSize} tokens, fewer than CLIP's tokenizer gives`,
-      "Use weights trained with CLIP's vocabulary of 49,408 tokens.",
-    );
+  const slots = qualityPrompts(text.config, tokenizer, nCtx, position);
+  const { width } = text.config;
   const sets = classSpecific ? qualityWords.length : 1;
   const values = new Float32Array(sets * nCtx * width);
   const shape = classSpecific ? [sets, nCtx, width] : [nCtx, width];
