@@ -28,11 +28,15 @@ await runCommand<Record<string, string> & { resume?: boolean; retune?: boolean; 
       terminal.line('settings');
       terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
       const summary = await trainRun(gpu, settings, { resume: options.resume ?? false, reporter: terminal });
-      const { pictures, test, before, finalEpoch, folder, seconds } = summary;
+      const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings } = summary;
       terminal.line('');
       terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
       terminal.line(`untrained  ${metricsText(before)}`);
       terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
+      for (const [name, metrics] of Object.entries(readings ?? {}))
+        terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
+      if (accuracy !== null)
+        terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)} % of the quality classes`);
       terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
       terminal.line(`results    ${folder}`);
       if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
