@@ -27,7 +27,7 @@ const command = addEpochFileOption(
       'node dist/eval.js --model output/my-run --out predictions.csv',
       'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
     ]),
-    [...datasetSettings, 'weights', 'encodeBatch', 'position'],
+    [...datasetSettings, 'weights', 'encodeBatch', 'position', 'scoreBy'],
   ),
 )
   .requiredOption(
@@ -56,6 +56,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     batch: settings.encodeBatch,
     epoch: epochFile(options.epochFile),
     position: settings.position,
+    scoreBy: settings.scoreBy,
   });
   const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal);
   await scorer.close();

@@ -9,11 +9,13 @@ import { formatTable } from './cli/table.ts';
 import type { Position } from './model/prompts.ts';
 import { findPictures } from './scoring/pictures.ts';
 import { type ScoredPicture, Scorer } from './scoring/scorer.ts';
+import type { Reading } from './training/class-constants.ts';
 
 interface Options {
   model: string;
   epochFile?: string;
   ctp: Position;
+  scoreBy?: Reading;
   weights?: string;
   batch?: string;
   csv?: string;
@@ -38,6 +40,12 @@ const command = addEpochFileOption(
     new Option('--ctp <position>', 'of a folder of the published trainer: place of the quality word')
       .choices(['end', 'middle', 'front'])
       .default('end'),
+  )
+  .addOption(
+    new Option('--score-by <reading>', 'of a zero-shot model (default: the one it was made with)').choices([
+      'words',
+      'antonyms',
+    ]),
   )
   .option('--batch <n>', 'pictures the vision tower takes at once')
   .option('--csv <file>', 'write the scores as CSV, row by row as they come')
@@ -70,6 +78,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     weights: options.weights,
     epoch: epochFile(options.epochFile),
     position: options.ctp,
+    scoreBy: options.scoreBy,
     batch: options.batch === undefined ? Math.min(8, paths.length) : Number(options.batch),
   });
   const csv = options.csv ? csvWriter(options.csv) : null;

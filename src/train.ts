@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
 import { createCommand, runCommand } from './cli/command.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
+import { formatTable } from './cli/table.ts';
 import { clearTuning } from './kernels/tuning.ts';
-import { metricsText, trainRun } from './training/run.ts';
+import { metricsText, type RunSummary, trainRun } from './training/run.ts';
+import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from './training/seeds.ts';
 
 const command = addSettingOptions(
   createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on pictures with mean opinion scores.', [
@@ -11,33 +14,70 @@ const command = addSettingOptions(
     'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
     'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
     'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
+    'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
     'node dist/train.js --resume --out output/my-run …   # go on from the last checkpoint',
   ]),
 )
   .option('--resume', 'go on from the checkpoint in the run folder')
+  .option(
+    '--seeds <list>',
+    'one run for each of these seeds, e.g. 1,2,3, and their mean ± standard deviation',
+  )
   .option('--retune', 'forget what was measured of the kernel variants on this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
-await runCommand<Record<string, string> & { resume?: boolean; retune?: boolean; json?: boolean }>(
-  command,
-  async (options) => {
-    const settings = settingsFrom(options);
-    const gpu = await startGpu(terminal);
-    try {
-      if (options.retune) await clearTuning(gpu);
-      terminal.line('settings');
-      terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
-      const summary = await trainRun(gpu, settings, { resume: options.resume ?? false, reporter: terminal });
-      const { pictures, test, before, finalEpoch, folder, seconds } = summary;
-      terminal.line('');
-      terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
-      terminal.line(`untrained  ${metricsText(before)}`);
-      terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
-      terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
-      terminal.line(`results    ${folder}`);
-      if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-    } finally {
-      gpu.close();
+interface Options {
+  resume?: boolean;
+  retune?: boolean;
+  seeds?: string;
+  json?: boolean;
+}
+
+await runCommand<Options & Record<string, string>>(command, async (options) => {
+  const settings = settingsFrom(options);
+  const seeds = options.seeds === undefined ? null : parseSeeds(options.seeds);
+  const gpu = await startGpu(terminal);
+  try {
+    if (options.retune) await clearTuning(gpu);
+    terminal.line('settings');
+    terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
+    const how = { resume: options.resume ?? false, reporter: terminal };
+    let summary: RunSummary | SeedsSummary;
+    if (seeds) {
+      summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: showRun });
+      terminal.line(`\n${seedsTable(summary)}`);
+      terminal.line(`results    ${join(summary.folder, 'seeds.json')}`);
+    } else {
+      summary = await trainRun(gpu, settings, how);
+      showRun(summary);
     }
-  },
-);
+    if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  } finally {
+    gpu.close();
+  }
+});
+
+function showRun(summary: RunSummary): void {
+  const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings } = summary;
+  terminal.line('');
+  terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
+  terminal.line(`untrained  ${metricsText(before)}`);
+  terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
+  for (const [name, metrics] of Object.entries(readings ?? {}))
+    terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
+  if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)} % of the quality classes`);
+  terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
+  terminal.line(`results    ${folder}`);
+}
+
+function seedsTable({ runs, mean, deviation }: SeedsSummary): string {
+  const show = (x: number) => (Number.isFinite(x) ? x.toFixed(4) : '—');
+  const row = (name: string, { srcc, plcc, krcc, rmse }: SeedFigures) => [
+    name,
+    ...[srcc, plcc, krcc, rmse].map(show),
+  ];
+  return formatTable(
+    [...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', deviation)],
+    { columns: ['seed', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrr' },
+  );
+}

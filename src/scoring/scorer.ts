@@ -1,15 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { weightsPath } from '../model/embedded.ts';
-import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
+import type { Reading } from '../training/class-constants.ts';
 import { pictureEncoder } from '../training/encoders.ts';
 import { PictureFeatures } from '../training/picture-features.ts';
 import type { Settings } from '../training/settings.ts';
@@ -19,6 +18,7 @@ import {
   originalHead,
   originalSettings,
 } from './original-model.ts';
+import { headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
 
 /** One picture's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
 export type ScoredPicture =
@@ -29,21 +29,23 @@ export type ScoredPicture =
 export interface ScorerOptions extends Partial<OriginalModelOptions> {
   /** CLIP weights; by default those named in the model file. A folder of the published trainer names none. */
   readonly weights?: string;
+  /** Which reading of a zero-shot model; by default the one it was made with. */
+  readonly scoreBy?: Reading;
   /** Pictures the vision tower takes at once. */
   readonly batch?: number;
 }
 
-/** Scores pictures with a trained model. Needs the image tower and a head; the text features are folded into the head. */
+/** Scores pictures with a trained model. Needs the image tower and a head; the text features are constants. */
 export class Scorer {
   readonly settings: Settings;
   readonly #clip: Clip;
   readonly #pictures: PictureFeatures;
-  readonly #head: RegressionHead;
+  readonly #model: ScoringModel;
 
-  private constructor(clip: Clip, pictures: PictureFeatures, head: RegressionHead, settings: Settings) {
+  private constructor(clip: Clip, pictures: PictureFeatures, model: ScoringModel, settings: Settings) {
     this.#clip = clip;
     this.#pictures = pictures;
-    this.#head = head;
+    this.#model = model;
     this.settings = settings;
   }
 
@@ -67,14 +69,17 @@ export class Scorer {
     const { weightType } = settings;
     const activation = settings.activation === 'auto' ? undefined : settings.activation;
     const { epoch, position = 'end', prompts } = options;
-    const head = model
-      ? foldedHead(model, path)
-      : await originalHead(gpu, path, weights, { epoch, position, prompts, weightType, activation });
+    const scoring = model
+      ? scoringModel(gpu, model, path, options.scoreBy ?? trained.scoreBy)
+      : headModel(
+          gpu,
+          await originalHead(gpu, path, weights, { epoch, position, prompts, weightType, activation }),
+        );
     const clip = await Clip.load(gpu, weights, { weightType, activation, text: false });
     const encoder = pictureEncoder(clip.vision, id, settings);
     const batch = options.batch ?? settings.encodeBatch;
     const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch, cache: null });
-    return new Scorer(clip, pictures, new RegressionHead(gpu, head), settings);
+    return new Scorer(clip, pictures, scoring, settings);
   }
 
   /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
@@ -91,9 +96,7 @@ export class Scorer {
 
   /** The score of one picture feature (not normalised). */
   async scoreFeature(feature: Float32Array): Promise<number> {
-    const score = scope(() =>
-      this.#head.forward(l2Normalize(Tensor.from(this.#clip.gpu, feature, [1, feature.length]))),
-    );
+    const score = scope(() => this.#model.predict(Tensor.from(this.#clip.gpu, feature, [1, feature.length])));
     const [value] = await score.read();
     score.dispose();
     return value!;
@@ -101,7 +104,7 @@ export class Scorer {
 
   async close(): Promise<void> {
     await this.#pictures.close();
-    for (const tensor of this.#head.parameters.values()) tensor.dispose();
+    this.#model.dispose();
     this.#clip.dispose();
   }
 }
@@ -120,18 +123,4 @@ export async function readModel(path: string): Promise<Checkpoint> {
       'Give a run folder or its model.safetensors.',
     );
   return readCheckpoint(found.isDirectory() ? join(path, 'model.safetensors') : path);
-}
-
-function foldedHead(model: Checkpoint, path: string): HeadValues {
-  const values = {} as Record<HeadName, HeadValues[HeadName]>;
-  for (const name of headNames) {
-    const value = model.constants.get(`head.${name}`);
-    if (!value)
-      throw new UserError(
-        `${path} holds no scoring head`,
-        'Give model.safetensors, which a finished run writes.',
-      );
-    values[name] = value;
-  }
-  return values;
 }

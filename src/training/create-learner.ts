@@ -1,22 +1,30 @@
+import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { gatherRows } from '../autograd/ops/rows.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { normal } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
-import { ClipAgiqa, qualityPrompts, qualityWords } from '../model/agiqa.ts';
+import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
+import { ClassScores } from '../model/class-scores.ts';
 import type { Clip } from '../model/clip.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
 import type { TextTransformer } from '../model/text.ts';
+import type { MosScale } from './class-centres.ts';
 import type { Learner } from './learner.ts';
 import { ClipAgiqaLearner } from './learners/clip-agiqa.ts';
+import { CoopLearner } from './learners/coop.ts';
 import { ImageOnlyLearner } from './learners/image-only.ts';
+import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
 
 /** Stream of the context's initial values; the deviation is CoOp's. */
 const contextStream = 21;
 const contextDeviation = 0.02;
+
+/** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
+const antonyms = ['Good photo.', 'Bad photo.'];
 
 /** The model of `settings.trainer`, freshly initialised from the seed. */
 export function createLearner(
@@ -24,30 +32,74 @@ export function createLearner(
   tokenizer: Tokenizer | null,
   featureWidth: number,
   settings: Settings,
+  scale: MosScale,
 ): Learner {
   const { trainer, seed } = settings;
   const hidden = settings.hidden || featureWidth;
+  const textual = () => {
+    if (!tokenizer) throw new Error(`${trainer} needs a tokenizer`);
+    return tokenizer;
+  };
   switch (trainer) {
     case 'clip-agiqa':
     case 'linear': {
-      if (!tokenizer) throw new Error(`${trainer} needs a tokenizer`);
-      const prompts = createPrompts(clip.text, tokenizer, settings);
+      const prompts = createPrompts(clip.text, textual(), settings);
       const width = featureWidth * (1 + qualityWords.length);
       const head = new RegressionHead(clip.gpu, initialHead(width, hidden, seed));
       return new ClipAgiqaLearner(new ClipAgiqa(prompts, head), { promptsLearn: trainer === 'clip-agiqa' });
     }
     case 'image-only':
       return new ImageOnlyLearner(new RegressionHead(clip.gpu, initialHead(featureWidth, hidden, seed)));
+    case 'coop':
+      return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centres, clip.logitScale);
+    case 'zero-shot':
+      return createZeroShot(clip, textual(), settings, scale);
     default:
       throw new UserError(
         `there is no trainer ${trainer}`,
-        'Trainers are clip-agiqa, linear and image-only.',
+        'Trainers are clip-agiqa, linear, image-only, coop and zero-shot.',
       );
   }
 }
 
 /** Whether a trainer reads the prompts, and so needs a text tower. */
 export const usesText = (trainer: string): boolean => trainer !== 'image-only';
+
+/** Whether a trainer has context vectors, learnt or fixed. */
+export const usesContext = (trainer: string): boolean => usesText(trainer) && trainer !== 'zero-shot';
+
+function createZeroShot(
+  clip: Clip,
+  tokenizer: Tokenizer,
+  { template, scoreBy }: Settings,
+  { centres, range: [low, high] }: MosScale,
+): ZeroShotLearner {
+  if (!template.includes('{word}'))
+    throw new UserError(
+      `--template "${template}" has no place for the quality word`,
+      'Write {word} where it goes, e.g. "a photo of {word} quality."',
+    );
+  const { config } = clip.text;
+  checkVocabulary(config, tokenizer);
+  const scores = (texts: readonly string[], values: Float32Array) => {
+    const tokens = tokenizer.tokenize(texts, config.contextLength);
+    return new ClassScores(
+      scope(() => l2Normalize(clip.encodeTokens(tokens))),
+      values,
+      clip.logitScale,
+    );
+  };
+  return new ZeroShotLearner(
+    {
+      words: scores(
+        qualityWords.map((word) => template.replaceAll('{word}', word)),
+        centres,
+      ),
+      antonyms: scores(antonyms, Float32Array.of(high, low)),
+    },
+    scoreBy,
+  );
+}
 
 /** The quality words' prompts, their context random (deviation 0.02) or the embeddings of `ctxInit`'s words. */
 export function createPrompts(

@@ -17,6 +17,10 @@ export interface Learner {
   loss(batch: Batch, dropout: DropoutState): Tensor;
   /** Scores [B] of picture features, in the unit of the MOS. */
   predict(features: Tensor): Tensor;
+  /** Logits [B, classes] of picture features, of a model that tells the quality classes apart. */
+  classify?(features: Tensor): Tensor;
+  /** Several ways to read a score [B] off the same model, by name; `predict` is one of them. */
+  readonly readings?: ReadonlyMap<string, (features: Tensor) => Tensor>;
   /** What scoring needs beside the image tower, computed once from what was learned: no text tower, no prompts. */
   constants(): Promise<Map<string, HostTensor>>;
   dispose(): void;

@@ -36,6 +36,8 @@ export interface EpochRecord {
   readonly seconds: number;
   readonly val: Metrics | null;
   readonly test: Metrics | null;
+  /** Share of pictures put into their quality class, by a model that classifies; null for an empty part. */
+  readonly accuracy?: { readonly val: number | null; readonly test: number | null };
 }
 
 /** Where a run stands between two epochs: enough to go on bit for bit. */
@@ -61,7 +63,8 @@ const queueDepth = 8;
 export class TrainingLoop {
   readonly gpu: Gpu;
   readonly learner: Learner;
-  readonly optimizer: Sgd;
+  /** Null where nothing learns. */
+  readonly optimizer: Sgd | null;
   readonly #settings: Settings;
   readonly #data: TrainingData;
   readonly #batch: Batch;
@@ -79,7 +82,8 @@ export class TrainingLoop {
     if (this.#batchSize === 0)
       throw new UserError('there is no picture to train on', 'Check --root, --limit and --shots.');
     const { lr, momentum, weightDecay } = settings;
-    this.optimizer = new Sgd([...learner.parameters().values()], { lr, momentum, weightDecay });
+    const learned = [...learner.parameters().values()];
+    this.optimizer = learned.length > 0 ? new Sgd(learned, { lr, momentum, weightDecay }) : null;
     const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
     this.#batch = {
       features: persistent([this.#batchSize, data.trainFeatures.width], 'f32'),
@@ -99,6 +103,7 @@ export class TrainingLoop {
     const { epochs } = this.#settings;
     const rates = learningRates(this.#settings);
     let state = start;
+    if (state.epoch >= epochs) return state;
     await this.#prepare();
     for (let epoch = state.epoch; epoch < epochs; epoch++) {
       const began = performance.now();
@@ -111,7 +116,11 @@ export class TrainingLoop {
       const seconds = (performance.now() - began) / 1000;
       const val = await this.score(this.#data.val);
       const test = await this.score(this.#data.test);
-      const record: EpochRecord = { epoch: epoch + 1, lr: rates[epoch]!, loss, seconds, val, test };
+      const accuracy = this.learner.classify && {
+        val: await this.accuracy(this.#data.val),
+        test: await this.accuracy(this.#data.test),
+      };
+      const record: EpochRecord = { epoch: epoch + 1, lr: rates[epoch]!, loss, seconds, val, test, accuracy };
       const improved =
         val !== null && Number.isFinite(val.srcc) && val.srcc > (state.best?.srcc ?? -Infinity);
       state = {
@@ -124,34 +133,58 @@ export class TrainingLoop {
     return state;
   }
 
-  /** Predictions for samples, from their centre crops. */
-  async predict(samples: Int32Array): Promise<Float32Array> {
-    const out = new Float32Array(samples.length);
-    const size = Math.min(256, samples.length);
-    if (size === 0) return out;
-    const features = keep(Tensor.empty(this.gpu, [size, this.#data.testFeatures.width]));
-    for (let at = 0; at < samples.length; at += size) {
-      const part = samples.subarray(at, at + size);
-      await this.#data.testFeatures.fill(part, 0, features);
-      const predicted = scope(() => this.learner.predict(features));
-      out.set((await predicted.read()).subarray(0, part.length), at);
-      predicted.dispose();
-    }
-    features.dispose();
-    return out;
+  /** Predictions for samples, from their centre crops; `read` as the learner's `predict`, or one of its readings. */
+  predict(
+    samples: Int32Array,
+    read: (features: Tensor) => Tensor = (features) => this.learner.predict(features),
+  ): Promise<Float32Array> {
+    return this.#rows(samples, read);
   }
 
   /** Metrics over samples; null where there are none. */
-  async score(samples: Int32Array): Promise<Metrics | null> {
+  async score(samples: Int32Array, read?: (features: Tensor) => Tensor): Promise<Metrics | null> {
     if (samples.length === 0) return null;
-    const predictions = await this.predict(samples);
+    const predictions = await this.predict(samples, read);
     const mos = Array.from(samples, (sample) => this.#data.mos[sample]!);
     return metricsOf([...predictions], mos);
   }
 
+  /** Share of samples whose most probable class is theirs; null where there are none, or no classes. */
+  async accuracy(samples: Int32Array): Promise<number | null> {
+    const { learner } = this;
+    if (samples.length === 0 || !learner.classify) return null;
+    const logits = await this.#rows(samples, (features) => learner.classify!(features));
+    const width = logits.length / samples.length;
+    let right = 0;
+    for (const [i, sample] of samples.entries()) {
+      const row = logits.subarray(i * width, (i + 1) * width);
+      if (row.indexOf(Math.max(...row)) === this.#data.classes[sample]) right++;
+    }
+    return right / samples.length;
+  }
+
+  /** What `compute` makes of the samples' features, a row a sample. */
+  async #rows(samples: Int32Array, compute: (features: Tensor) => Tensor): Promise<Float32Array> {
+    const size = Math.min(256, samples.length);
+    if (size === 0) return new Float32Array();
+    let out: Float32Array | undefined;
+    const features = keep(Tensor.empty(this.gpu, [size, this.#data.testFeatures.width]));
+    for (let at = 0; at < samples.length; at += size) {
+      const part = samples.subarray(at, at + size);
+      await this.#data.testFeatures.fill(part, 0, features);
+      const computed = scope(() => compute(features));
+      const width = computed.size / size;
+      out ??= new Float32Array(samples.length * width);
+      out.set((await computed.read()).subarray(0, part.length * width), at * width);
+      computed.dispose();
+    }
+    features.dispose();
+    return out!;
+  }
+
   dispose(): void {
     this.#recording?.dispose();
-    this.optimizer.dispose();
+    this.optimizer?.dispose();
     for (const tensor of [...Object.values(this.#batch), this.#dropoutSeed, this.#lossSum]) tensor.dispose();
   }
 
@@ -169,7 +202,7 @@ export class TrainingLoop {
   }
 
   async #epoch(epoch: number, lr: number, events: LoopEvents): Promise<number> {
-    this.optimizer.setLearningRate(lr);
+    this.optimizer?.setLearningRate(lr);
     fill(this.gpu, this.#lossSum.buffer, 1, 0);
     const steps = this.stepsPerEpoch;
     const batches = trainingBatches(this.#data.train, this.#batchSize, this.#settings.seed, epoch);
@@ -209,7 +242,7 @@ export class TrainingLoop {
 
   #step(): void {
     const { value, gradients } = this.#gradients();
-    this.optimizer.step(gradients);
+    this.optimizer?.step(gradients);
     const sum = Tensor.empty(this.gpu, [1]);
     binary(this.gpu, 'add', this.#lossSum.buffer, value.buffer, sum.buffer, 1);
     this.gpu.copy(sum.buffer, 0, this.#lossSum.buffer, 0, 4);

@@ -15,7 +15,8 @@ import { Clip } from '../model/clip.ts';
 import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint, restore, toHost, writeCheckpoint } from './checkpoint.ts';
-import { createLearner, usesText } from './create-learner.ts';
+import { mosScale } from './class-centres.ts';
+import { createLearner, usesContext, usesText } from './create-learner.ts';
 import { encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
@@ -36,6 +37,10 @@ export interface RunSummary {
   readonly finalEpoch: number;
   readonly before: Metrics | null;
   readonly test: Evaluation | null;
+  /** Share of test pictures put into their quality class, by a model that classifies. */
+  readonly accuracy: number | null;
+  /** Of a model that can be read in several ways: the figures of each. */
+  readonly readings?: Readonly<Record<string, Metrics | null>>;
   readonly seconds: number;
 }
 
@@ -44,18 +49,20 @@ export function runFolder(settings: Settings): string {
   const { out, data, target, trainer, nCtx, classSpecific, position, shots, seed } = settings;
   if (out !== '') return out;
   const few = shots > 0 ? `_${shots}shots` : '';
-  const prompt = usesText(trainer) ? `_nctx${nCtx}_csc${classSpecific}_ctp${position}` : '';
+  const prompt = usesContext(trainer) ? `_nctx${nCtx}_csc${classSpecific}_ctp${position}` : '';
   return join('output', target ? `${data}-${target}` : data, `${trainer}${few}${prompt}`, `seed${seed}`);
 }
 
 /** Trains as `settings` say, and leaves checkpoints, metrics and predictions in the run's folder. */
 export async function trainRun(
   gpu: Gpu,
-  settings: Settings,
+  given: Settings,
   options: { readonly resume: boolean; readonly reporter: Reporter },
 ): Promise<RunSummary> {
   const began = performance.now();
   const { reporter } = options;
+  const learns = given.trainer !== 'zero-shot';
+  const settings = learns ? given : { ...given, epochs: 0 };
   const folder = runFolder(settings);
   const file = (name: string) => join(folder, name);
   const weights = weightsPath(settings.weights);
@@ -85,7 +92,7 @@ export async function trainRun(
     const features = await encodeDataset(
       pictures,
       dataset,
-      { trained: split.train, centred },
+      { trained: learns ? split.train : new Int32Array(), centred },
       settings,
       reporter,
     );
@@ -102,12 +109,14 @@ export async function trainRun(
       trainFeatures: features.train,
       testFeatures: features.test,
     };
-    const learner = createLearner(clip, tokenizer, encoder.width, settings);
+    const of = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
+    const scale = mosScale(of(data.mos), of(data.classes), dataset.thresholds);
+    const learner = createLearner(clip, tokenizer, encoder.width, settings, scale);
     const loop = new TrainingLoop(gpu, learner, data, settings);
     let state: TrainingState = { epoch: 0, records: [], best: null };
     if (resumed) {
       restore(learner.parameters(), resumed.parameters, folder);
-      restore(loop.optimizer.state(), resumed.optimizer, folder);
+      restore(loop.optimizer?.state() ?? new Map(), resumed.optimizer, folder);
       state = resumed.state;
       reporter.line(`resuming   after epoch ${state.epoch} of ${settings.epochs}`);
     }
@@ -119,7 +128,7 @@ export async function trainRun(
       weightsId: id,
       words: usesText(settings.trainer) ? qualityWords : [],
       parameters: await toHost(learner.parameters()),
-      optimizer: await toHost(loop.optimizer.state()),
+      optimizer: await toHost(loop.optimizer?.state() ?? new Map()),
       constants: new Map(),
     });
     const before = await loop.score(data.test);
@@ -147,6 +156,9 @@ export async function trainRun(
       constants,
     });
     const test = await writePredictions(file('predictions.csv'), loop, dataset, data.test);
+    const accuracy = await loop.accuracy(data.test);
+    const readings: Record<string, Metrics | null> = {};
+    for (const [name, read] of learner.readings ?? []) readings[name] = await loop.score(data.test, read);
     loop.dispose();
     learner.dispose();
     const summary: RunSummary = {
@@ -160,6 +172,8 @@ export async function trainRun(
       finalEpoch,
       before,
       test,
+      accuracy,
+      ...(learner.readings ? { readings } : {}),
       seconds: (performance.now() - began) / 1000,
     };
     await writeFileAtomic(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
@@ -235,10 +249,15 @@ export function metricsText(metrics: Metrics | null): string {
   return `SRCC ${show(srcc)}  PLCC ${show(plcc)}  KRCC ${show(krcc)}  RMSE ${show(rmse)}`;
 }
 
-function epochText({ epoch, lr, loss, val, test }: EpochRecord, epochs: number, improved: boolean): string {
+function epochText(
+  { epoch, lr, loss, val, test, accuracy }: EpochRecord,
+  epochs: number,
+  improved: boolean,
+): string {
   const number = String(epoch).padStart(String(epochs).length);
   const parts = [`epoch ${number}/${epochs}  lr ${lr.toExponential(2)}  loss ${loss.toFixed(5)}`];
   if (val) parts.push(`val SRCC ${val.srcc.toFixed(4)}${improved ? ' (best)' : ''}`);
   if (test) parts.push(`test SRCC ${test.srcc.toFixed(4)} PLCC ${test.plcc.toFixed(4)}`);
+  if (typeof accuracy?.test === 'number') parts.push(`accuracy ${(100 * accuracy.test).toFixed(1)} %`);
   return parts.join('  ');
 }

@@ -45,7 +45,7 @@ export const fields = {
   ),
   trainer: field(
     'clip-agiqa',
-    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the picture alone), coop or zero-shot',
+    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the picture alone), coop (prompts learn the quality classes) or zero-shot (nothing learns)',
   ),
   nCtx: field(16, 'number of context vectors'),
   ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets nCtx)'),
@@ -61,6 +61,12 @@ export const fields = {
     ['cls', 'mean', 'stats'],
   ),
   layers: field('', 'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the projected feature'),
+  template: field('a photo of {word} quality.', 'zero-shot: the prompt of a quality word'),
+  scoreBy: field<'words' | 'antonyms'>(
+    'words',
+    'zero-shot: score by the quality words, or by "Good photo." against "Bad photo."',
+    ['words', 'antonyms'],
+  ),
   hidden: field(0, 'width of the head; 0: that of the features of one prompt'),
   dropout: field(0.5, 'dropout of the head'),
   epochs: field(100, 'passes over the training pictures'),

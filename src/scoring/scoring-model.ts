@@ -1,0 +1,52 @@
+import { l2Normalize } from '../autograd/ops/normalize.ts';
+import { scope } from '../autograd/scope.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
+import type { Checkpoint } from '../training/checkpoint.ts';
+import { type Reading, readClassConstants } from '../training/class-constants.ts';
+
+/** What is left of a trained model once its texts are constants: picture features [B, E], not normalised, to scores [B]. */
+export interface ScoringModel {
+  predict(features: Tensor): Tensor;
+  dispose(): void;
+}
+
+/** Scores by a head on the picture's feature, the text features folded into it. */
+export function headModel(gpu: Gpu, values: HeadValues): ScoringModel {
+  const head = new RegressionHead(gpu, values);
+  return {
+    predict: (features) => scope(() => head.forward(l2Normalize(features))),
+    dispose: () => {
+      for (const tensor of head.parameters.values()) tensor.dispose();
+    },
+  };
+}
+
+/** The scoring model of a model file: a head, or classes that stand for scores (`coop`, `zero-shot`). */
+export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading: Reading): ScoringModel {
+  const { constants } = model;
+  if (constants.has('head.1.weight')) return headModel(gpu, headOf(model, path));
+  const classes = readClassConstants(gpu, constants, reading);
+  if (classes) return classes;
+  if (constants.has('words.text'))
+    throw new UserError(
+      `${path} cannot score by ${reading}`,
+      'Only the zero-shot model has good against bad; leave --score-by out.',
+    );
+  throw noModel(path);
+}
+
+const noModel = (path: string) =>
+  new UserError(`${path} holds no scoring head`, 'Give model.safetensors, which a finished run writes.');
+
+function headOf({ constants }: Checkpoint, path: string): HeadValues {
+  const values = {} as Record<HeadName, HeadValues[HeadName]>;
+  for (const name of headNames) {
+    const value = constants.get(`head.${name}`);
+    if (!value) throw noModel(path);
+    values[name] = value;
+  }
+  return values;
+}

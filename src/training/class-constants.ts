@@ -1,0 +1,34 @@
+import { Tensor } from '../autograd/tensor.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { ClassScores } from '../model/class-scores.ts';
+import type { HostTensor } from './checkpoint.ts';
+
+/** How a model of classes turns probabilities into a score: by the quality words, or by good against bad. */
+export type Reading = 'words' | 'antonyms';
+
+/** A reading as constants of a model file: `READING.text`, `READING.scores`, `READING.logit_scale`. */
+export async function classConstants(
+  reading: Reading,
+  text: Tensor,
+  scores: Tensor,
+  logitScale: number,
+): Promise<Map<string, HostTensor>> {
+  return new Map([
+    [`${reading}.text`, { shape: text.shape, data: await text.read() }],
+    [`${reading}.scores`, { shape: scores.shape, data: await scores.read() }],
+    [`${reading}.logit_scale`, { shape: [1], data: Float32Array.of(logitScale) }],
+  ]);
+}
+
+/** The reading back from a model file's constants; null where the model has no such one. */
+export function readClassConstants(
+  gpu: Gpu,
+  constants: ReadonlyMap<string, HostTensor>,
+  reading: Reading,
+): ClassScores | null {
+  const text = constants.get(`${reading}.text`);
+  const scores = constants.get(`${reading}.scores`);
+  const logitScale = constants.get(`${reading}.logit_scale`);
+  if (!text || !scores || !logitScale) return null;
+  return new ClassScores(Tensor.from(gpu, text.data, text.shape), scores.data, logitScale.data[0]!);
+}

@@ -1,0 +1,55 @@
+import { crossEntropy } from '../../autograd/ops/losses.ts';
+import { l2Normalize } from '../../autograd/ops/normalize.ts';
+import { keep, scope } from '../../autograd/scope.ts';
+import { Tensor } from '../../autograd/tensor.ts';
+import { classLogits, expectedScore } from '../../model/class-scores.ts';
+import type { PromptLearner } from '../../model/prompt.ts';
+import type { HostTensor } from '../checkpoint.ts';
+import { classConstants } from '../class-constants.ts';
+import type { Batch, Learner } from '../learner.ts';
+
+/**
+ * CoOp (Zhou et al., arXiv 2109.01134) on the quality words: the context vectors learn by cross-entropy over the
+ * quality classes, and the score is the expected one of the classes' centres.
+ */
+export class CoopLearner implements Learner {
+  readonly prompts: PromptLearner;
+  readonly #centres: Tensor;
+  readonly #logitScale: number;
+
+  /** @param centres the score that each class stands for */
+  constructor(prompts: PromptLearner, centres: Float32Array, logitScale: number) {
+    this.prompts = prompts;
+    this.#centres = keep(Tensor.from(prompts.ctx.gpu, centres));
+    this.#logitScale = logitScale;
+  }
+
+  parameters(): Map<string, Tensor> {
+    return new Map([['ctx', this.prompts.ctx]]);
+  }
+
+  loss({ features, classes }: Batch): Tensor {
+    return scope(() => crossEntropy(this.classify(features), classes));
+  }
+
+  classify(features: Tensor): Tensor {
+    return scope(() => classLogits(features, l2Normalize(this.prompts.features()), this.#logitScale));
+  }
+
+  predict(features: Tensor): Tensor {
+    return scope(() => expectedScore(this.classify(features), this.#centres));
+  }
+
+  async constants(): Promise<Map<string, HostTensor>> {
+    const text = scope(() => l2Normalize(this.prompts.features()));
+    const constants = await classConstants('words', text, this.#centres, this.#logitScale);
+    text.dispose();
+    return constants;
+  }
+
+  dispose(): void {
+    this.#centres.dispose();
+    this.prompts.ctx.dispose();
+    this.prompts.dispose();
+  }
+}
