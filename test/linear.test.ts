@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
@@ -189,5 +190,37 @@ describe('matmul', () => {
   it('refuses shapes that do not fit', async () => {
     const gpu = await sharedGpu();
     expect(() => matmul(Tensor.zeros(gpu, [2, 3]), Tensor.zeros(gpu, [2, 3]))).toThrow('does not fit');
+  });
+});
+
+describe('against finite differences', () => {
+  it.each(['none', 'quick_gelu', 'gelu', 'tanh'] as const)(
+    'linear with %s, bias and residual',
+    async (activation) => {
+      const gpu = await sharedGpu();
+      const inputs = [
+        Tensor.from(gpu, random(5 * 12, 51), [5, 12]),
+        Tensor.from(gpu, random(7 * 12, 52), [7, 12]),
+        Tensor.from(gpu, random(7, 53)),
+        Tensor.from(gpu, random(5 * 7, 54), [5, 7]),
+      ];
+      const f = (x?: Tensor, w?: Tensor, b?: Tensor, r?: Tensor) =>
+        linear(x!, w!, b!, { activation, residual: r! });
+      await gradcheck(f, inputs, { tolerance: 1e-2 });
+    },
+  );
+
+  it.each([
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ])('batched matmul, transposed %s and %s', async (transposeA, transposeB) => {
+    const gpu = await sharedGpu();
+    const inputs = [
+      Tensor.from(gpu, random(2 * 3 * 4, 55), transposeA ? [2, 4, 3] : [2, 3, 4]),
+      Tensor.from(gpu, random(2 * 4 * 5, 56), transposeB ? [2, 5, 4] : [2, 4, 5]),
+    ];
+    await gradcheck((a, b) => matmul(a!, b!, { transposeA, transposeB }), inputs, { tolerance: 5e-3 });
   });
 });
