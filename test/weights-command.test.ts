@@ -64,6 +64,7 @@ test('mistakes are one clear line, status 1, nothing written', () => {
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^ +at /m);
   };
+  writeFileSync(join(folder, 'words.txt'), 'no weights at all');
   const before = readdirSync(folder);
   fails(['--inof', 'a'], /unknown option '--inof'[\s\S]*--info/);
   fails(['--info', 'a', 'b'], /too many arguments/);
@@ -73,7 +74,7 @@ test('mistakes are one clear line, status 1, nothing written', () => {
   fails(['--convert', 'a.safetensors', '--out', 'x.pt'], /--convert writes safetensors/);
   fails(['--convert', 'a.safetensors', '--out', 'x.safetensors', '--dtype', 'int8'], /float32, float16/);
   fails(['--spec', 'a.pt', '--out', 'x.safetensors'], /cannot be read as JSON/);
-  fails(['--convert', 'spec.json', '--out', 'x.safetensors'], /neither safetensors nor/);
+  fails(['--convert', 'words.txt', '--out', 'x.safetensors'], /neither safetensors nor/);
   expect(readdirSync(folder)).toEqual(before);
 });
 
