@@ -58,7 +58,8 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
 });
 
 function showRun(summary: RunSummary): void {
-  const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings } = summary;
+  const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
+    summary;
   terminal.line('');
   terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
   terminal.line(`untrained  ${metricsText(before)}`);
@@ -66,6 +67,8 @@ function showRun(summary: RunSummary): void {
   for (const [name, metrics] of Object.entries(readings ?? {}))
     terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
   if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)} % of the quality classes`);
+  if (missing.length > 0) terminal.line(`missing    ${missing.length}: ${missing.join(', ')}`);
+  if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
   terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
   terminal.line(`results    ${folder}`);
 }

@@ -122,6 +122,34 @@ describe('train, score and eval', () => {
     expect(summary.pictures.train + summary.pictures.test).toBe(12);
   });
 
+  it('lists at the end what could not be read', () => {
+    const root = join(folder, 'with-a-broken-one');
+    cpSync('test/fixtures/datasets/agiqa-3k', root, { recursive: true });
+    writeFileSync(join(root, 'AttnGAN_normal_000.jpg'), 'not a picture');
+    const settings = [
+      '--weights',
+      'test/fixtures/tiny-clip.json',
+      '--epochs',
+      '1',
+      '--batch-size',
+      '4',
+      '--cache',
+      'none',
+    ];
+    const result = run(
+      'train',
+      '--data',
+      'agiqa-3k',
+      '--root',
+      root,
+      ...settings,
+      '--out',
+      join(folder, 'run-2'),
+    );
+    expect(result.status).toBe(0);
+    expect(result.stderr).toMatch(/^unreadable 1: .*AttnGAN_normal_000\.jpg$/m);
+  });
+
   it('score a folder as table, CSV and JSON lines, and name what is no picture', () => {
     const pictures = join(folder, 'pictures');
     cpSync('test/fixtures/datasets/agiqa-3k', pictures, { recursive: true });
