@@ -24,6 +24,9 @@ describe.each(Object.keys(operations) as (keyof typeof operations)[])('%s', (nam
     ['a row repeated', [5, 257], [257]],
     ['a number', [197], [1]],
     ['a matrix repeated', [2, 3, 5], [3, 5]],
+    ['a first operand that repeats', [257], [5, 257]],
+    ['a number before a matrix', [1], [3, 17]],
+    ['a row with axes of one before it', [1, 1, 5], [2, 3, 5]],
   ])('of %s', async (_, shapeA, shapeB) => {
     const gpu = await sharedGpu();
     const [a, b] = [shapeA, shapeB].map((shape, i) =>
@@ -36,25 +39,31 @@ describe.each(Object.keys(operations) as (keyof typeof operations)[])('%s', (nam
     expect(
       errorOf(
         await y.read(),
-        a.map((x, i) => formulas[name](x, b[i % b.length]!)),
+        Float32Array.from({ length: Math.max(a.length, b.length) }, (_, i) =>
+          formulas[name](a[i % a.length]!, b[i % b.length]!),
+        ),
       ),
     ).toBeLessThan(1e-6);
   });
 
   it('has the right gradients', async () => {
     const gpu = await sharedGpu();
-    for (const shapeB of [[4, 6], [6], [1]]) {
-      const inputs = [
-        Tensor.from(gpu, positive(24, 3), [4, 6]),
+    const shapes = [[4, 6], [6], [1], [1, 1, 6]];
+    const pairs = shapes.flatMap((small) => [
+      [[4, 6], small],
+      [small, [4, 6]],
+    ]);
+    for (const pair of pairs) {
+      const inputs = pair.map((shape, i) =>
         Tensor.from(
           gpu,
           positive(
-            shapeB.reduce((x, y) => x * y),
-            4,
+            shape.reduce((x, y) => x * y),
+            3 + i,
           ),
-          shapeB,
+          shape,
         ),
-      ];
+      );
       await gradcheck((a, b) => operations[name](a!, b!), inputs, { tolerance: 5e-3 });
     }
   });
@@ -64,6 +73,9 @@ it('refuses shapes that do not repeat', async () => {
   const gpu = await sharedGpu();
   expect(() => add(Tensor.zeros(gpu, [4, 6]), Tensor.zeros(gpu, [4]))).toThrow(
     /\[4\] does not repeat to \[4, 6\]/,
+  );
+  expect(() => multiply(Tensor.zeros(gpu, [4, 1]), Tensor.zeros(gpu, [4, 6]))).toThrow(
+    /\[4, 1\] does not repeat to \[4, 6\]/,
   );
 });
 

@@ -1,42 +1,42 @@
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
 import { reduceAll, sumRows } from '../../kernels/reduce.ts';
 import { apply, type Op } from '../tape.ts';
-import { Tensor } from '../tensor.ts';
+import { elements, Tensor } from '../tensor.ts';
 
-/** One of the operands repeats: b is a trailing part of a's shape (a row added to every row), or one number. */
+/** a (op) b in the shape of the one that does not repeat. */
 function combine(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
-  const out = Tensor.empty(a.gpu, a.shape);
-  binary(a.gpu, operation, a.buffer, b.buffer, out.buffer, a.size, a.size, b.size);
+  const out = Tensor.empty(a.gpu, widest(a.shape, b.shape));
+  binary(a.gpu, operation, a.buffer, b.buffer, out.buffer, out.size, a.size, b.size);
   return out;
 }
 
-/** The gradient of a repeated operand: the sum over its repetitions. */
+function widest(a: readonly number[], b: readonly number[]): readonly number[] {
+  const [sizeA, sizeB] = [elements(a), elements(b)];
+  return sizeA > sizeB || (sizeA === sizeB && a.length >= b.length) ? a : b;
+}
+
+/** factor · the gradient of an operand of `shape`: dy itself, or its sum over the repetitions. */
 function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
+  const size = elements(shape);
+  if (size === dy.size) return factor === 1 ? dy.view(shape) : scaled(dy.view(shape), factor);
   const out = Tensor.empty(dy.gpu, shape);
-  if (out.size === 1) reduceAll(dy.gpu, dy.buffer, out.buffer, dy.size, { factor });
-  else sumRows(dy.gpu, dy.buffer, out.buffer, dy.size / out.size, out.size, factor);
+  if (size === 1) reduceAll(dy.gpu, dy.buffer, out.buffer, dy.size, { factor });
+  else sumRows(dy.gpu, dy.buffer, out.buffer, dy.size / size, size, factor);
   return out;
-}
-
-function checked(a: Tensor, b: Tensor): readonly Tensor[] {
-  const trailing = a.shape.slice(a.shape.length - b.shape.length).join() === b.shape.join();
-  if (!trailing && b.size !== 1)
-    throw new Error(`[${b.shape.join(', ')}] does not repeat to [${a.shape.join(', ')}]`);
-  return [a, b];
 }
 
 interface Shapes {
+  readonly a: readonly number[];
   readonly b: readonly number[];
-  readonly repeats: boolean;
 }
 
 const additive = (name: 'add' | 'subtract', sign: 1 | -1): Op<Shapes> => ({
   name,
   forward: ([a, b]) => combine(name, a!, b!),
-  gradient(dy, { needs, attributes: { b, repeats } }) {
-    if (!needs[1]) return [dy, null];
-    return [dy, sign === 1 && !repeats ? dy : collapse(dy, b, sign)];
-  },
+  gradient: (dy, { needs, attributes: { a, b } }) => [
+    needs[0] ? collapse(dy, a) : null,
+    needs[1] ? collapse(dy, b, sign) : null,
+  ],
 });
 
 const addOp = additive('add', 1);
@@ -48,13 +48,10 @@ const multiplyOp: Op<Shapes> = {
     save(a!, b!);
     return combine('multiply', a!, b!);
   },
-  gradient(dy, { saved: [a, b], needs, attributes: { b: shape, repeats } }) {
-    const byB = () => {
-      const product = combine('multiply', dy, a!);
-      return repeats ? collapse(product, shape) : product;
-    };
-    return [needs[0] ? combine('multiply', dy, b!) : null, needs[1] ? byB() : null];
-  },
+  gradient: (dy, { saved: [a, b], needs, attributes }) => [
+    needs[0] ? collapse(combine('multiply', dy, b!), attributes.a) : null,
+    needs[1] ? collapse(combine('multiply', dy, a!), attributes.b) : null,
+  ],
 };
 
 const divideOp: Op<Shapes> = {
@@ -65,23 +62,37 @@ const divideOp: Op<Shapes> = {
     return y;
   },
   // d(a/b) = da/b - (a/b)·db/b
-  gradient(dy, { saved: [y, b], needs, attributes: { b: shape } }) {
+  gradient(dy, { saved: [y, b], needs, attributes }) {
     const byA = combine('divide', dy, b!);
-    const byB = () => collapse(combine('multiply', byA, y!), shape, -1);
-    return [needs[0] ? byA : null, needs[1] ? byB() : null];
+    return [
+      needs[0] ? collapse(byA, attributes.a) : null,
+      needs[1] ? collapse(combine('multiply', byA, y!), attributes.b, -1) : null,
+    ];
   },
 };
 
-const operation = (op: Op<Shapes>) => (a: Tensor, b: Tensor) =>
-  apply(op, checked(a, b), { b: b.shape, repeats: a.size !== b.size });
+/** Whether the one shape, but for axes of 1 before it, ends the other: it then repeats to it. */
+function repeats(small: readonly number[], large: readonly number[]): boolean {
+  const first = small.findIndex((n) => n !== 1);
+  const core = first < 0 ? [] : small.slice(first);
+  return core.length <= large.length && core.join() === large.slice(large.length - core.length).join();
+}
 
-/** a + b; b may be a trailing part of a's shape, or one number, and then repeats. */
+const operation = (op: Op<Shapes>) => (a: Tensor, b: Tensor) => {
+  const whole = widest(a.shape, b.shape);
+  for (const { shape } of [a, b])
+    if (!repeats(shape, whole))
+      throw new Error(`[${shape.join(', ')}] does not repeat to [${whole.join(', ')}]`);
+  return apply(op, [a, b], { a: a.shape, b: b.shape });
+};
+
+/** a + b; the smaller may be a trailing part of the other's shape (a row added to every row), or one number. */
 export const add = operation(addOp);
-/** a - b; b may repeat. */
+/** a - b; either may repeat, as in {@link add}. */
 export const subtract = operation(subtractOp);
-/** a · b, elementwise; b may repeat. */
+/** a · b, elementwise; either may repeat, as in {@link add}. */
 export const multiply = operation(multiplyOp);
-/** a / b, elementwise; b may repeat. */
+/** a / b, elementwise; either may repeat, as in {@link add}. */
 export const divide = operation(divideOp);
 
 const scaleOp: Op<{ readonly factor: number }> = {
