@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
-import { concat, expand, gatherRows, reshape, slice } from '../src/autograd/ops/rows.ts';
+import { concat, expand, gatherRows, permute, reshape, slice, transpose } from '../src/autograd/ops/rows.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/float16.ts';
 import { sharedGpu } from './gpu.ts';
@@ -56,6 +56,29 @@ describe('slice, concat, expand, reshape', () => {
     expect(() => slice(Tensor.from(gpu, halves.slice(0, 15), [5, 3]), 0, 1, 2)).toThrow(/whole words/);
   });
 
+  it('keeps the type of numbers and halves put together and repeated', async () => {
+    const gpu = await sharedGpu();
+    const numbers = Tensor.from(gpu, Uint32Array.of(1, 2, 2 ** 32 - 1), [3, 1]);
+    const both = concat([numbers, numbers], 1);
+    expect(both.type).toBe('u32');
+    expect([...new Uint32Array(await both.readRaw())]).toEqual([1, 1, 2, 2, 2 ** 32 - 1, 2 ** 32 - 1]);
+    const halves = float32ToFloat16(randoms(12, 7));
+    const rows = Tensor.from(gpu, halves, [3, 4]);
+    const stacked = expand(concat([rows, rows], 0), 2);
+    expect(stacked.type).toBe('f16');
+    expect([...new Uint16Array(await stacked.readRaw())]).toEqual([
+      ...halves,
+      ...halves,
+      ...halves,
+      ...halves,
+    ]);
+    const odd = Tensor.from(gpu, halves.slice(0, 3), [1, 3]);
+    expect(() => concat([odd, odd], 1)).toThrow(/whole words/);
+    expect(() => expand(odd, 2)).toThrow(/whole words/);
+    expect(() => concat([numbers, rows], 1)).toThrow(/f16 \[3, 0\] does not fit u32 \[3, 0\]/);
+    expect(() => concat([Tensor.zeros(gpu, [2, 3]), Tensor.zeros(gpu, [2, 4])], 0)).toThrow(/does not fit/);
+  });
+
   it('repeats', async () => {
     const gpu = await sharedGpu();
     const repeated = expand(Tensor.from(gpu, [1, 2, 3]), 2);
@@ -69,5 +92,79 @@ describe('slice, concat, expand, reshape', () => {
     await gradcheck((a, b) => concat([slice(a!, 1, 1, 3), b!, a!, b!], 1), inputs, { tolerance: 2e-3 });
     await gradcheck((a) => expand(a!, 5), inputs.slice(0, 1), { tolerance: 2e-3 });
     await gradcheck((a) => reshape(a!, [2, 6]), inputs.slice(0, 1), { tolerance: 2e-3 });
+  });
+});
+
+describe('permute and transpose', () => {
+  /** Element by element, by coordinates. */
+  function permutedOf(
+    values: Float32Array,
+    shape: readonly number[],
+    order: readonly number[],
+  ): Float32Array {
+    const to = order.map((axis) => shape[axis]!);
+    return values.map((_, index) => {
+      const at = shape.map(() => 0);
+      let rest = index;
+      for (let k = to.length - 1; k >= 0; k--) {
+        at[order[k]!] = rest % to[k]!;
+        rest = Math.floor(rest / to[k]!);
+      }
+      return values[at.reduce((sum, coordinate, axis) => sum * shape[axis]! + coordinate, 0)]!;
+    });
+  }
+
+  it.each([
+    [[5], [0]],
+    [
+      [17, 257],
+      [1, 0],
+    ],
+    [
+      [3, 1, 7],
+      [2, 0, 1],
+    ],
+    [
+      [2, 3, 5, 7],
+      [0, 2, 1, 3],
+    ],
+    [
+      [2, 3, 5, 7],
+      [2, 3, 0, 1],
+    ],
+    [
+      [2, 3, 2, 3, 2, 3],
+      [5, 3, 1, 4, 2, 0],
+    ],
+    [
+      [1, 1],
+      [1, 0],
+    ],
+  ])('puts the axes of %j in the order %j', async (shape, order) => {
+    const gpu = await sharedGpu();
+    const values = randoms(
+      shape.reduce((a, b) => a * b),
+      8,
+    );
+    const y = permute(Tensor.from(gpu, values, shape), order);
+    expect(y.shape).toEqual(order.map((axis) => shape[axis]));
+    expect(await y.read()).toEqual(permutedOf(values, shape, order));
+  });
+
+  it('exchanges the last two axes', async () => {
+    const gpu = await sharedGpu();
+    const values = randoms(2 * 3 * 5, 9);
+    const y = transpose(Tensor.from(gpu, values, [2, 3, 5]));
+    expect(y.shape).toEqual([2, 5, 3]);
+    expect(await y.read()).toEqual(permutedOf(values, [2, 3, 5], [0, 2, 1]));
+    expect(() => transpose(Tensor.zeros(gpu, [3]))).toThrow(/no two axes/);
+    expect(() => permute(y, [0, 0, 1])).toThrow(/no order of the axes/);
+  });
+
+  it('has the right gradients', async () => {
+    const gpu = await sharedGpu();
+    const x = Tensor.from(gpu, randoms(24, 10), [2, 3, 4]);
+    await gradcheck((a) => permute(a!, [2, 0, 1]), [x], { tolerance: 2e-3 });
+    await gradcheck((a) => transpose(a!), [x], { tolerance: 2e-3 });
   });
 });

@@ -1,5 +1,6 @@
 import copySource from '../../shaders/copy_block.wgsl';
 import gatherSource from '../../shaders/gather_rows.wgsl';
+import permuteSource from '../../shaders/permute.wgsl';
 import scatterSource from '../../shaders/scatter_rows.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { fill } from './elementwise.ts';
@@ -8,6 +9,7 @@ import { foldGroups, type Gpu } from './gpu.ts';
 const gatherKernel = { name: 'gather_rows', source: gatherSource };
 const scatterKernel = { name: 'scatter_rows', source: scatterSource };
 const copyKernel = { name: 'copy_block', source: copySource };
+const permuteKernel = { name: 'permute', source: permuteSource };
 
 const perGroup = 64 * 4;
 
@@ -66,4 +68,36 @@ export function copyBlock(gpu: Gpu, x: GpuBuffer, out: GpuBuffer, block: CopyBlo
     params: [rows * width, width, xStride, xAt, outStride, outAt],
     groups: foldGroups(Math.ceil((rows * width) / perGroup)),
   });
+}
+
+/** out = x of `shape` with its axes in `order`: axis k of the output is axis order[k] of x; elements are 32-bit words. */
+export function permute(
+  gpu: Gpu,
+  x: GpuBuffer,
+  out: GpuBuffer,
+  shape: readonly number[],
+  order: readonly number[],
+): void {
+  const axes = joinedAxes(shape, order).reverse();
+  const size = axes.reduce((product, { count }) => product * count, 1);
+  gpu.run(permuteKernel, {
+    constants: { RANK: axes.length },
+    buffers: [x, out],
+    params: [size, ...axes.flatMap(({ count, stride }) => [count, stride])],
+    groups: foldGroups(Math.ceil(size / perGroup)),
+  });
+}
+
+/** The output's axes with their strides in x; neighbours that are neighbours in x too are one axis, those of 1 are none. */
+function joinedAxes(shape: readonly number[], order: readonly number[]): { count: number; stride: number }[] {
+  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const axes: { count: number; stride: number }[] = [];
+  for (const axis of order) {
+    const [count, stride] = [shape[axis]!, strides[axis]!];
+    const last = axes.at(-1);
+    if (count === 1) continue;
+    if (last?.stride === count * stride) axes[axes.length - 1] = { count: last.count * count, stride };
+    else axes.push({ count, stride });
+  }
+  return axes.length > 0 ? axes : [{ count: 1, stride: 1 }];
 }

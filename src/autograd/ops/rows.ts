@@ -1,8 +1,8 @@
 import { fill } from '../../kernels/elementwise.ts';
 import { sumRows } from '../../kernels/reduce.ts';
-import { copyBlock, gatherRows as gather, scatterRows } from '../../kernels/rows.ts';
+import { copyBlock, gatherRows as gather, permute as permuteWords, scatterRows } from '../../kernels/rows.ts';
 import { apply, type Op } from '../tape.ts';
-import { elements, Tensor } from '../tensor.ts';
+import { elements, Tensor, type TensorType } from '../tensor.ts';
 
 const gatherOp: Op<{ readonly rows: number }> = {
   name: 'gatherRows',
@@ -50,6 +50,13 @@ function around(shape: readonly number[], axis: number): [number, number, number
   return [elements(shape.slice(0, axis)), shape[axis]!, elements(shape.slice(axis + 1))];
 }
 
+/** Counts of elements as counts of 32-bit words: halves lie two to a word, and are copied by whole words only. */
+function inWords<T extends readonly number[]>(type: TensorType, what: string, counts: T): T {
+  const words = counts.map((count) => count / (type === 'f16' ? 2 : 1));
+  if (!words.every(Number.isInteger)) throw new Error(`${what} does not lie on whole words`);
+  return words as unknown as T;
+}
+
 interface Span {
   readonly axis: number;
   readonly from: number;
@@ -73,15 +80,9 @@ const sliceOp: Op<Span> = {
 
 function sliceOf(x: Tensor, axis: number, from: number, to: number): Tensor {
   const [rows, size, inner] = around(x.shape, axis);
-  // Halves are copied two to a word, so a block must begin and end at whole words.
-  const perWord = x.type === 'f16' ? 2 : 1;
-  const [width, xStride, xAt] = [(to - from) * inner, size * inner, from * inner].map(
-    (count) => count / perWord,
-  ) as [number, number, number];
-  if (![width, xStride, xAt].every(Number.isInteger))
-    throw new Error(
-      `slice ${from}..${to} of axis ${axis} of halves [${x.shape.join(', ')}] does not lie on whole words`,
-    );
+  const what = `slice ${from}..${to} of axis ${axis} of halves [${x.shape.join(', ')}]`;
+  const counts = [(to - from) * inner, size * inner, from * inner] as const;
+  const [width, xStride, xAt] = inWords(x.type, what, counts);
   const out = Tensor.empty(x.gpu, x.shape.with(axis, to - from), x.type);
   copyBlock(x.gpu, x.buffer, out.buffer, { rows, width, xStride, xAt, outStride: width, outAt: 0 });
   return out;
@@ -98,12 +99,15 @@ const concatOp: Op<{ readonly axis: number; readonly sizes: readonly number[] }>
   name: 'concat',
   forward(inputs, { axis, sizes }) {
     const total = sizes.reduce((a, b) => a + b, 0);
-    const out = Tensor.empty(inputs[0]!.gpu, inputs[0]!.shape.with(axis, total));
+    const { type } = inputs[0]!;
+    const out = Tensor.empty(inputs[0]!.gpu, inputs[0]!.shape.with(axis, total), type);
     let at = 0;
     for (const input of inputs) {
       const [rows, size, inner] = around(input.shape, axis);
-      const width = size * inner;
-      const block = { rows, width, xStride: width, xAt: 0, outStride: total * inner, outAt: at * inner };
+      const what = `concat of halves [${input.shape.join(', ')}] along axis ${axis}`;
+      const counts = [size * inner, total * inner, at * inner] as const;
+      const [width, outStride, outAt] = inWords(type, what, counts);
+      const block = { rows, width, xStride: width, xAt: 0, outStride, outAt };
       copyBlock(out.gpu, input.buffer, out.buffer, block);
       at += size;
     }
@@ -119,16 +123,22 @@ const concatOp: Op<{ readonly axis: number; readonly sizes: readonly number[] }>
   },
 };
 
-/** Tensors one after the other along an axis; their other sizes are equal. */
+/** Tensors one after the other along an axis; their other sizes and their types are equal. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  const [first] = tensors;
+  if (!first) throw new Error('concat of no tensors');
+  const others = ({ shape, type }: Tensor) => `${type} [${shape.with(axis, 0).join(', ')}]`;
+  for (const tensor of tensors)
+    if (others(tensor) !== others(first))
+      throw new Error(`concat along axis ${axis}: ${others(tensor)} does not fit ${others(first)}`);
   return apply(concatOp, tensors, { axis, sizes: tensors.map(({ shape }) => shape[axis]!) });
 }
 
 const expandOp: Op<{ readonly count: number }> = {
   name: 'expand',
   forward([x], { count }) {
-    const out = Tensor.empty(x!.gpu, [count, ...x!.shape]);
-    const width = x!.size;
+    const out = Tensor.empty(x!.gpu, [count, ...x!.shape], x!.type);
+    const [width] = inWords(x!.type, `expand of halves [${x!.shape.join(', ')}]`, [x!.size]);
     const block = { rows: count, width, xStride: 0, xAt: 0, outStride: width, outAt: 0 };
     copyBlock(out.gpu, x!.buffer, out.buffer, block);
     return out;
@@ -143,4 +153,43 @@ const expandOp: Op<{ readonly count: number }> = {
 /** `count` copies of x along a new first axis. */
 export function expand(x: Tensor, count: number): Tensor {
   return apply(expandOp, [x], { count });
+}
+
+const permuteOp: Op<{ readonly order: readonly number[] }> = {
+  name: 'permute',
+  forward: ([x], { order }) => permuted(x!, order),
+  gradient: (dy, { attributes: { order } }) => [
+    permuted(
+      dy,
+      Array.from(order, (_, axis) => order.indexOf(axis)),
+    ),
+  ],
+};
+
+function permuted(x: Tensor, order: readonly number[]): Tensor {
+  if (x.type === 'f16') throw new Error('permute takes f32 and u32 tensors; this one is f16');
+  const out = Tensor.empty(
+    x.gpu,
+    order.map((axis) => x.shape[axis]!),
+    x.type,
+  );
+  permuteWords(x.gpu, x.buffer, out.buffer, x.shape, order);
+  return out;
+}
+
+/** The axes in another order: axis k of the result is axis order[k] of x. */
+export function permute(x: Tensor, order: readonly number[]): Tensor {
+  if ([...order].sort((a, b) => a - b).join() !== x.shape.map((_, axis) => axis).join())
+    throw new Error(`[${order.join(', ')}] is no order of the axes of [${x.shape.join(', ')}]`);
+  return apply(permuteOp, [x], { order });
+}
+
+/** The last two axes exchanged. */
+export function transpose(x: Tensor): Tensor {
+  const last = x.shape.length - 1;
+  if (last < 1) throw new Error(`transpose of [${x.shape.join(', ')}]: it has no two axes`);
+  return permute(
+    x,
+    x.shape.map((_, axis) => (axis < last - 1 ? axis : axis === last ? last - 1 : last)),
+  );
 }
