@@ -1,9 +1,11 @@
 // One step of SGD with momentum and weight decay, as torch.optim.SGD defines it:
 //   d = g + decay·p;  v = momentum·v + d;  p = p - lr·v
-// v starts at 0, so that the first step gives v = d. The rate is data (settings[0]), so that a captured step can be
-// replayed with another one. In place; traffic: three reads and two writes an element.
+// With NESTEROV the parameter moves by d + momentum·v in place of v. v starts at 0, so that the first step gives v = d.
+// The rate is data (settings[0]), so that a captured step can be replayed with another one. In place; traffic: three
+// reads and two writes an element.
 
 const PER_LANE = 4u;
+const NESTEROV = 0u;
 
 struct Params {
   size: u32,
@@ -28,9 +30,10 @@ fn main(
     let i = start + j * 64u;
     if (i < params.size) {
       let p = parameter[i];
-      let v = params.momentum * velocity[i] + (gradient[i] + params.decay * p);
+      let d = gradient[i] + params.decay * p;
+      let v = params.momentum * velocity[i] + d;
       velocity[i] = v;
-      parameter[i] = p - settings[0] * v;
+      parameter[i] = p - settings[0] * select(v, d + params.momentum * v, NESTEROV == 1u);
     }
   }
 }

@@ -37,6 +37,28 @@ describe('Sgd', () => {
     optimizer.dispose();
   });
 
+  it('follows the definition of Nesterov momentum for 20 steps', async () => {
+    const gpu = await sharedGpu();
+    const start = randoms(size, 3);
+    const p = Float64Array.from(start);
+    const v = new Float64Array(size);
+    const parameter = Tensor.from(gpu, start);
+    const gradient = Tensor.from(gpu, gradientAt(0));
+    const optimizer = new Sgd([parameter], { lr: 0.02, momentum: 0.9, weightDecay: 1e-2, nesterov: true });
+    for (let step = 0; step < 20; step++) {
+      gradient.write(gradientAt(step));
+      optimizer.step(new Map([[parameter, gradient]]));
+      for (const [i, g] of gradientAt(step).entries()) {
+        const d = g + 1e-2 * p[i]!;
+        v[i] = 0.9 * v[i]! + d;
+        p[i]! -= 0.02 * (d + 0.9 * v[i]!);
+      }
+    }
+    expect(errorOf(await parameter.read(), p)).toBeLessThan(2e-6);
+    expect(() => new Sgd([parameter], { lr: 1, nesterov: true })).toThrow(/needs a momentum/);
+    optimizer.dispose();
+  });
+
   it('leaves a parameter without a gradient alone', async () => {
     const gpu = await sharedGpu();
     const frozen = Tensor.from(gpu, [1, 2, 3]);
@@ -48,28 +70,91 @@ describe('Sgd', () => {
 });
 
 describe('AdamW', () => {
-  it('follows the definition of torch.optim.AdamW for 20 steps', async () => {
-    const gpu = await sharedGpu();
-    const start = randoms(size, 2);
+  /** The definition in float64: the parameter after steps 1 to `steps` at rate lr / step. */
+  function reference(start: Float32Array, steps: number, lr: number, decay: number): Float64Array {
     const p = Float64Array.from(start);
     const m = new Float64Array(size);
     const v = new Float64Array(size);
-    const parameter = Tensor.from(gpu, start);
-    const gradient = Tensor.from(gpu, gradientAt(0));
-    const optimizer = new AdamW([parameter], { lr: 0.01, weightDecay: 0.1 });
-    for (let step = 1; step <= 20; step++) {
-      const lr = 0.01 / step;
-      optimizer.prepare(step, lr);
-      gradient.write(gradientAt(step));
-      optimizer.step(new Map([[parameter, gradient]]));
+    for (let step = 1; step <= steps; step++)
       for (const [i, g] of gradientAt(step).entries()) {
-        p[i]! *= 1 - lr * 0.1;
+        p[i]! *= 1 - (lr / step) * decay;
         m[i] = 0.9 * m[i]! + 0.1 * g;
         v[i] = 0.999 * v[i]! + 0.001 * g * g;
-        p[i]! -= (lr * (m[i]! / (1 - 0.9 ** step))) / (Math.sqrt(v[i]! / (1 - 0.999 ** step)) + 1e-8);
+        p[i]! -=
+          ((lr / step) * (m[i]! / (1 - 0.9 ** step))) / (Math.sqrt(v[i]! / (1 - 0.999 ** step)) + 1e-8);
       }
+    return p;
+  }
+
+  it('follows the definition of torch.optim.AdamW for 20 steps, replayed as well as plain', async () => {
+    const gpu = await sharedGpu();
+    const start = randoms(size, 2);
+    const parameter = Tensor.from(gpu, start);
+    const gradient = Tensor.from(gpu, gradientAt(0));
+    const optimizer = new AdamW([parameter], { lr: 0.1, weightDecay: 0.1 });
+    const run = () => optimizer.step(new Map([[parameter, gradient]]));
+    let replay: (() => void) | undefined;
+    for (let step = 1; step <= 20; step++) {
+      optimizer.setLearningRate(0.1 / step);
+      gradient.write(gradientAt(step));
+      if (step < 3) run();
+      else if (replay) replay();
+      else {
+        const { recording } = gpu.capture(run);
+        replay = () => recording.replay();
+      }
+      expect(errorOf(await parameter.read(), reference(start, step, 0.1, 0.1))).toBeLessThan(2e-6);
     }
-    expect(errorOf(await parameter.read(), p)).toBeLessThan(5e-6);
     optimizer.dispose();
+  });
+
+  it('counts its steps on the GPU to the accuracy of float32, and from any step on', async () => {
+    const gpu = await sharedGpu();
+    const parameter = Tensor.from(gpu, [1]);
+    const optimizer = new AdamW([parameter], { lr: 0.1 });
+    const settings = optimizer.state().get('settings')!;
+    for (let step = 1; step <= 3000; step++) {
+      optimizer.step(new Map());
+      if (![1, 2, 10, 100, 3000].includes(step)) continue;
+      const [lr, first, second] = await settings.read();
+      expect(lr).toBeCloseTo(0.1, 7);
+      expect(Math.abs(first! / (1 - 0.9 ** step) - 1)).toBeLessThan(1e-6);
+      expect(Math.abs(second! / (1 - 0.999 ** step) - 1)).toBeLessThan(5e-6);
+    }
+    optimizer.prepare(7, 0.5);
+    optimizer.step(new Map());
+    const expected = [0.5, 1 - 0.9 ** 7, 1 - 0.999 ** 7];
+    expect(errorOf(await settings.read(), expected)).toBeLessThan(1e-6);
+    optimizer.dispose();
+  });
+});
+
+describe.each([
+  ['Sgd', (p: Tensor) => new Sgd([p], { lr: 0.1, momentum: 0.9 })],
+  ['AdamW', (p: Tensor) => new AdamW([p], { lr: 0.1 })],
+] as const)('the state of %s', (_, create) => {
+  it('goes on elsewhere bit for bit', async () => {
+    const gpu = await sharedGpu();
+    const run = (parameter: Tensor, optimizer: Sgd | AdamW, from: number, to: number) => {
+      for (let step = from; step < to; step++)
+        optimizer.step(new Map([[parameter, Tensor.from(gpu, gradientAt(step))]]));
+    };
+    const whole = Tensor.from(gpu, randoms(size, 4));
+    const first = create(whole);
+    run(whole, first, 0, 5);
+    const values = new Map<string, Float32Array>();
+    for (const [name, tensor] of first.state()) values.set(name, await tensor.read());
+    const resumed = Tensor.from(gpu, await whole.read());
+    const second = create(resumed);
+    second.load(values);
+    run(whole, first, 5, 9);
+    run(resumed, second, 5, 9);
+    expect(await resumed.read()).toEqual(await whole.read());
+    const [name] = values.keys();
+    expect(() => second.load(new Map([...values, [name!, new Float32Array(2)]]))).toThrow(
+      /holds 2 numbers, expected 300/,
+    );
+    expect(() => second.load(new Map())).toThrow(/is missing, expected 300/);
+    for (const optimizer of [first, second]) optimizer.dispose();
   });
 });

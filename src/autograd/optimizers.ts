@@ -1,28 +1,45 @@
-import { adamw, sgd } from '../kernels/optim.ts';
+import { UserError } from '../common/errors.ts';
+import { adamw, adamwAdvance, sgd } from '../kernels/optim.ts';
 import { keep } from './scope.ts';
 import { Tensor } from './tensor.ts';
+
+/** Overwrites an optimiser's state with values saved of one of the same parameters. */
+function load(state: ReadonlyMap<string, Tensor>, values: ReadonlyMap<string, Float32Array>): void {
+  for (const [name, { size }] of state)
+    if (values.get(name)?.length !== size)
+      throw new UserError(
+        `the optimiser's ${name} ${values.has(name) ? `holds ${values.get(name)!.length} numbers` : 'is missing'}, expected ${size}`,
+        'The state belongs to another optimiser or to other parameters.',
+      );
+  for (const [name, tensor] of state) tensor.write(values.get(name)!);
+}
 
 export interface SgdOptions {
   readonly lr: number;
   readonly momentum?: number;
   readonly weightDecay?: number;
+  readonly nesterov?: boolean;
 }
 
-/** SGD with momentum and weight decay, as torch.optim.SGD defines it (no dampening, no Nesterov). */
+/** SGD with momentum and weight decay, as torch.optim.SGD defines it (no dampening). */
 export class Sgd {
   readonly #parameters: readonly Tensor[];
   readonly #velocities: readonly Tensor[];
   readonly #settings: Tensor;
   readonly #momentum: number;
   readonly #weightDecay: number;
+  readonly #nesterov: boolean;
 
   /** State is allocated here, so that a step allocates nothing. */
-  constructor(parameters: readonly Tensor[], { lr, momentum = 0, weightDecay = 0 }: SgdOptions) {
+  constructor(parameters: readonly Tensor[], options: SgdOptions) {
+    const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
+    if (nesterov && momentum <= 0) throw new Error('Nesterov momentum needs a momentum above 0');
     this.#parameters = parameters;
     this.#velocities = parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape)));
     this.#settings = keep(Tensor.from(parameters[0]!.gpu, [lr]));
     this.#momentum = momentum;
     this.#weightDecay = weightDecay;
+    this.#nesterov = nesterov;
   }
 
   setLearningRate(lr: number): void {
@@ -42,6 +59,7 @@ export class Sgd {
         size: parameter.size,
         momentum: this.#momentum,
         weightDecay: this.#weightDecay,
+        nesterov: this.#nesterov,
       });
     }
   }
@@ -49,6 +67,11 @@ export class Sgd {
   /** The momentum buffers, by the parameters' order. */
   state(): Map<string, Tensor> {
     return new Map(this.#velocities.map((velocity, i) => [`velocity.${i}`, velocity]));
+  }
+
+  /** Takes over what state() held, as read back, when these parameters were trained before. */
+  load(values: ReadonlyMap<string, Float32Array>): void {
+    load(this.state(), values);
   }
 
   dispose(): void {
@@ -63,7 +86,10 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
-/** AdamW with decoupled weight decay, as torch.optim.AdamW defines it. */
+/**
+ * AdamW with decoupled weight decay, as torch.optim.AdamW defines it, but that one count of steps serves all parameters,
+ * also one that had no gradient in some. The count lives on the GPU: a replayed step advances it.
+ */
 export class AdamW {
   readonly #parameters: readonly Tensor[];
   readonly #first: readonly Tensor[];
@@ -80,20 +106,27 @@ export class AdamW {
     this.#parameters = parameters;
     this.#first = zeros();
     this.#second = zeros();
-    this.#settings = keep(Tensor.from(parameters[0]!.gpu, [options.lr, 1, 1]));
+    this.#settings = keep(Tensor.from(parameters[0]!.gpu, [options.lr, 0, 0]));
     this.#betas = betas;
     this.#eps = eps;
     this.#weightDecay = weightDecay;
   }
 
-  /** Before each step, a replayed one too: its number (from 1) and its rate are data. */
+  /** From the next step on, a replayed one too. */
+  setLearningRate(lr: number): void {
+    const { gpu, buffer } = this.#settings;
+    gpu.write(buffer, Float32Array.of(lr));
+  }
+
+  /** Makes the next step, a replayed one too, number `step` (from 1), with this rate; a step counts itself otherwise. */
   prepare(step: number, lr: number): void {
     const [beta1, beta2] = this.#betas;
-    this.#settings.write(Float32Array.of(lr, 1 - beta1 ** step, 1 - beta2 ** step));
+    this.#settings.write(Float32Array.of(lr, 1 - beta1 ** (step - 1), 1 - beta2 ** (step - 1)));
   }
 
   /** Updates the parameters in place; one that has no gradient stays as it is. */
   step(gradients: ReadonlyMap<Tensor, Tensor>): void {
+    adamwAdvance(this.#settings.gpu, this.#settings.buffer, this.#betas);
     for (const [i, parameter] of this.#parameters.entries()) {
       const gradient = gradients.get(parameter);
       if (!gradient) continue;
@@ -111,12 +144,18 @@ export class AdamW {
     }
   }
 
-  /** The two moments, by the parameters' order. */
+  /** The two moments, by the parameters' order; and the learning rate with the bias corrections of the last step. */
   state(): Map<string, Tensor> {
     return new Map([
       ...this.#first.map((tensor, i) => [`first.${i}`, tensor] as const),
       ...this.#second.map((tensor, i) => [`second.${i}`, tensor] as const),
+      ['settings', this.#settings],
     ]);
+  }
+
+  /** Takes over what state() held, as read back, when these parameters were trained before. */
+  load(values: ReadonlyMap<string, Float32Array>): void {
+    load(this.state(), values);
   }
 
   dispose(): void {

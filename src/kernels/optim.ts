@@ -1,10 +1,15 @@
 import adamwSource from '../../shaders/adamw.wgsl';
+import advanceSource from '../../shaders/adamw_advance.wgsl';
+import clipSource from '../../shaders/clip_scale.wgsl';
 import sgdSource from '../../shaders/sgd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
+import { elementGroups } from './elementwise.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
 const adamwKernel = { name: 'adamw', source: adamwSource };
+const advanceKernel = { name: 'adamw_advance', source: advanceSource };
+const clipKernel = { name: 'clip_scale', source: clipSource };
 const sgdKernel = { name: 'sgd', source: sgdSource };
 
 export interface SgdStep {
@@ -17,11 +22,13 @@ export interface SgdStep {
   readonly size: number;
   readonly momentum: number;
   readonly weightDecay: number;
+  readonly nesterov: boolean;
 }
 
 export function sgd(gpu: Gpu, step: SgdStep): void {
-  const { parameter, gradient, velocity, settings, size, momentum, weightDecay } = step;
+  const { parameter, gradient, velocity, settings, size, momentum, weightDecay, nesterov } = step;
   gpu.run(sgdKernel, {
+    constants: { NESTEROV: Number(nesterov) },
     buffers: [settings, gradient, velocity, parameter],
     params: [size, f32(momentum), f32(weightDecay)],
     groups: foldGroups(Math.ceil(size / 256)),
@@ -42,11 +49,34 @@ export interface AdamWStep {
   readonly weightDecay: number;
 }
 
+const complements = (betas: readonly [number, number]) => betas.map((beta) => f32(1 - beta));
+
+/** Counts one step: the bias corrections in `settings` (see {@link AdamWStep}) go from those of step t to those of t + 1. */
+export function adamwAdvance(gpu: Gpu, settings: GpuBuffer, betas: readonly [number, number]): void {
+  gpu.run(advanceKernel, { buffers: [settings], params: complements(betas), groups: [1] });
+}
+
 export function adamw(gpu: Gpu, step: AdamWStep): void {
   const { parameter, gradient, first, second, settings, size, betas, eps, weightDecay } = step;
   gpu.run(adamwKernel, {
     buffers: [settings, gradient, first, second, parameter],
-    params: [size, f32(betas[0]), f32(betas[1]), f32(eps), f32(weightDecay)],
+    params: [size, ...betas.map(f32), ...complements(betas), f32(eps), f32(weightDecay)],
     groups: foldGroups(Math.ceil(size / 256)),
+  });
+}
+
+/** out = x, scaled down by as much as the norm, the root of `squares`, exceeds `limit`. */
+export function clipScale(
+  gpu: Gpu,
+  x: GpuBuffer,
+  squares: GpuBuffer,
+  out: GpuBuffer,
+  size: number,
+  limit: number,
+): void {
+  gpu.run(clipKernel, {
+    buffers: [x, squares, out],
+    params: [size, f32(limit)],
+    groups: elementGroups(size),
   });
 }

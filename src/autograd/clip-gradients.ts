@@ -1,0 +1,33 @@
+import { clipScale } from '../kernels/optim.ts';
+import { reduceAll } from '../kernels/reduce.ts';
+import { copyBlock } from '../kernels/rows.ts';
+import { Tensor } from './tensor.ts';
+
+/**
+ * Gradients scaled by one factor, so that the norm over all of them together is at most `maxNorm`, as
+ * torch.nn.utils.clip_grad_norm_ defines it (Pascanu et al., arXiv 1211.5063). Nothing is read back, so a captured step may clip.
+ *
+ * The result is new tensors: two parameters may share the storage of one gradient, which in place would be scaled twice.
+ */
+export function clipGradients(gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: number): Map<Tensor, Tensor> {
+  const [first] = gradients.values();
+  if (!first) return new Map();
+  const { gpu } = first;
+  const parts = Tensor.empty(gpu, [gradients.size]);
+  const total = Tensor.empty(gpu, [1]);
+  const at = { rows: 1, width: 1, xStride: 1, xAt: 0, outStride: 1 };
+  for (const [i, gradient] of [...gradients.values()].entries()) {
+    reduceAll(gpu, gradient.buffer, total.buffer, gradient.size, { operation: 'squares' });
+    copyBlock(gpu, total.buffer, parts.buffer, { ...at, outAt: i });
+  }
+  reduceAll(gpu, parts.buffer, total.buffer, parts.size);
+  const clipped = new Map<Tensor, Tensor>();
+  for (const [parameter, gradient] of gradients) {
+    const out = Tensor.empty(gpu, gradient.shape);
+    clipScale(gpu, gradient.buffer, total.buffer, out.buffer, out.size, maxNorm);
+    clipped.set(parameter, out);
+  }
+  parts.dispose();
+  total.dispose();
+  return clipped;
+}
