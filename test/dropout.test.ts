@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
-import { dropout } from '../src/autograd/ops/dropout.ts';
+import { advanceSeed, dropout } from '../src/autograd/ops/dropout.ts';
+import { randomNormal } from '../src/autograd/random.ts';
+import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { philox } from '../src/common/random.ts';
+import { normal, philox } from '../src/common/random.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference.ts';
 
@@ -43,4 +45,34 @@ describe('dropout', () => {
     expect(dropout(x, 0, { seed, stream: 1 })).toBe(x);
     expect(() => dropout(x, 1, { seed, stream: 1 })).toThrow(/not in \[0, 1\)/);
   });
+
+  it('draws other masks at each replay of a step that counts itself', async () => {
+    const gpu = await sharedGpu();
+    const values = randoms(257, 3);
+    const x = Tensor.from(gpu, values);
+    const seed = Tensor.from(gpu, Uint32Array.of(9, 2 ** 32 - 2));
+    const { recording, value } = gpu.capture(() =>
+      scope(() => {
+        const y = dropout(x, 0.4, { seed, stream: 2 });
+        advanceSeed(seed);
+        return y;
+      }),
+    );
+    // The count wraps on the way.
+    for (const step of [2 ** 32 - 2, 2 ** 32 - 1, 0, 1]) {
+      const plain = dropout(x, 0.4, { seed: Tensor.from(gpu, Uint32Array.of(9, step)), stream: 2 });
+      expect(await value.read()).toEqual(await plain.read());
+      recording.replay();
+    }
+    expect([...new Uint32Array(await seed.readRaw())]).toEqual([9, 3]);
+    value.dispose();
+    recording.dispose();
+  });
+});
+
+it('fills a tensor with the normal numbers of the host generator', async () => {
+  const gpu = await sharedGpu();
+  const x = randomNormal(gpu, [3, 17], 5, 6, 0.02);
+  expect(x.shape).toEqual([3, 17]);
+  expect(await x.read()).toEqual(Float32Array.from({ length: 51 }, (_, i) => 0.02 * normal(5, 6, i)));
 });

@@ -1,4 +1,4 @@
-import { dropout as launch } from '../../kernels/dropout.ts';
+import { advance, dropout as launch } from '../../kernels/dropout.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -32,4 +32,9 @@ export function dropout(
 ): Tensor {
   if (!(p >= 0 && p < 1)) throw new Error(`dropout probability ${p} is not in [0, 1)`);
   return p === 0 ? x : apply(dropoutOp, [x], { p, stream, seed });
+}
+
+/** Counts a step in dropout's seed on the GPU: in a captured step, each replay then draws other masks. */
+export function advanceSeed(seed: Tensor): void {
+  advance(seed.gpu, seed.buffer, 1);
 }

@@ -1,0 +1,15 @@
+import { normal } from '../common/random.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { elements, Tensor } from './tensor.ts';
+
+/** A tensor of normal numbers of mean 0 and deviation `std`, drawn on the host: element i is draw i of the stream. */
+export function randomNormal(
+  gpu: Gpu,
+  shape: readonly number[],
+  seed: number,
+  stream: number,
+  std = 1,
+): Tensor {
+  const values = Float32Array.from({ length: elements(shape) }, (_, i) => std * normal(seed, stream, i));
+  return Tensor.from(gpu, values, shape);
+}
