@@ -1,5 +1,5 @@
 // ViT's patch embedding is a convolution whose stride is its kernel size, so it is a matrix product once the pictures
-// are laid out as patches: out[b·g² + gy·g + gx, c·p² + py·p + px] = picture b's channel c at (gy·p + py, gx·p + px).
+// are laid out as patches: out[(b·gh + gy)·gw + gx, c·p² + py·p + px] = picture b's channel c at (gy·p + py, gx·p + px).
 // That order of columns is the order of conv1.weight [width, 3, p, p] read as a matrix.
 //
 // BYTES: the pictures come as RGB bytes, four to a word, row by row, and are normalised here: a quarter of the upload.
@@ -10,7 +10,8 @@ const BYTES = 0u;
 
 struct Params {
   size: u32, // elements of the output
-  image: u32, // side of a picture
+  height: u32, // of a picture
+  width: u32,
   patch_size: u32,
   mean_r: f32, mean_g: f32, mean_b: f32,
   scale_r: f32, scale_g: f32, scale_b: f32, // 1 / deviation
@@ -28,7 +29,8 @@ fn main(
 ) {
   let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
   let p = params.patch_size;
-  let grid = params.image / p;
+  let across = params.width / p;
+  let down = params.height / p;
   for (var j = 0u; j < PER_LANE; j++) {
     let i = start + j * 64u;
     if (i >= params.size) {
@@ -37,17 +39,17 @@ fn main(
     let column = i % (3u * p * p);
     let row = i / (3u * p * p);
     let channel = column / (p * p);
-    let y = row / grid % grid * p + column / p % p;
-    let x = row % grid * p + column % p;
-    let picture = row / (grid * grid);
+    let y = row / across % down * p + column / p % p;
+    let x = row % across * p + column % p;
+    let picture = row / (across * down);
     if (BYTES == 1u) {
-      let at = ((picture * params.image + y) * params.image + x) * 3u + channel;
+      let at = ((picture * params.height + y) * params.width + x) * 3u + channel;
       let byte = extractBits(pictures[at / 4u], 8u * (at % 4u), 8u);
       let mean = array(params.mean_r, params.mean_g, params.mean_b);
       let scale = array(params.scale_r, params.scale_g, params.scale_b);
       out[i] = (f32(byte) / 255.0 - mean[channel]) * scale[channel];
     } else {
-      out[i] = bitcast<f32>(pictures[((picture * 3u + channel) * params.image + y) * params.image + x]);
+      out[i] = bitcast<f32>(pictures[((picture * 3u + channel) * params.height + y) * params.width + x]);
     }
   }
 }

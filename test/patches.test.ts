@@ -8,13 +8,13 @@ import { errorOf, randoms } from './reference.ts';
 function patchesOf(
   at: (b: number, c: number, y: number, x: number) => number,
   batch: number,
-  size: number,
+  [height, width]: readonly [number, number],
   patch: number,
 ) {
   const out: number[] = [];
   for (let b = 0; b < batch; b++)
-    for (let gy = 0; gy < size / patch; gy++)
-      for (let gx = 0; gx < size / patch; gx++)
+    for (let gy = 0; gy < height / patch; gy++)
+      for (let gx = 0; gx < width / patch; gx++)
         for (let c = 0; c < 3; c++)
           for (let py = 0; py < patch; py++)
             for (let px = 0; px < patch; px++) out.push(at(b, c, gy * patch + py, gx * patch + px));
@@ -22,17 +22,19 @@ function patchesOf(
 }
 
 it.each([
-  [1, 4, 2],
-  [3, 48, 16],
-  [2, 28, 7],
-])('lays out %i pictures of %i pixels in patches of %i', async (batch, size, patch) => {
+  [1, 4, 4, 2],
+  [3, 48, 48, 16],
+  [2, 28, 28, 7],
+  [2, 21, 35, 7],
+  [1, 3, 9, 1],
+])('lays out %i pictures of %i x %i pixels in patches of %i', async (batch, height, width, patch) => {
   const gpu = await sharedGpu();
-  const values = randoms(batch * 3 * size * size, 1);
-  const y = patchesFromImages(Tensor.from(gpu, values, [batch, 3, size, size]), patch);
+  const values = randoms(batch * 3 * height * width, 1);
+  const y = patchesFromImages(Tensor.from(gpu, values, [batch, 3, height, width]), patch);
   const expected = patchesOf(
-    (b, c, py, px) => values[((b * 3 + c) * size + py) * size + px]!,
+    (b, c, py, px) => values[((b * 3 + c) * height + py) * width + px]!,
     batch,
-    size,
+    [height, width],
     patch,
   );
   expect(await y.read()).toEqual(Float32Array.from(expected));
@@ -48,7 +50,7 @@ it('normalises bytes as the tensors would be', async () => {
   const y = patchesFromBytes(pixels, { size, patch, mean, std });
   const at = (b: number, c: number, py: number, px: number) =>
     (bytes[((b * size + py) * size + px) * 3 + c]! / 255 - mean[c]!) / std[c]!;
-  expect(errorOf(await y.read(), patchesOf(at, batch, size, patch))).toBeLessThan(1e-6);
+  expect(errorOf(await y.read(), patchesOf(at, batch, [size, size], patch))).toBeLessThan(1e-6);
 });
 
 it('refuses pictures that do not divide into patches', async () => {
@@ -56,4 +58,6 @@ it('refuses pictures that do not divide into patches', async () => {
   expect(() => patchesFromImages(Tensor.zeros(gpu, [1, 3, 10, 10]), 4)).toThrow(
     /10 pixels do not divide into patches of 4/,
   );
+  expect(() => patchesFromImages(Tensor.zeros(gpu, [1, 3, 8, 10]), 4)).toThrow(/10 pixels do not divide/);
+  expect(() => patchesFromImages(Tensor.zeros(gpu, [3, 8, 8]), 4)).toThrow(/not \[3, 8, 8\]/);
 });

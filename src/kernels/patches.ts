@@ -7,8 +7,10 @@ const kernel = { name: 'patches', source };
 
 export interface PatchesShape {
   readonly batch: number;
-  /** Side of the square pictures and of the square patches, in pixels. */
-  readonly size: number;
+  /** Of a picture, in pixels; multiples of `patch`. */
+  readonly height: number;
+  readonly width: number;
+  /** Side of the square patches, in pixels. */
   readonly patch: number;
 }
 
@@ -19,22 +21,22 @@ export interface Normalization {
 }
 
 /**
- * out [batch · (size/patch)², 3 · patch²]: patches of normalised pictures [batch, 3, size, size], or, with
- * `normalization`, of RGB bytes row by row (four to a word).
+ * out [batch · height/patch · width/patch, 3 · patch²]: patches of normalised pictures [batch, 3, height, width], or,
+ * with `normalization`, of RGB bytes row by row (four to a word).
  */
 export function patches(
   gpu: Gpu,
   pictures: GpuBuffer,
   out: GpuBuffer,
-  { batch, size, patch }: PatchesShape,
+  { batch, height, width, patch }: PatchesShape,
   normalization: Normalization | null,
 ): void {
-  const count = batch * 3 * size * size;
+  const count = batch * 3 * height * width;
   const { mean, std } = normalization ?? { mean: [0, 0, 0], std: [1, 1, 1] };
   gpu.run(kernel, {
     constants: { BYTES: Number(normalization !== null) },
     buffers: [pictures, out],
-    params: [count, size, patch, ...mean.map(f32), ...std.map((x) => f32(1 / x))],
+    params: [count, height, width, patch, ...mean.map(f32), ...std.map((x) => f32(1 / x))],
     groups: foldGroups(Math.ceil(count / 256)),
   });
 }

@@ -1,10 +1,12 @@
-import { type Normalization, patches } from '../../kernels/patches.ts';
+import { type Normalization, type PatchesShape, patches } from '../../kernels/patches.ts';
 import { Tensor } from '../tensor.ts';
 
-/** Normalised pictures [B, 3, size, size] → patches [B · (size/patch)², 3 · patch²]. Pixels get no gradient. */
+/** Normalised pictures [B, 3, height, width] → patches [B · height/patch · width/patch, 3 · patch²]. Pixels get no gradient. */
 export function patchesFromImages(images: Tensor, patch: number): Tensor {
-  const [batch, , size] = images.shape as [number, number, number];
-  return patchesOf(images, batch, size, patch, null);
+  const [batch, channels, height, width] = images.shape as [number, number, number, number];
+  if (images.shape.length !== 4 || channels !== 3)
+    throw new Error(`pictures are [B, 3, height, width], not [${images.shape.join(', ')}]`);
+  return patchesOf(images, { batch, height, width, patch }, null);
 }
 
 /** RGB bytes row by row, four to a u32, [B, size · size · 3 / 4] → patches of the normalised pictures. */
@@ -12,19 +14,16 @@ export function patchesFromBytes(
   pixels: Tensor,
   { size, patch, mean, std }: Normalization & { readonly size: number; readonly patch: number },
 ): Tensor {
-  return patchesOf(pixels, pixels.dim(0), size, patch, { mean, std });
+  return patchesOf(pixels, { batch: pixels.dim(0), height: size, width: size, patch }, { mean, std });
 }
 
-function patchesOf(
-  pictures: Tensor,
-  batch: number,
-  size: number,
-  patch: number,
-  normalization: Normalization | null,
-): Tensor {
-  if (size % patch !== 0)
-    throw new Error(`pictures of ${size} pixels do not divide into patches of ${patch}`);
-  const out = Tensor.empty(pictures.gpu, [batch * (size / patch) ** 2, 3 * patch * patch]);
-  patches(pictures.gpu, pictures.buffer, out.buffer, { batch, size, patch }, normalization);
+function patchesOf(pictures: Tensor, shape: PatchesShape, normalization: Normalization | null): Tensor {
+  const { batch, height, width, patch } = shape;
+  for (const side of [height, width])
+    if (side % patch !== 0)
+      throw new Error(`pictures of ${side} pixels do not divide into patches of ${patch}`);
+  const rows = (batch * height * width) / (patch * patch);
+  const out = Tensor.empty(pictures.gpu, [rows, 3 * patch * patch]);
+  patches(pictures.gpu, pictures.buffer, out.buffer, shape, normalization);
   return out;
 }
