@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -81,8 +81,32 @@ describe('imports', () => {
   });
 });
 
-describe('files under version control', () => {
-  const names = execFileSync('git', ['ls-files', '-z'], { encoding: 'utf8' }).split('\0');
+/** Folders that a checkout holds beside the project's own files. */
+const foreign = /^(?:node_modules|dist|output|cache|\.git)(?:\/|$)/;
+
+/** The files git tracks; where there is no git, or no repository, every file but what is installed or built. */
+function projectFiles(): string[] {
+  const { status, stdout } = spawnSync('git', ['ls-files', '-z'], { encoding: 'utf8' });
+  if (status === 0) return stdout.split('\0');
+  return readdirSync('.', { withFileTypes: true })
+    .filter(({ name }) => !foreign.test(name))
+    .flatMap((entry) =>
+      entry.isDirectory()
+        ? readdirSync(entry.name, { recursive: true, withFileTypes: true })
+            .filter((inside) => inside.isFile())
+            .map((inside) => posix.join(inside.parentPath.replaceAll('\\', '/'), inside.name))
+        : [entry.name],
+    );
+}
+
+describe('files of the project', () => {
+  const names = projectFiles();
+
+  it('are found, with git or without', () => {
+    expect(names).toContain('package.json');
+    expect(names).toContain('src/train.ts');
+  });
+
   const texts = names
     .filter((name) => name && existsSync(name))
     .map((name) => ({ name, bytes: readFileSync(name) }))
