@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
+import { applyValues, defaultValues, type Fields, type FieldValues } from '../common/fields.ts';
 import {
-  applySettings,
   defaultSettings,
   fields,
   type SettingName,
@@ -18,26 +18,41 @@ const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${lette
 
 /** Adds an option for every setting (`nCtx` → `--n-ctx`), and --config. */
 export function addSettingOptions(command: Command, names: readonly SettingName[] = settingNames): Command {
-  command.option('--config <file>', 'settings to start from: a YAML file, or the name of one in configs/');
+  addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])));
   for (const name of names) {
-    const { value, help } = fields[name];
-    const shown = value === '' ? help : `${help} (default: ${value})`;
-    command.addOption(new Option(`${flag(name)} <value>`, shown));
     const alias = aliases[name];
     if (alias) command.addOption(new Option(`--${alias} <value>`, `same as ${flag(name)}`));
   }
   return command;
 }
 
+/** Adds an option for every field of a table, and --config. */
+export function addFieldOptions(command: Command, table: Fields): Command {
+  command.option('--config <file>', 'settings to start from: a YAML file, or the name of one in configs/');
+  for (const [name, { value, help }] of Object.entries(table)) {
+    const shown = value === '' ? help : `${help} (default: ${value})`;
+    command.addOption(new Option(`${flag(name)} <value>`, shown));
+  }
+  return command;
+}
+
 /** The base (the defaults, or a trained model's settings), then the configuration file, then the command line. */
 export function settingsFrom(options: Readonly<Record<string, unknown>>, base = defaultSettings()): Settings {
-  let settings = base;
+  const given = settingNames.map((name) => [name, options[name] ?? options[aliases[name] ?? name]]);
+  return fieldValuesFrom(fields, { ...Object.fromEntries(given), config: options.config }, base);
+}
+
+/** The base, then the configuration file, then the command line, for a table of fields. */
+export function fieldValuesFrom<F extends Fields>(
+  table: F,
+  options: Readonly<Record<string, unknown>>,
+  base: FieldValues<F> = defaultValues(table),
+): FieldValues<F> {
+  let values = base;
   const { config } = options;
-  if (typeof config === 'string') settings = applySettings(settings, readConfig(config), config);
-  const given = Object.fromEntries(
-    settingNames.map((name) => [name, options[name] ?? options[aliases[name] ?? name]]),
-  );
-  return applySettings(settings, given, 'command line');
+  if (typeof config === 'string') values = applyValues(table, values, readConfig(config), config);
+  const given = Object.fromEntries(Object.keys(table).map((name) => [name, options[name]]));
+  return applyValues(table, values, given, 'command line');
 }
 
 function readConfig(name: string): Record<string, unknown> {

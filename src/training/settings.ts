@@ -1,14 +1,5 @@
-import { UserError } from '../common/errors.ts';
+import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
-
-/** One setting: its default, its choices if it has few, and what it means (shown by --help). */
-interface Field<T> {
-  readonly value: T;
-  readonly choices?: readonly T[];
-  readonly help: string;
-}
-
-const field = <T>(value: T, help: string, choices?: readonly T[]): Field<T> => ({ value, help, choices });
 
 /**
  * Every setting of a training run. This table is the only place that names them: the configuration files, the command
@@ -96,18 +87,8 @@ export const fields = {
   out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
 } as const;
 
-type Value<F> =
-  F extends Field<infer T>
-    ? T extends string
-      ? string extends T
-        ? string
-        : T
-      : T extends number
-        ? number
-        : boolean
-    : never;
 export type SettingName = keyof typeof fields;
-export type Settings = { -readonly [K in SettingName]: Value<(typeof fields)[K]> };
+export type Settings = FieldValues<typeof fields>;
 
 export const settingNames = Object.keys(fields) as SettingName[];
 
@@ -127,56 +108,14 @@ export const datasetSettings = [
   'seed',
 ] as const satisfies readonly SettingName[];
 
-export function defaultSettings(): Settings {
-  return Object.fromEntries(settingNames.map((name) => [name, fields[name].value])) as unknown as Settings;
-}
+export const defaultSettings = (): Settings => defaultValues(fields);
 
 /** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
-export function applySettings(
+export const applySettings = (
   settings: Settings,
   values: Readonly<Record<string, unknown>>,
   where: string,
-): Settings {
-  const merged: Record<string, unknown> = { ...settings };
-  for (const [name, value] of Object.entries(values)) {
-    if (value === undefined) continue;
-    if (!(name in fields))
-      throw new UserError(
-        `${where}: there is no setting ${name}`,
-        `Settings are: ${settingNames.join(', ')}.`,
-      );
-    merged[name] = parsed(name as SettingName, value, where);
-  }
-  return merged as Settings;
-}
-
-function parsed(name: SettingName, value: unknown, where: string): string | number | boolean {
-  const { value: standard, choices } = fields[name] as Field<string | number | boolean>;
-  let result: string | number | boolean;
-  if (typeof standard === 'number') {
-    result =
-      typeof value === 'number'
-        ? value
-        : typeof value === 'string' && value.trim()
-          ? Number(value)
-          : Number.NaN;
-    if (!Number.isFinite(result) || result < 0)
-      throw new UserError(`${where}: ${name} must be a number of at least 0, not ${JSON.stringify(value)}`);
-    if (Number.isInteger(standard) && !['lr'].includes(name) && !Number.isInteger(result))
-      throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
-  } else if (typeof standard === 'boolean') {
-    if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
-      throw new UserError(`${where}: ${name} is true or false, not ${JSON.stringify(value)}`);
-    result = String(value).toLowerCase() === 'true';
-  } else {
-    if (typeof value !== 'string' && typeof value !== 'number')
-      throw new UserError(`${where}: ${name} must be text, not ${JSON.stringify(value)}`);
-    result = String(value);
-  }
-  if (choices && !choices.includes(result))
-    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${JSON.stringify(value)}`);
-  return result;
-}
+): Settings => applyValues(fields, settings, values, where);
 
 /** What openDataset wants to know, from a run's settings: empty texts and zeros mean "not given". */
 export function datasetOptions(settings: Settings): DatasetOptions {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
 import { writeFileAtomic } from '../../common/files.ts';
-import { distortionNames, distortions } from './distort.ts';
+import { distortionNames, distortions } from '../distort.ts';
 import { Dice, drawScene, sceneKinds } from './draw.ts';
 
 export interface SceneOptions {

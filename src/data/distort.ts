@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import { normal } from '../../common/random.ts';
+import { normal } from '../common/random.ts';
 
 /** RGB pixels of a square picture, row by row. */
 export interface Pixels {

@@ -1,0 +1,91 @@
+import { UserError } from './errors.ts';
+
+type Scalar = string | number | boolean;
+
+/** One setting: its default, its choices if it has few, and what it means (shown by --help). */
+export interface Field<T> {
+  readonly value: T;
+  readonly choices?: readonly T[];
+  readonly help: string;
+}
+
+/** The settings of a command by name; option, configuration file and help text are made from them. */
+export type Fields = Readonly<Record<string, Field<string> | Field<number> | Field<boolean>>>;
+
+type Value<F> =
+  F extends Field<infer T>
+    ? T extends string
+      ? string extends T
+        ? string
+        : T
+      : T extends number
+        ? number
+        : boolean
+    : never;
+
+export type FieldValues<F> = { -readonly [K in keyof F]: Value<F[K]> };
+
+export const field = <T>(value: T, help: string, choices?: readonly T[]): Field<T> => ({
+  value,
+  help,
+  choices,
+});
+
+export function defaultValues<F>(fields: F): FieldValues<F> {
+  return Object.fromEntries(
+    Object.entries(fields as Fields).map(([name, { value }]) => [name, value]),
+  ) as FieldValues<F>;
+}
+
+/** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
+export function applyValues<F>(
+  fields: F,
+  settings: FieldValues<F>,
+  values: Readonly<Record<string, unknown>>,
+  where: string,
+): FieldValues<F> {
+  const known = fields as Readonly<Record<string, Field<Scalar>>>;
+  const merged: Record<string, unknown> = { ...settings };
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(known, name))
+      throw new UserError(
+        `${where}: there is no setting ${name}`,
+        `Settings are: ${Object.keys(known).join(', ')}.`,
+      );
+    merged[name] = parsed(name, known[name]!, value, where);
+  }
+  return merged as FieldValues<F>;
+}
+
+function parsed(
+  name: string,
+  { value: standard, choices }: Field<Scalar>,
+  value: unknown,
+  where: string,
+): Scalar {
+  let result: Scalar;
+  if (typeof standard === 'number') {
+    result =
+      typeof value === 'number'
+        ? value
+        : typeof value === 'string' && value.trim()
+          ? Number(value)
+          : Number.NaN;
+    if (!Number.isFinite(result) || result < 0)
+      throw new UserError(`${where}: ${name} must be a number of at least 0, not ${JSON.stringify(value)}`);
+    if (Number.isInteger(standard) && !Number.isInteger(result))
+      throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
+  } else if (typeof standard === 'boolean') {
+    if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
+      throw new UserError(`${where}: ${name} is true or false, not ${JSON.stringify(value)}`);
+    result = String(value).toLowerCase() === 'true';
+  } else {
+    if (typeof value !== 'string' && typeof value !== 'number')
+      throw new UserError(`${where}: ${name} must be text, not ${JSON.stringify(value)}`);
+    result = String(value);
+  }
+  if (choices && !choices.includes(result))
+    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${JSON.stringify(value)}`);
+  return result;
+}
