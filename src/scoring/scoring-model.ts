@@ -1,8 +1,8 @@
-import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
+import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
 import { type Reading, readClassConstants } from '../training/class-constants.ts';
@@ -13,13 +13,19 @@ export interface ScoringModel {
   dispose(): void;
 }
 
-/** Scores by a head on the picture's feature, the text features folded into it. */
-export function headModel(gpu: Gpu, values: HeadValues): ScoringModel {
+/** Scores by a head on the picture's feature, the text features folded into it; without statistics it takes unit vectors. */
+export function headModel(
+  gpu: Gpu,
+  values: HeadValues,
+  statistics: FeatureStatistics | null = null,
+): ScoringModel {
   const head = new RegressionHead(gpu, values);
+  const scaling = new FeatureScaling(gpu, statistics);
   return {
-    predict: (features) => scope(() => head.forward(l2Normalize(features))),
+    predict: (features) => scope(() => head.forward(scaling.forward(features))),
     dispose: () => {
       for (const tensor of head.parameters.values()) tensor.dispose();
+      scaling.dispose();
     },
   };
 }
@@ -27,7 +33,7 @@ export function headModel(gpu: Gpu, values: HeadValues): ScoringModel {
 /** The scoring model of a model file: a head, or classes that stand for scores (`coop`, `zero-shot`). */
 export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading: Reading): ScoringModel {
   const { constants } = model;
-  if (constants.has('head.1.weight')) return headModel(gpu, headOf(model, path));
+  if (constants.has('head.1.weight')) return headModel(gpu, headOf(model, path), statisticsOf(model));
   const classes = readClassConstants(gpu, constants, reading);
   if (classes) return classes;
   if (constants.has('words.text'))
@@ -49,4 +55,10 @@ function headOf({ constants }: Checkpoint, path: string): HeadValues {
     values[name] = value;
   }
   return values;
+}
+
+function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
+  const mean = constants.get('features.mean');
+  const deviation = constants.get('features.deviation');
+  return mean && deviation ? { mean: mean.data, deviation: deviation.data } : null;
 }

@@ -8,6 +8,7 @@ import type { Tokenizer } from '../data/tokenizer.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
 import type { Clip } from '../model/clip.ts';
+import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
 import type { TextTransformer } from '../model/text.ts';
@@ -26,13 +27,14 @@ const contextDeviation = 0.02;
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
 const antonyms = ['Good photo.', 'Bad photo.'];
 
-/** The model of `settings.trainer`, freshly initialised from the seed. */
+/** The model of `settings.trainer`, freshly initialised from the seed; `statistics`: those of the training pictures' features. */
 export function createLearner(
   clip: Clip,
   tokenizer: Tokenizer | null,
   featureWidth: number,
   settings: Settings,
   scale: MosScale,
+  statistics: () => FeatureStatistics,
 ): Learner {
   const { trainer, seed } = settings;
   const hidden = settings.hidden || featureWidth;
@@ -49,7 +51,10 @@ export function createLearner(
       return new ClipAgiqaLearner(new ClipAgiqa(prompts, head), { promptsLearn: trainer === 'clip-agiqa' });
     }
     case 'image-only':
-      return new ImageOnlyLearner(new RegressionHead(clip.gpu, initialHead(featureWidth, hidden, seed)));
+      return new ImageOnlyLearner(
+        new RegressionHead(clip.gpu, initialHead(featureWidth, hidden, seed)),
+        new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null),
+      );
     case 'coop':
       return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centres, clip.logitScale);
     case 'zero-shot':

@@ -12,13 +12,16 @@ export interface DatasetFeatures {
   readonly train: FeatureSource;
   /** Centre crops of every sample that was asked for. */
   readonly test: FeatureSource;
+  /** What is known of the training pictures before training: their pre-drawn crops, else their centre crops. */
+  readonly known: StoredFeatures;
   /** Pictures that could not be decoded, by sample. */
   readonly unreadable: ReadonlyMap<number, UnreadablePicture>;
 }
 
 /**
  * Encodes what a run needs before it starts: the centre crops of `centred` samples and, unless crops are drawn anew
- * each step (`views` 0), the pre-drawn crops of `trained` ones. View v is the crop that epoch v of an uncached run draws.
+ * each step (`views` 0) or not at all (`augment` none), the pre-drawn crops of `trained` ones. View v is the crop that
+ * epoch v of an uncached run draws.
  */
 export async function encodeDataset(
   pictures: PictureFeatures,
@@ -56,14 +59,18 @@ export async function encodeDataset(
 
   const views = Math.min(settings.views, Math.max(1, settings.epochs));
   // Without stored crops the training pictures are still decoded once, so that a bad one is known before training.
-  const centred = settings.views === 0 ? Int32Array.of(...parts.centred, ...parts.trained) : parts.centred;
+  const stored = settings.augment === 'crop' && settings.views > 0;
+  const centred = !stored ? Int32Array.of(...parts.centred, ...parts.trained) : parts.centred;
   const test = await encode(
     'encoding centre crops',
     centred,
     Array.from(centred, () => [{ kind: 'test' as const }]),
   );
-  if (settings.views === 0)
-    return { train: new OnlineFeatures(pictures, dataset.samples, settings.seed), test, unreadable };
+  if (settings.augment === 'none') return { train: test, test, known: test, unreadable };
+  if (settings.views === 0) {
+    const online = new OnlineFeatures(pictures, dataset.samples, settings.seed);
+    return { train: online, test, known: test, unreadable };
+  }
   const train = await encode(
     `encoding ${views} random crop${views === 1 ? '' : 's'} a training picture`,
     parts.trained,
@@ -76,5 +83,5 @@ export async function encodeDataset(
       })),
     ),
   );
-  return { train, test, unreadable };
+  return { train, test, known: train, unreadable };
 }

@@ -1,4 +1,5 @@
 import type { Tensor } from '../autograd/tensor.ts';
+import { type FeatureStatistics, featureStatistics } from '../model/feature-scaling.ts';
 
 /** Features of pictures for the steps of a run: float32, `width` numbers a picture. */
 export interface FeatureSource {
@@ -20,6 +21,14 @@ export class StoredFeatures implements FeatureSource {
     this.width = width;
     this.#views = views;
     this.#rows = rows;
+  }
+
+  /** Over every view of these samples. */
+  statistics(samples: Int32Array): FeatureStatistics {
+    return featureStatistics(
+      Array.from(samples, (sample) => this.#rows.get(sample)!),
+      this.width,
+    );
   }
 
   fill(samples: Int32Array, epoch: number, target: Tensor): Promise<void> {

@@ -1,4 +1,4 @@
-import { Sgd } from '../autograd/optimizers.ts';
+import { AdamW, Sgd } from '../autograd/optimizers.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
@@ -57,14 +57,14 @@ export interface LoopEvents {
 const queueDepth = 8;
 
 /**
- * The training loop all trainers share: SGD over seeded epochs. A step is captured once and replayed; the batch, the
+ * The training loop all trainers share: seeded epochs of SGD or AdamW. A step is captured once and replayed; the batch, the
  * learning rate and the dropout seed are data in buffers.
  */
 export class TrainingLoop {
   readonly gpu: Gpu;
   readonly learner: Learner;
   /** Null where nothing learns. */
-  readonly optimizer: Sgd | null;
+  readonly optimizer: Sgd | AdamW | null;
   readonly #settings: Settings;
   readonly #data: TrainingData;
   readonly #batch: Batch;
@@ -81,9 +81,7 @@ export class TrainingLoop {
     this.#batchSize = Math.min(settings.batchSize, data.train.length);
     if (this.#batchSize === 0)
       throw new UserError('there is no picture to train on', 'Check --root, --limit and --shots.');
-    const { lr, momentum, weightDecay } = settings;
-    const learned = [...learner.parameters().values()];
-    this.optimizer = learned.length > 0 ? new Sgd(learned, { lr, momentum, weightDecay }) : null;
+    this.optimizer = createOptimizer([...learner.parameters().values()], settings);
     const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
     this.#batch = {
       features: persistent([this.#batchSize, data.trainFeatures.width], 'f32'),
@@ -247,4 +245,14 @@ export class TrainingLoop {
     binary(this.gpu, 'add', this.#lossSum.buffer, value.buffer, sum.buffer, 1);
     this.gpu.copy(sum.buffer, 0, this.#lossSum.buffer, 0, 4);
   }
+}
+
+function createOptimizer(
+  parameters: readonly Tensor[],
+  { optimizer, lr, momentum, weightDecay }: Settings,
+): Sgd | AdamW | null {
+  if (parameters.length === 0) return null;
+  return optimizer === 'adamw'
+    ? new AdamW(parameters, { lr, weightDecay })
+    : new Sgd(parameters, { lr, momentum, weightDecay });
 }

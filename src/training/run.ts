@@ -82,7 +82,7 @@ export async function trainRun(
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
   const encoder = pictureEncoder(clip.vision, id, settings);
   const cache =
-    settings.cache === 'none' || settings.views === 0
+    settings.cache === 'none' || (settings.augment === 'crop' && settings.views === 0)
       ? null
       : await FeatureCache.open(settings.cache || join(cacheFolder(), 'features'), { width: encoder.width });
   const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
@@ -111,7 +111,9 @@ export async function trainRun(
     };
     const of = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
     const scale = mosScale(of(data.mos), of(data.classes), dataset.thresholds);
-    const learner = createLearner(clip, tokenizer, encoder.width, settings, scale);
+    const learner = createLearner(clip, tokenizer, encoder.width, settings, scale, () =>
+      features.known.statistics(data.train),
+    );
     const loop = new TrainingLoop(gpu, learner, data, settings);
     let state: TrainingState = { epoch: 0, records: [], best: null };
     if (resumed) {

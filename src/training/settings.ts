@@ -51,6 +51,11 @@ export const fields = {
     'image-only: class token, mean of the patch tokens, or class token with their mean and deviation',
     ['cls', 'mean', 'stats'],
   ),
+  scaling: field<'unit' | 'standard'>(
+    'unit',
+    'image-only: features scaled to unit length, or each number to mean 0 and deviation 1 over the training pictures',
+    ['unit', 'standard'],
+  ),
   layers: field('', 'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the projected feature'),
   template: field('a photo of {word} quality.', 'zero-shot: the prompt of a quality word'),
   scoreBy: field<'words' | 'antonyms'>(
@@ -62,11 +67,20 @@ export const fields = {
   dropout: field(0.5, 'dropout of the head'),
   epochs: field(100, 'passes over the training pictures'),
   batchSize: field(32, 'pictures a step'),
+  optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [
+    'sgd',
+    'adamw',
+  ]),
   lr: field(0.002, 'learning rate after warm-up'),
   momentum: field(0.9, 'SGD momentum'),
   weightDecay: field(5e-4, 'weight decay'),
   warmupEpochs: field(1, 'epochs at the warm-up rate'),
   warmupLr: field(1e-5, 'learning rate of the warm-up'),
+  augment: field<'crop' | 'none'>(
+    'crop',
+    'training pictures: random resized crop and flip, or none: the centre crop, as in testing',
+    ['crop', 'none'],
+  ),
   views: field(
     4,
     'pre-drawn random crops a picture, encoded once and cached; 0: a new crop each step, as published',

@@ -1,7 +1,7 @@
 import { mseLoss } from '../../autograd/ops/losses.ts';
-import { l2Normalize } from '../../autograd/ops/normalize.ts';
 import { scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
+import type { FeatureScaling } from '../../model/feature-scaling.ts';
 import { type DropoutState, headValues, type RegressionHead } from '../../model/head.ts';
 import type { HostTensor } from '../checkpoint.ts';
 import type { Batch, Learner } from '../learner.ts';
@@ -9,9 +9,11 @@ import type { Batch, Learner } from '../learner.ts';
 /** The image-only ablation: the same head, on the picture's feature alone. */
 export class ImageOnlyLearner implements Learner {
   readonly head: RegressionHead;
+  readonly scaling: FeatureScaling;
 
-  constructor(head: RegressionHead) {
+  constructor(head: RegressionHead, scaling: FeatureScaling) {
     this.head = head;
+    this.scaling = scaling;
   }
 
   parameters(): Map<string, Tensor> {
@@ -19,20 +21,24 @@ export class ImageOnlyLearner implements Learner {
   }
 
   loss({ features, mos }: Batch, dropout: DropoutState): Tensor {
-    return scope(() => mseLoss(this.head.forward(l2Normalize(features), dropout), mos));
+    return scope(() => mseLoss(this.head.forward(this.scaling.forward(features), dropout), mos));
   }
 
   predict(features: Tensor): Tensor {
-    return scope(() => this.head.forward(l2Normalize(features)));
+    return scope(() => this.head.forward(this.scaling.forward(features)));
   }
 
   async constants(): Promise<Map<string, HostTensor>> {
-    return new Map(
+    const constants = new Map<string, HostTensor>(
       Object.entries(await headValues(this.head)).map(([name, value]) => [`head.${name}`, value]),
     );
+    for (const [name, data] of Object.entries(this.scaling.statistics ?? {}))
+      constants.set(`features.${name}`, { shape: [data.length], data });
+    return constants;
   }
 
   dispose(): void {
     for (const tensor of this.head.parameters.values()) tensor.dispose();
+    this.scaling.dispose();
   }
 }

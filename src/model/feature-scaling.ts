@@ -1,0 +1,58 @@
+import { divide, subtract } from '../autograd/ops/arithmetic.ts';
+import { l2Normalize } from '../autograd/ops/normalize.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+
+/** Mean and standard deviation of each number of a feature, over the training pictures. */
+export interface FeatureStatistics {
+  readonly mean: Float32Array;
+  readonly deviation: Float32Array;
+}
+
+/**
+ * What picture features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardised
+ * number by number, (x - mean) / deviation. Pooled block outputs need the latter: a few large numbers would otherwise
+ * leave the rest of a unit vector near 0.
+ */
+export class FeatureScaling {
+  readonly statistics: FeatureStatistics | null;
+  readonly #mean: Tensor | undefined;
+  readonly #deviation: Tensor | undefined;
+
+  constructor(gpu: Gpu, statistics: FeatureStatistics | null) {
+    this.statistics = statistics;
+    if (!statistics) return;
+    this.#mean = keep(Tensor.from(gpu, statistics.mean));
+    // A number that never varies tells nothing: it becomes 0, not NaN.
+    this.#deviation = keep(
+      Tensor.from(
+        gpu,
+        statistics.deviation.map((value) => value || 1),
+      ),
+    );
+  }
+
+  /** Features [B, E] → the head's input [B, E]. */
+  forward(features: Tensor): Tensor {
+    if (!this.#mean || !this.#deviation) return l2Normalize(features);
+    return scope(() => divide(subtract(features, this.#mean!), this.#deviation!));
+  }
+
+  dispose(): void {
+    this.#mean?.dispose();
+    this.#deviation?.dispose();
+  }
+}
+
+/** Statistics over rows of `width` numbers (each array holds one or several). */
+export function featureStatistics(rows: Iterable<Float32Array>, width: number): FeatureStatistics {
+  const all = [...rows];
+  const count = all.reduce((sum, row) => sum + row.length, 0) / width;
+  const mean = new Float64Array(width);
+  const squares = new Float64Array(width);
+  for (const row of all) for (let i = 0; i < row.length; i++) mean[i % width]! += row[i]! / count;
+  for (const row of all)
+    for (let i = 0; i < row.length; i++) squares[i % width]! += (row[i]! - mean[i % width]!) ** 2 / count;
+  return { mean: Float32Array.from(mean), deviation: Float32Array.from(squares, Math.sqrt) };
+}
