@@ -2,20 +2,20 @@
 
 export { toFloat, toHalf } from './autograd/cast.ts';
 export { clipGradients } from './autograd/clip-gradients.ts';
-export { gradcheck } from './autograd/gradcheck.ts';
+export { type GradcheckOptions, gradcheck } from './autograd/gradcheck.ts';
 export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/activations.ts';
 export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmetic.ts';
-export { attention, attentionFrom } from './autograd/ops/attention.ts';
+export { type AttentionOptions, attention, attentionFrom } from './autograd/ops/attention.ts';
 export { advanceSeed, dropout } from './autograd/ops/dropout.ts';
 export { layerNorm } from './autograd/ops/layernorm.ts';
-export { linear } from './autograd/ops/linear.ts';
+export { type LinearOptions, linear } from './autograd/ops/linear.ts';
 export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';
-export { matmul } from './autograd/ops/matmul.ts';
+export { type MatmulAttributes, matmul } from './autograd/ops/matmul.ts';
 export { l2Normalize } from './autograd/ops/normalize.ts';
 export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
 export { concat, expand, gatherRows, permute, reshape, slice, transpose } from './autograd/ops/rows.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
-export { AdamW, Sgd } from './autograd/optimizers.ts';
+export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
 export { keep, scope } from './autograd/scope.ts';
 export {
@@ -23,14 +23,29 @@ export {
   type BackwardContext,
   type ForwardContext,
   type Op,
+  type ValueAndGradients,
   valueAndGradients,
 } from './autograd/tape.ts';
-export { Tensor } from './autograd/tensor.ts';
+export { Tensor, type TensorType } from './autograd/tensor.ts';
 export { UserError } from './common/errors.ts';
+export type { DType, TensorFile, TensorInfo } from './data/tensor.ts';
 export { Tokenizer } from './data/tokenizer.ts';
-export { foldGroups, type Gpu, openGpu } from './kernels/gpu.ts';
-export type { Kernel } from './kernels/pipelines.ts';
+export type { AdapterDescription, AdapterOptions } from './kernels/adapter.ts';
+export type { BufferPool, GpuBuffer, PoolStatistics } from './kernels/buffer-pool.ts';
+export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
+export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';
+export type { KernelTime } from './kernels/profiler.ts';
+export type { Recording } from './kernels/recording.ts';
 export { f32 } from './kernels/wgsl.ts';
-export { Clip } from './model/clip.ts';
-export { openClipWeights } from './model/weights.ts';
-export { Scorer } from './scoring/scorer.ts';
+export { Clip, type ClipOptions } from './model/clip.ts';
+export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';
+export type { Visibility } from './model/layers.ts';
+export type { Naming } from './model/naming.ts';
+export type { Parameters, WeightType } from './model/parameters.ts';
+export type { Position, Slot } from './model/prompts.ts';
+export type { TextTransformer } from './model/text.ts';
+export type { StageObserver, VisionTransformer } from './model/vit.ts';
+export { type ClipWeights, type OpenWeightsOptions, openClipWeights } from './model/weights.ts';
+export { type ScoredPicture, Scorer, type ScorerOptions } from './scoring/scorer.ts';
+export type { Reading } from './training/class-constants.ts';
+export type { Settings } from './training/settings.ts';

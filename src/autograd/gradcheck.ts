@@ -5,6 +5,7 @@ import { scope } from './scope.ts';
 import { valueAndGradients } from './tape.ts';
 import { Tensor } from './tensor.ts';
 
+/** How {@link gradcheck} compares. */
 export interface GradcheckOptions {
   /** Largest error allowed, as a share of the largest gradient of the input. */
   readonly tolerance?: number;

@@ -14,6 +14,7 @@ function load(state: ReadonlyMap<string, Tensor>, values: ReadonlyMap<string, Fl
   for (const [name, tensor] of state) tensor.write(values.get(name)!);
 }
 
+/** As torch.optim.SGD names and defines them; momentum and weight decay are 0 by default. */
 export interface SgdOptions {
   readonly lr: number;
   readonly momentum?: number;
@@ -42,6 +43,7 @@ export class Sgd {
     this.#nesterov = nesterov;
   }
 
+  /** From the next step on, a replayed one too. */
   setLearningRate(lr: number): void {
     this.#settings.write(Float32Array.of(lr));
   }
@@ -74,11 +76,13 @@ export class Sgd {
     load(this.state(), values);
   }
 
+  /** Frees the state. */
   dispose(): void {
     for (const tensor of [...this.#velocities, this.#settings]) tensor.dispose();
   }
 }
 
+/** As torch.optim.AdamW names and defines them, with its defaults. */
 export interface AdamWOptions {
   readonly lr: number;
   readonly betas?: readonly [number, number];
@@ -158,6 +162,7 @@ export class AdamW {
     load(this.state(), values);
   }
 
+  /** Frees the state. */
   dispose(): void {
     for (const tensor of [...this.#first, ...this.#second, this.#settings]) tensor.dispose();
   }

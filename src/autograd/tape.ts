@@ -27,7 +27,9 @@ export interface BackwardContext<A> {
 /** An op: forward and gradient side by side. The gradient returns one tensor an input, null where none is needed or defined. */
 export interface Op<A> {
   readonly name: string;
+  /** The output; `context.save` keeps what the gradient will need. */
   forward(inputs: readonly Tensor[], attributes: A, context: ForwardContext): Tensor;
+  /** Gradients of the inputs from that of the output, dy in its shape. */
   gradient(dy: Tensor, context: BackwardContext<A>): (Tensor | null)[];
 }
 
@@ -74,6 +76,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
   return output;
 }
 
+/** What {@link valueAndGradients} gives. */
 export interface ValueAndGradients {
   readonly value: Tensor;
   /** One gradient for each parameter that the value depends on, in its shape. */

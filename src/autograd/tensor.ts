@@ -74,6 +74,7 @@ export class Tensor {
     return tensor;
   }
 
+  /** A float32 tensor of zeros. */
   static zeros(gpu: Gpu, shape: readonly number[]): Tensor {
     return Tensor.from(gpu, new Float32Array(elements(shape)), shape);
   }
@@ -121,6 +122,7 @@ export class Tensor {
     return new Float32Array(await this.readRaw());
   }
 
+  /** The bytes on the host: 4 an element, 2 of f16. */
   readRaw(): Promise<ArrayBuffer> {
     return this.gpu.read(this.buffer, this.size * (this.type === 'f16' ? 2 : 4));
   }

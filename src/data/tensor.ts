@@ -17,6 +17,7 @@ export const dtypeBytes: Readonly<Record<DType, number>> = {
   BOOL: 1,
 };
 
+/** What a file says of one tensor before its values are read. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
@@ -36,6 +37,7 @@ export interface TensorFile {
   read(name: string): Promise<Float32Array>;
   /** Values in row-major order as stored, little-endian. */
   readRaw(name: string): Promise<Uint8Array>;
+  /** Closes the file. */
   close(): Promise<void>;
 }
 

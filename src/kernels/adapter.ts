@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 
+/** How the adapter is opened; see {@link openGpu}. */
 export interface AdapterOptions {
   /** Dawn's backend, for instance 'null' (accepts every command and computes nothing: isolates host cost). Node only. */
   readonly backend?: string;

@@ -41,6 +41,7 @@ class FreeLists {
   }
 }
 
+/** Bytes and buffers of a pool. */
 export interface PoolStatistics {
   /** Buffers and bytes lent out now (bytes as size classes). */
   readonly liveBuffers: number;
@@ -101,6 +102,7 @@ export class BufferPool {
     return buffer;
   }
 
+  /** Back to the free list; the buffer may be lent out again at once, since commands run in order. */
   release(buffer: GpuBuffer): void {
     if (!buffer.live) throw new Error(`buffer ${buffer.id} was released twice`);
     buffer.live = false;
@@ -121,6 +123,7 @@ export class BufferPool {
     this.#arena = arena;
   }
 
+  /** New buffers belong to the pool again; `used` are those the arena must keep. */
   endArena(arena: Arena, used: ReadonlySet<GpuBuffer>): void {
     this.#arena = undefined;
     // What the capture did not touch goes back to everybody.
@@ -149,6 +152,7 @@ export class BufferPool {
     }
   }
 
+  /** The peak starts again from what is lent out now. */
   resetPeak(): void {
     this.#peakBytes = this.#liveBytes;
   }

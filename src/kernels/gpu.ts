@@ -71,6 +71,7 @@ export class Gpu {
     });
   }
 
+  /** Whether the device was opened with an optional feature. */
   has(feature: 'shader-f16' | 'subgroups' | 'timestamp-query'): boolean {
     return this.device.features.has(feature as GPUFeatureName);
   }

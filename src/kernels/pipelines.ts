@@ -33,6 +33,7 @@ export class PipelineCache {
     this.#fail = fail;
   }
 
+  /** The compiled pipeline of a kernel and its override constants; compiled at the first call. */
   get(kernel: Kernel, constants?: Constants): Pipeline {
     let variants = this.#compiled.get(kernel);
     if (!variants) this.#compiled.set(kernel, (variants = new Map()));

@@ -11,6 +11,7 @@ import { TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
 import { type ClipWeights, openClipWeights } from './weights.ts';
 
+/** What to load, and how to store it. */
 export interface ClipOptions {
   /** Storage of the matrices on the GPU; float16 halves their memory. Default float32. */
   readonly weightType?: WeightType;
@@ -54,6 +55,7 @@ export class Clip {
     }
   }
 
+  /** As {@link Clip.load}, from weights that are open; they stay open. */
   static async from(gpu: Gpu, weights: ClipWeights, options: ClipOptions = {}): Promise<Clip> {
     const { config } = weights;
     const isVisual = (name: string) => name.startsWith('visual.');
@@ -115,6 +117,7 @@ export class Clip {
     );
   }
 
+  /** Frees the weights on the GPU. */
   dispose(): void {
     this.#vision?.parameters.dispose();
     this.#text?.parameters.dispose();

@@ -33,6 +33,7 @@ export interface TextConfig extends TransformerConfig {
   readonly outputWidth: number;
 }
 
+/** Sizes of both towers; `text` is null for a plain vision transformer. */
 export interface ClipConfig {
   readonly vision: VisionConfig;
   /** Null for a plain vision transformer. */

@@ -9,10 +9,12 @@ import type { ClipWeights } from './weights.ts';
 export class Parameters {
   readonly #tensors = new Map<string, Tensor>();
 
+  /** Takes over a tensor under a name. */
   set(name: string, tensor: Tensor): void {
     this.#tensors.set(name, keep(tensor));
   }
 
+  /** The tensor of a name; throws if there is none. */
   get(name: string): Tensor {
     const tensor = this.#tensors.get(name);
     if (!tensor)
@@ -23,18 +25,22 @@ export class Parameters {
     return tensor;
   }
 
+  /** Whether there is a tensor of a name. */
   has(name: string): boolean {
     return this.#tensors.has(name);
   }
 
+  /** Names and tensors. */
   entries(): IterableIterator<[string, Tensor]> {
     return this.#tensors.entries();
   }
 
+  /** The tensors alone. */
   tensors(): Tensor[] {
     return [...this.#tensors.values()];
   }
 
+  /** Frees them all. */
   dispose(): void {
     for (const tensor of this.#tensors.values()) tensor.dispose();
     this.#tensors.clear();

@@ -20,13 +20,17 @@ export interface ClipWeights {
   readonly naming: Naming;
   /** Row-major float32 values of a canonical name. */
   read(name: string): Promise<Float32Array>;
+  /** Whether there is a tensor of this canonical name. */
   has(name: string): boolean;
+  /** All canonical names. */
   names(): string[];
   /** Throws `UserError` for an unknown name, as `read` does. */
   shape(name: string): readonly number[];
+  /** Closes the file. */
   close(): Promise<void>;
 }
 
+/** What the caller knows better than the file. */
 export interface OpenWeightsOptions {
   /** Instead of what the file, its folder or its naming implies: open_clip's models often have `gelu`. */
   readonly activation?: Activation;

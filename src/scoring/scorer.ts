@@ -49,7 +49,12 @@ export class Scorer {
     this.settings = settings;
   }
 
-  /** @param path model.safetensors of a training run, the run's folder, or a results folder of the published trainer */
+  /**
+   * Opens a trained model.
+   *
+   * @param path model.safetensors of a training run, the run's folder, or a results folder of the published trainer
+   * @throws UserError if there is no model, or if the weights are not those it was trained on
+   */
   static async load(gpu: Gpu, path: string, options: ScorerOptions = {}): Promise<Scorer> {
     const model = isOriginalFolder(path) ? null : await readModel(path);
     const trained = model?.settings ?? originalSettings();
@@ -102,6 +107,7 @@ export class Scorer {
     return value!;
   }
 
+  /** Ends the picture threads and frees the model; the device stays open. */
   async close(): Promise<void> {
     await this.#pictures.close();
     this.#model.dispose();

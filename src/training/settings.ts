@@ -102,6 +102,7 @@ export const fields = {
 } as const;
 
 export type SettingName = keyof typeof fields;
+/** Every setting of a training run, by name; `node dist/train.js --help` says what each means. */
 export type Settings = FieldValues<typeof fields>;
 
 export const settingNames = Object.keys(fields) as SettingName[];

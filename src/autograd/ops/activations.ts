@@ -25,8 +25,11 @@ export const relu = elementwise('relu');
 export const quickGelu = elementwise('quick_gelu');
 /** x · Φ(x), exact (Hendrycks and Gimpel, arXiv 1606.08415). */
 export const gelu = elementwise('gelu');
+/** Hyperbolic tangent. */
 export const tanh = elementwise('tanh');
+/** e to the power of x. */
 export const exp = elementwise('exp');
 /** Natural logarithm. */
 export const log = elementwise('log');
+/** Square root. */
 export const sqrt = elementwise('sqrt');

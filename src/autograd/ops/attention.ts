@@ -7,6 +7,7 @@ import {
 import { apply, type ForwardContext, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
+/** What a token sees; `end` takes the place of `mask`. */
 export interface AttentionOptions {
   readonly heads: number;
   /** 'causal': a token sees itself and those before it. Default 'none'. */

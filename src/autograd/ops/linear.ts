@@ -4,6 +4,7 @@ import { sumRows } from '../../kernels/reduce.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
+/** What is fused into the product. */
 export interface LinearOptions {
   readonly activation?: ActivationName;
   /** Added after the activation, in the output's shape. */

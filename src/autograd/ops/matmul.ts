@@ -2,6 +2,7 @@ import { matmul as launch } from '../../kernels/matmul.ts';
 import { apply, type Op } from '../tape.ts';
 import { elements, Tensor } from '../tensor.ts';
 
+/** Which operands are given transposed. */
 export interface MatmulAttributes {
   /** a is given as [..., k, m]. */
   readonly transposeA?: boolean;

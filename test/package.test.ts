@@ -1,0 +1,126 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeScenes } from '../src/data/scenes/make.ts';
+import { silent } from '../src/training/reporter.ts';
+import { trainRun } from '../src/training/run.ts';
+import { applySettings, defaultSettings } from '../src/training/settings.ts';
+import { sharedGpu } from './gpu.ts';
+
+// A project of somebody else that has this one among its dependencies.
+const consumer = mkdtempSync(join(tmpdir(), 'consumer-'));
+const tsc = resolve('node_modules/typescript/bin/tsc');
+const readme = readFileSync('README.md', 'utf8');
+
+beforeAll(async () => {
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.declarations.json']);
+  mkdirSync(join(consumer, 'node_modules'));
+  symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
+  writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
+  const pictures = join(consumer, 'pictures');
+  await makeScenes(pictures, { scenes: 10, versions: 2, size: 64, seed: 3 });
+  copyFileSync(
+    join(pictures, readdirSync(pictures).find((name) => name.endsWith('.png'))!),
+    join(consumer, 'picture.png'),
+  );
+  const settings = applySettings(
+    defaultSettings(),
+    {
+      root: pictures,
+      weights: resolve('test/fixtures/tiny-clip.json'),
+      trainer: 'image-only',
+      epochs: 1,
+      views: 1,
+      batchSize: 4,
+      cache: 'none',
+      out: join(consumer, 'output', 'my-run'),
+    },
+    'test',
+  );
+  await trainRun(await sharedGpu(), settings, { resume: false, reporter: silent });
+});
+afterAll(() => rmSync(consumer, { recursive: true }));
+
+/** Compiles a file of the consumer under its strictest settings, the library's declarations included. */
+function compile(file: string) {
+  const options = { strict: true, module: 'nodenext', target: 'es2023', skipLibCheck: false, types: [] };
+  writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: [file] }));
+  return spawnSync(process.execPath, [tsc, '-p', consumer], { encoding: 'utf8' });
+}
+
+describe('the package', () => {
+  it('holds the library, its declarations, the commands and what they read, and no sources or tests', () => {
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+    const out = execFileSync(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      encoding: 'utf8',
+      shell: process.platform === 'win32',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const packed: string[] = JSON.parse(out)[0].files.map(({ path }: { path: string }) => path);
+    for (const path of [
+      'LICENSE',
+      'README.md',
+      'configs/vit_b16.yaml',
+      'dist/index.js',
+      'dist/picture-worker.js',
+      'dist/train.js',
+      'dist/types/index.d.ts',
+      'docs/api/README.md',
+      'models/random-clip-small.json',
+      'package.json',
+    ])
+      expect(packed).toContain(path);
+    expect(packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules)\//.test(path))).toEqual(
+      [],
+    );
+  });
+
+  it('scores a picture in the three lines of the README, typed, and the process ends by itself', () => {
+    const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
+    const lines = blocks.find((code) => code.includes('Scorer.load'));
+    expect(lines!.trim().split('\n')).toHaveLength(3);
+    writeFileSync(join(consumer, 'score.ts'), lines!);
+    expect(compile('score.ts')).toMatchObject({ status: 0, stdout: '' });
+    const run = spawnSync(process.execPath, ['score.js'], {
+      cwd: consumer,
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(run).toMatchObject({ status: 0, signal: null });
+    expect(run.stdout).toMatch(/index: 0, path: 'picture.png', score: -?\d+\.\d+/);
+  });
+
+  it('is typed: a wrong call does not compile', () => {
+    writeFileSync(
+      join(consumer, 'wrong.ts'),
+      "import { openGpu, Tensor } from 'clip-agiqa-webgpu';\nTensor.from(await openGpu(), [1, 2], 'two');\n",
+    );
+    const { status, stdout } = compile('wrong.ts');
+    expect(status).not.toBe(0);
+    expect(stdout).toMatch(/wrong\.ts\(2,\d+\): error TS2345/);
+  });
+
+  it('has a page in docs/api for everything the library exports (npm run docs)', () => {
+    const index = readFileSync('src/index.ts', 'utf8');
+    const names = [...index.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list]) =>
+      list!
+        .split(',')
+        .map((name) => name.replace(/^\s*(type\s)?\s*/, '').trim())
+        .filter((name) => name !== ''),
+    );
+    expect(names.length).toBeGreaterThan(60);
+    const documented = readFileSync('docs/api/README.md', 'utf8');
+    expect(names.filter((name) => !documented.includes(`- [${name}](`))).toEqual([]);
+  });
+});
