@@ -163,7 +163,8 @@ class WorkerLane implements Lane {
   private take(id: number): Omit<Task, 'job'> | undefined {
     const task = this.pending.get(id);
     this.pending.delete(id);
-    if (this.pending.size === 0) this.worker.unref();
+    // Not once it is being ended: a late reply would let go of the thread, and the process end before close() returns.
+    if (this.pending.size === 0 && !this.ended) this.worker.unref();
     return task;
   }
 
