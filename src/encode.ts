@@ -1,6 +1,8 @@
+import { Option } from 'commander';
 import { keep } from './autograd/scope.ts';
 import { Tensor } from './autograd/tensor.ts';
 import { createCommand, runCommand } from './cli/command.ts';
+import { countOption } from './cli/numbers.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { UserError } from './common/errors.ts';
 import { writeSafetensors } from './data/safetensors.ts';
@@ -19,7 +21,7 @@ interface Options {
   image?: string[];
   text?: string[];
   tensors?: string;
-  batch: string;
+  batch: number;
   weightType: 'float32' | 'float16';
 }
 
@@ -39,8 +41,12 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
     '--tensors <file>',
     'safetensors with `images` [n, 3, size, size] (normalised) and / or `tokens` [n, context]',
   )
-  .option('--batch <n>', 'pictures at once', '8')
-  .option('--weight-type <type>', 'storage of the matrices: float32 or float16', 'float32');
+  .option('--batch <n>', 'pictures at once', countOption('--batch'), 8)
+  .addOption(
+    new Option('--weight-type <type>', 'storage of the matrices')
+      .choices(['float32', 'float16'])
+      .default('float32'),
+  );
 
 type Features = Map<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
 
@@ -57,7 +63,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   });
   const features: Features = new Map();
   const metadata: Record<string, string> = {};
-  if (tensors) await encodeTensors(clip, tensors, Number(options.batch), features);
+  if (tensors) await encodeTensors(clip, tensors, options.batch, features);
   if (image) metadata.images = JSON.stringify(await encodePictures(clip, image, options, features));
   if (text) {
     const tokens = (await Tokenizer.load()).tokenize(text, clip.text.config.contextLength);
@@ -128,7 +134,7 @@ async function encodePictures(
     weightType,
   });
   const pictures = new PictureFeatures(clip.gpu, clip.vision, encoder, {
-    batch: Math.min(Number(batch), found.length),
+    batch: Math.min(batch, found.length),
     cache: null,
   });
   const size = pictures.imageSize;

@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises';
 import { Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
+import { countOption } from './cli/numbers.ts';
 import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
@@ -17,7 +18,7 @@ interface Options {
   ctp: Position;
   scoreBy?: Reading;
   weights?: string;
-  batch?: string;
+  batch?: number;
   csv?: string;
   json?: boolean;
 }
@@ -47,7 +48,7 @@ const command = addEpochFileOption(
       'antonyms',
     ]),
   )
-  .option('--batch <n>', 'pictures the vision tower takes at once')
+  .option('--batch <n>', 'pictures the vision tower takes at once', countOption('--batch'))
   .option('--csv <file>', 'write the scores as CSV, row by row as they come')
   .option('--json', 'print one JSON object a line on stdout');
 
@@ -79,7 +80,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     epoch: epochFile(options.epochFile),
     position: options.ctp,
     scoreBy: options.scoreBy,
-    batch: options.batch === undefined ? Math.min(8, paths.length) : Number(options.batch),
+    batch: options.batch ?? Math.min(8, paths.length),
   });
   const csv = options.csv ? csvWriter(options.csv) : null;
   const rows: ScoredPicture[] = [];

@@ -40,6 +40,18 @@ describe.each(commands)('%s', (name, ...needed) => {
   });
 });
 
+describe('options of another kind', () => {
+  it.each([
+    ['score', ['p', '--model', 'm', '--batch', '0'], /--batch takes a whole number of at least 1, not 0/],
+    ['encode', ['--out', 'o', '--batch', 'many'], /--batch takes a whole number of at least 1, not many/],
+    ['encode', ['--out', 'o', '--weight-type', 'int8'], /int8.*Allowed choices are float32, float16/],
+  ] as [string, string[], RegExp][])('%s %j', (name, args, error) => {
+    const { status, stderr } = run(name, ...args);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(error);
+  });
+});
+
 describe('encode', () => {
   it("writes the features of ready tensors, equal to PyTorch's", async () => {
     const out = join(folder, 'features.safetensors');

@@ -100,6 +100,7 @@ describe('a training run', () => {
     ['fixed prompts', { trainer: 'linear' }],
     ['the picture alone', { trainer: 'image-only' }],
     ['pooled blocks', { trainer: 'image-only', layers: '1,2', pool: 'stats' }],
+    ['the last block pooled', { trainer: 'image-only', pool: 'mean' }],
     ['new crops each step', { views: 0 }],
     ['the best epoch on held-out pictures', { finalModel: 'best_val', valSize: 0.25 }],
     ['float16 weights', { weightType: 'float16' }],
@@ -132,9 +133,35 @@ describe('a training run', () => {
     expect(apply({ epoch: 3 })).toThrow(/no setting epoch/);
     expect(apply({ epochs: 'ten' })).toThrow(/epochs must be a number/);
     expect(apply({ position: 'back' })).toThrow(/position is one of end, middle, front/);
+    expect(apply({ trainer: 'clip' })).toThrow(/trainer is one of clip-agiqa, .*, not "clip"/);
+    expect(apply({ batchSize: 0 })).toThrow(/batchSize must be a number of at least 1, not 0/);
+    expect(apply({ encodeBatch: 0 })).toThrow(/encodeBatch must be a number of at least 1/);
+    expect(apply({ dropout: 1.5 })).toThrow(/dropout must be a number from 0 to 0.99, not 1.5/);
     expect(apply({ classSpecific: 'maybe' })).toThrow(/true or false/);
   });
 });
+
+it.each([
+  ['a prompt longer than the context', { nCtx: 100 }, /does not fit the context of 77/],
+  ['a template without the word', { trainer: 'zero-shot', template: 'a photo' }, /no place for the quality/],
+  ['blocks that are not there', { trainer: 'image-only', layers: '9' }, /has blocks 1 to 2/],
+] as [string, Partial<Settings>, RegExp][])(
+  'refuses %s before a picture is encoded',
+  async (name, changes, error) => {
+    const bars: string[] = [];
+    const reporter = {
+      ...silent,
+      bar: (label: string, total: number) => {
+        bars.push(label);
+        return silent.bar(label, total);
+      },
+    };
+    await expect(
+      trainRun(await sharedGpu(), settingsOf(name, changes), { resume: false, reporter }),
+    ).rejects.toThrow(error);
+    expect(bars).toEqual([]);
+  },
+);
 
 describe('the scorer', () => {
   it("gives the run's own predictions without the text tower", async () => {

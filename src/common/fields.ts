@@ -2,8 +2,14 @@ import { UserError } from './errors.ts';
 
 type Scalar = string | number | boolean;
 
-/** One setting: its default, its choices if it has few, and what it means (shown by --help). */
-export interface Field<T> {
+/** Bounds of a number, both included; at least 0 where none is given. */
+export interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** One setting: its default, its choices if it has few, its bounds if it is a number, and what it means (shown by --help). */
+export interface Field<T> extends Range {
   readonly value: T;
   readonly choices?: readonly T[];
   readonly help: string;
@@ -25,10 +31,10 @@ type Value<F> =
 
 export type FieldValues<F> = { -readonly [K in keyof F]: Value<F[K]> };
 
-export const field = <T>(value: T, help: string, choices?: readonly T[]): Field<T> => ({
+export const field = <T>(value: T, help: string, limits?: readonly T[] | Range): Field<T> => ({
   value,
   help,
-  choices,
+  ...(Array.isArray(limits) ? { choices: limits } : limits),
 });
 
 export function defaultValues<F>(fields: F): FieldValues<F> {
@@ -60,7 +66,7 @@ export function applyValues<F>(
 
 function parsed(
   name: string,
-  { value: standard, choices }: Field<Scalar>,
+  { value: standard, choices, min = 0, max = Infinity }: Field<Scalar>,
   value: unknown,
   where: string,
 ): Scalar {
@@ -72,8 +78,10 @@ function parsed(
         : typeof value === 'string' && value.trim()
           ? Number(value)
           : Number.NaN;
-    if (!Number.isFinite(result) || result < 0)
-      throw new UserError(`${where}: ${name} must be a number of at least 0, not ${JSON.stringify(value)}`);
+    if (!Number.isFinite(result) || result < min || result > max) {
+      const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+      throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${JSON.stringify(value)}`);
+    }
     if (Number.isInteger(standard) && !Number.isInteger(result))
       throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
   } else if (typeof standard === 'boolean') {

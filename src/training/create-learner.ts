@@ -8,6 +8,7 @@ import type { Tokenizer } from '../data/tokenizer.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
 import type { Clip } from '../model/clip.ts';
+import type { TextConfig } from '../model/config.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
@@ -59,11 +60,17 @@ export function createLearner(
       return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centres, clip.logitScale);
     case 'zero-shot':
       return createZeroShot(clip, textual(), settings, scale);
-    default:
-      throw new UserError(
-        `there is no trainer ${trainer}`,
-        'Trainers are clip-agiqa, linear, image-only, coop and zero-shot.',
-      );
+  }
+}
+
+/** Refuses, before a picture is encoded, what {@link createLearner} could not make of these weights and settings. */
+export function checkLearner(clip: Clip, tokenizer: Tokenizer | null, settings: Settings): void {
+  if (!tokenizer) return;
+  const { config } = clip.text;
+  if (usesContext(settings.trainer)) contextPrompts(config, tokenizer, settings);
+  else {
+    checkVocabulary(config, tokenizer);
+    tokenizer.tokenize(templatePrompts(settings.template), config.contextLength);
   }
 }
 
@@ -79,11 +86,6 @@ function createZeroShot(
   { template, scoreBy }: Settings,
   { centres, range: [low, high] }: MosScale,
 ): ZeroShotLearner {
-  if (!template.includes('{word}'))
-    throw new UserError(
-      `--template "${template}" has no place for the quality word`,
-      'Write {word} where it goes, e.g. "a photo of {word} quality."',
-    );
   const { config } = clip.text;
   checkVocabulary(config, tokenizer);
   const scores = (texts: readonly string[], values: Float32Array) => {
@@ -96,10 +98,7 @@ function createZeroShot(
   };
   return new ZeroShotLearner(
     {
-      words: scores(
-        qualityWords.map((word) => template.replaceAll('{word}', word)),
-        centres,
-      ),
+      words: scores(templatePrompts(template), centres),
       antonyms: scores(antonyms, Float32Array.of(high, low)),
     },
     scoreBy,
@@ -112,10 +111,8 @@ export function createPrompts(
   tokenizer: Tokenizer,
   settings: Settings,
 ): PromptLearner {
-  const { ctxInit, position, classSpecific, seed } = settings;
-  const words = ctxInit === '' ? [] : tokenizer.encode(ctxInit.replaceAll('_', ' '));
-  const nCtx = words.length || settings.nCtx;
-  const slots = qualityPrompts(text.config, tokenizer, nCtx, position);
+  const { classSpecific, seed } = settings;
+  const { words, nCtx, slots } = contextPrompts(text.config, tokenizer, settings);
   const { width } = text.config;
   const sets = classSpecific ? qualityWords.length : 1;
   const values = new Float32Array(sets * nCtx * width);
@@ -132,4 +129,20 @@ export function createPrompts(
     ctx = Tensor.from(text.parameters.get('positional_embedding').gpu, values, shape);
   }
   return new PromptLearner(text, slots, keep(ctx), { classSpecific });
+}
+
+/** The quality words' prompts with their context: its initial words, if any, and its length. */
+function contextPrompts(config: TextConfig, tokenizer: Tokenizer, { ctxInit, nCtx, position }: Settings) {
+  const words = ctxInit === '' ? [] : tokenizer.encode(ctxInit.replaceAll('_', ' '));
+  const length = words.length || nCtx;
+  return { words, nCtx: length, slots: qualityPrompts(config, tokenizer, length, position) };
+}
+
+function templatePrompts(template: string): string[] {
+  if (!template.includes('{word}'))
+    throw new UserError(
+      `--template "${template}" has no place for the quality word`,
+      'Write {word} where it goes, e.g. "a photo of {word} quality."',
+    );
+  return qualityWords.map((word) => template.replaceAll('{word}', word));
 }

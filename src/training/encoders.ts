@@ -13,9 +13,9 @@ export function pictureEncoder(
   settings: Pick<Settings, 'trainer' | 'layers' | 'pool' | 'weightType'>,
 ): PictureEncoder {
   const { trainer, layers, pool, weightType } = settings;
-  const { outputWidth, width } = vision.config;
+  const { width } = vision.config;
   const id = `${weightsId} ${weightType}`;
-  if (trainer !== 'image-only' || (layers === '' && (pool === 'cls' || outputWidth !== null)))
+  if (trainer !== 'image-only' || (layers === '' && pool === 'cls'))
     return { width: vision.featureWidth, id: `${id} feature`, encode: (patches) => vision.features(patches) };
   const blocks = layers === '' ? [vision.config.layers] : layers.split(',').map(Number);
   for (const block of blocks)

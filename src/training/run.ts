@@ -16,7 +16,7 @@ import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint, restore, toHost, writeCheckpoint } from './checkpoint.ts';
 import { mosScale } from './class-centres.ts';
-import { createLearner, usesContext, usesText } from './create-learner.ts';
+import { checkLearner, createLearner, usesContext, usesText } from './create-learner.ts';
 import { encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
@@ -80,6 +80,7 @@ export async function trainRun(
     text: usesText(settings.trainer),
   });
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
+  checkLearner(clip, tokenizer, settings);
   const encoder = pictureEncoder(clip.vision, id, settings);
   const cache =
     settings.cache === 'none' || (settings.augment === 'crop' && settings.views === 0)

@@ -34,9 +34,10 @@ export const fields = {
     'MLP activation; auto: as the file says, else QuickGELU',
     ['auto', 'quick_gelu', 'gelu'],
   ),
-  trainer: field(
+  trainer: field<'clip-agiqa' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
     'clip-agiqa',
     'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the picture alone), coop (prompts learn the quality classes) or zero-shot (nothing learns)',
+    ['clip-agiqa', 'linear', 'image-only', 'coop', 'zero-shot'],
   ),
   nCtx: field(16, 'number of context vectors'),
   ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets nCtx)'),
@@ -56,7 +57,10 @@ export const fields = {
     'image-only: features scaled to unit length, or each number to mean 0 and deviation 1 over the training pictures',
     ['unit', 'standard'],
   ),
-  layers: field('', 'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the projected feature'),
+  layers: field(
+    '',
+    'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the last, or with --pool cls the projected feature',
+  ),
   template: field('a photo of {word} quality.', 'zero-shot: the prompt of a quality word'),
   scoreBy: field<'words' | 'antonyms'>(
     'words',
@@ -64,15 +68,15 @@ export const fields = {
     ['words', 'antonyms'],
   ),
   hidden: field(0, 'width of the head; 0: that of the features of one prompt'),
-  dropout: field(0.5, 'dropout of the head'),
+  dropout: field(0.5, 'dropout of the head', { max: 0.99 }),
   epochs: field(100, 'passes over the training pictures'),
-  batchSize: field(32, 'pictures a step'),
+  batchSize: field(32, 'pictures a step', { min: 1 }),
   optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [
     'sgd',
     'adamw',
   ]),
   lr: field(0.002, 'learning rate after warm-up'),
-  momentum: field(0.9, 'SGD momentum'),
+  momentum: field(0.9, 'SGD momentum', { max: 1 }),
   weightDecay: field(5e-4, 'weight decay'),
   warmupEpochs: field(1, 'epochs at the warm-up rate'),
   warmupLr: field(1e-5, 'learning rate of the warm-up'),
@@ -92,7 +96,7 @@ export const fields = {
   ),
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
   seed: field(1, 'seed of the initial values, crops, order and dropout'),
-  encodeBatch: field(8, 'pictures the vision tower takes at once'),
+  encodeBatch: field(8, 'pictures the vision tower takes at once', { min: 1 }),
   tune: field<'auto' | 'always' | 'never'>(
     'auto',
     'time the kernel variants for the shapes of the run and remember the fastest; auto: on a GPU, not on a software adapter',
