@@ -45,7 +45,12 @@ export type { Parameters, WeightType } from './model/parameters.ts';
 export type { Position, Slot } from './model/prompts.ts';
 export type { TextTransformer } from './model/text.ts';
 export type { StageObserver, VisionTransformer } from './model/vit.ts';
-export { type ClipWeights, type OpenWeightsOptions, openClipWeights } from './model/weights.ts';
+export {
+  type ClipWeights,
+  type OpenWeightsOptions,
+  openClipWeights,
+  type WeightValues,
+} from './model/weights.ts';
 export { type ScoredPicture, Scorer, type ScorerOptions } from './scoring/scorer.ts';
 export type { Reading } from './training/class-constants.ts';
 export type { Settings } from './training/settings.ts';

@@ -22,7 +22,7 @@ const rooms = [256, 512, 1024];
 
 /** Rows a workgroup takes and its room in vec4; undefined where not even 8 rows of `length` scores fit. */
 function tiling(gpu: Gpu, length: number): { ROWS: number; HALVES: number; room4: number } | undefined {
-  const available = Math.max(memory, gpu.device.limits.maxComputeWorkgroupStorageSize);
+  const available = Math.max(memory, gpu.limits.maxComputeWorkgroupStorageSize);
   const room = rooms.find((r) => r >= length);
   if (!room) return undefined;
   const rows = [16, 8].find((r) => r * room * 4 <= available);
@@ -35,7 +35,7 @@ export function rowsApply(gpu: Gpu, shape: AttentionShape, sections: readonly Se
   return (
     gpu.has('subgroups') &&
     gpu.adapter.subgroupMin >= 8 &&
-    gpu.device.limits.maxStorageBuffersPerShaderStage >= 9 &&
+    gpu.limits.maxStorageBuffersPerShaderStage >= 9 &&
     aligned(shape, sections) &&
     tiling(gpu, keys) !== undefined
   );

@@ -25,7 +25,7 @@ function tiling(gpu: Gpu, headDim: number) {
   const d4 = headDim / 4;
   const quad = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && d4 % 4 === 0;
   const split = quad ? 4 : 1;
-  const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.limits.maxComputeWorkgroupStorageSize;
   const TILE = [32, 16, 8, 4].find(fits)!;
   const constants = { D4: d4, SPLIT: split, QUAD: Number(quad), MINE: d4 / split, TILE };
   // The shuffles of a quad are the only subgroup operations: without them the shader asks for no feature.

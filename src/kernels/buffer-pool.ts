@@ -60,6 +60,8 @@ export interface PoolStatistics {
  */
 export class BufferPool {
   readonly #device: GPUDevice;
+  /** Bytes of the largest buffer that can be bound. */
+  readonly #largest: number;
   readonly #free = new FreeLists();
   readonly #onDestroy: (buffer: GpuBuffer) => void;
   #arena: Arena | undefined;
@@ -72,19 +74,16 @@ export class BufferPool {
 
   constructor(device: GPUDevice, onDestroy: (buffer: GpuBuffer) => void) {
     this.#device = device;
+    this.#largest = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     this.#onDestroy = onDestroy;
   }
 
   /** Lends a buffer of at least `bytes` bytes; its contents are undefined. */
   allocate(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes);
-    const limit = Math.min(
-      this.#device.limits.maxBufferSize,
-      this.#device.limits.maxStorageBufferBindingSize,
-    );
-    if (capacity > limit)
+    if (capacity > this.#largest)
       throw new UserError(
-        `a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB exceeds this adapter's largest buffer, ${(limit / 2 ** 20).toFixed(0)} MiB`,
+        `a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB exceeds this adapter's largest buffer, ${(this.#largest / 2 ** 20).toFixed(0)} MiB`,
         'Use a smaller batch.',
       );
     const buffer =

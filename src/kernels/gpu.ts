@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
@@ -25,15 +26,20 @@ export class Gpu {
   readonly adapter: AdapterDescription;
   readonly pool: BufferPool;
   readonly pipelines: PipelineCache;
+  readonly limits: Pick<
+    GPUSupportedLimits,
+    'maxComputeWorkgroupStorageSize' | 'maxStorageBuffersPerShaderStage'
+  >;
   #opened: OpenedDevice;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
+  #pipeline: Pipeline | undefined; // set in the open pass
   #profiler: Profiler | undefined;
   #failure: Error | undefined;
   #closed = false;
   #commands: Command[] | undefined; // what a capture under way has recorded
-  readonly #params = new Map<string, GPUBuffer>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroups: BindGroups;
+  readonly #features: ReadonlySet<string>;
   readonly #staging = new Map<number, GPUBuffer[]>();
   /** Dispatches and submissions so far. */
   readonly counters = { dispatches: 0, submits: 0 };
@@ -42,6 +48,11 @@ export class Gpu {
     this.#opened = opened;
     this.device = opened.device;
     this.adapter = opened.description;
+    // Copied: each question to the device crosses into native code.
+    this.#features = new Set(this.device.features);
+    const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
+    this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
+    this.#bindGroups = new BindGroups(this.device);
     // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
     // used again, so clearing all is only a matter of speed.
     this.pool = new BufferPool(this.device, () => {
@@ -73,7 +84,7 @@ export class Gpu {
 
   /** Whether the device was opened with an optional feature. */
   has(feature: 'shader-f16' | 'subgroups' | 'timestamp-query'): boolean {
-    return this.device.features.has(feature as GPUFeatureName);
+    return this.#features.has(feature);
   }
 
   /** Records one dispatch. Buffers fill the kernel's storage bindings in order of their numbers. */
@@ -86,7 +97,7 @@ export class Gpu {
       );
     const [x, y = 1, z = 1] = groups;
     if (x === 0 || y === 0 || z === 0) return;
-    const bindGroup = this.#bindGroup(pipeline, buffers, launch.params);
+    const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
     this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
     this.dispatch(pipeline, bindGroup, x, y, z);
   }
@@ -106,10 +117,20 @@ export class Gpu {
       pass.end();
       return;
     }
-    const pass = (this.#pass ??= this.#commandEncoder().beginComputePass());
-    pass.setPipeline(pipeline.raw);
+    // What stands already is not said again: each call crosses into native code.
+    if (!this.#pass) {
+      this.#pass = this.#commandEncoder().beginComputePass();
+      this.#pipeline = undefined;
+    }
+    const pass = this.#pass;
+    if (pipeline !== this.#pipeline) {
+      pass.setPipeline(pipeline.raw);
+      this.#pipeline = pipeline;
+    }
     pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(x, y, z);
+    if (z > 1) pass.dispatchWorkgroups(x, y, z);
+    else if (y > 1) pass.dispatchWorkgroups(x, y);
+    else pass.dispatchWorkgroups(x);
   }
 
   /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */
@@ -233,43 +254,6 @@ export class Gpu {
   #endPass(): void {
     this.#pass?.end();
     this.#pass = undefined;
-  }
-
-  #bindGroup(
-    pipeline: Pipeline,
-    buffers: readonly GpuBuffer[],
-    params: readonly number[] | undefined,
-  ): GPUBindGroup {
-    const paramsKey = params ? params.join() : '';
-    let key = `${pipeline.id}|${paramsKey}`;
-    for (const buffer of buffers) key += `|${buffer.id}`;
-    const known = this.#bindGroups.get(key);
-    if (known) return known;
-    for (const index of pipeline.writes)
-      for (let other = 0; other < buffers.length; other++)
-        if (other !== index && buffers[other] === buffers[index])
-          throw new Error(`kernel ${pipeline.name}: buffer ${other} is also the output, ${index}`);
-    const entries: GPUBindGroupEntry[] = [];
-    if (pipeline.hasParams)
-      entries.push({ binding: 0, resource: { buffer: this.#paramsBuffer(paramsKey, params ?? []) } });
-    for (const [i, buffer] of buffers.entries())
-      entries.push({ binding: pipeline.storage[i]!, resource: { buffer: buffer.raw } });
-    const group = this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries });
-    if (this.#bindGroups.size >= 65536) this.#bindGroups.clear();
-    this.#bindGroups.set(key, group);
-    return group;
-  }
-
-  /** Uniform blocks are immutable and shared by content: sizes repeat from step to step, so a steady state writes none. */
-  #paramsBuffer(key: string, words: readonly number[]): GPUBuffer {
-    let buffer = this.#params.get(key);
-    if (buffer) return buffer;
-    const size = Math.max(16, Math.ceil(words.length / 4) * 16);
-    buffer = this.device.createBuffer({ size, usage: GPUBufferUsage.UNIFORM, mappedAtCreation: true });
-    new Uint32Array(buffer.getMappedRange()).set(words);
-    buffer.unmap();
-    this.#params.set(key, buffer);
-    return buffer;
   }
 }
 

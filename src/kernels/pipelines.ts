@@ -20,10 +20,15 @@ export interface Pipeline {
   readonly writes: readonly number[];
 }
 
+interface Variant {
+  readonly constants: Constants;
+  readonly pipeline: Pipeline;
+}
+
 /** Compiles kernels once for each set of constants; compile errors carry the WGSL lines they point at. */
 export class PipelineCache {
   readonly #device: GPUDevice;
-  readonly #compiled = new Map<Kernel, Map<string, Pipeline>>();
+  readonly #compiled = new Map<Kernel, Variant[]>();
   readonly #checks: Promise<void>[] = [];
   readonly #fail: (error: Error) => void;
   #nextId = 1;
@@ -36,11 +41,11 @@ export class PipelineCache {
   /** The compiled pipeline of a kernel and its override constants; compiled at the first call. */
   get(kernel: Kernel, constants?: Constants): Pipeline {
     let variants = this.#compiled.get(kernel);
-    if (!variants) this.#compiled.set(kernel, (variants = new Map()));
-    let key = '';
-    if (constants) for (const name in constants) key += `${name}=${constants[name]};`;
-    let pipeline = variants.get(key);
-    if (!pipeline) variants.set(key, (pipeline = this.#compile(kernel, constants)));
+    if (!variants) this.#compiled.set(kernel, (variants = []));
+    // Compared one by one: a kernel has few variants, and this is asked for at every dispatch.
+    for (const variant of variants) if (same(variant.constants, constants)) return variant.pipeline;
+    const pipeline = this.#compile(kernel, constants);
+    variants.push({ constants: { ...constants }, pipeline });
     return pipeline;
   }
 
@@ -107,3 +112,14 @@ export class PipelineCache {
     this.#fail(new Error(`kernel ${name} does not compile:\n${shown.join('\n')}`));
   }
 }
+
+function same(a: Constants, b: Constants = none): boolean {
+  let count = 0;
+  for (const name in b) {
+    if (a[name] !== b[name]) return false;
+    count++;
+  }
+  for (const _ in a) count--;
+  return count === 0;
+}
+const none: Constants = {};

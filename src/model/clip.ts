@@ -9,7 +9,7 @@ import type { ClipConfig } from './config.ts';
 import { loadParameters, type WeightType } from './parameters.ts';
 import { TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
-import { type ClipWeights, openClipWeights } from './weights.ts';
+import { openClipWeights, type WeightValues } from './weights.ts';
 
 /** What to load, and how to store it. */
 export interface ClipOptions {
@@ -56,7 +56,7 @@ export class Clip {
   }
 
   /** As {@link Clip.load}, from weights that are open; they stay open. */
-  static async from(gpu: Gpu, weights: ClipWeights, options: ClipOptions = {}): Promise<Clip> {
+  static async from(gpu: Gpu, weights: WeightValues, options: ClipOptions = {}): Promise<Clip> {
     const { config } = weights;
     const isVisual = (name: string) => name.startsWith('visual.');
     const vision =

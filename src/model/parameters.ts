@@ -3,7 +3,7 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { float32ToFloat16 } from '../data/float16.ts';
 import type { Gpu } from '../kernels/gpu.ts';
-import type { ClipWeights } from './weights.ts';
+import type { WeightValues } from './weights.ts';
 
 /** A model's parameters on the GPU by their canonical (OpenAI) names. */
 export class Parameters {
@@ -53,7 +53,7 @@ export type WeightType = 'float32' | 'float16';
 /** Reads the tensors that `wanted` accepts, one after the other, so that the host holds one at a time. */
 export async function loadParameters(
   gpu: Gpu,
-  weights: ClipWeights,
+  weights: WeightValues,
   wanted: (name: string) => boolean,
   type: WeightType = 'float32',
 ): Promise<Parameters> {

@@ -27,7 +27,7 @@ export class PromptLearner {
   readonly #rows: Tensor; // u32 [R]: each row's place in fixed ++ ctx
   readonly #positions: Tensor; // positional embeddings [R, width]
   readonly #eot: Tensor; // u32 [prompts]
-  readonly #end: Tensor; // u32 [R]
+  readonly #end: Tensor | null; // u32 [R]; padded prompts are apart instead
 
   constructor(
     text: TextTransformer,
@@ -56,7 +56,7 @@ export class PromptLearner {
     this.#positions = gathered(parameters.get('positional_embedding'), [...position]);
     this.#rows = keep(Tensor.from(gpu, Uint32Array.from(place)));
     this.#eot = keep(Tensor.from(gpu, Uint32Array.from(eot)));
-    this.#end = keep(Tensor.from(gpu, Uint32Array.from(end)));
+    this.#end = options.padded ? null : keep(Tensor.from(gpu, Uint32Array.from(end)));
   }
 
   /** Text features [prompts, outputWidth], not normalised. */
@@ -65,14 +65,15 @@ export class PromptLearner {
       const width = this.ctx.dim(-1);
       const context = reshape(this.ctx, [this.ctx.size / width, width]);
       const embedded = add(gatherRows(concat([this.#fixed, context], 0), this.#rows), this.#positions);
-      const rows = reshape(embedded, [1, embedded.dim(0), width]);
-      return this.#text.features(rows, this.#eot, { end: this.#end });
+      const sequences = this.#end ? 1 : this.tree.eot.length;
+      const rows = reshape(embedded, [sequences, embedded.dim(0) / sequences, width]);
+      return this.#text.features(rows, this.#eot, this.#end ? { end: this.#end } : { mask: 'causal' });
     });
   }
 
   /** Frees everything but the context vectors. */
   dispose(): void {
-    for (const tensor of [this.#fixed, this.#rows, this.#positions, this.#eot, this.#end]) tensor.dispose();
+    for (const tensor of [this.#fixed, this.#rows, this.#positions, this.#eot, this.#end]) tensor?.dispose();
   }
 }
 

@@ -14,10 +14,8 @@ import { detectNaming, isTowerWeight, type Naming, type Recipe, recipeFor } from
 import { openSpecFile } from './spec-file.ts';
 
 /** A model's weights under canonical names, which are OpenAI's, wherever they come from. */
-export interface ClipWeights {
+export interface WeightValues {
   readonly config: ClipConfig;
-  readonly source: TensorFile;
-  readonly naming: Naming;
   /** Row-major float32 values of a canonical name. */
   read(name: string): Promise<Float32Array>;
   /** Whether there is a tensor of this canonical name. */
@@ -26,6 +24,12 @@ export interface ClipWeights {
   names(): string[];
   /** Throws `UserError` for an unknown name, as `read` does. */
   shape(name: string): readonly number[];
+}
+
+/** Those of an open file. */
+export interface ClipWeights extends WeightValues {
+  readonly source: TensorFile;
+  readonly naming: Naming;
   /** Closes the file. */
   close(): Promise<void>;
 }

@@ -53,6 +53,11 @@ export interface LoopEvents {
   epoch?(state: TrainingState, record: EpochRecord, improved: boolean): Promise<void> | void;
 }
 
+export interface LoopOptions {
+  /** False runs every step anew instead of replaying the first: the same numbers at more host time, for comparison. */
+  readonly capture?: boolean;
+}
+
 /** How many steps may wait in the GPU's queue before the loop waits for it. */
 const queueDepth = 8;
 
@@ -71,9 +76,17 @@ export class TrainingLoop {
   readonly #dropoutSeed: Tensor;
   readonly #lossSum: Tensor;
   readonly #batchSize: number;
+  readonly #capture: boolean;
   #recording: Recording | undefined;
 
-  constructor(gpu: Gpu, learner: Learner, data: TrainingData, settings: Settings) {
+  constructor(
+    gpu: Gpu,
+    learner: Learner,
+    data: TrainingData,
+    settings: Settings,
+    { capture = true }: LoopOptions = {},
+  ) {
+    this.#capture = capture;
     this.gpu = gpu;
     this.learner = learner;
     this.#data = data;
@@ -211,7 +224,8 @@ export class TrainingLoop {
     let step = 0;
     for (const samples of batches) {
       await this.#load(samples, epoch, epoch * steps + step);
-      if (this.#recording) this.#recording.replay();
+      if (!this.#capture) scope(() => this.#step());
+      else if (this.#recording) this.#recording.replay();
       else this.#recording = this.gpu.capture(() => scope(() => this.#step())).recording;
       this.gpu.flush();
       step++;
