@@ -71,15 +71,26 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   );
 });
 
-function evaluationTable({ overall, byGroup }: Evaluation): string {
+function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation): string {
+  const show = (x: number) => (Number.isFinite(x) ? x.toFixed(4) : '—');
   const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [
     name,
     String(n),
-    ...[srcc, plcc, krcc, rmse].map((x) => (Number.isFinite(x) ? x.toFixed(4) : '—')),
+    ...[srcc, plcc, krcc, rmse].map(show),
   ];
   const groups = Object.entries(byGroup).filter(([name]) => name !== '');
-  return formatTable([...groups.map(([name, metrics]) => row(name, metrics)), row('all', overall)], {
-    columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'],
-    align: 'lrrrrr',
-  });
+  const { plcc4, rmse4, plcc5, rmse5 } = logistic;
+  const ends = (end: 0 | 1) =>
+    (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => show(intervals?.[name][end] ?? Number.NaN));
+  return formatTable(
+    [
+      ...groups.map(([name, metrics]) => row(name, metrics)),
+      row('all', overall),
+      ['  95 % from', '', ...ends(0)],
+      ['  95 % to', '', ...ends(1)],
+      ['  4-parameter logistic', '', '', show(plcc4), '', show(rmse4)],
+      ['  5-parameter logistic', '', '', show(plcc5), '', show(rmse5)],
+    ],
+    { columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrrr' },
+  );
 }

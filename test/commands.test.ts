@@ -131,6 +131,9 @@ describe('train, score and eval', () => {
     expect(result.stderr).toMatch(/epoch 2\/2 {2}lr 2\.00e-3 {2}loss/);
     const summary = JSON.parse(result.stdout);
     expect(summary).toMatchObject({ folder: out, epochs: 2, settings: { data: 'agiqa-3k', epochs: 2 } });
+    expect(summary.mos).toEqual({ target: 'quality', range: [0.5, 3.8] });
+    expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 pictures$/m);
+    expect(readFileSync(join(out, 'split.csv'), 'utf8').trim().split('\n')).toHaveLength(1 + 12);
     expect(summary.pictures.train + summary.pictures.test).toBe(12);
   });
 
@@ -187,5 +190,10 @@ describe('train, score and eval', () => {
     const { test } = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'));
     expect(overall.n).toBe(test.overall.n);
     expect(overall.rmse).toBeCloseTo(test.overall.rmse, 4);
+    const table = run('eval', '--model', out).stdout;
+    expect(table).toMatch(
+      new RegExp(`^all +${overall.n} +\\S+ +\\S+ +\\S+ +${overall.rmse.toFixed(4)}$`, 'm'),
+    );
+    expect(table).toMatch(/^ {2}95 % from .*\n {2}95 % to .*\n {2}4-parameter .*\n {2}5-parameter /m);
   });
 });

@@ -29,6 +29,8 @@ export interface RunSummary {
   readonly folder: string;
   readonly settings: Settings;
   readonly adapter: string;
+  /** Which score was learned, and its smallest and largest value: predictions are in this unit. */
+  readonly mos: { readonly target: string; readonly range: readonly [number, number] };
   readonly pictures: { readonly train: number; readonly val: number; readonly test: number };
   readonly unreadable: readonly string[];
   readonly missing: readonly string[];
@@ -67,6 +69,8 @@ export async function trainRun(
   const file = (name: string) => join(folder, name);
   const weights = weightsPath(settings.weights);
   const dataset = await openDataset(datasetOptions(settings));
+  const { target, range, samples } = dataset;
+  reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} pictures`);
   const resumed = options.resume ? await readCheckpoint(file('checkpoint.safetensors')) : null;
   const id = await weightsId(weights);
   if (resumed && resumed.weightsId !== id)
@@ -168,6 +172,7 @@ export async function trainRun(
       folder,
       settings,
       adapter: gpu.adapter.name,
+      mos: { target: dataset.target, range: dataset.range },
       pictures: { train: data.train.length, val: data.val.length, test: data.test.length },
       unreadable: [...features.unreadable.values()].map(({ path }) => path),
       missing: dataset.missing,
