@@ -12,7 +12,7 @@ export interface HostCost {
   /** GPUBuffers created in a step of the steady state: pooled, uniform and staging ones. */
   readonly buffersPerStep: number;
   readonly bindGroupsPerStep: number;
-  /** Median over steps of the host time from one step's end to the next one's, batch upload and submission included. */
+  /** From one step's end to the next one's: batch upload, commands and submission. The median step of the best epoch. */
   readonly microsecondsPerStep: number;
   readonly microsecondsPerDispatch: number;
 }
@@ -21,6 +21,8 @@ export interface HostCost {
 export interface HostResults {
   readonly backend: 'null';
   readonly batch: number;
+  /** Of Dawn alone, in the same run: pipeline, bind group and dispatch, in submissions of 250. */
+  readonly bareMicrosecondsPerDispatch: number;
   readonly captured: HostCost;
   readonly plain: HostCost;
 }
@@ -44,63 +46,109 @@ export function countCalls<K extends 'createBuffer' | 'createBindGroup'>(
   return counts;
 }
 
-async function cost(gpu: Gpu, steps: number, capture: boolean): Promise<HostCost> {
+interface Mark {
+  readonly at: number;
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly buffers: number;
+  readonly groups: number;
+}
+
+/** The costs of a step: counts over all steps but those of the first epoch, time as the best epoch's median. */
+async function cost(gpu: Gpu, epochs: number, capture: boolean): Promise<HostCost> {
   const clip = await generatedClip(gpu, { vision: false });
-  const epochs = 3;
-  const setup = await trainingSetup(gpu, clip, { steps, epochs }, { capture });
+  const { loop, dispose } = await trainingSetup(gpu, clip, { steps: 40, epochs: epochs + 1 }, { capture });
   const calls = countCalls(gpu.device, ['createBuffer', 'createBindGroup']);
-  const marks: {
-    epoch: number;
-    at: number;
-    dispatches: number;
-    submits: number;
-    buffers: number;
-    groups: number;
-  }[] = [];
-  const mark = (epoch: number) =>
-    marks.push({
-      epoch,
-      at: performance.now(),
-      dispatches: gpu.counters.dispatches,
-      submits: gpu.counters.submits,
-      buffers: calls.createBuffer,
-      groups: calls.createBindGroup,
-    });
-  await setup.loop.run(
-    { epoch: 0, records: [], best: null },
-    { step: (_done, _total, epoch) => void mark(epoch) },
-  );
-  setup.dispose();
+  const byEpoch: Mark[][] = [];
+  const step = (_done: number, _total: number, epoch: number) => {
+    const { dispatches, submits } = gpu.counters;
+    const { createBuffer: buffers, createBindGroup: groups } = calls;
+    (byEpoch[epoch] ??= []).push({ at: performance.now(), dispatches, submits, buffers, groups });
+  };
+  await loop.run({ epoch: 0, records: [], best: null }, { step });
+  dispose();
   clip.dispose();
-  // The last epoch, warmed up by those before it.
-  const last = marks.filter(({ epoch }) => epoch === epochs - 1);
-  const first = last[0]!;
-  const end = last.at(-1)!;
-  const count = last.length - 1;
-  const times = last
-    .slice(1)
-    .map(({ at }, i) => at - last[i]!.at)
-    .sort((a, b) => a - b);
-  const microsecondsPerStep = 1000 * times[Math.floor(times.length / 2)]!;
-  const dispatchesPerStep = (end.dispatches - first.dispatches) / count;
+  const steady = byEpoch.slice(1);
+  const perStep = (count: (mark: Mark) => number) =>
+    steady.reduce((sum, marks) => sum + count(marks.at(-1)!) - count(marks[0]!), 0) /
+    steady.reduce((sum, marks) => sum + marks.length - 1, 0);
+  const medians = steady.map((marks) =>
+    median(marks.slice(1).map(({ at }, i) => 1000 * (at - marks[i]!.at))),
+  );
+  const dispatchesPerStep = perStep(({ dispatches }) => dispatches);
+  const microsecondsPerStep = Math.min(...medians);
   return {
     dispatchesPerStep,
-    submitsPerStep: (end.submits - first.submits) / count,
-    buffersPerStep: (end.buffers - first.buffers) / count,
-    bindGroupsPerStep: (end.groups - first.groups) / count,
+    submitsPerStep: perStep(({ submits }) => submits),
+    buffersPerStep: perStep(({ buffers }) => buffers),
+    bindGroupsPerStep: perStep(({ groups }) => groups),
     microsecondsPerStep,
     microsecondsPerDispatch: microsecondsPerStep / dispatchesPerStep,
   };
 }
 
+const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+const emptyKernel = {
+  name: 'empty',
+  source: `
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) { out[id.x] = x[id.x] + y[id.x]; }`,
+};
+
+/** Microseconds of a dispatch that stands ready, in a submission of 250, with nothing of ours around it: Dawn's own cost. */
+async function bareDispatch(gpu: Gpu, rounds: number): Promise<number> {
+  // Two pipelines in turn, or the second dispatch would spare itself setPipeline.
+  const kernels = [emptyKernel, { ...emptyKernel, name: 'empty too' }].map((kernel) =>
+    gpu.pipelines.get(kernel),
+  );
+  const buffers = [1, 2, 3].map(() => gpu.pool.allocate(1024));
+  const groups = kernels.map(({ layout, storage }) =>
+    gpu.device.createBindGroup({
+      layout,
+      entries: storage.map((binding, i) => ({ binding, resource: { buffer: buffers[i]!.raw } })),
+    }),
+  );
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await gpu.finish();
+    const start = performance.now();
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (let i = 0; i < 250; i++) {
+      pass.setPipeline(kernels[i % 2]!.raw);
+      pass.setBindGroup(0, groups[i % 2]!);
+      pass.dispatchWorkgroups(4);
+    }
+    pass.end();
+    gpu.device.queue.submit([encoder.finish()]);
+    times.push(performance.now() - start);
+  }
+  for (const buffer of buffers) gpu.pool.release(buffer);
+  return (1000 * median(times)) / 250;
+}
+
 /** Measures the step captured and replayed, and run anew each time. */
 export async function measureHost({ quick = false } = {}): Promise<HostResults> {
-  const steps = quick ? 40 : 200;
-  const measured: Partial<Record<'captured' | 'plain', HostCost>> = {};
-  for (const capture of [true, false]) {
+  const epochs = quick ? 3 : 12;
+  const run = async (capture: boolean) => {
     const gpu = await openGpu({ backend: 'null' });
-    measured[capture ? 'captured' : 'plain'] = await cost(gpu, steps, capture);
-    gpu.close();
-  }
-  return { backend: 'null', batch: 32, captured: measured.captured!, plain: measured.plain! };
+    try {
+      const measured = await cost(gpu, epochs, capture);
+      return { measured, bare: await bareDispatch(gpu, 50) };
+    } finally {
+      gpu.close();
+    }
+  };
+  const [captured, plain] = [await run(true), await run(false)];
+  return {
+    backend: 'null',
+    batch: 32,
+    bareMicrosecondsPerDispatch: Math.min(captured.bare, plain.bare),
+    captured: captured.measured,
+    plain: plain.measured,
+  };
 }

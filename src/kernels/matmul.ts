@@ -162,13 +162,11 @@ type Operands = Pick<MatmulOptions, 'a' | 'b' | 'out' | 'bias' | 'residual' | 'a
 function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVariant): void {
   const { a, b, out, bias, residual, preactivation } = operands;
   const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
-  const epilogue = {
-    BIAS: Number(Boolean(bias)),
-    RESIDUAL: Number(Boolean(residual)),
-    PREACTIVATION: Number(Boolean(preactivation)),
-    ACTIVATION: activationNumbers[operands.activation ?? 'none'],
-    HALF_B: Number(half),
-  };
+  const BIAS = bias ? 1 : 0;
+  const RESIDUAL = residual ? 1 : 0;
+  const PREACTIVATION = preactivation ? 1 : 0;
+  const ACTIVATION = activationNumbers[operands.activation ?? 'none'];
+  const HALF_B = half ? 1 : 0;
   const buffers = [a, b];
   if (bias) buffers.push(bias);
   if (residual) buffers.push(residual);
@@ -177,7 +175,7 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
   if (variant === 'naive') {
     const strides = [transposeA ? 1 : k, transposeA ? m : 1, transposeB ? 1 : n, transposeB ? k : 1];
     gpu.run(naive, {
-      constants: epilogue,
+      constants: { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B },
       buffers,
       params: [m, n, k, ...strides, strideA, strideB],
       groups: [Math.ceil(n / 8), Math.ceil(m / 8), batch],
@@ -186,7 +184,11 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
     const size = variant === 'tile64' ? 64 : 128;
     gpu.run(tile, {
       constants: {
-        ...epilogue,
+        BIAS,
+        RESIDUAL,
+        PREACTIVATION,
+        ACTIVATION,
+        HALF_B,
         TILE: size,
         PER: size / 16,
         TRANSPOSE_A: Number(transposeA),
@@ -198,7 +200,7 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
     });
   } else {
     const rows = rowsOf(variant);
-    const constants = { ...epilogue, FULL_B: Number(!half) };
+    const constants = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B, FULL_B: 1 - HALF_B };
     gpu.run(transposeA ? subgroupTn : transposeB ? subgroupNk : subgroupKn, {
       constants: transposeA ? constants : { ...constants, OWN: rows / 8 },
       buffers,

@@ -13,6 +13,8 @@ export interface LinearOptions {
 
 /** Which of the optional inputs are given; they follow x and the weight in this order. */
 interface LinearAttributes {
+  /** Of x. */
+  readonly shape: readonly number[];
   readonly activation: ActivationName;
   readonly bias: boolean;
   readonly residual: boolean;
@@ -46,37 +48,46 @@ const linearOp: Op<LinearAttributes> = {
       activation,
       preactivation: preactivation?.buffer ?? null,
     });
-    context.save(x, weight, ...(differentiated ? [preactivation ?? out] : []));
+    // What a frozen weight's or a frozen input's gradient would read is not kept.
+    const [needsX, needsWeight] = context.needs;
+    context.save(
+      ...(needsWeight ? [x] : []),
+      ...(needsX ? [weight] : []),
+      ...(differentiated ? [preactivation ?? out] : []),
+    );
     preactivation?.dispose();
     return out;
   },
 
   // y = act(z) + r, z = x·Wᵀ + b: dz = dy·act'(z); dx = dz·W; dW = dzᵀ·x; db = sum of dz over its rows; dr = dy.
-  gradient(dy, { saved, needs, attributes: { activation, bias, residual } }) {
-    const [x, weight, z] = saved as [Tensor, Tensor, Tensor?];
-    const { gpu } = x;
-    const k = x.dim(-1);
-    const n = weight.dim(0);
-    const m = x.size / k;
+  gradient(dy, { saved, needs, attributes: { activation, bias, residual, shape } }) {
+    const rest = [...saved];
+    const x = needs[1] ? rest.shift()! : null;
+    const weight = needs[0] ? rest.shift()! : null;
+    const z = rest.shift();
+    const { gpu } = dy;
+    const k = shape.at(-1)!;
+    const n = dy.dim(-1);
+    const m = dy.size / n;
     let dz = dy;
     if (z) {
       dz = Tensor.empty(gpu, dy.shape);
       activationGradient(gpu, activation, z.buffer, dy.buffer, dz.buffer, dz.size);
     }
-    const dx = needs[0] ? Tensor.empty(gpu, x.shape) : null;
+    const dx = weight && Tensor.empty(gpu, shape);
     if (dx)
       matmul(gpu, {
         a: dz.buffer,
-        b: weight.buffer,
+        b: weight!.buffer,
         out: dx.buffer,
         m,
         n: k,
         k: n,
-        bType: weight.type === 'f16' ? 'f16' : 'f32',
+        bType: weight!.type === 'f16' ? 'f16' : 'f32',
       });
-    const dWeight = needs[1] ? Tensor.empty(gpu, weight.shape) : null;
+    const dWeight = x && Tensor.empty(gpu, [n, k]);
     if (dWeight)
-      matmul(gpu, { a: dz.buffer, b: x.buffer, out: dWeight.buffer, m: n, n: k, k: m, transposeA: true });
+      matmul(gpu, { a: dz.buffer, b: x!.buffer, out: dWeight.buffer, m: n, n: k, k: m, transposeA: true });
     const dBias = bias && needs[2] ? Tensor.empty(gpu, [n]) : null;
     if (dBias) sumRows(gpu, dz.buffer, dBias.buffer, m, n);
     return [dx, dWeight, ...(bias ? [dBias] : []), ...(residual ? [dy] : [])];
@@ -96,5 +107,10 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null, options: 
   if (residual && residual.size !== (x.size / k) * n!)
     throw new Error(`linear: a residual [${residual.shape.join(', ')}] for ${(x.size / k) * n!} outputs`);
   const inputs = [x, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
-  return apply(linearOp, inputs, { activation, bias: bias !== null, residual: residual !== null });
+  return apply(linearOp, inputs, {
+    shape: x.shape,
+    activation,
+    bias: bias !== null,
+    residual: residual !== null,
+  });
 }

@@ -1,0 +1,30 @@
+import type { Gpu } from '../src/kernels/gpu.ts';
+import { milliseconds } from './ceiling.ts';
+
+/**
+ * Least milliseconds of each of several ways to do something. They take turns, so that what else the machine does falls on
+ * all of them, and each runs once before, which compiles its kernels.
+ */
+export async function alternate<K extends string>(
+  gpu: Gpu,
+  ways: Readonly<Record<K, () => void>>,
+  rounds: number,
+): Promise<Record<K, number>> {
+  const entries = Object.entries(ways) as [K, () => void][];
+  const least = Object.fromEntries(entries.map(([name]) => [name, Infinity])) as Record<K, number>;
+  for (const [, run] of entries) await milliseconds(gpu, run);
+  for (let round = 0; round < rounds; round++)
+    for (const [name, run] of entries) least[name] = Math.min(least[name], await milliseconds(gpu, run));
+  return least;
+}
+
+/** Largest difference, as a share of the largest magnitude expected. */
+export function relativeError(got: Float32Array, expected: Float32Array): number {
+  let worst = 0;
+  let largest = 0;
+  for (const [i, value] of expected.entries()) {
+    worst = Math.max(worst, Math.abs(got[i]! - value));
+    largest = Math.max(largest, Math.abs(value));
+  }
+  return worst / largest;
+}
