@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { createWriteStream, renameSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
@@ -7,6 +10,7 @@ import { countOption } from './cli/numbers.ts';
 import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
+import { UserError } from './common/errors.ts';
 import type { Position } from './model/prompts.ts';
 import { findPictures } from './scoring/pictures.ts';
 import { type ScoredPicture, Scorer } from './scoring/scorer.ts';
@@ -53,20 +57,38 @@ const command = addEpochFileOption(
   .option('--json', 'print one JSON object a line on stdout');
 
 /** Rows go to FILE.part as they come and the file gets its name at the end; Ctrl-C leaves what was written under that name too. */
-function csvWriter(path: string) {
+async function csvWriter(path: string) {
   const part = `${path}.part`;
-  const stream = createWriteStream(part);
+  const refuse = (error: unknown) =>
+    new UserError(
+      `${path} cannot be written (${(error as Error).message})`,
+      'Choose another place with --csv.',
+    );
+  const open = async () => {
+    await mkdir(dirname(path), { recursive: true });
+    const opening = createWriteStream(part);
+    await once(opening, 'open');
+    return opening;
+  };
+  const stream = await open().catch((error) => {
+    throw refuse(error);
+  });
+  let failure: Error | undefined; // a full disk shows only here
+  stream.on('error', (error) => {
+    failure = error;
+  });
   stream.write(stringify([['path', 'score', 'error']]));
   return {
-    row: (result: ScoredPicture) =>
-      stream.write(
-        stringify([
-          [result.path, 'score' in result ? String(result.score) : '', 'error' in result ? result.error : ''],
-        ]),
-      ),
+    row: (result: ScoredPicture) => {
+      if (failure) throw refuse(failure);
+      const score = 'score' in result ? String(result.score) : '';
+      stream.write(stringify([[result.path, score, 'error' in result ? result.error : '']]));
+    },
     close: async () => {
       stream.end();
-      await finished(stream);
+      await finished(stream).catch((error) => {
+        throw refuse(error);
+      });
       renameSync(part, path);
     },
   };
@@ -82,7 +104,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     scoreBy: options.scoreBy,
     batch: options.batch ?? Math.min(8, paths.length),
   });
-  const csv = options.csv ? csvWriter(options.csv) : null;
+  const csv = options.csv ? await csvWriter(options.csv) : null;
   const rows: ScoredPicture[] = [];
   const keepRows = !csv && !options.json; // a table needs them all; the other forms stream
   let stopped = false;

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openTensorFile } from '../src/data/tensor-file.ts';
 import { errorOf } from './reference.ts';
@@ -173,14 +173,18 @@ describe('train, score and eval', () => {
     expect(table.status).toBe(0);
     expect(table.stdout.trim().split('\n')).toHaveLength(2 + 12);
     expect(table.stderr).toMatch(/broken\.png/);
-    const csv = join(folder, 'scores.csv');
+    const csv = join(folder, 'new', 'scores.csv');
     const lines = run('score', pictures, '--model', out, '--csv', csv, '--json').stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line)).filter((row) => typeof row.score === 'number')).toHaveLength(
       12,
     );
     const rows = readFileSync(csv, 'utf8').trim().split('\n');
     expect(rows[0]).toBe('path,score,error');
-    expect(rows).toHaveLength(1 + 13);
+    const names = readdirSync(pictures).filter((name) => name !== 'data.csv');
+    expect(rows.slice(1).map((row) => basename(row.split(',')[0]!))).toEqual(names.sort());
+    const nowhere = run('score', pictures, '--model', out, '--csv', join(csv, 'scores.csv'));
+    expect(nowhere.status).toBe(1);
+    expect(nowhere.stderr).toMatch(/^error: .*scores\.csv cannot be written/m);
   });
 
   it('evaluate the test part of the dataset it was trained on', () => {

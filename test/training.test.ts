@@ -191,5 +191,8 @@ describe('the scorer', () => {
       Scorer.load(gpu, join(folder, 'plain'), { weights: join(folder, 'other.json') }),
     ).rejects.toThrow(/not the weights/);
     await expect(Scorer.load(gpu, join(folder, 'nothing'))).rejects.toThrow(/no such file/);
+    await expect(Scorer.load(gpu, pictures)).rejects.toThrow(/holds no model/);
+    rmSync(join(folder, 'stopped', 'model.safetensors'));
+    await expect(Scorer.load(gpu, join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
   });
 });

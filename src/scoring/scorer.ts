@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { scope } from '../autograd/scope.ts';
@@ -128,5 +129,13 @@ export async function readModel(path: string): Promise<Checkpoint> {
       `${path}: there is no such file or folder`,
       'Give a run folder or its model.safetensors.',
     );
-  return readCheckpoint(found.isDirectory() ? join(path, 'model.safetensors') : path);
+  if (!found.isDirectory()) return readCheckpoint(path);
+  const file = join(path, 'model.safetensors');
+  if (existsSync(file)) return readCheckpoint(file);
+  throw existsSync(join(path, 'checkpoint.safetensors'))
+    ? new UserError(`${path}: this training has not ended`, 'Go on with it: node dist/train.js --resume.')
+    : new UserError(
+        `${path} holds no model`,
+        'Give the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
+      );
 }

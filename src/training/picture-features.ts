@@ -60,7 +60,7 @@ export class PictureFeatures {
     return this.#vision.config.imageSize;
   }
 
-  /** Yields one result a job, cached ones first in each stretch of jobs; `index` is the job's place in `jobs`. */
+  /** Yields one result a job, in their order, but with a cache the known ones of each stretch of jobs first; `index` is the job's place in `jobs`. */
   async *encode(jobs: readonly PictureJob[]): AsyncIterable<EncodedPicture | UnreadablePicture> {
     if (!this.#cache) {
       yield* this.#encodeFresh(jobs, jobs.keys(), null);
@@ -93,19 +93,23 @@ export class PictureFeatures {
     const indices = [...places];
     const bytes = this.imageSize ** 2 * 3;
     let waiting: number[] = [];
+    let failed: UnreadablePicture[] = []; // until the batch before them has run
     for await (const loaded of this.#loader.load(jobs)) {
       const index = indices[loaded.index]!;
       if ('error' in loaded) {
-        yield { index, path: loaded.path, error: loaded.error };
+        const unreadable = { index, path: loaded.path, error: loaded.error };
+        if (waiting.length > 0) failed.push(unreadable);
+        else yield unreadable;
         continue;
       }
       this.#pixels.set(loaded.pixels, waiting.length * bytes);
       waiting.push(index);
       if (waiting.length < this.#batch) continue;
-      yield* await this.#run(waiting, key);
+      yield* inOrder(await this.#run(waiting, key), failed);
       waiting = [];
+      failed = [];
     }
-    if (waiting.length > 0) yield* await this.#run(waiting, key);
+    yield* inOrder(waiting.length > 0 ? await this.#run(waiting, key) : [], failed);
   }
 
   /** All features of the jobs at once, `width` numbers each; throws on an unreadable picture. */
@@ -156,6 +160,9 @@ export class PictureFeatures {
     );
   }
 }
+
+const inOrder = (encoded: readonly EncodedPicture[], failed: readonly UnreadablePicture[]) =>
+  [...encoded, ...failed].sort((a, b) => a.index - b.index);
 
 /** An unreadable file hashes to its own name, and is reported when it is loaded. */
 async function hashOrName(path: string): Promise<string> {
