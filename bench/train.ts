@@ -1,0 +1,320 @@
+/**
+ * The training job at ViT-B/16's size: the step with cached features, what is spared by computing nothing twice (each with
+ * its exactness), memory against what it must be at least, and the whole recipe by extrapolation.
+ */
+
+import { l2Normalize } from '../src/autograd/ops/normalize.ts';
+import { slice } from '../src/autograd/ops/rows.ts';
+import { keep, scope } from '../src/autograd/scope.ts';
+import { valueAndGradients } from '../src/autograd/tape.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { uniform } from '../src/common/random.ts';
+import { Tokenizer } from '../src/data/tokenizer.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { ClipAgiqa, qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
+import type { Clip } from '../src/model/clip.ts';
+import { foldTextFeatures, headValues, initialHead, RegressionHead } from '../src/model/head.ts';
+import { blockParameters, classTokenBlock, transformerBlock } from '../src/model/layers.ts';
+import { PromptLearner } from '../src/model/prompt.ts';
+import type { Learner } from '../src/training/learner.ts';
+import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
+import { alternate, relativeError } from './alternate.ts';
+import { generatedClip, trainingSetup } from './model.ts';
+
+/** The published recipe on AGIQA-3K: pictures, epochs, batch. */
+const recipe = { trainingPictures: 2385, testPictures: 597, epochs: 100, batch: 32 };
+
+/** One way against another that must give the same. */
+export interface Comparison {
+  readonly milliseconds: number;
+  readonly plainMilliseconds: number;
+  readonly speedup: number;
+  /** Largest difference as a share of the largest magnitude. */
+  readonly error: number;
+}
+
+/** What a part of the job holds on the GPU, in bytes. */
+export interface Memory {
+  /** Least that any program could hold: the weights it reads, and the activations alive at the worst moment. */
+  readonly minimum: number;
+  /** Of tensors alive at once. */
+  readonly peak: number;
+  /** Of buffers held on the device, free ones of the pool included. */
+  readonly held: number;
+}
+
+/** The whole recipe in seconds, from measured parts. */
+export interface Recipe {
+  /** Random crops a picture that are encoded once and kept; 0: each step encodes anew, as published. */
+  readonly views: number;
+  readonly encodings: number;
+  readonly encodingSeconds: number;
+  readonly stepSeconds: number;
+  readonly seconds: number;
+  /** How many times longer PyTorch's published encodings take, where PyTorch was measured. */
+  readonly timesFasterThanPyTorch?: number;
+}
+
+/** PyTorch on this machine's CPU, measured in the same run. */
+export interface PyTorch {
+  readonly version: string;
+  readonly threads: number;
+  readonly picturesPerSecond: number;
+  /** The padded text side, forward and backward, with the head. */
+  readonly stepSeconds: number;
+}
+
+/** The section `train` of the results. */
+export interface TrainResults {
+  readonly batch: number;
+  readonly step: {
+    readonly seconds: number;
+    readonly stepsPerSecond: number;
+    readonly dispatches: number;
+  };
+  /** Six prompts through the text tower, forward and backward: prefix tree against six sequences of 77. */
+  readonly packedPrompts: Comparison & {
+    readonly rows: number;
+    readonly paddedRows: number;
+    readonly gradientError: number;
+  };
+  /** The last block of the image tower, batch 8: class token alone against all tokens. */
+  readonly classTokenBlock: Comparison;
+  /** Scores of 32 pictures with the text features folded into the head against the whole model: largest difference. */
+  readonly foldedHead: Comparison;
+  readonly encodingSecondsPerPicture: number;
+  readonly memory: { readonly encoding: Memory; readonly training: Memory };
+  readonly recipe: readonly Recipe[];
+  readonly pytorch: PyTorch | null;
+}
+
+export interface TrainOptions {
+  readonly quick?: boolean;
+  /** Measured by the caller in the same run. */
+  readonly pytorch?: PyTorch | null;
+  readonly progress?: (text: string) => void;
+}
+
+/** Measures everything; minutes on a software adapter. */
+export async function measureTrain(options: TrainOptions = {}): Promise<TrainResults> {
+  const { quick = false, pytorch = null, progress = () => {} } = options;
+  const gpu = await openGpu();
+  try {
+    progress('encoding pictures');
+    let clip = await generatedClip(gpu, { text: false });
+    const encoding = await encodingTime(gpu, clip, quick ? 1 : 3);
+    progress('class token against all tokens');
+    const classToken = await compareLastBlock(gpu, clip, quick ? 2 : 5);
+    clip.dispose();
+    gpu.pool.trim();
+    gpu.pool.resetPeak();
+    progress('training steps');
+    clip = await generatedClip(gpu, { vision: false });
+    const training = await trainingTime(gpu, clip, quick ? 2 : 5);
+    progress('packed against padded prompts');
+    const packed = await comparePrompts(gpu, clip, quick ? 1 : 3);
+    const folded = await compareHeads(gpu, clip, quick ? 3 : 10);
+    clip.dispose();
+    return {
+      batch: recipe.batch,
+      step: training.step,
+      packedPrompts: packed,
+      classTokenBlock: classToken,
+      foldedHead: folded,
+      encodingSecondsPerPicture: encoding.seconds,
+      memory: { encoding: encoding.memory, training: training.memory },
+      recipe: [1, 2, 4, 0].map((views) =>
+        extrapolate(views, encoding.seconds, training.step.seconds, pytorch),
+      ),
+      pytorch,
+    };
+  } finally {
+    gpu.close();
+  }
+}
+
+const randoms = (count: number, stream: number, scale = 1) =>
+  Float32Array.from({ length: count }, (_, i) => scale * (2 * uniform(1, stream, i) - 1));
+
+/** Bytes lent to tensors that stay: called right after loading, the weights. */
+const liveBytes = (gpu: Gpu) => gpu.pool.statistics.liveBytes;
+
+async function encodingTime(gpu: Gpu, clip: Clip, rounds: number) {
+  const weights = liveBytes(gpu);
+  const { vision } = clip;
+  const { imageSize, patchSize, width } = vision.config;
+  const batch = 8;
+  const patches = (imageSize / patchSize) ** 2;
+  const pixels = keep(
+    Tensor.from(
+      gpu,
+      new Uint32Array((batch * imageSize ** 2 * 3) / 4).map((_, i) => i * 2654435761),
+      [batch, (imageSize ** 2 * 3) / 4],
+    ),
+  );
+  gpu.pool.resetPeak();
+  const { features } = await alternate(
+    gpu,
+    { features: () => scope(() => vision.features(vision.patchesFromBytes(pixels))).dispose() },
+    rounds,
+  );
+  const { peakBytes, heldBytes } = gpu.pool.statistics;
+  pixels.dispose();
+  // Alive at once in a block: its input, the normalised rows, and the MLP's hidden rows of four widths.
+  const minimum = weights + 4 * batch * (patches + 1) * width * 6;
+  return { seconds: features / 1000 / batch, memory: { minimum, peak: peakBytes, held: heldBytes } };
+}
+
+async function compareLastBlock(gpu: Gpu, clip: Clip, rounds: number): Promise<Comparison> {
+  const { config, parameters } = clip.vision;
+  const block = blockParameters(parameters, `visual.transformer.resblocks.${config.layers - 1}`);
+  const shape = [8, clip.vision.tokens, config.width];
+  const x = Tensor.from(
+    gpu,
+    randoms(
+      shape.reduce((a, b) => a * b),
+      1,
+    ),
+    shape,
+  );
+  const short = () => scope(() => classTokenBlock(x, block, config));
+  const full = () => scope(() => slice(transformerBlock(x, block, config, { mask: 'none' }), 1, 0, 1));
+  const [a, b] = [short(), full()];
+  const error = relativeError(await a.read(), await b.read());
+  const times = await alternate(
+    gpu,
+    { short: () => short().dispose(), full: () => full().dispose() },
+    rounds,
+  );
+  for (const tensor of [a, b, x]) tensor.dispose();
+  return comparison(times.short, times.full, error);
+}
+
+const comparison = (milliseconds: number, plainMilliseconds: number, error: number): Comparison => ({
+  milliseconds,
+  plainMilliseconds,
+  speedup: plainMilliseconds / milliseconds,
+  error,
+});
+
+/** Seconds of a step in the training loop itself: the best epoch's mean, batch upload and submission included. */
+async function trainingTime(gpu: Gpu, clip: Clip, epochs: number) {
+  const steps = 8;
+  const weights = trainedWeightBytes(clip);
+  const { loop, learner, dispose } = await trainingSetup(gpu, clip, { steps, epochs: epochs + 1 });
+  let before = 0;
+  let dispatches = 0;
+  let step = 0;
+  const { records } = await loop.run(
+    { epoch: 0, records: [], best: null },
+    {
+      step() {
+        dispatches = gpu.counters.dispatches - before;
+        before = gpu.counters.dispatches;
+        step++;
+      },
+    },
+  );
+  const { peakBytes, heldBytes } = gpu.pool.statistics;
+  // Beside the weights: of what learns the value, the gradient and the momentum; and what the gradient reads of each block:
+  // x, q, k, v, the heads' output, x again and the hidden rows, 10 widths a row.
+  const learnt = [...learner.parameters().values()].reduce((bytes, { size }) => bytes + 4 * size, 0);
+  const { width, layers } = clip.text.config;
+  const minimum = weights + 3 * learnt + 4 * layers * packedRows(learner) * 10 * width;
+  dispose();
+  const seconds = Math.min(...records.slice(1).map((record) => record.seconds)) / steps;
+  if (step !== steps * (epochs + 1)) throw new Error(`${step} steps were taken`);
+  return {
+    step: { seconds, stepsPerSecond: 1 / seconds, dispatches },
+    memory: { minimum, peak: peakBytes, held: heldBytes },
+  };
+}
+
+/** Bytes of the weights that a training step reads: the text tower without its table of tokens. */
+function trainedWeightBytes(clip: Clip): number {
+  let bytes = 0;
+  for (const [name, { size }] of clip.text.parameters.entries())
+    if (name !== 'token_embedding.weight') bytes += 4 * size;
+  return bytes;
+}
+
+function packedRows(learner: Learner): number {
+  if (!(learner instanceof ClipAgiqaLearner)) throw new Error('the default trainer is not CLIP-AGIQA');
+  return learner.model.prompts.tree.slots.length;
+}
+
+/** The text side alone: features of the six prompts, and the gradient by the context from one of the features. */
+async function comparePrompts(gpu: Gpu, clip: Clip, rounds: number) {
+  const { config } = clip.text;
+  const slots = qualityPrompts(config, await Tokenizer.load(), 16, 'end');
+  const ctx = Tensor.from(gpu, randoms(16 * config.width, 2, 0.03), [16, config.width]);
+  const count = qualityWords.length * config.outputWidth;
+  const dy = Tensor.from(gpu, randoms(count, 3), [qualityWords.length, config.outputWidth]);
+  const [packed, padded] = [false, true].map(
+    (padded) => new PromptLearner(clip.text, slots, ctx, { classSpecific: false, padded }),
+  ) as [PromptLearner, PromptLearner];
+  const run = (prompts: PromptLearner) =>
+    scope(() => {
+      const { value, gradients } = valueAndGradients(() => prompts.features(), [ctx], dy);
+      return [value, gradients.get(ctx)!] as const;
+    });
+  const read = async (prompts: PromptLearner) => {
+    const tensors = run(prompts);
+    const values = [await tensors[0].read(), await tensors[1].read()] as const;
+    for (const tensor of tensors) tensor.dispose();
+    return values;
+  };
+  const [short, full] = [await read(packed), await read(padded)];
+  const once = (prompts: PromptLearner) => () => {
+    for (const tensor of run(prompts)) tensor.dispose();
+  };
+  const times = await alternate(gpu, { packed: once(packed), padded: once(padded) }, rounds);
+  const result = {
+    ...comparison(times.packed, times.padded, relativeError(short[0], full[0])),
+    rows: packed.tree.slots.length,
+    paddedRows: padded.tree.slots.length,
+    gradientError: relativeError(short[1], full[1]),
+  };
+  for (const resource of [packed, padded, ctx, dy]) resource.dispose();
+  return result;
+}
+
+/** Scoring with the text features folded into the head's first bias, against prompts, text tower and whole head. */
+async function compareHeads(gpu: Gpu, clip: Clip, rounds: number) {
+  const { config } = clip.text;
+  const width = config.outputWidth;
+  const slots = qualityPrompts(config, await Tokenizer.load(), 16, 'end');
+  const ctx = Tensor.from(gpu, randoms(16 * config.width, 2, 0.03), [16, config.width]);
+  const model = new ClipAgiqa(
+    new PromptLearner(clip.text, slots, ctx, { classSpecific: false }),
+    new RegressionHead(gpu, initialHead(width * (1 + qualityWords.length), width, 1)),
+  );
+  const text = model.textFeatures();
+  const head = new RegressionHead(gpu, foldTextFeatures(await headValues(model.head), await text.read()));
+  const pictures = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);
+  const folded = () => scope(() => head.forward(l2Normalize(pictures)));
+  const whole = () => model.predict(pictures);
+  const [a, b] = [folded(), whole()];
+  const error = relativeError(await a.read(), await b.read());
+  const times = await alternate(
+    gpu,
+    { folded: () => folded().dispose(), whole: () => whole().dispose() },
+    rounds,
+  );
+  for (const resource of [a, b, text, pictures, model, ...head.parameters.values()]) resource.dispose();
+  return comparison(times.folded, times.whole, error);
+}
+
+function extrapolate(views: number, encoding: number, step: number, pytorch: PyTorch | null): Recipe {
+  const { trainingPictures, testPictures, epochs, batch } = recipe;
+  const encodings = trainingPictures * (views || epochs) + testPictures;
+  const encodingSeconds = encodings * encoding;
+  const stepSeconds = epochs * Math.floor(trainingPictures / batch) * step;
+  const seconds = encodingSeconds + stepSeconds;
+  return {
+    ...{ views, encodings, encodingSeconds, stepSeconds, seconds },
+    ...(pytorch && {
+      timesFasterThanPyTorch: (trainingPictures * epochs) / pytorch.picturesPerSecond / seconds,
+    }),
+  };
+}
