@@ -44,6 +44,7 @@ describe('options of another kind', () => {
   it.each([
     ['score', ['p', '--model', 'm', '--batch', '0'], /--batch takes a whole number of at least 1, not 0/],
     ['encode', ['--out', 'o', '--batch', 'many'], /--batch takes a whole number of at least 1, not many/],
+    ['train', ['--config', 'rn50'], /no configuration rn50\n.*one of .*image-only-deit.*vit_b16_ep100/],
     ['encode', ['--out', 'o', '--weight-type', 'int8'], /int8.*Allowed choices are float32, float16/],
   ] as [string, string[], RegExp][])('%s %j', (name, args, error) => {
     const { status, stderr } = run(name, ...args);

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
@@ -62,9 +63,13 @@ function readConfig(name: string): Record<string, unknown> {
   try {
     parsed = parseYaml(readFileSync(path, 'utf8'));
   } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const presets = readdirSync(new URL('../configs/', import.meta.url)).map((file) =>
+      basename(file, '.yaml'),
+    );
     throw new UserError(
-      `${name}: ${(error as Error).message.split('\n')[0]}`,
-      'Give a YAML file, or the name of a file in configs/ without its ending.',
+      missing ? `there is no configuration ${name}` : `${name}: ${(error as Error).message.split('\n')[0]}`,
+      `Give a YAML file, or one of ${presets.sort().join(', ')}.`,
     );
   }
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed))

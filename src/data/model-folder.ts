@@ -35,6 +35,12 @@ export async function openModelFolder(
   if (!found.endsWith('.index.json')) return new FolderFile(folder, [await openFile(path)]);
 
   const owners = await readIndex(path);
+  const absent = [...new Set(owners.values())].filter((name) => !existsSync(join(folder, name)));
+  if (absent.length > 0)
+    throw new UserError(
+      `${path}: ${absent.join(', ')} ${absent.length === 1 ? 'is' : 'are'} not there`,
+      'Download every shard that the index names into the folder.',
+    );
   const shards: TensorFile[] = [];
   try {
     for (const name of new Set(owners.values())) shards.push(await openFile(join(folder, name)));
