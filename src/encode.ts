@@ -9,6 +9,7 @@ import { writeSafetensors } from './data/safetensors.ts';
 import { openTensorFile } from './data/tensor-file.ts';
 import { Tokenizer } from './data/tokenizer.ts';
 import { Clip } from './model/clip.ts';
+import type { Activation } from './model/config.ts';
 import { weightsPath } from './model/embedded.ts';
 import { weightsId } from './model/weights-id.ts';
 import { findPictures } from './scoring/pictures.ts';
@@ -23,6 +24,7 @@ interface Options {
   tensors?: string;
   batch: number;
   weightType: 'float32' | 'float16';
+  activation?: Activation;
 }
 
 const command = createCommand('encode', 'Writes CLIP features of pictures and texts as safetensors.', [
@@ -46,6 +48,12 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
     new Option('--weight-type <type>', 'storage of the matrices')
       .choices(['float32', 'float16'])
       .default('float32'),
+  )
+  .addOption(
+    new Option(
+      '--activation <name>',
+      "the MLPs' activation (default: as the file says, else quick_gelu; open_clip's own models mostly have gelu)",
+    ).choices(['quick_gelu', 'gelu']),
   );
 
 type Features = Map<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
@@ -58,6 +66,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   const gpu = await startGpu(terminal);
   const clip = await Clip.load(gpu, options.weights, {
     weightType: options.weightType,
+    activation: options.activation,
     vision: Boolean(image || tensors),
     text: Boolean(text || tensors),
   });
@@ -149,6 +158,7 @@ async function encodePictures(
   }
   bar.stop();
   await pictures.close();
+  if (rows.length === 0) throw new UserError(`none of the ${found.length} pictures could be read`);
   const data = new Float32Array(rows.length * encoder.width);
   for (const [i, { feature }] of rows.entries()) data.set(feature, i * encoder.width);
   features.set('image_features', { dtype: 'F32', shape: [rows.length, encoder.width], data });

@@ -77,6 +77,32 @@ describe('encode', () => {
     await Promise.all([found.close(), expected.close()]);
   });
 
+  it('takes the activation where the file does not say it', async () => {
+    const tiny = 'test/fixtures/reference/tiny';
+    const inputs = ['--tensors', `${tiny}/forward.safetensors`];
+    const converted = join(folder, 'gelu.safetensors');
+    run('weights', '--convert', `${tiny}/openai.safetensors`, '--activation', 'gelu', '--out', converted);
+    const features = async (name: string, ...args: string[]) => {
+      const out = join(folder, `${name}.safetensors`);
+      expect(run('encode', ...inputs, ...args, '--out', out).status).toBe(0);
+      const file = await openTensorFile(out);
+      const values = await file.read('image_features');
+      await file.close();
+      return values;
+    };
+    const told = await features('told', '--weights', `${tiny}/openai.safetensors`, '--activation', 'gelu');
+    expect(told).toEqual(await features('stored', '--weights', converted));
+    const quick = await features('quick', '--weights', `${tiny}/openai.safetensors`);
+    expect(errorOf(told, quick)).toBeGreaterThan(1e-4);
+  });
+
+  it('says when no picture could be read', () => {
+    const args = ['--weights', 'test/fixtures/tiny-clip.json', '--image', 'README.md'];
+    const { status, stderr } = run('encode', ...args, '--out', join(folder, 'none.safetensors'));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^error: none of the 1 pictures could be read/m);
+  });
+
   it('says what is wrong with tensors of another shape', () => {
     const tiny = 'test/fixtures/reference/tiny';
     const result = run(
