@@ -77,6 +77,10 @@ export function checkLearner(clip: Clip, tokenizer: Tokenizer | null, settings: 
 /** Whether a trainer reads the prompts, and so needs a text tower. */
 export const usesText = (trainer: string): boolean => trainer !== 'image-only';
 
+/** Whether a trainer has a regression head. */
+export const usesHead = (trainer: string): boolean =>
+  ['clip-agiqa', 'linear', 'image-only'].includes(trainer);
+
 /** Whether a trainer has context vectors, learnt or fixed. */
 export const usesContext = (trainer: string): boolean => usesText(trainer) && trainer !== 'zero-shot';
 

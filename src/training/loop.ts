@@ -13,6 +13,7 @@ import { learningRates } from '../model/lr-schedule.ts';
 import type { FeatureSource } from './feature-source.ts';
 import type { Batch, Learner } from './learner.ts';
 import type { Settings } from './settings.ts';
+import type { TargetScaling } from './target-scaling.ts';
 
 /** The samples of one part of the data, with what the loop needs to know of each sample of the dataset. */
 export interface TrainingData {
@@ -25,6 +26,8 @@ export interface TrainingData {
   readonly trainFeatures: FeatureSource;
   /** Centre-crop features, for val and test. */
   readonly testFeatures: FeatureSource;
+  /** How the learner's scores relate to the MOS; absent where it learns the MOS itself. */
+  readonly target?: TargetScaling | undefined;
 }
 
 /** One line of metrics.jsonl. */
@@ -145,11 +148,13 @@ export class TrainingLoop {
   }
 
   /** Predictions for samples, from their centre crops; `read` as the learner's `predict`, or one of its readings. */
-  predict(
+  async predict(
     samples: Int32Array,
     read: (features: Tensor) => Tensor = (features) => this.learner.predict(features),
   ): Promise<Float32Array> {
-    return this.#rows(samples, read);
+    const { target } = this.#data;
+    const predictions = await this.#rows(samples, read);
+    return target ? predictions.map((value) => target.restore(value)) : predictions;
   }
 
   /** Metrics over samples; null where there are none. */
@@ -237,9 +242,10 @@ export class TrainingLoop {
   }
 
   async #load(samples: Int32Array, epoch: number, step: number): Promise<void> {
-    const { mos, classes } = this.#data;
+    const { mos, classes, target } = this.#data;
+    const learnt = (sample: number) => (target ? target.standardise(mos[sample]!) : mos[sample]!);
     await this.#data.trainFeatures.fill(samples, epoch, this.#batch.features);
-    this.#batch.mos.write(Float32Array.from(samples, (sample) => mos[sample]!));
+    this.#batch.mos.write(Float32Array.from(samples, learnt));
     this.#batch.classes.write(Uint32Array.from(samples, (sample) => classes[sample]!));
     this.#dropoutSeed.write(Uint32Array.of(this.#settings.seed, step));
   }

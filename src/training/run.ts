@@ -16,13 +16,14 @@ import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint, restore, toHost, writeCheckpoint } from './checkpoint.ts';
 import { mosScale } from './class-centres.ts';
-import { checkLearner, createLearner, usesContext, usesText } from './create-learner.ts';
+import { checkLearner, createLearner, usesContext, usesHead, usesText } from './create-learner.ts';
 import { encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
 import { PictureFeatures, type UnreadablePicture } from './picture-features.ts';
 import type { Reporter } from './reporter.ts';
 import { datasetOptions, type Settings } from './settings.ts';
+import { TargetScaling } from './target-scaling.ts';
 
 /** What a finished run leaves, also written as summary.json. */
 export interface RunSummary {
@@ -105,17 +106,22 @@ export async function trainRun(
     reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
     reportUnreadable(features.unreadable, reporter);
     const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
+    const train = readable(split.train);
+    const mos = Float32Array.from(dataset.samples, (sample) => sample.mos);
+    const classes = Uint32Array.from(dataset.samples, ({ mos: score }) => classOf(score, dataset.thresholds));
+    const ofTrain = <T>(values: ArrayLike<T>) => Array.from(train, (sample) => values[sample]!);
+    const standardised = settings.mosScaling === 'standard' && usesHead(settings.trainer);
     const data: TrainingData = {
-      train: readable(split.train),
+      train,
       val: readable(split.val),
       test: readable(split.test),
-      mos: Float32Array.from(dataset.samples, ({ mos }) => mos),
-      classes: Uint32Array.from(dataset.samples, ({ mos }) => classOf(mos, dataset.thresholds)),
+      mos,
+      classes,
       trainFeatures: features.train,
       testFeatures: features.test,
+      target: standardised ? TargetScaling.of(ofTrain(mos)) : undefined,
     };
-    const of = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
-    const scale = mosScale(of(data.mos), of(data.classes), dataset.thresholds);
+    const scale = mosScale(ofTrain(mos), ofTrain(classes), dataset.thresholds);
     const learner = createLearner(clip, tokenizer, encoder.width, settings, scale, () =>
       features.known.statistics(data.train),
     );
@@ -156,7 +162,8 @@ export async function trainRun(
     const finalEpoch = settings.finalModel === 'best_val' && state.best ? state.best.epoch : state.epoch;
     if (finalEpoch !== state.epoch)
       restore(learner.parameters(), (await readCheckpoint(file('best.safetensors'))).parameters, folder);
-    const constants = await learner.constants();
+    const learned = await learner.constants();
+    const constants = data.target?.fold(learned) ?? learned;
     await writeCheckpoint(file('model.safetensors'), {
       ...(await snapshot(state)),
       optimizer: new Map(),

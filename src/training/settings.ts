@@ -67,6 +67,11 @@ export const fields = {
     'zero-shot: score by the quality words, or by "Good photo." against "Bad photo."',
     ['words', 'antonyms'],
   ),
+  mosScaling: field<'none' | 'standard'>(
+    'none',
+    'scores that a head learns: as they are, or with mean 0 and deviation 1 (steadier where MOS are large, as 26 to 74); predictions are in the unit of the MOS either way',
+    ['none', 'standard'],
+  ),
   hidden: field(0, 'width of the head; 0: that of the features of one prompt'),
   dropout: field(0.5, 'dropout of the head', { max: 0.99 }),
   epochs: field(100, 'passes over the training pictures'),

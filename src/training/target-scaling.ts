@@ -1,0 +1,45 @@
+import type { HostTensor } from './checkpoint.ts';
+
+/**
+ * Scores standardised for training, (mos - mean) / deviation, so that a step is as large whatever the unit of the MOS.
+ * Predictions, metrics and saved heads stay in that unit.
+ */
+export class TargetScaling {
+  readonly mean: number;
+  readonly deviation: number;
+
+  constructor(mean: number, deviation: number) {
+    this.mean = mean;
+    // Scores that are all the same have no deviation to divide by.
+    this.deviation = deviation || 1;
+  }
+
+  /** Fitted on the training pictures' scores. */
+  static of(mos: readonly number[]): TargetScaling {
+    const mean = mos.reduce((sum, value) => sum + value, 0) / mos.length;
+    const squares = mos.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    return new TargetScaling(mean, Math.sqrt(squares / mos.length));
+  }
+
+  /** MOS → what the head learns. */
+  standardise(mos: number): number {
+    return (mos - this.mean) / this.deviation;
+  }
+
+  /** What the head gives → MOS. */
+  restore(prediction: number): number {
+    return prediction * this.deviation + this.mean;
+  }
+
+  /** Constants of a model whose head's last layer gives MOS. */
+  fold(constants: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
+    const folded = new Map(constants);
+    const change = (name: string, by: (value: number) => number) => {
+      const { shape, data } = constants.get(name)!;
+      folded.set(name, { shape, data: data.map(by) });
+    };
+    change('head.4.weight', (weight) => weight * this.deviation);
+    change('head.4.bias', (bias) => this.restore(bias));
+    return folded;
+  }
+}
