@@ -11,15 +11,15 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { uniform } from '../src/common/random.ts';
 import { Tokenizer } from '../src/data/tokenizer.ts';
 import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
-import { ClipAgiqa, qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
+import { qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
 import type { Clip } from '../src/model/clip.ts';
-import { foldTextFeatures, headValues, initialHead, RegressionHead } from '../src/model/head.ts';
+import { type HeadValues, headNames, RegressionHead } from '../src/model/head.ts';
 import { blockParameters, classTokenBlock, transformerBlock } from '../src/model/layers.ts';
 import { PromptLearner } from '../src/model/prompt.ts';
 import type { Learner } from '../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
 import { alternate, relativeError } from './alternate.ts';
-import { generatedClip, trainingSetup } from './model.ts';
+import { generatedClip, trainingSetup, vitB16 } from './model.ts';
 
 /** The published recipe on AGIQA-3K: pictures, epochs, batch. */
 const recipe = { trainingPictures: 2385, testPictures: 597, epochs: 100, batch: 32 };
@@ -110,17 +110,16 @@ export async function measureTrain(options: TrainOptions = {}): Promise<TrainRes
     gpu.pool.resetPeak();
     progress('training steps');
     clip = await generatedClip(gpu, { vision: false });
-    const training = await trainingTime(gpu, clip, quick ? 2 : 5);
+    const training = await trainingTime(gpu, clip, quick);
     progress('packed against padded prompts');
     const packed = await comparePrompts(gpu, clip, quick ? 1 : 3);
-    const folded = await compareHeads(gpu, clip, quick ? 3 : 10);
     clip.dispose();
     return {
       batch: recipe.batch,
       step: training.step,
       packedPrompts: packed,
       classTokenBlock: classToken,
-      foldedHead: folded,
+      foldedHead: training.folded,
       encodingSecondsPerPicture: encoding.seconds,
       memory: { encoding: encoding.memory, training: training.memory },
       recipe: [1, 2, 4, 0].map((views) =>
@@ -198,7 +197,8 @@ const comparison = (milliseconds: number, plainMilliseconds: number, error: numb
 });
 
 /** Seconds of a step in the training loop itself: the best epoch's mean, batch upload and submission included. */
-async function trainingTime(gpu: Gpu, clip: Clip, epochs: number) {
+async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
+  const epochs = quick ? 2 : 5;
   const steps = 8;
   const weights = trainedWeightBytes(clip);
   const { loop, learner, dispose } = await trainingSetup(gpu, clip, { steps, epochs: epochs + 1 });
@@ -221,12 +221,14 @@ async function trainingTime(gpu: Gpu, clip: Clip, epochs: number) {
   const learnt = [...learner.parameters().values()].reduce((bytes, { size }) => bytes + 4 * size, 0);
   const { width, layers } = clip.text.config;
   const minimum = weights + 3 * learnt + 4 * layers * packedRows(learner) * 10 * width;
+  const folded = await compareHeads(gpu, learner, quick ? 3 : 10);
   dispose();
   const seconds = Math.min(...records.slice(1).map((record) => record.seconds)) / steps;
   if (step !== steps * (epochs + 1)) throw new Error(`${step} steps were taken`);
   return {
     step: { seconds, stepsPerSecond: 1 / seconds, dispatches },
     memory: { minimum, peak: peakBytes, held: heldBytes },
+    folded,
   };
 }
 
@@ -279,21 +281,18 @@ async function comparePrompts(gpu: Gpu, clip: Clip, rounds: number) {
   return result;
 }
 
-/** Scoring with the text features folded into the head's first bias, against prompts, text tower and whole head. */
-async function compareHeads(gpu: Gpu, clip: Clip, rounds: number) {
-  const { config } = clip.text;
-  const width = config.outputWidth;
-  const slots = qualityPrompts(config, await Tokenizer.load(), 16, 'end');
-  const ctx = Tensor.from(gpu, randoms(16 * config.width, 2, 0.03), [16, config.width]);
-  const model = new ClipAgiqa(
-    new PromptLearner(clip.text, slots, ctx, { classSpecific: false }),
-    new RegressionHead(gpu, initialHead(width * (1 + qualityWords.length), width, 1)),
+/** Scores of a trained model with the text features folded into the head's first bias, against prompts, text tower and whole head. */
+async function compareHeads(gpu: Gpu, learner: Learner, rounds: number): Promise<Comparison> {
+  const names = headNames.map((name) => [name, `head.${name}`] as const);
+  const constants = await learner.constants();
+  const head = new RegressionHead(
+    gpu,
+    Object.fromEntries(names.map(([name, saved]) => [name, constants.get(saved)!])) as HeadValues,
   );
-  const text = model.textFeatures();
-  const head = new RegressionHead(gpu, foldTextFeatures(await headValues(model.head), await text.read()));
+  const width = vitB16.text!.outputWidth;
   const pictures = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);
   const folded = () => scope(() => head.forward(l2Normalize(pictures)));
-  const whole = () => model.predict(pictures);
+  const whole = () => learner.predict(pictures);
   const [a, b] = [folded(), whole()];
   const error = relativeError(await a.read(), await b.read());
   const times = await alternate(
@@ -301,7 +300,7 @@ async function compareHeads(gpu: Gpu, clip: Clip, rounds: number) {
     { folded: () => folded().dispose(), whole: () => whole().dispose() },
     rounds,
   );
-  for (const resource of [a, b, text, pictures, model, ...head.parameters.values()]) resource.dispose();
+  for (const tensor of [a, b, pictures, ...head.parameters.values()]) tensor.dispose();
   return comparison(times.folded, times.whole, error);
 }
 

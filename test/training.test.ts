@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeScenes } from '../src/data/scenes/make.ts';
+import { openClipWeights } from '../src/model/weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { silent } from '../src/training/reporter.ts';
@@ -110,6 +111,23 @@ describe('a training run', () => {
     expect(summary.test!.overall.n).toBe(6);
     const [first] = linesOf(name);
     expect(Number.isFinite(first.loss)).toBe(true);
+  });
+
+  it('holds the image tower only as long as pictures are encoded', async () => {
+    const gpu = await sharedGpu();
+    const bytes: Record<number, number> = {};
+    for (const views of [0, 2]) {
+      const before = gpu.pool.statistics.liveBytes;
+      const line = (text: string) => {
+        if (text.startsWith('epoch 1')) bytes[views] = gpu.pool.statistics.liveBytes - before;
+      };
+      const settings = settingsOf(`held-${views}`, { epochs: 1, views });
+      await trainRun(gpu, settings, { resume: false, reporter: { ...silent, line } });
+      expect(gpu.pool.statistics.liveBytes).toBe(before);
+    }
+    const { vision } = (await openClipWeights(weights)).config;
+    const blocks = vision.layers * 12 * vision.width ** 2 * 4;
+    expect(bytes[0]! - bytes[2]!).toBeGreaterThan(blocks);
   });
 
   it('skips an unreadable picture by name and goes on', async () => {

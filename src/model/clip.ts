@@ -28,7 +28,7 @@ export class Clip {
   readonly config: ClipConfig;
   /** exp(logit_scale): the learned inverse temperature. */
   readonly logitScale: number;
-  readonly #vision: VisionTransformer | null;
+  #vision: VisionTransformer | null;
   readonly #text: TextTransformer | null;
 
   constructor(
@@ -115,6 +115,13 @@ export class Clip {
     return scope(() =>
       scale(matmul(l2Normalize(images), l2Normalize(texts), { transposeB: true }), this.logitScale),
     );
+  }
+
+  /** Frees the image tower's weights, once every picture is encoded. */
+  releaseVision(): void {
+    this.#vision?.parameters.dispose();
+    this.#vision = null;
+    this.gpu.pool.trim();
   }
 
   /** Frees the weights on the GPU. */

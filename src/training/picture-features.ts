@@ -2,7 +2,7 @@ import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { FeatureCache } from '../data/feature-cache.ts';
-import { type PictureJob, PictureLoader } from '../data/loader.ts';
+import { type LoadedPicture, type PictureJob, PictureLoader } from '../data/loader.ts';
 import { hashPicture } from '../data/picture.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { VisionTransformer } from '../model/vit.ts';
@@ -38,8 +38,8 @@ export class PictureFeatures {
   readonly #cache: FeatureCache | null;
   readonly #loader: PictureLoader;
   readonly #pixels: Uint8Array;
-  /** Pictures that went through the tower, and those the cache spared it. */
-  readonly counters = { encoded: 0, cached: 0 };
+  /** Pictures that went through the tower, those the cache spared it, and milliseconds it waited for the next picture. */
+  readonly counters = { encoded: 0, cached: 0, waited: 0 };
 
   constructor(
     gpu: Gpu,
@@ -94,7 +94,7 @@ export class PictureFeatures {
     const bytes = this.imageSize ** 2 * 3;
     let waiting: number[] = [];
     let failed: UnreadablePicture[] = []; // until the batch before them has run
-    for await (const loaded of this.#loader.load(jobs)) {
+    for await (const loaded of this.#load(jobs)) {
       const index = indices[loaded.index]!;
       if ('error' in loaded) {
         const unreadable = { index, path: loaded.path, error: loaded.error };
@@ -110,6 +110,22 @@ export class PictureFeatures {
       failed = [];
     }
     yield* inOrder(waiting.length > 0 ? await this.#run(waiting, key) : [], failed);
+  }
+
+  /** The pictures as the loader has them ready; counts how long it is waited for. */
+  async *#load(jobs: readonly PictureJob[]): AsyncIterable<LoadedPicture> {
+    const pictures = this.#loader.load(jobs);
+    try {
+      for (;;) {
+        const asked = performance.now();
+        const next = await pictures.next();
+        this.counters.waited += performance.now() - asked;
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      await pictures.return();
+    }
   }
 
   /** All features of the jobs at once, `width` numbers each; throws on an unreadable picture. */

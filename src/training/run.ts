@@ -19,6 +19,7 @@ import { mosScale } from './class-centres.ts';
 import { checkLearner, createLearner, usesContext, usesHead, usesText } from './create-learner.ts';
 import { encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
+import { StoredFeatures } from './feature-source.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
 import { PictureFeatures, type UnreadablePicture } from './picture-features.ts';
 import type { Reporter } from './reporter.ts';
@@ -105,6 +106,7 @@ export async function trainRun(
     const { encoded, cached } = pictures.counters;
     reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
     reportUnreadable(features.unreadable, reporter);
+    if (features.train instanceof StoredFeatures) clip.releaseVision();
     const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
     const train = readable(split.train);
     const mos = Float32Array.from(dataset.samples, (sample) => sample.mos);

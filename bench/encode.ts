@@ -1,0 +1,144 @@
+/** Pictures through ViT-B/16: rate, memory and exactness of float32 and float16 weights, and whether decoding keeps up. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { scope } from '../src/autograd/scope.ts';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { makeScenes } from '../src/data/scenes/make.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import type { Clip } from '../src/model/clip.ts';
+import type { WeightType } from '../src/model/parameters.ts';
+import { PictureFeatures } from '../src/training/picture-features.ts';
+import { alternate, relativeError } from './alternate.ts';
+import { generatedClip } from './model.ts';
+
+/** With weights of one type. */
+export interface EncodingRate {
+  readonly picturesPerSecond: number;
+  /** Of both towers on the GPU. */
+  readonly weightBytes: number;
+}
+
+/** The section `encode` of the results. */
+export interface EncodeResults {
+  readonly batch: number;
+  readonly float32: EncodingRate;
+  readonly float16: EncodingRate;
+  /** Largest difference of the features under float16 weights, as a share of the largest magnitude. */
+  readonly float16Error: number;
+  /** From files: decoding, cropping and encoding as `train.js` does before its first epoch. */
+  readonly files: {
+    readonly pictures: number;
+    readonly pixels: number;
+    readonly picturesPerSecond: number;
+    /** Milliseconds until the first picture was decoded: threads start with the first job. */
+    readonly firstWait: number;
+    /** Share of the time after it in which the encoder waited for a picture. */
+    readonly waitingShare: number;
+  };
+}
+
+export interface EncodeOptions {
+  readonly quick?: boolean;
+  readonly progress?: (text: string) => void;
+}
+
+const batch = 8;
+
+/** Measures all of it; a minute or two on a software adapter. */
+export async function measureEncode({
+  quick = false,
+  progress = () => {},
+}: EncodeOptions = {}): Promise<EncodeResults> {
+  const gpu = await openGpu();
+  try {
+    const load = async (weightType: WeightType) => {
+      const before = gpu.pool.statistics.liveBytes;
+      const clip = await generatedClip(gpu, { weightType });
+      return { clip, weightBytes: gpu.pool.statistics.liveBytes - before };
+    };
+    const [single, half] = [await load('float32'), await load('float16')];
+    progress('encoding from memory');
+    const side = single.clip.vision.config.imageSize;
+    const words = (batch * side ** 2 * 3) / 4;
+    const pixels = Tensor.from(
+      gpu,
+      new Uint32Array(words).map((_, i) => Math.imul(i, 0x9e3779b1)),
+      [batch, words / batch],
+    );
+    const run = ({ vision }: Clip) => scope(() => vision.features(vision.patchesFromBytes(pixels)));
+    const [a, b] = [run(single.clip), run(half.clip)];
+    const float16Error = relativeError(await b.read(), await a.read());
+    const times = await alternate(
+      gpu,
+      { single: () => run(single.clip).dispose(), half: () => run(half.clip).dispose() },
+      quick ? 1 : 3,
+    );
+    for (const tensor of [a, b, pixels]) tensor.dispose();
+    half.clip.dispose();
+    progress('encoding from files');
+    const files = await fromFiles(gpu, single.clip, quick ? 2 : 5);
+    single.clip.dispose();
+    const rate = (milliseconds: number, weightBytes: number) => ({
+      picturesPerSecond: (1000 * batch) / milliseconds,
+      weightBytes,
+    });
+    return {
+      batch,
+      float32: rate(times.single, single.weightBytes),
+      float16: rate(times.half, half.weightBytes),
+      float16Error,
+      files,
+    };
+  } finally {
+    gpu.close();
+  }
+}
+
+/** Random crops of pictures of 512 pixels a side, drawn by the project, in `batches` batches after one that warms up. */
+async function fromFiles(gpu: Gpu, { vision }: Clip, batches: number): Promise<EncodeResults['files']> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-encode-'));
+  try {
+    const pixels = 512;
+    await makeScenes(folder, { scenes: (batches + 1) * 2, versions: 4, size: pixels, seed: 1 });
+    const names = (await readdir(folder, { recursive: true })).filter((name) =>
+      /\.(png|jpe?g|webp)$/.test(name),
+    );
+    const count = batch * (batches + 1);
+    const jobs = names.slice(0, count).map((name, index) => ({
+      path: join(folder, name),
+      size: vision.config.imageSize,
+      transform: { kind: 'crop' as const, seed: 1, epoch: 0, index },
+    }));
+    if (jobs.length < count) throw new Error(`${names.length} pictures were drawn, ${count} are needed`);
+    const encoder = {
+      width: vision.featureWidth,
+      id: 'bench',
+      encode: (patches: Tensor) => vision.features(patches),
+    };
+    const pictures = new PictureFeatures(gpu, vision, encoder, { batch, cache: null });
+    let done = 0;
+    let began = performance.now();
+    let waitedBefore = 0;
+    for await (const result of pictures.encode(jobs)) {
+      if ('error' in result) throw new Error(result.error);
+      // The first batch starts the threads; what it waited is told apart.
+      if (++done === batch) {
+        began = performance.now();
+        waitedBefore = pictures.counters.waited;
+      }
+    }
+    const milliseconds = performance.now() - began;
+    const { waited } = pictures.counters;
+    await pictures.close();
+    return {
+      pictures: count - batch,
+      pixels,
+      picturesPerSecond: (1000 * (count - batch)) / milliseconds,
+      firstWait: waitedBefore,
+      waitingShare: (waited - waitedBefore) / milliseconds,
+    };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
