@@ -21,13 +21,18 @@ interface Options {
 
 const command = addEpochFileOption(
   addSettingOptions(
-    createCommand('eval', "Evaluates a trained model on a dataset's test part.", [
-      'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
-      'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
-      'node dist/eval.js --model output/my-run --out predictions.csv',
-      'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
-    ]),
+    createCommand(
+      'eval',
+      "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with.",
+      [
+        'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
+        'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
+        'node dist/eval.js --model output/my-run --out predictions.csv',
+        'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
+      ],
+    ),
     [...datasetSettings, 'weights', 'encodeBatch', 'position', 'scoreBy'],
+    false,
   ),
 )
   .requiredOption(

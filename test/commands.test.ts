@@ -221,6 +221,8 @@ describe('train, score and eval', () => {
     const { test } = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'));
     expect(overall.n).toBe(test.overall.n);
     expect(overall.rmse).toBeCloseTo(test.overall.rmse, 4);
+    // What is left out is the trained run's, so the help shows no defaults of a new one.
+    expect(run('eval', '--help').stdout).not.toContain('(default: embedded)');
     const table = run('eval', '--model', out).stdout;
     expect(table).toMatch(
       new RegExp(`^all +${overall.n} +\\S+ +\\S+ +\\S+ +${overall.rmse.toFixed(4)}$`, 'm'),

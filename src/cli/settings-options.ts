@@ -17,9 +17,17 @@ const aliases: Partial<Record<SettingName, string>> = { position: 'ctp', classSp
 
 const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Adds an option for every setting (`nCtx` → `--n-ctx`), and --config. */
-export function addSettingOptions(command: Command, names: readonly SettingName[] = settingNames): Command {
-  addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])));
+/**
+ * Adds an option for every setting (`nCtx` → `--n-ctx`), and --config.
+ *
+ * @param showDefaults false where settings left out are a trained model's, not the defaults
+ */
+export function addSettingOptions(
+  command: Command,
+  names: readonly SettingName[] = settingNames,
+  showDefaults = true,
+): Command {
+  addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])), showDefaults);
   for (const name of names) {
     const alias = aliases[name];
     if (alias) command.addOption(new Option(`--${alias} <value>`, `same as ${flag(name)}`));
@@ -28,10 +36,10 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
 }
 
 /** Adds an option for every field of a table, and --config. */
-export function addFieldOptions(command: Command, table: Fields): Command {
+export function addFieldOptions(command: Command, table: Fields, showDefaults = true): Command {
   command.option('--config <file>', 'settings to start from: a YAML file, or the name of one in configs/');
   for (const [name, { value, help }] of Object.entries(table)) {
-    const shown = value === '' ? help : `${help} (default: ${value})`;
+    const shown = value === '' || !showDefaults ? help : `${help} (default: ${value})`;
     command.addOption(new Option(`${flag(name)} <value>`, shown));
   }
   return command;
