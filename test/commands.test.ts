@@ -27,6 +27,7 @@ const commands: [string, ...string[]][] = [
   ['weights'],
   ['mat2csv'],
   ['demo'],
+  ['interpret', 'r'],
 ];
 
 describe.each(commands)('%s', (name, ...needed) => {

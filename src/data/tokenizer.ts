@@ -55,6 +55,11 @@ export class Tokenizer {
     return [...cleaned.matchAll(pieces)].flatMap(([piece]) => this.#encodeWord(piece));
   }
 
+  /** A token as the vocabulary spells it: its bytes as printable symbols, `</w>` where a word ends with it. */
+  token(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+
   /** The text of token ids, words parted by spaces; unknown ids are left out. */
   decode(ids: Iterable<number>): string {
     const symbols = [...ids].map((id) => this.#tokens[id] ?? '').join('');

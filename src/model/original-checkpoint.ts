@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
@@ -33,10 +33,11 @@ export async function readOriginalCheckpoint(
   folder: string,
   epoch?: number | 'best',
 ): Promise<OriginalCheckpoint> {
-  const name = chooseFile(folder, epoch);
+  const name = chooseFile(folder, parts, epoch);
   const ctx = await readTensors(join(folder, 'prompt_learner', name), ['ctx']);
   const head = await readTensors(join(folder, 'regression', name), originalHeadNames);
-  checkShapes(join(folder, 'regression', name), ctx.tensors.ctx, head.tensors);
+  checkContextShape(join(folder, 'prompt_learner', name), ctx.tensors.ctx);
+  checkShapes(join(folder, 'regression', name), head.tensors);
   const stored = Number(ctx.metadata.epoch);
   return {
     ctx: ctx.tensors.ctx,
@@ -45,37 +46,51 @@ export async function readOriginalCheckpoint(
   };
 }
 
+/**
+ * The context vectors alone: of a results folder, of CoOp's own too, which has no `regression/`, or of one file
+ * `model.pth.tar-N` in `prompt_learner/`.
+ */
+export async function readOriginalContext(path: string, epoch?: number | 'best'): Promise<NamedArray> {
+  const file = statSync(path).isDirectory()
+    ? join(path, 'prompt_learner', chooseFile(path, ['prompt_learner'], epoch))
+    : path;
+  const { ctx } = (await readTensors(file, ['ctx'])).tensors;
+  checkContextShape(file, ctx);
+  return ctx;
+}
+
 const parts = ['prompt_learner', 'regression'] as const;
+type Part = (typeof parts)[number];
 const best = 'model-best.pth.tar';
 
 function epochOf(name: string): number {
   return Number(/^model\.pth\.tar-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
 }
 
-function chooseFile(folder: string, epoch: number | 'best' | undefined): string {
-  for (const part of parts) {
+function chooseFile(
+  folder: string,
+  wantedParts: readonly Part[],
+  epoch: number | 'best' | undefined,
+): string {
+  for (const part of wantedParts) {
     if (!existsSync(join(folder, part))) {
       throw new UserError(
         `${folder}: has no folder ${part}`,
-        'Give the folder that holds prompt_learner/ and regression/ (…/nctx16_cscFalse_ctpend/seed1).',
+        `Give the folder that holds ${wantedParts.join('/ and ')}/ (…/nctx16_cscFalse_ctpend/seed1).`,
       );
     }
   }
-  // Both parts must be there: a run that was stopped may have written only one.
-  const inBoth = (name: string) => parts.every((part) => existsSync(join(folder, part, name)));
-  const epochs = readdirSync(join(folder, parts[0]))
-    .filter((name) => !Number.isNaN(epochOf(name)) && inBoth(name))
+  // Every part must be there: a run that was stopped may have written only one.
+  const inAll = (name: string) => wantedParts.every((part) => existsSync(join(folder, part, name)));
+  const epochs = readdirSync(join(folder, wantedParts[0]!))
+    .filter((name) => !Number.isNaN(epochOf(name)) && inAll(name))
     .sort((a, b) => epochOf(b) - epochOf(a));
   const wanted =
-    typeof epoch === 'number'
-      ? `model.pth.tar-${epoch}`
-      : epoch === 'best' || inBoth(best)
-        ? best
-        : epochs[0];
-  if (wanted !== undefined && inBoth(wanted)) return wanted;
-  const present = [...(inBoth(best) ? [best] : []), ...epochs].join(', ') || 'none';
+    typeof epoch === 'number' ? `model.pth.tar-${epoch}` : epoch === 'best' || inAll(best) ? best : epochs[0];
+  if (wanted !== undefined && inAll(wanted)) return wanted;
+  const present = [...(inAll(best) ? [best] : []), ...epochs].join(', ') || 'none';
   throw new UserError(
-    `${folder}: ${wanted ?? 'model.pth.tar-N'} is not in both prompt_learner and regression`,
+    `${folder}: ${wanted ?? 'model.pth.tar-N'} is not in ${wantedParts.length > 1 ? 'both ' : ''}${wantedParts.join(' and ')}`,
     `Checkpoints that are: ${present}.`,
   );
 }
@@ -104,11 +119,7 @@ async function readTensors<Name extends string>(
   }
 }
 
-function checkShapes(
-  path: string,
-  ctx: NamedArray,
-  head: Readonly<Record<OriginalHeadName, NamedArray>>,
-): void {
+function checkShapes(path: string, head: Readonly<Record<OriginalHeadName, NamedArray>>): void {
   const [hidden, features] = head['1.weight'].shape;
   const expected: Record<OriginalHeadName, number[]> = {
     '1.weight': [hidden, features],
@@ -125,9 +136,11 @@ function checkShapes(
       );
     }
   }
-  if (ctx.shape.length !== 2 && ctx.shape.length !== 3) {
+}
+
+function checkContextShape(path: string, { shape }: NamedArray): void {
+  if (shape.length !== 2 && shape.length !== 3)
     throw new UserError(
-      `${path}: tensor ctx beside it has the shape [${ctx.shape.join(', ')}], expected [length, width] or [classes, length, width]`,
+      `${path}: tensor ctx has the shape [${shape.join(', ')}], expected [length, width] or [classes, length, width]`,
     );
-  }
 }
