@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest';
+import { fitLine } from '../bench/growth.ts';
+import { pictureOperations, rooflines } from '../bench/roofline.ts';
+
+describe('the arithmetic of the bench', () => {
+  it('finds the line through points, and how far the worst lies off', () => {
+    const exact = fitLine([1, 2, 4, 8], [5, 7, 11, 19]);
+    expect(exact.constant).toBeCloseTo(3, 9);
+    expect(exact.perUnit).toBeCloseTo(2, 9);
+    expect(exact.worst).toBeLessThan(1e-9);
+    expect(fitLine([1, 2, 4, 8], [1, 4, 16, 64]).worst).toBeGreaterThan(0.3);
+  });
+
+  it('counts a picture of ViT-B/16 as published, 17.6 billion multiply-adds, less what the last block spares', () => {
+    expect(pictureOperations() / 2e9).toBeGreaterThan(15.5);
+    expect(pictureOperations() / 2e9).toBeLessThan(17.6);
+    for (const { picturesPerSecond } of rooflines()) expect(picturesPerSecond).toBeGreaterThan(100);
+  });
+});
