@@ -12,6 +12,7 @@ import { promptSlots } from '../src/model/prompts.ts';
 import { alternate } from './alternate.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type Roofline, rooflines } from './roofline.ts';
+import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
 
 export interface GrowthPoint {
   readonly at: number;
@@ -46,16 +47,8 @@ export interface GrowthResults {
   readonly rooflines: readonly Roofline[];
 }
 
-export interface GrowthOptions {
-  readonly quick?: boolean;
-  readonly progress?: (text: string) => void;
-}
-
-/** Measures all tables; two to five minutes on a software adapter. */
-export async function measureGrowth({
-  quick = false,
-  progress = () => {},
-}: GrowthOptions = {}): Promise<GrowthResults> {
+/** Two to five minutes on a software adapter. */
+async function measureAll({ quick, progress }: BenchOptions): Promise<GrowthResults> {
   const gpu = await openGpu();
   const rounds = quick ? 1 : 3;
   try {
@@ -257,4 +250,63 @@ async function stepBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], quick: 
     ['constant (the text side) and a small linear part (the head)', 'constant and a small linear part'],
     measured,
   );
+}
+
+export const growthSection: Section<GrowthResults> = {
+  name: 'growth',
+  summary: 'time and memory against pictures, prompts, context length and batch, with the expected law',
+  measure: measureAll,
+  bars: ({ tables }) =>
+    tables.map(({ work, variable, memory }) => ({
+      what: `${work}, by ${variable}: memory off its law`,
+      value: memory.worst,
+      atMost: 0.1,
+    })),
+  render: ({ tables, rooflines }) => [...tables.map(renderTable), renderRooflines(rooflines)].join('\n\n'),
+};
+
+function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory }: Growth): string {
+  const off = ({ worst }: Line) => `${digits(100 * worst)} %`;
+  return [
+    `**${work[0]!.toUpperCase()}${work.slice(1)}, by ${variable}.** Time is expected ${timeLaw}; the nearest line is ${digits(time.constant)} s +`,
+    `${digits(1000 * time.perUnit)} ms each, the worst point ${off(time)} off. Memory beside the weights is expected ${memoryLaw}; the nearest line`,
+    `is ${megabytes(memory.constant)} + ${megabytes(memory.perUnit)} each, the worst point ${off(memory)} off.`,
+    '',
+    markdownTable(
+      [variable, 'seconds', 'the line says', 'memory', 'the line says'],
+      points.map(({ at, seconds, bytes }) => [
+        at,
+        digits(seconds),
+        digits(time.constant + time.perUnit * at),
+        megabytes(bytes),
+        megabytes(memory.constant + memory.perUnit * at),
+      ]),
+    ),
+  ].join('\n');
+}
+
+function renderRooflines(list: readonly Roofline[]): string {
+  return [
+    '**Arithmetic, not measurement: what a data-centre GPU would give.** From published peaks of float32 outside the matrix units and',
+    'of memory, and 3 µs of host time for each of 275 dispatches. The step takes the longest of its three times.',
+    '',
+    markdownTable(
+      [
+        'device',
+        'pictures a second at the peak',
+        'at half of it',
+        'step: operations',
+        'step: weights read',
+        'step: host',
+      ],
+      list.map(({ device, picturesPerSecond, picturesPerSecondAtHalf, stepMilliseconds }) => [
+        device,
+        digits(picturesPerSecond),
+        digits(picturesPerSecondAtHalf),
+        `${digits(stepMilliseconds.arithmetic)} ms`,
+        `${digits(stepMilliseconds.memory)} ms`,
+        `${digits(stepMilliseconds.host)} ms`,
+      ]),
+    ),
+  ].join('\n');
 }

@@ -20,6 +20,8 @@ import type { Learner } from '../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
 import { alternate, relativeError } from './alternate.ts';
 import { generatedClip, trainingSetup, vitB16 } from './model.ts';
+import { measurePyTorch, type PyTorch } from './pytorch.ts';
+import type { BenchOptions } from './section.ts';
 
 /** The published recipe on AGIQA-3K: pictures, epochs, batch. */
 const recipe = { trainingPictures: 2385, testPictures: 597, epochs: 100, batch: 32 };
@@ -55,15 +57,6 @@ export interface Recipe {
   readonly timesFasterThanPyTorch?: number;
 }
 
-/** PyTorch on this machine's CPU, measured in the same run. */
-export interface PyTorch {
-  readonly version: string;
-  readonly threads: number;
-  readonly picturesPerSecond: number;
-  /** The padded text side, forward and backward, with the head. */
-  readonly stepSeconds: number;
-}
-
 /** The section `train` of the results. */
 export interface TrainResults {
   readonly batch: number;
@@ -88,16 +81,13 @@ export interface TrainResults {
   readonly pytorch: PyTorch | null;
 }
 
-export interface TrainOptions {
-  readonly quick?: boolean;
-  /** Measured by the caller in the same run. */
-  readonly pytorch?: PyTorch | null;
-  readonly progress?: (text: string) => void;
-}
-
-/** Measures everything; minutes on a software adapter. */
-export async function measureTrain(options: TrainOptions = {}): Promise<TrainResults> {
-  const { quick = false, pytorch = null, progress = () => {} } = options;
+/** Minutes on a software adapter. */
+export async function measureTrain({ quick, python, progress }: BenchOptions): Promise<TrainResults> {
+  let pytorch: PyTorch | null = null;
+  if (python) {
+    progress('PyTorch');
+    pytorch = await measurePyTorch(python, quick);
+  }
   const gpu = await openGpu();
   try {
     progress('encoding pictures');

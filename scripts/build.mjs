@@ -1,4 +1,4 @@
-// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, and bench/lab/NAME.ts into dist/bench/lab/NAME.js. WGSL is inlined as text; npm packages stay external.
+// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, bench/bench.ts into dist/bench.js and bench/lab/NAME.ts into dist/bench/lab/NAME.js. WGSL is inlined as text; npm packages stay external.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -9,6 +9,7 @@ await build({
   entryPoints: [
     ...entryPoints.map((f) => ({ in: `src/${f}`, out: f.replace(/\.ts$/, '') })),
     ...labs.map((f) => ({ in: `bench/lab/${f}`, out: `bench/lab/${f.replace(/\.ts$/, '')}` })),
+    ...(existsSync('bench/bench.ts') ? [{ in: 'bench/bench.ts', out: 'bench' }] : []),
     { in: 'src/data/picture-worker.ts', out: 'picture-worker' },
   ],
   outdir: 'dist',

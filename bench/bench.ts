@@ -1,0 +1,105 @@
+import { loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { createCommand, runCommand } from '../src/cli/command.ts';
+import { Progress } from '../src/cli/progress.ts';
+import { UserError } from '../src/common/errors.ts';
+import { writeFileAtomic } from '../src/common/files.ts';
+import { openGpu } from '../src/kernels/gpu.ts';
+import { encodeSection } from './encode.ts';
+import { growthSection } from './growth.ts';
+import { hostSection } from './host.ts';
+import { performancePage } from './page.ts';
+import { environment, readResults, saveSection } from './results.ts';
+import { type Bar, type BenchOptions, digits, holds, type Section } from './section.ts';
+import { trainSection } from './train-section.ts';
+
+/** In the order of docs/performance.md. */
+const sections: readonly Section[] = [hostSection, trainSection, encodeSection, growthSection] as Section[];
+
+interface Options {
+  quick?: boolean;
+  python?: string;
+  out: string;
+  page: string;
+  json?: boolean;
+}
+
+const names = sections.map(({ name }) => name);
+const command = createCommand(
+  'bench',
+  'Measures the engine on this adapter, holds the figures against their bars, and writes them down.',
+  [
+    'node dist/bench.js host                                  # what a training step costs the host',
+    'node dist/bench.js train --python python3                # the job, with PyTorch beside it',
+    'node dist/bench.js encode growth --quick',
+    'node dist/bench.js all                                   # every section, then docs/performance.md',
+    'node dist/bench.js page                                  # docs/performance.md alone, from what was measured',
+  ],
+)
+  .argument(
+    '<sections...>',
+    `what to measure: all, page (measures nothing), or\n${sections.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`,
+  )
+  .option('--quick', 'fewer repetitions and sizes: to see that it runs, not to quote; nothing is written')
+  .option('--python <command>', 'a Python with PyTorch: its CPU figures go beside ours')
+  .option('--out <folder>', 'where ADAPTER.json is written', inProject('bench/results'))
+  .option('--page <file>', 'the page made of the results', inProject('docs/performance.md'))
+  .option('--json', 'print the results as JSON');
+
+/** From dist/bench.js, wherever it is called. */
+function inProject(path: string): string {
+  return fileURLToPath(new URL(`../${path}`, import.meta.url));
+}
+
+await runCommand<Options>(command, async (given, asked) => {
+  const unknown = asked.find((name) => !['all', 'page', ...names].includes(name));
+  if (unknown)
+    throw new UserError(`there is no section ${unknown}`, `Sections are ${names.join(', ')}, all and page.`);
+  const chosen = sections.filter(({ name }) => asked.includes('all') || asked.includes(name));
+  const failed = chosen.length > 0 ? await measure(chosen, given) : 0;
+  if (!given.quick) {
+    await writeFileAtomic(given.page, performancePage(await readResults(given.out), sections));
+    Progress.line(`written    ${given.page}`);
+  }
+  if (failed > 0) process.exitCode = 1;
+});
+
+/** Runs the sections one after the other; gives the number of bars that were missed. */
+async function measure(
+  chosen: readonly Section[],
+  { quick = false, python, out, json }: Options,
+): Promise<number> {
+  // Open until the end: the sections open devices of their own, and Dawn dies where one on another backend follows a closed one.
+  const gpu = await openGpu();
+  const { adapter } = gpu;
+  Progress.line(`adapter    ${adapter.name}${adapter.software ? '  (a software adapter)' : ''}`);
+  const measured: Record<string, unknown> = {};
+  let failed = 0;
+  for (const section of chosen) {
+    const options: BenchOptions = {
+      quick,
+      python: python ?? null,
+      progress: (text) => Progress.line(`${section.name.padEnd(10)} ${text}`),
+    };
+    const [began, before] = [performance.now(), loadavg()[0]!];
+    const results = await section.measure(options);
+    measured[section.name] = results;
+    for (const bar of section.bars(results)) {
+      if (!holds(bar)) failed++;
+      options.progress(barLine(bar));
+    }
+    if (quick) continue;
+    const seconds = (performance.now() - began) / 1000;
+    const run = { measuredAt: new Date().toISOString(), seconds, ...environment() };
+    await saveSection(out, adapter, section.name, { ...run, load: [before, loadavg()[0]!], results });
+  }
+  if (json) process.stdout.write(`${JSON.stringify({ adapter, sections: measured }, null, 2)}\n`);
+  gpu.close();
+  return failed;
+}
+
+function barLine(bar: Bar): string {
+  const { what, value, atLeast, atMost } = bar;
+  const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
+  return `${what.padEnd(64)} ${digits(value).padStart(8)}  ${bound.padEnd(16)} ${holds(bar) ? 'ok' : 'FAIL'}`;
+}

@@ -1,0 +1,112 @@
+import { type Bar, digits, markdownTable, megabytes, type Section } from './section.ts';
+import { type Comparison, type Memory, measureTrain, type TrainResults } from './train.ts';
+
+export const trainSection: Section<TrainResults> = {
+  name: 'train',
+  summary: 'the training job: step, what is spared, memory, the whole recipe; --python adds PyTorch',
+  measure: measureTrain,
+  bars,
+  render: (results) => [spared(results), memory(results), recipe(results)].join('\n\n'),
+};
+
+/** PyTorch's step on such a machine, where it was not measured beside ours. */
+const orientation = 0.42;
+
+function bars(results: TrainResults): Bar[] {
+  const { step, packedPrompts, classTokenBlock, foldedHead, memory, recipe, pytorch } = results;
+  const cached = recipe.find(({ views }) => views === 4)!;
+  return [
+    { what: 'seconds a step with cached features', value: step.seconds, atMost: orientation },
+    { what: 'six prompts: packed faster than padded', value: packedPrompts.speedup, atLeast: 8 },
+    { what: 'six prompts: difference of the features', value: packedPrompts.error, atMost: 1e-5 },
+    { what: 'six prompts: difference of the gradients', value: packedPrompts.gradientError, atMost: 1e-5 },
+    { what: 'last block: class token faster than all tokens', value: classTokenBlock.speedup, atLeast: 1.5 },
+    { what: 'last block: difference', value: classTokenBlock.error, atMost: 1e-5 },
+    { what: 'folded head: difference of the scores', value: foldedHead.error, atMost: 1e-6 },
+    { what: 'GPU memory of training in MB', value: memory.training.held / 1e6, atMost: 700 },
+    ...(pytorch
+      ? [
+          { what: "a step, as a share of PyTorch's", value: step.seconds / pytorch.stepSeconds, atMost: 1 },
+          {
+            what: `whole recipe, ${cached.views} views: faster than PyTorch's encodings`,
+            value: cached.timesFasterThanPyTorch!,
+            atLeast: 5,
+          },
+        ]
+      : []),
+  ];
+}
+
+function spared({ batch, step, packedPrompts, classTokenBlock, foldedHead }: TrainResults): string {
+  const row = (name: string, { milliseconds, plainMilliseconds, speedup, error }: Comparison) => [
+    name,
+    `${digits(milliseconds)} ms`,
+    `${digits(plainMilliseconds)} ms`,
+    `${digits(speedup)}×`,
+    digits(error),
+  ];
+  return [
+    `A step of batch ${batch} with cached features takes ${digits(step.seconds)} s (${digits(step.stepsPerSecond)} steps a second, ${step.dispatches} dispatches).`,
+    'What is not computed twice, beside the same computed plainly:',
+    '',
+    markdownTable(
+      ['what', 'ours', 'plain', 'faster', 'largest difference'],
+      [
+        row(
+          `six prompts, forward and backward: ${packedPrompts.rows} rows against ${packedPrompts.paddedRows}`,
+          packedPrompts,
+        ),
+        row('last block of the image tower, batch 8: class token against all tokens', classTokenBlock),
+        row(`scores of ${batch} pictures: text folded into the head against prompts and head`, foldedHead),
+      ],
+    ),
+  ].join('\n');
+}
+
+function memory({ memory: { encoding, training } }: TrainResults): string {
+  const row = (name: string, { minimum, peak, held }: Memory) => [
+    name,
+    megabytes(minimum),
+    megabytes(peak),
+    megabytes(held),
+  ];
+  return [
+    'GPU memory: the least that any program needs (weights read, activations alive at the worst moment), what our tensors need at',
+    'that moment, and what the pool holds. The image tower goes once the features are there, so that a run needs the larger of the two.',
+    '',
+    markdownTable(
+      ['part', 'least', 'tensors', 'held'],
+      [row('encoding, batch 8, float32', encoding), row('training, batch 32', training)],
+    ),
+  ].join('\n');
+}
+
+function recipe({ recipe, encodingSecondsPerPicture, step, pytorch }: TrainResults): string {
+  const hours = (seconds: number) => `${digits(seconds / 3600)} h`;
+  const rows = recipe.map(
+    ({ views, encodings, encodingSeconds, stepSeconds, seconds, timesFasterThanPyTorch }) => [
+      views === 0 ? 'none: a new crop each step' : `${views} view${views === 1 ? '' : 's'} a picture`,
+      encodings.toLocaleString('en'),
+      hours(encodingSeconds),
+      hours(stepSeconds),
+      hours(seconds),
+      ...(timesFasterThanPyTorch === undefined ? [] : [`${digits(timesFasterThanPyTorch)}×`]),
+    ],
+  );
+  const beside = pytorch
+    ? [
+        '',
+        `PyTorch ${pytorch.version} on ${pytorch.threads} threads of the same processor, in the same run: ${digits(pytorch.picturesPerSecond)} pictures a second, ${digits(pytorch.stepSeconds)} s a`,
+        'step of the padded form. The last column is the time of its 238,500 encodings alone over our whole recipe.',
+      ]
+    : [];
+  return [
+    `The whole recipe (2,385 training and 597 test pictures, 100 epochs, batch 32) by extrapolation from ${digits(encodingSecondsPerPicture)} s a picture and ${digits(step.seconds)} s a step:`,
+    '',
+    markdownTable(
+      ['cache', 'encodings', 'encoding', 'steps', 'whole', ...(pytorch ? ["than PyTorch's encodings"] : [])],
+      rows,
+    ),
+    ...beside,
+  ].join('\n');
+}
