@@ -24,6 +24,7 @@ function bars(results: TrainResults): Bar[] {
     { what: 'last block: difference', value: classTokenBlock.error, atMost: 1e-5 },
     { what: 'folded head: difference of the scores', value: foldedHead.error, atMost: 1e-6 },
     { what: 'GPU memory of training in MB', value: memory.training.held / 1e6, atMost: 700 },
+    { what: 'GPU memory of a run while it encodes in MB', value: memory.encoding.held / 1e6, atMost: 700 },
     ...(pytorch
       ? [
           { what: "a step, as a share of PyTorch's", value: step.seconds / pytorch.stepSeconds, atMost: 1 },
@@ -72,11 +73,11 @@ function memory({ memory: { encoding, training } }: TrainResults): string {
   ];
   return [
     'GPU memory: the least that any program needs (weights read, activations alive at the worst moment), what our tensors need at',
-    'that moment, and what the pool holds. The image tower goes once the features are there, so that a run needs the larger of the two.',
+    'that moment, and what the pool holds. A run loads both towers, and lets the image tower go once the features are there.',
     '',
     markdownTable(
       ['part', 'least', 'tensors', 'held'],
-      [row('encoding, batch 8, float32', encoding), row('training, batch 32', training)],
+      [row('encoding, batch 8', encoding), row('training, batch 32', training)],
     ),
   ].join('\n');
 }

@@ -91,7 +91,7 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
   const gpu = await openGpu();
   try {
     progress('encoding pictures');
-    let clip = await generatedClip(gpu, { text: false });
+    let clip = await generatedClip(gpu);
     const encoding = await encodingTime(gpu, clip, quick ? 1 : 3);
     progress('class token against all tokens');
     const classToken = await compareLastBlock(gpu, clip, quick ? 2 : 5);
@@ -125,12 +125,11 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
 const randoms = (count: number, stream: number, scale = 1) =>
   Float32Array.from({ length: count }, (_, i) => scale * (2 * uniform(1, stream, i) - 1));
 
-/** Bytes lent to tensors that stay: called right after loading, the weights. */
-const liveBytes = (gpu: Gpu) => gpu.pool.statistics.liveBytes;
+const bytesOf = (tensors: readonly Tensor[]) => tensors.reduce((bytes, { size }) => bytes + 4 * size, 0);
 
 async function encodingTime(gpu: Gpu, clip: Clip, rounds: number) {
-  const weights = liveBytes(gpu);
   const { vision } = clip;
+  const weights = bytesOf(vision.parameters.tensors());
   const { imageSize, patchSize, width } = vision.config;
   const batch = 8;
   const patches = (imageSize / patchSize) ** 2;
@@ -208,7 +207,7 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
   const { peakBytes, heldBytes } = gpu.pool.statistics;
   // Beside the weights: of what learns the value, the gradient and the momentum; and what the gradient reads of each block:
   // x, q, k, v, the heads' output, x again and the hidden rows, 10 widths a row.
-  const learnt = [...learner.parameters().values()].reduce((bytes, { size }) => bytes + 4 * size, 0);
+  const learnt = bytesOf([...learner.parameters().values()]);
   const { width, layers } = clip.text.config;
   const minimum = weights + 3 * learnt + 4 * layers * packedRows(learner) * 10 * width;
   const folded = await compareHeads(gpu, learner, quick ? 3 : 10);
@@ -223,12 +222,8 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
 }
 
 /** Bytes of the weights that a training step reads: the text tower without its table of tokens. */
-function trainedWeightBytes(clip: Clip): number {
-  let bytes = 0;
-  for (const [name, { size }] of clip.text.parameters.entries())
-    if (name !== 'token_embedding.weight') bytes += 4 * size;
-  return bytes;
-}
+const trainedWeightBytes = ({ text }: Clip) =>
+  bytesOf(text.parameters.tensors()) - bytesOf([text.parameters.get('token_embedding.weight')]);
 
 function packedRows(learner: Learner): number {
   if (!(learner instanceof ClipAgiqaLearner)) throw new Error('the default trainer is not CLIP-AGIQA');

@@ -113,6 +113,19 @@ describe('a training run', () => {
     expect(Number.isFinite(first.loss)).toBe(true);
   });
 
+  it('gives the same from a float16 cache as while filling it, and nearly the same as without', async () => {
+    const cached = { epochs: 2, cache: join(folder, 'halves'), cacheType: 'float16' } as const;
+    await train(settingsOf('filling', cached));
+    await train(settingsOf('from-cache', cached));
+    await train(settingsOf('uncached', { epochs: 2 }));
+    const [filling, again, exact] = ['filling', 'from-cache', 'uncached'].map(
+      (out) => linesOf(out).at(-1).loss as number,
+    );
+    expect(again).toBe(filling);
+    expect(exact).not.toBe(filling);
+    expect(filling).toBeCloseTo(exact!, 2);
+  });
+
   it('holds the image tower only as long as pictures are encoded', async () => {
     const gpu = await sharedGpu();
     const bytes: Record<number, number> = {};

@@ -70,8 +70,8 @@ export class FeatureCache {
     return Promise.all(keys.map((key) => this.#read(hashOf(key))));
   }
 
-  /** Remembers a vector; it is on disk after the next flush(). */
-  put(key: string, vector: Float32Array): void {
+  /** Remembers a vector; it is on disk after the next flush(). Gives it as get() will: rounded, where storage is float16. */
+  put(key: string, vector: Float32Array): Float32Array {
     if (vector.length !== this.#width)
       throw new Error(`${vector.length} numbers in a cache of ${this.#width}`);
     const values = this.#half ? float32ToFloat16(vector) : vector.slice();
@@ -79,6 +79,7 @@ export class FeatureCache {
       hash: hashOf(key),
       vector: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     });
+    return values instanceof Uint16Array ? float16ToFloat32(values) : vector;
   }
 
   /** Writes what was put. Calls run one after another, so that two never write at the same place. */

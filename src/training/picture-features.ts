@@ -157,8 +157,7 @@ export class PictureFeatures {
     this.counters.encoded += indices.length;
     return indices.map((index, i) => {
       const feature = values.slice(i * width, (i + 1) * width);
-      if (key) this.#cache!.put(key(index), feature);
-      return { index, feature };
+      return { index, feature: key ? this.#cache!.put(key(index), feature) : feature };
     });
   }
 

@@ -91,7 +91,10 @@ export async function trainRun(
   const cache =
     settings.cache === 'none' || (settings.augment === 'crop' && settings.views === 0)
       ? null
-      : await FeatureCache.open(settings.cache || join(cacheFolder(), 'features'), { width: encoder.width });
+      : await FeatureCache.open(settings.cache || join(cacheFolder(), 'features'), {
+          width: encoder.width,
+          type: settings.cacheType,
+        });
   const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
   try {
     const split = withValidation(dataset, settings);

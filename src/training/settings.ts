@@ -95,6 +95,11 @@ export const fields = {
     'pre-drawn random crops a picture, encoded once and cached; 0: a new crop each step, as published',
   ),
   cache: field('', 'folder of the feature cache; empty: one in the user cache folder; none: no cache'),
+  cacheType: field<'float32' | 'float16'>(
+    'float32',
+    'storage of the cached features; float16 halves the disk space and rounds them (relative error 5e-4)',
+    ['float32', 'float16'],
+  ),
   valSize: field(
     0.1,
     'share of the training pictures held out for best_val where the dataset has no validation part',
