@@ -117,7 +117,7 @@ async function measure(
     run();
     return gpu.pool.statistics.peakBytes - before;
   });
-  const times = await alternate(gpu, Object.fromEntries(ways), rounds);
+  const times = await alternate(gpu, Object.fromEntries(ways), rounds, { compiled: true });
   return [...ways.keys()].map((at, i) => ({ at, seconds: times[at]! / 1000, bytes: bytes[i]! }));
 }
 

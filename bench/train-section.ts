@@ -47,7 +47,7 @@ function spared({ batch, step, packedPrompts, classTokenBlock, foldedHead }: Tra
     digits(error),
   ];
   return [
-    `A step of batch ${batch} with cached features takes ${digits(step.seconds)} s (${digits(step.stepsPerSecond)} steps a second, ${step.dispatches} dispatches).`,
+    `A step of batch ${batch} with cached features takes ${digits(step.seconds)} s (${digits(step.stepsPerSecond)} steps a second, ${step.dispatches} dispatches; ${digits(step.processorSeconds)} s of processor time over all cores).`,
     'What is not computed twice, beside the same computed plainly:',
     '',
     markdownTable(

@@ -3,6 +3,7 @@
  * its exactness), memory against what it must be at least, and the whole recipe by extrapolation.
  */
 
+import { availableParallelism } from 'node:os';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
 import { slice } from '../src/autograd/ops/rows.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
@@ -62,6 +63,8 @@ export interface TrainResults {
   readonly batch: number;
   readonly step: {
     readonly seconds: number;
+    /** Processor time over the number of cores: less than the other where another program took part of the time. */
+    readonly processorSeconds: number;
     readonly stepsPerSecond: number;
     readonly dispatches: number;
   };
@@ -194,6 +197,8 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
   let before = 0;
   let dispatches = 0;
   let step = 0;
+  let spent = process.cpuUsage();
+  let processor = Number.POSITIVE_INFINITY;
   const { records } = await loop.run(
     { epoch: 0, records: [], best: null },
     {
@@ -201,6 +206,13 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
         dispatches = gpu.counters.dispatches - before;
         before = gpu.counters.dispatches;
         step++;
+      },
+      epoch(_state, { epoch }) {
+        const { user, system } = process.cpuUsage(spent);
+        spent = process.cpuUsage();
+        // The first one compiles.
+        if (epoch > 1)
+          processor = Math.min(processor, (user + system) / 1e6 / steps / availableParallelism());
       },
     },
   );
@@ -215,7 +227,7 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
   const seconds = Math.min(...records.slice(1).map((record) => record.seconds)) / steps;
   if (step !== steps * (epochs + 1)) throw new Error(`${step} steps were taken`);
   return {
-    step: { seconds, stepsPerSecond: 1 / seconds, dispatches },
+    step: { seconds, processorSeconds: processor, stepsPerSecond: 1 / seconds, dispatches },
     memory: { minimum, peak: peakBytes, held: heldBytes },
     folded,
   };
