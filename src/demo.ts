@@ -1,4 +1,5 @@
 import { createCommand, runCommand } from './cli/command.ts';
+import { reportRun } from './cli/report.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
@@ -35,6 +36,7 @@ await runCommand<Record<string, string>>(command, async (options) => {
   const { rows } = await evaluateModel(scorer, some, 'test', terminal);
   await scorer.close();
   gpu.close();
+  const report = await reportRun(folder, terminal);
   const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
   process.stdout.write(
     `\n${formatTable(table, { columns: ['test picture', 'MOS', 'score'], align: 'lrr' })}\n\n`,
@@ -42,5 +44,6 @@ await runCommand<Record<string, string>>(command, async (options) => {
   process.stdout.write(`before training  ${metricsText(before)}\n`);
   process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
   process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
+  if (report) process.stdout.write(`look at it       ${report}\n`);
   process.stdout.write(`score your own   node dist/score.js PICTURE… --model ${folder}\n`);
 });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
 import { createCommand, runCommand } from './cli/command.ts';
+import { reportRun } from './cli/report.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
@@ -49,7 +50,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
       terminal.line(`results    ${join(summary.folder, 'seeds.json')}`);
     } else {
       summary = await trainRun(gpu, settings, how);
-      showRun(summary);
+      await showRun(summary);
     }
     if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   } finally {
@@ -57,7 +58,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   }
 });
 
-function showRun(summary: RunSummary): void {
+async function showRun(summary: RunSummary): Promise<void> {
   const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
     summary;
   terminal.line('');
@@ -71,6 +72,7 @@ function showRun(summary: RunSummary): void {
   if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
   terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
   terminal.line(`results    ${folder}`);
+  await reportRun(folder, terminal);
 }
 
 function seedsTable({ runs, mean, deviation }: SeedsSummary): string {

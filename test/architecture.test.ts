@@ -13,8 +13,9 @@ const allowed: Record<string, readonly string[]> = {
   training: ['common', 'kernels', 'data', 'autograd', 'model'],
   scoring: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model'],
-  cli: ['common', 'kernels', 'training'],
-  entry: ['common', 'kernels', 'data', 'autograd', 'model', 'training', 'scoring', 'parity', 'cli'],
+  report: ['common', 'data', 'training'],
+  cli: ['common', 'kernels', 'training', 'report'],
+  entry: ['common', 'kernels', 'data', 'autograd', 'model', 'training', 'scoring', 'parity', 'report', 'cli'],
 };
 
 interface Import {

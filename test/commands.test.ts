@@ -28,6 +28,7 @@ const commands: [string, ...string[]][] = [
   ['mat2csv'],
   ['demo'],
   ['interpret', 'r'],
+  ['report', 'r'],
 ];
 
 describe.each(commands)('%s', (name, ...needed) => {
@@ -163,6 +164,13 @@ describe('train, score and eval', () => {
     expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 pictures$/m);
     expect(readFileSync(join(out, 'split.csv'), 'utf8').trim().split('\n')).toHaveLength(1 + 12);
     expect(summary.pictures.train + summary.pictures.test).toBe(12);
+    const report = join(out, 'report.html');
+    expect(result.stderr).toContain(`report     ${report}`);
+    const page = readFileSync(report, 'utf8');
+    expect(page).toContain(summary.test.overall.rmse.toFixed(4));
+    rmSync(report);
+    expect(run('report', out).stdout).toBe(`${report}\n`);
+    expect(readFileSync(report, 'utf8')).toBe(page);
   });
 
   it('lists at the end what could not be read', () => {

@@ -40,7 +40,7 @@ it('runs each seed as a run of its own, and writes what they come to', async () 
   const summary = await trainSeeds(await sharedGpu(), settings, [3, 8], {
     resume: false,
     reporter,
-    finished: (run) => finished.push(run.settings.seed),
+    finished: (run) => void finished.push(run.settings.seed),
   });
   expect(finished).toEqual([3, 8]);
   // 6 test pictures, and 24 training pictures of 2 crops, which are drawn by the seed.

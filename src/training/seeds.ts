@@ -50,7 +50,7 @@ export async function trainSeeds(
     readonly resume: boolean;
     readonly reporter: Reporter;
     /** After each run. */
-    readonly finished?: (summary: RunSummary) => void;
+    readonly finished?: (summary: RunSummary) => Promise<void> | void;
   },
 ): Promise<SeedsSummary> {
   const { reporter, finished } = options;
@@ -61,7 +61,7 @@ export async function trainSeeds(
     const out = join(folder, `seed${seed}`);
     const resume = options.resume && existsSync(join(out, 'checkpoint.safetensors'));
     const summary = await trainRun(gpu, { ...settings, seed, out }, { resume, reporter });
-    finished?.(summary);
+    await finished?.(summary);
     if (!summary.test)
       throw new UserError(`${settings.data} has no test part, so there is nothing to compare the seeds by`);
     const { srcc, plcc, krcc, rmse } = summary.test.overall;

@@ -1,0 +1,30 @@
+import { createCommand, runCommand } from './cli/command.ts';
+import { countOption } from './cli/numbers.ts';
+
+interface Options {
+  root?: string;
+  pictures: number;
+}
+
+const command = createCommand(
+  'report',
+  "Writes report.html in a run's folder: one page with curves, predictions, errors and pictures. A training ends with it; this makes it anew.",
+  [
+    'node dist/report.js output/my-run',
+    'node dist/report.js output/my-run --root AGIQA-3K --pictures 12   # where the dataset lies now',
+    'node dist/report.js output/runs/seed1 output/runs/seed2',
+  ],
+)
+  .argument('<run...>', 'folders of finished trainings')
+  .option('--root <dir>', "the dataset's folder (default: where it was in training)")
+  .option(
+    '--pictures <n>',
+    'pictures a row: best, worst, overrated, underrated',
+    countOption('--pictures'),
+    6,
+  );
+
+await runCommand<Options & Record<string, unknown>>(command, async ({ root, pictures }, runs) => {
+  const { writeReport } = await import('./report/write-report.ts'); // --help needs no plotting library
+  for (const run of runs) process.stdout.write(`${await writeReport(run, { root, pictures })}\n`);
+});

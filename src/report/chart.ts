@@ -1,0 +1,119 @@
+import type { EChartsOption, SeriesOption } from 'echarts';
+import { BarChart, LineChart, ScatterChart } from 'echarts/charts';
+import { GridComponent, LegendComponent, MarkLineComponent } from 'echarts/components';
+import { init, use } from 'echarts/core';
+import { SVGRenderer } from 'echarts/renderers';
+import { escapeText } from 'entities';
+
+use([BarChart, LineChart, ScatterChart, GridComponent, LegendComponent, MarkLineComponent, SVGRenderer]);
+
+export type { SeriesOption } from 'echarts';
+
+/** What the charts here say of an axis; the rest is the same for all. */
+export interface Axis {
+  readonly type: 'value' | 'log' | 'category';
+  /** With its unit. */
+  readonly name?: string;
+  readonly min?: number | 'dataMin';
+  readonly max?: number | 'dataMax';
+  readonly minInterval?: number;
+  /** Do not force zero into the axis. */
+  readonly scale?: boolean;
+  readonly data?: readonly string[];
+  readonly axisLabel?: object;
+  readonly axisTick?: object;
+  readonly splitLine?: object;
+}
+
+/** Colours of the page, which knows them for light and for dark; see `style.ts`. */
+export const ink = {
+  text: 'var(--text)',
+  muted: 'var(--muted)',
+  line: 'var(--line)',
+  /** Okabe and Ito's blue, vermilion and green, told apart by every kind of colour vision. */
+  blue: 'var(--blue)',
+  vermilion: 'var(--vermilion)',
+  green: 'var(--green)',
+} as const;
+
+export interface Chart {
+  /** What it shows, for those who hear the page. */
+  readonly label: string;
+  readonly x: Axis;
+  readonly y: Axis;
+  readonly series: readonly SeriesOption[];
+  readonly height?: number;
+  /** Room above the axes, where there is more than a legend. */
+  readonly top?: number | undefined;
+  /** What a mark says under the pointer: by number of series and of datum. */
+  readonly titles?: (series: number, datum: number) => string | undefined;
+}
+
+/** In CSS pixels: a column of the page, so that letters stay readable on a phone. */
+const width = 420;
+const font = { fontSize: 14, fontFamily: 'inherit', color: ink.muted } as const;
+
+/** Draws a chart as an SVG element of its own size that scales with its box. */
+export function drawChart({ label, x, y, series, height = 320, top, titles }: Chart): string {
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
+  try {
+    const named = series.filter(({ name }) => name !== undefined);
+    // The legend puts a dot on lines that have none.
+    const entries = named.map((one) => ({
+      name: String(one.name),
+      ...('symbol' in one && one.symbol === 'none' ? { itemStyle: { opacity: 0 } } : {}),
+    }));
+    chart.setOption({
+      animation: false,
+      textStyle: font,
+      grid: {
+        left: 12,
+        right: 20,
+        top: top ?? (named.length > 0 ? 36 : 14),
+        bottom: 8,
+        outerBoundsMode: 'same',
+      },
+      legend: {
+        show: named.length > 0,
+        data: entries,
+        top: 0,
+        left: 'center',
+        itemGap: 18,
+        textStyle: { ...font, color: ink.text },
+      },
+      xAxis: axis(x, 30),
+      yAxis: axis(y, 40),
+      series: series.map(
+        (one) => ({ ...one, emphasis: { disabled: true }, cursor: 'default' }) as SeriesOption,
+      ),
+    } satisfies EChartsOption);
+    return finish(chart.renderToSVGString(), label, titles);
+  } finally {
+    chart.dispose(); // else its clock keeps the process alive
+  }
+}
+
+function axis({ axisLabel, ...rest }: Axis, nameGap: number): object {
+  return {
+    nameLocation: 'middle',
+    nameGap,
+    nameTextStyle: { ...font, color: ink.text },
+    axisLabel: { ...font, hideOverlap: true, ...axisLabel },
+    axisLine: { show: true, lineStyle: { color: ink.muted } },
+    axisTick: { lineStyle: { color: ink.muted } },
+    splitLine: { lineStyle: { color: ink.line } },
+    ...rest,
+  };
+}
+
+/** The marks' titles, and the label; without the styles that ECharts adds for a pointer it would follow. */
+function finish(svg: string, label: string, titles: Chart['titles']): string {
+  const mark = /ecmeta_series_index="(\d+)" ecmeta_data_index="(\d+)" ecmeta_ssr_type="chart"[^>]*>/g;
+  return svg
+    .replace(/<style[\s\S]*?<\/style>/, '')
+    .replace(mark, (tag, series, datum) => {
+      const title = titles?.(Number(series), Number(datum));
+      return title === undefined ? tag : `${tag}<title>${escapeText(title)}</title>`;
+    })
+    .replace('<svg ', `<svg role="img" aria-label="${escapeText(label).replaceAll('"', '&quot;')}" `);
+}

@@ -1,0 +1,234 @@
+import type { Metrics } from '../data/evaluation.ts';
+import { logisticFit } from '../data/logistic.ts';
+import type { EpochRecord } from '../training/loop.ts';
+import type { RunSummary } from '../training/run.ts';
+import { type Axis, drawChart, ink, type SeriesOption } from './chart.ts';
+import type { PredictedPicture } from './run-files.ts';
+
+/** A metric as JSON keeps it: null where it is not defined. */
+const defined = (value: number | null | undefined): value is number =>
+  typeof value === 'number' && Number.isFinite(value);
+
+export const show = (value: number | null | undefined, digits = 4): string =>
+  defined(value) ? value.toFixed(digits) : '—';
+
+const epochAxis: Axis = {
+  type: 'value',
+  name: 'epoch',
+  min: 1,
+  max: 'dataMax',
+  minInterval: 1,
+  splitLine: { show: false },
+};
+
+function curve(name: string, color: string, data: number[][], more: object = {}): SeriesOption {
+  return {
+    type: 'line',
+    name,
+    data,
+    symbol: 'circle',
+    symbolSize: 5,
+    showSymbol: data.length <= 30,
+    itemStyle: { color },
+    lineStyle: { color, width: 2 },
+    ...more,
+  };
+}
+
+/** What the loss is, with its unit. */
+export function lossName({ trainer, mosScaling }: RunSummary['settings']): string {
+  if (trainer === 'coop') return 'cross-entropy (nats)';
+  return mosScaling === 'standard' ? 'mean squared error (standardised)' : 'mean squared error (MOS²)';
+}
+
+/** Mean training loss of each epoch; on a logarithmic axis where it spans more than a factor of twenty. */
+export function lossChart(records: readonly EpochRecord[], settings: RunSummary['settings']): string {
+  const losses = records.map(({ loss }) => loss);
+  const log = Math.min(...losses) > 0 && Math.max(...losses) > 20 * Math.min(...losses);
+  return drawChart({
+    label: `Training loss by epoch: from ${show(losses[0])} to ${show(losses.at(-1))}`,
+    x: epochAxis,
+    y: {
+      type: log ? 'log' : 'value',
+      name: lossName(settings),
+      scale: true,
+      axisLabel: { formatter: compact },
+    },
+    series: [
+      curve(
+        'training loss',
+        ink.blue,
+        records.map(({ epoch, loss }) => [epoch, loss]),
+      ),
+    ],
+    titles: (_, at) =>
+      `epoch ${records[at]!.epoch}: loss ${show(records[at]!.loss)}, learning rate ${records[at]!.lr.toExponential(2)}`,
+  });
+}
+
+/** SRCC of validation and test part after each epoch, with the epoch that was kept. */
+export function srccChart(records: readonly EpochRecord[], kept: number): string | null {
+  const points = (part: 'val' | 'test') =>
+    records.flatMap((record) => {
+      const srcc = record[part]?.srcc;
+      return defined(srcc) ? [[record.epoch, srcc]] : [];
+    });
+  const parts = [
+    { name: 'test', color: ink.blue, data: points('test'), look: {} },
+    {
+      name: 'validation',
+      color: ink.vermilion,
+      data: points('val'),
+      look: {
+        symbol: 'diamond',
+        symbolSize: 7,
+        lineStyle: { color: ink.vermilion, width: 2, type: 'dashed' },
+      },
+    },
+  ].filter(({ data }) => data.length > 0);
+  if (parts.length === 0) return null;
+  const last = records.at(-1)!.epoch;
+  const mark = {
+    silent: true,
+    symbol: 'none',
+    lineStyle: { color: ink.muted, type: 'dotted', width: 1.5 },
+    label: { formatter: `kept: epoch ${kept}`, color: ink.muted, fontSize: 12, position: 'end' },
+    data: [{ xAxis: kept }],
+  };
+  return drawChart({
+    label: parts
+      .map(({ name, data }) => `SRCC of the ${name} part by epoch: last ${show(data.at(-1)![1])}`)
+      .join('; '),
+    x: epochAxis,
+    y: { type: 'value', name: 'SRCC', scale: true, axisLabel: { formatter: compact } },
+    top: kept === last ? undefined : 52,
+    series: parts.map(({ name, color, data, look }, i) =>
+      curve(name, color, data, i === 0 && kept !== last ? { ...look, markLine: mark } : look),
+    ),
+    titles: (series, at) => {
+      const part = parts[series]!;
+      const [epoch, srcc] = part.data[at]!;
+      return `epoch ${epoch}, ${part.name}: SRCC ${show(srcc)}`;
+    },
+  });
+}
+
+/** Marks beyond this many only slow the page down. */
+const mostPoints = 3000;
+
+export interface ScatterChart {
+  readonly svg: string;
+  readonly shown: number;
+}
+
+/** MOS against prediction, a mark a picture, with the four-parameter logistic through them and the line of equality. */
+export function scatterChart(pictures: readonly PredictedPicture[], target: string): ScatterChart {
+  const stride = Math.ceil(pictures.length / mostPoints);
+  const shown = pictures.filter((_, i) => i % stride === 0);
+  const predicted = pictures.map(({ prediction }) => prediction);
+  const mos = pictures.map((picture) => picture.mos);
+  const [low, high] = [Math.min(...predicted), Math.max(...predicted)];
+  const [mosLow, mosHigh] = [Math.min(...mos), Math.max(...mos)];
+  const fit = logisticFit(predicted, mos, 4);
+  const steps = Array.from({ length: 65 }, (_, i) => low + ((high - low) * i) / 64);
+  const fitted = steps.map((at) => [at, fit.predict(at)]).filter(([, value]) => defined(value));
+  const equal = [Math.max(low, mosLow), Math.min(high, mosHigh)];
+  const line = (name: string, color: string, data: number[][], type: 'solid' | 'dashed') =>
+    curve(name, color, data, {
+      symbol: 'none',
+      silent: true,
+      lineStyle: { color, width: type === 'solid' ? 3 : 1.5, type },
+      z: 5,
+    });
+  const points: SeriesOption = {
+    type: 'scatter',
+    name: 'pictures',
+    data: shown.map(({ prediction, mos }) => [prediction, mos]),
+    symbolSize: shown.length > 300 ? 5 : 7,
+    itemStyle: { color: ink.blue, opacity: shown.length > 300 ? 0.5 : 0.7 },
+  };
+  const svg = drawChart({
+    label: `MOS against prediction of ${pictures.length} test pictures`,
+    x: {
+      type: 'value',
+      name: `predicted ${target} (unit of the MOS)`,
+      scale: true,
+      axisLabel: { formatter: compact },
+    },
+    y: { type: 'value', name: 'MOS', scale: true, axisLabel: { formatter: compact } },
+    series: [
+      points,
+      ...(fitted.length > 0 ? [line('logistic fit', ink.vermilion, fitted, 'solid')] : []),
+      ...(equal[0]! < equal[1]!
+        ? [
+            line(
+              'equal',
+              ink.text,
+              equal.map((at) => [at, at]),
+              'dashed',
+            ),
+          ]
+        : []),
+    ],
+    height: 380,
+    titles: (series, at) => {
+      const picture = series === 0 ? shown[at] : undefined;
+      return (
+        picture && `${picture.name}\npredicted ${show(picture.prediction, 2)}, MOS ${show(picture.mos, 2)}`
+      );
+    },
+  });
+  return { svg, shown: shown.length };
+}
+
+/** RMSE of each group, largest at the top, with the RMSE of all. */
+export function groupChart(groups: readonly (readonly [string, Metrics])[], overall: Metrics): string {
+  const rows = groups.filter(([, { rmse }]) => defined(rmse)).sort(([, a], [, b]) => a.rmse - b.rmse);
+  const average = {
+    silent: true,
+    symbol: 'none',
+    lineStyle: { color: ink.vermilion, type: 'dashed', width: 2 } as const,
+    label: { formatter: `all: ${show(overall.rmse, 3)}`, color: ink.text, fontSize: 12 },
+    data: [{ xAxis: overall.rmse }],
+  };
+  return drawChart({
+    label: `RMSE by generator: ${rows.map(([name, { rmse }]) => `${name} ${show(rmse, 3)}`).join(', ')}`,
+    x: { type: 'value', name: 'RMSE (unit of the MOS)', axisLabel: { formatter: compact } },
+    y: {
+      type: 'category',
+      data: rows.map(([name]) => name),
+      axisTick: { show: false },
+      axisLabel: { color: ink.text, width: 110, overflow: 'truncate' },
+    },
+    series: [
+      {
+        type: 'bar',
+        data: rows.map(([, { rmse }]) => rmse),
+        barMaxWidth: 30,
+        itemStyle: { color: ink.blue },
+        label: {
+          show: true,
+          position: 'insideLeft',
+          color: 'var(--on-blue)',
+          fontSize: 12,
+          formatter: ({ value }) => show(Number(value), 3),
+        },
+        markLine: average,
+      },
+    ],
+    top: 30,
+    height: Math.max(380, 90 + 26 * rows.length),
+    titles: (_, at) => {
+      const [name, { n, srcc, rmse }] = rows[at]!;
+      return `${name}: RMSE ${show(rmse)}, SRCC ${show(srcc)}, ${n} pictures`;
+    },
+  });
+}
+
+/** An axis label without the digits that binary fractions trail. */
+function compact(value: number): string {
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e5)
+    ? value.toExponential(0)
+    : String(Number(value.toPrecision(4)));
+}

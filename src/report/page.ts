@@ -1,0 +1,215 @@
+import { escapeUTF8 } from 'entities';
+import type { Metrics } from '../data/evaluation.ts';
+import type { RunSummary } from '../training/run.ts';
+import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
+import { groupChart, lossChart, scatterChart, show, srccChart } from './charts.ts';
+import type { Gallery } from './gallery.ts';
+import type { RunFiles } from './run-files.ts';
+import { style } from './style.ts';
+
+/** The most groups a chart stays readable with. */
+const mostGroups = 24;
+
+/** A run as one HTML page that needs nothing beside itself: no network, no script. */
+export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string {
+  const { summary } = run;
+  const title = `${summary.settings.trainer} on ${summary.settings.data}`;
+  const body = [
+    header(title, summary),
+    figures(summary),
+    `<main class="cards">${charts(run).join('\n')}</main>`,
+    metricsTable(summary),
+    pictures(run, galleries),
+    settingsTable(summary),
+    files(),
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${text(title)}</title>
+<style>${style}</style>
+</head>
+<body>
+${body.filter((part) => part !== '').join('\n')}
+</body>
+</html>
+`;
+}
+
+const text = (value: string | number): string => escapeUTF8(String(value));
+
+function header(
+  title: string,
+  { settings, mos, adapter, pictures, epochs, finalEpoch, seconds, folder }: RunSummary,
+): string {
+  const facts: [string, string][] = [
+    ['score', `${mos.target}, MOS ${show(mos.range[0], 2)} to ${show(mos.range[1], 2)}`],
+    ['pictures', `${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`],
+    ['weights', settings.weights],
+    ['epochs', epochs === 0 ? 'none: nothing learns' : `${epochs}, kept: ${finalEpoch}`],
+    ['seed', String(settings.seed)],
+    ['time', duration(seconds)],
+    ['adapter', adapter],
+    ['folder', folder],
+  ];
+  const list = facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${text(value)}</dd></div>`).join('');
+  return `<header><h1>${text(title)}</h1><dl class="facts">${list}</dl></header>`;
+}
+
+const duration = (seconds: number) =>
+  seconds < 90
+    ? `${seconds.toFixed(0)} s`
+    : seconds < 5400
+      ? `${(seconds / 60).toFixed(1)} min`
+      : `${(seconds / 3600).toFixed(1)} h`;
+
+/** The figures people ask for first. */
+function figures({ test, before, accuracy }: RunSummary): string {
+  if (!test) return '<p class="note">There is no test part, so nothing was evaluated.</p>';
+  const tile = (name: string, value: string, detail: string) =>
+    `<div class="tile"><span>${name}</span><strong>${value}</strong><small>${detail}</small></div>`;
+  const metrics = (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => {
+    const interval = test.intervals?.[name];
+    const range = interval ? `95 %: ${show(interval[0], 3)} – ${show(interval[1], 3)}` : '';
+    const untrained = before ? `untrained ${show(before[name], 3)}` : '';
+    return tile(
+      name.toUpperCase(),
+      show(test.overall[name], 4),
+      [range, untrained].filter(Boolean).join('<br>'),
+    );
+  });
+  if (accuracy !== null)
+    metrics.push(tile('accuracy', `${(100 * accuracy).toFixed(1)} %`, 'of the quality classes'));
+  return `<section class="tiles" aria-label="Metrics of the test part">${metrics.join('')}</section>`;
+}
+
+function charts({ summary, records, predictions }: RunFiles): string[] {
+  const { settings, test } = summary;
+  const card = (title: string, svg: string, caption: string) =>
+    `<figure class="card"><h2>${text(title)}</h2>${svg}<figcaption>${text(caption)}</figcaption></figure>`;
+  const cards: string[] = [];
+  if (records.length > 0)
+    cards.push(
+      card(
+        'Loss',
+        lossChart(records, settings),
+        'Mean over the training steps of each epoch, dropout included.',
+      ),
+    );
+  const srcc = records.length > 0 && srccChart(records, summary.finalEpoch);
+  if (srcc)
+    cards.push(
+      card(
+        'Rank correlation',
+        srcc,
+        "Spearman's, after each epoch; the test part is never used to choose one.",
+      ),
+    );
+  if (predictions.length > 1) {
+    const { svg, shown } = scatterChart(predictions, summary.mos.target);
+    const some = shown < predictions.length ? `${shown} of ${predictions.length}` : `${shown}`;
+    const { plcc4, rmse4 } = test!.logistic;
+    cards.push(
+      card(
+        'Predicted against MOS',
+        svg,
+        `${some} test pictures; point at one for its name. After the four-parameter logistic: PLCC ${show(plcc4)}, RMSE ${show(rmse4)}.`,
+      ),
+    );
+  }
+  const groups = namedGroups(summary);
+  if (groups.length > 1) {
+    const largest = [...groups].sort(([, a], [, b]) => b.n - a.n).slice(0, mostGroups);
+    const which =
+      largest.length < groups.length
+        ? `The ${largest.length} largest of ${groups.length} generators`
+        : 'Generators';
+    cards.push(
+      card(
+        'Error by generator',
+        groupChart(largest, test!.overall),
+        `${which}, by the part of the picture's name before the first underscore.`,
+      ),
+    );
+  }
+  return cards;
+}
+
+const namedGroups = ({ test }: RunSummary): [string, Metrics][] =>
+  Object.entries(test?.byGroup ?? {}).filter(([name]) => name !== '');
+
+function metricsTable(summary: RunSummary): string {
+  const { test, before, readings } = summary;
+  if (!test) return '';
+  const cells = ({ n, srcc, plcc, krcc, rmse, mae }: Metrics) => [
+    String(n),
+    ...[srcc, plcc, krcc, rmse, mae].map((value) => show(value)),
+  ];
+  const { plcc4, rmse4, plcc5, rmse5 } = test.logistic;
+  const rows: [string, string[]][] = [
+    ...namedGroups(summary).map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
+    ['all', cells(test.overall)],
+    ['after the 4-parameter logistic', ['', '', show(plcc4), '', show(rmse4), '']],
+    ['after the 5-parameter logistic', ['', '', show(plcc5), '', show(rmse5), '']],
+  ];
+  for (const [name, metrics] of Object.entries(readings ?? {}))
+    if (metrics) rows.push([`read by ${name}`, cells(metrics)]);
+  if (before) rows.push(['before training', cells(before)]);
+  return section('Metrics of the test part', table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows));
+}
+
+function table(columns: readonly string[], rows: readonly (readonly [string, readonly string[]])[]): string {
+  const head = columns.map((name) => `<th scope="col">${text(name)}</th>`).join('');
+  const lines = rows.map(
+    ([name, cells]) =>
+      `<tr><th scope="row">${text(name)}</th>${cells.map((cell) => `<td>${text(cell)}</td>`).join('')}</tr>`,
+  );
+  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${lines.join('')}</tbody></table></div>`;
+}
+
+const section = (title: string, content: string) => `<section><h2>${text(title)}</h2>${content}</section>`;
+
+function pictures({ summary, picturesMissing }: RunFiles, galleries: readonly Gallery[]): string {
+  const notes = [
+    picturesMissing &&
+      `The pictures cannot be shown: ${picturesMissing}. Give the folder they lie in: node dist/report.js ${summary.folder} --root DIR.`,
+    summary.unreadable.length > 0 && `Unreadable and left out: ${summary.unreadable.join(', ')}.`,
+    summary.missing.length > 0 && `Listed but not there: ${summary.missing.join(', ')}.`,
+  ].filter((note) => typeof note === 'string');
+  const rows = galleries.map(
+    ({ title, pictures }) =>
+      `<h3>${text(title)}</h3><div class="gallery">${pictures.map(tile).join('')}</div>`,
+  );
+  const content = [...notes.map((note) => `<p class="note">${text(note)}</p>`), ...rows].join('\n');
+  return content === '' ? '' : section('Pictures', content);
+}
+
+function tile({ name, mos, prediction, thumbnail }: Gallery['pictures'][number]): string {
+  const picture = thumbnail
+    ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
+    : '<div class="absent">not there</div>';
+  return `<figure>${picture}<figcaption><b>${show(prediction, 2)}</b> <span>MOS ${show(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
+}
+
+function settingsTable({ settings }: RunSummary): string {
+  const defaults = defaultSettings();
+  const value = (name: SettingName) => (settings[name] === '' ? '—' : String(settings[name]));
+  const row = (name: SettingName) => {
+    const changed = settings[name] !== defaults[name];
+    return `<tr${changed ? ' class="changed"' : ''}><th scope="row">${name}</th><td>${text(value(name))}</td></tr>`;
+  };
+  const changed = settingNames.filter((name) => settings[name] !== defaults[name]);
+  const rest = settingNames.filter((name) => settings[name] === defaults[name]);
+  const list = (names: readonly SettingName[]) =>
+    `<div class="scroll"><table class="settings"><tbody>${names.map(row).join('')}</tbody></table></div>`;
+  return section(
+    'Configuration',
+    `${changed.length > 0 ? list(changed) : ''}<details><summary>${rest.length} settings at their defaults</summary>${list(rest)}</details>`,
+  );
+}
+
+const files = () =>
+  '<footer>Beside this page: <code>config.yaml</code>, <code>split.csv</code>, <code>metrics.jsonl</code>, <code>predictions.csv</code>, <code>summary.json</code>, <code>model.safetensors</code>.</footer>';

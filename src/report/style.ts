@@ -1,0 +1,66 @@
+/** The page's styles: Okabe and Ito's colours (blue, vermilion, green), lighter on a dark ground. */
+export const style = `
+:root {
+  color-scheme: light dark;
+  --ground: #f6f7f9; --card: #ffffff; --text: #1b1f24; --muted: #59636e; --line: #e3e6ea;
+  --blue: #0072b2; --on-blue: #ffffff; --vermilion: #d55e00; --green: #009e73;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #12151a; --card: #1b2027; --text: #e8ebef; --muted: #a3adb8; --line: #2d343d;
+    --blue: #56b4e9; --on-blue: #0b1420; --vermilion: #f28e2b; --green: #2fc79b;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 1020px; padding: 24px 16px 48px;
+  background: var(--ground); color: var(--text);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+}
+h1 { font-size: 24px; line-height: 1.25; margin: 0 0 12px; }
+h2 { font-size: 17px; margin: 0 0 10px; }
+h3 { font-size: 15px; margin: 18px 0 8px; }
+section, .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; margin: 0 0 16px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px 20px; margin: 0 0 20px; }
+.facts dt { color: var(--muted); font-size: 13px; }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; padding: 0; border: 0; background: none; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px; display: flex; flex-direction: column; }
+.tile span { color: var(--muted); font-size: 13px; }
+.tile strong { font-size: 26px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile small { color: var(--muted); font-size: 12.5px; line-height: 1.45; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 16px; margin-bottom: 16px; }
+.card { margin: 0; display: flex; flex-direction: column; }
+.card svg { width: 100%; height: auto; display: block; }
+figcaption { color: var(--muted); font-size: 13px; margin-top: 8px; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
+th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+thead th { color: var(--muted); font-weight: 500; }
+tbody th { font-weight: 400; text-align: left; padding-left: 0; }
+.settings td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.settings th { width: 11em; color: var(--muted); }
+.changed td { font-weight: 600; }
+details { margin-top: 10px; }
+summary { cursor: pointer; color: var(--muted); }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: 12px; }
+.gallery figure { margin: 0; }
+.gallery img, .absent { width: 100%; height: auto; aspect-ratio: 1; border-radius: 6px; display: block; background: var(--line); }
+.absent { display: grid; place-items: center; color: var(--muted); font-size: 13px; }
+.gallery figcaption { margin-top: 4px; line-height: 1.35; }
+.gallery b { color: var(--text); font-size: 15px; }
+.gallery small { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 12px; }
+.note { border-left: 3px solid var(--vermilion); padding: 4px 12px; margin: 0 0 12px; overflow-wrap: anywhere; }
+footer { color: var(--muted); font-size: 13px; }
+@media (max-width: 640px) {
+  body { padding: 16px 10px 32px; }
+  section, .card { padding: 12px; }
+  .tiles { grid-template-columns: 1fr 1fr; padding: 0; }
+  .facts { grid-template-columns: 1fr 1fr; }
+  table { font-size: 13px; }
+  th, td { padding: 5px 6px; }
+  tbody th { white-space: normal; min-width: 7em; }
+  .gallery { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; }
+}
+@media print { body { max-width: none; } section, .card, .gallery figure { break-inside: avoid; } }
+`;

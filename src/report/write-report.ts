@@ -1,0 +1,27 @@
+import { join } from 'node:path';
+import { writeFileAtomic } from '../common/files.ts';
+import { galleries } from './gallery.ts';
+import { reportPage } from './page.ts';
+import { readRun } from './run-files.ts';
+
+export interface ReportOptions {
+  /** The dataset's folder, where it has moved since the training. */
+  readonly root?: string;
+  /** Pictures a row of the gallery. */
+  readonly pictures?: number;
+}
+
+/**
+ * Writes `report.html` in a finished run's folder: one self-contained page.
+ *
+ * @returns its path
+ * @throws UserError if the folder holds no finished run
+ */
+export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
+  const run = await readRun(folder, options);
+  const located = run.predictions.some(({ path }) => path !== undefined);
+  const rows = located ? await galleries(run.predictions, options.pictures ?? 6) : [];
+  const path = join(folder, 'report.html');
+  await writeFileAtomic(path, reportPage(run, rows));
+  return path;
+}

@@ -1,0 +1,174 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'csv-stringify/sync';
+import sharp from 'sharp';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openDataset } from '../src/data/datasets/index.ts';
+import { evaluate, metricsOf } from '../src/data/evaluation.ts';
+import { plcc } from '../src/data/metrics.ts';
+import { drawChart } from '../src/report/chart.ts';
+import { groupChart, lossChart, scatterChart, srccChart } from '../src/report/charts.ts';
+import { writeReport } from '../src/report/write-report.ts';
+import type { EpochRecord } from '../src/training/loop.ts';
+import { applySettings, datasetOptions, defaultSettings } from '../src/training/settings.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'report-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const root = 'test/fixtures/datasets/agiqa-3k';
+const settings = applySettings(defaultSettings(), { data: 'agiqa-3k', root, testSize: 0.5, nCtx: 4 }, 'test');
+
+const epochs = (count: number): EpochRecord[] =>
+  Array.from({ length: count }, (_, i) => {
+    const metrics = { ...metricsOf([1, 2, 3], [1, 2, 3]), srcc: 0.5 + 0.04 * i };
+    return { epoch: i + 1, lr: 0.002, loss: 2 / (i + 1), seconds: 1, val: null, test: metrics };
+  });
+
+/** The files that a finished run leaves and the report reads; predictions are the MOS, bent and shifted. */
+async function writeRun(name: string, changes: Record<string, unknown> = {}) {
+  const out = join(folder, name);
+  mkdirSync(out);
+  const dataset = await openDataset(datasetOptions(settings));
+  const pictures = Array.from(dataset.split.test, (at, i) => {
+    const { name, mos, generator } = dataset.samples[at]!;
+    return { name, mos, prediction: 0.8 * mos + 0.3 + 0.1 * (-1) ** i, generator: generator! };
+  });
+  const [predicted, mos] = [pictures.map((row) => row.prediction), pictures.map((row) => row.mos)];
+  const test = evaluate(predicted, mos, { groups: pictures.map((row) => row.generator), bootstrap: 50 });
+  const records = epochs(5);
+  const summary = {
+    folder: out,
+    settings,
+    adapter: 'An <adapter> & its "driver"',
+    mos: { target: 'quality', range: dataset.range },
+    pictures: { train: 6, val: 0, test: pictures.length },
+    unreadable: [],
+    missing: ['gone_001.png'],
+    epochs: records.length,
+    finalEpoch: 3,
+    before: { ...test.overall, srcc: Number.NaN },
+    test,
+    accuracy: null,
+    seconds: 61,
+    ...changes,
+  };
+  const rows = pictures.map(({ name, mos, prediction }) => [name, mos, prediction]);
+  writeFileSync(join(out, 'summary.json'), JSON.stringify(summary));
+  writeFileSync(join(out, 'metrics.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  writeFileSync(join(out, 'predictions.csv'), stringify([['name', 'mos', 'prediction'], ...rows]));
+  return { out, pictures, test };
+}
+
+const read = async (out: string, options = {}) => readFileSync(await writeReport(out, options), 'utf8');
+
+/** Names under the pictures of a row of the gallery. */
+function row(page: string, title: string): string[] {
+  const part = page.slice(page.indexOf(`<h3>${title}`)).split('</div>')[0]!;
+  return [...part.matchAll(/<small title="([^"]*)"/g)].map(([, name]) => name!);
+}
+
+describe('report.html', () => {
+  it('shows the run by itself: metrics, charts, pictures, settings, and nothing from elsewhere', async () => {
+    const { out, pictures, test } = await writeRun('whole');
+    const page = await read(out, { pictures: 3 });
+    expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|\b(?:src|href)="(?!data:)/);
+    expect(page).toContain(`<strong>${test.overall.srcc.toFixed(4)}</strong>`);
+    expect(page).toContain('untrained —');
+    expect(page).toContain('An &lt;adapter&gt; &amp; its &quot;driver&quot;');
+    expect(page).toContain('Listed but not there: gone_001.png.');
+    expect(page).toContain('<tr class="changed"><th scope="row">nCtx</th><td>4</td>');
+    const titles = ['Loss', 'Rank correlation', 'Predicted against MOS', 'Error by generator'];
+    for (const title of titles) expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
+    for (const { name } of pictures) expect(page).toContain(`<title>${name}\n`);
+    const down = [...pictures].sort((a, b) => b.prediction - a.prediction).map(({ name }) => name);
+    expect(row(page, 'Best')).toEqual(down.slice(0, 3));
+    expect(row(page, 'Worst')).toEqual(down.reverse().slice(0, 3));
+    const excess = [...pictures].sort((a, b) => b.prediction - b.mos - (a.prediction - a.mos));
+    expect(row(page, 'Overrated')[0]).toBe(excess[0]!.name);
+    expect(row(page, 'Underrated')[0]).toBe(excess.at(-1)!.name);
+    const [, thumbnail] = /src="data:image\/webp;base64,([^"]+)"/.exec(page)!;
+    const { format, width, height } = await sharp(Buffer.from(thumbnail!, 'base64')).metadata();
+    expect([format, width, height]).toEqual(['webp', 288, 288]);
+  });
+
+  it('says where pictures are missing, and finds them where they lie now', async () => {
+    const { out } = await writeRun('moved', { settings: { ...settings, root: join(folder, 'nowhere') } });
+    const page = await read(out);
+    expect(page).toMatch(/The pictures cannot be shown: .*nowhere: .*--root DIR/);
+    expect(page).not.toContain('<img');
+    expect(await read(out, { root })).toContain('<img');
+  });
+
+  it('leaves out what a run has not: curves where nothing learned, all figures where nothing was tested', async () => {
+    const zero = await read((await writeRun('zero', { epochs: 0, finalEpoch: 0 })).out);
+    expect(zero).not.toContain('<h2>Loss</h2>');
+    expect(zero).toContain('none: nothing learns');
+    const untested = await read((await writeRun('untested', { test: null, before: null })).out);
+    expect(untested).toContain('no test part');
+    expect(untested).toContain('<h2>Loss</h2>');
+    expect(untested).not.toContain('<h2>Predicted against MOS</h2>');
+  });
+
+  it('refuses what is no finished run', async () => {
+    await expect(writeReport(join(folder, 'absent'))).rejects.toThrow(/holds no summary\.json/);
+    mkdirSync(join(folder, 'stopped'));
+    writeFileSync(join(folder, 'stopped', 'checkpoint.safetensors'), '');
+    await expect(writeReport(join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
+  });
+});
+
+describe('charts', () => {
+  it('put every mark at its values', () => {
+    const pictures = [0.3, 1.1, 2.7, 3.2, 4.4].map((mos, i) => ({
+      name: `p${i}`,
+      mos,
+      prediction: [0.9, 0.4, 3.1, 2.2, 3.9][i]!,
+    }));
+    const { svg, shown } = scatterChart(pictures, 'quality');
+    expect(shown).toBe(5);
+    const marks = [
+      ...svg.matchAll(/matrix\([^)]*,([\d.]+),([\d.]+)\)"[^>]*ecmeta_series_index="0"[^>]*><title>(p\d)\n/g),
+    ].map(([, x, y, name]) => ({ x: Number(x), y: Number(y), ...pictures.find((p) => p.name === name)! }));
+    expect(marks).toHaveLength(5);
+    const of = (key: 'x' | 'y' | 'mos' | 'prediction') => marks.map((mark) => mark[key]);
+    expect(plcc(of('x'), of('prediction'))).toBeGreaterThan(0.99999);
+    expect(plcc(of('y'), of('mos'))).toBeLessThan(-0.99999); // y of an SVG points down
+    expect(svg).toContain('logistic fit');
+  });
+
+  it('draw bars as long as the errors', () => {
+    const metrics = (rmse: number) => ({ ...metricsOf([1, 2, 4], [1, 2, 3]), rmse });
+    const groups = [0.2, 0.5, 0.1].map((rmse, i) => [`g${i}`, metrics(rmse)] as const);
+    const svg = groupChart(groups, metrics(0.3));
+    const bars = [
+      ...svg.matchAll(/<path d="M([\d.]+) [\d.]+l([\d.]+) 0[^>]*ecmeta_series_index[^>]*><title>(g\d)/g),
+    ];
+    const lengths = Object.fromEntries(bars.map(([, , length, name]) => [name, Number(length)]));
+    expect(lengths.g1! / lengths.g0!).toBeCloseTo(2.5, 1);
+    expect(lengths.g0! / lengths.g2!).toBeCloseTo(2, 1);
+    expect(svg).toContain('all: 0.300');
+  });
+
+  it('name the epoch that was kept, where it is not the last, and the parts', () => {
+    expect(srccChart(epochs(5), 3)).toContain('kept: epoch 3');
+    expect(srccChart(epochs(5), 5)).not.toContain('kept');
+    const both = epochs(4).map((record) => ({ ...record, val: record.test }));
+    expect(srccChart(both, 4)).toContain('>validation</text>');
+    expect(srccChart([{ ...epochs(1)[0]!, test: null }], 1)).toBeNull();
+    expect(lossChart(epochs(3), settings)).toContain('mean squared error (MOS²)');
+    expect(lossChart(epochs(3), { ...settings, trainer: 'coop' })).toContain('cross-entropy (nats)');
+  });
+
+  it('write titles and labels as text, whatever is in a name', () => {
+    const svg = drawChart({
+      label: 'a "label" <b>',
+      x: { type: 'value' },
+      y: { type: 'value' },
+      series: [{ type: 'scatter', data: [[1, 1]] }],
+      titles: () => '<script>&',
+    });
+    expect(svg).toContain('aria-label="a &quot;label&quot; &lt;b&gt;"');
+    expect(svg).toContain('<title>&lt;script&gt;&amp;</title>');
+  });
+});
