@@ -8,47 +8,6 @@
 
 enable subgroups;
 
-const BIAS = 0u;
-const RESIDUAL = 0u;
-const PREACTIVATION = 0u;
-const ACTIVATION = 0u; // see lib_activation.wgsl
-const HALF_B = 0u; // B holds halves, two to a word
-const FULL_B = 1u;
-
-struct Params {
-  m: u32, n: u32, k: u32,
-  a_batch: u32, b_batch: u32, // strides in vec4
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-//@if HALF_B
-@group(0) @binding(2) var<storage, read> b_halves: array<vec2u>;
-//@end
-//@if FULL_B
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-//@end
-//@if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-//@end
-//@if RESIDUAL
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-//@end
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-//@if PREACTIVATION
-@group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
-//@end
-
-fn b_at(i: u32) -> vec4f {
-  //@if HALF_B
-  let words = b_halves[i];
-  return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  //@end
-  //@if FULL_B
-  return b[i];
-  //@end
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = tile.y * 32u;
@@ -96,23 +55,4 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
   for (var i = 0u; i < 128u; i++) {
     store(tile.z, row + i / 4u, column + i % 4u, sums[i]);
   }
-}
-
-fn store(batch: u32, row: u32, column: u32, sum: f32) {
-  if (row >= params.m || column >= params.n) {
-    return;
-  }
-  let at = (batch * params.m + row) * params.n + column;
-  var value = sum;
-  //@if BIAS
-  value += bias[column];
-  //@end
-  //@if PREACTIVATION
-  preactivation[at] = value;
-  //@end
-  value = activate(ACTIVATION, value);
-  //@if RESIDUAL
-  value += residual[at];
-  //@end
-  out[at] = value;
 }

@@ -6,17 +6,14 @@
 // multiply-adds, and a word read from shared memory PER. Slices are copied along whichever index is contiguous.
 //
 // Any sizes, any transposition; what lies beyond the matrices counts as zeros.
+//
+// The operands are in lib_matmul_scalars.wgsl, store() in lib_matmul_store.wgsl.
 
 const TILE = 64u;
 const PER = 4u; // TILE / 16
 const STEP = 16u;
 const TRANSPOSE_A = 0u; // A as [K][M]
 const TRANSPOSE_B = 0u; // B as [N][K]
-const BIAS = 0u;
-const RESIDUAL = 0u;
-const PREACTIVATION = 0u;
-const ACTIVATION = 0u; // see lib_activation.wgsl
-const HALF_B = 0u; // B holds halves, two to a word
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -24,38 +21,22 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<u32>;
-//@if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-//@end
-//@if RESIDUAL
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-//@end
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-//@if PREACTIVATION
-@group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
-//@end
 
 var<workgroup> a_slice: array<f32, STEP * TILE>; // [k][row]
 var<workgroup> b_slice: array<f32, STEP * TILE>; // [k][column]
 
-fn a_at(batch: u32, row: u32, k: u32) -> f32 {
+fn a_element(batch: u32, row: u32, k: u32) -> f32 {
   if (row >= params.m || k >= params.k) {
     return 0.0;
   }
   return a[batch * params.a_batch + select(row * params.k + k, k * params.m + row, TRANSPOSE_A == 1u)];
 }
 
-fn b_at(batch: u32, k: u32, column: u32) -> f32 {
+fn b_element(batch: u32, k: u32, column: u32) -> f32 {
   if (column >= params.n || k >= params.k) {
     return 0.0;
   }
-  let i = batch * params.b_batch + select(k * params.n + column, column * params.k + k, TRANSPOSE_B == 1u);
-  if (HALF_B == 1u) {
-    return unpack2x16float(b[i / 2u])[i & 1u];
-  }
-  return bitcast<f32>(b[i]);
+  return b_at(batch * params.b_batch + select(k * params.n + column, column * params.k + k, TRANSPOSE_B == 1u));
 }
 
 @compute @workgroup_size(16, 16)
@@ -74,9 +55,9 @@ fn main(
       let across = vec2u(i % STEP, i / STEP); // k fastest
       let along = vec2u(i / TILE, i % TILE); // row or column fastest
       let p = select(across, along, TRANSPOSE_A == 1u);
-      a_slice[p.x * TILE + p.y] = a_at(tile.z, tile.y * TILE + p.y, k + p.x);
+      a_slice[p.x * TILE + p.y] = a_element(tile.z, tile.y * TILE + p.y, k + p.x);
       let q = select(along, across, TRANSPOSE_B == 1u);
-      b_slice[q.x * TILE + q.y] = b_at(tile.z, k + q.x, tile.x * TILE + q.y);
+      b_slice[q.x * TILE + q.y] = b_element(tile.z, k + q.x, tile.x * TILE + q.y);
     }
     workgroupBarrier();
     for (var s = 0u; s < STEP; s++) {
@@ -106,23 +87,4 @@ fn main(
     let column = tile.x * TILE + 16u * (i % PER) + lane.x;
     store(tile.z, row, column, sums[i]);
   }
-}
-
-fn store(batch: u32, row: u32, column: u32, sum: f32) {
-  if (row >= params.m || column >= params.n) {
-    return;
-  }
-  let at = (batch * params.m + row) * params.n + column;
-  var value = sum;
-  //@if BIAS
-  value += bias[column];
-  //@end
-  //@if PREACTIVATION
-  preactivation[at] = value;
-  //@end
-  value = activate(ACTIVATION, value);
-  //@if RESIDUAL
-  value += residual[at];
-  //@end
-  out[at] = value;
 }

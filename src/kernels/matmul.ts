@@ -1,3 +1,6 @@
+import scalarOperands from '../../shaders/lib_matmul_scalars.wgsl';
+import storeLibrary from '../../shaders/lib_matmul_store.wgsl';
+import vectorOperands from '../../shaders/lib_matmul_vectors.wgsl';
 import naiveSource from '../../shaders/matmul_naive.wgsl';
 import knSource from '../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../shaders/matmul_subgroup_nk.wgsl';
@@ -8,15 +11,21 @@ import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { choose, sourceVersion } from './tuning.ts';
 
-const naive = { name: 'matmul_naive', source: withActivations(naiveSource) };
-const tile = { name: 'matmul_tile', source: withActivations(tileSource) };
-const subgroupNk = { name: 'matmul_subgroup_nk', source: withActivations(nkSource) };
-const subgroupKn = { name: 'matmul_subgroup_kn', source: withActivations(knSource) };
-const subgroupTn = { name: 'matmul_subgroup_tn', source: withActivations(tnSource) };
+/** A kernel with the operands it reads and the end they all have. */
+const product = (name: string, source: string, operands: string) => ({
+  name,
+  source: withActivations(`${source}\n${operands}\n${storeLibrary}`),
+});
+
+const naive = product('matmul_naive', naiveSource, scalarOperands);
+const tile = product('matmul_tile', tileSource, scalarOperands);
+const subgroupNk = product('matmul_subgroup_nk', nkSource, vectorOperands);
+const subgroupKn = product('matmul_subgroup_kn', knSource, vectorOperands);
+const subgroupTn = product('matmul_subgroup_tn', tnSource, vectorOperands);
 
 const family = {
   name: 'matmul',
-  version: sourceVersion(naiveSource, tileSource, nkSource, knSource, tnSource),
+  version: sourceVersion(...[naive, tile, subgroupNk, subgroupKn, subgroupTn].map(({ source }) => source)),
 };
 
 export interface MatmulOptions {

@@ -1,0 +1,39 @@
+// The end that every matrix product has, put after its kernel: bias, activation and residual as an element is stored.
+//
+// The kernel declares `params` with m and n. Whatever does not take part has no binding and costs nothing.
+
+const BIAS = 0u;
+const RESIDUAL = 0u;
+const PREACTIVATION = 0u;
+const ACTIVATION = 0u; // see lib_activation.wgsl
+
+//@if BIAS
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+//@end
+//@if RESIDUAL
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+//@end
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+//@if PREACTIVATION
+@group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
+//@end
+
+// out[row, column] of one batch entry; positions beyond the matrix are not written.
+fn store(batch: u32, row: u32, column: u32, sum: f32) {
+  if (row >= params.m || column >= params.n) {
+    return;
+  }
+  let at = (batch * params.m + row) * params.n + column;
+  var value = sum;
+  //@if BIAS
+  value += bias[column];
+  //@end
+  //@if PREACTIVATION
+  preactivation[at] = value;
+  //@end
+  value = activate(ACTIVATION, value);
+  //@if RESIDUAL
+  value += residual[at];
+  //@end
+  out[at] = value;
+}
