@@ -16,6 +16,7 @@ const command = addSettingOptions(
     'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
     'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
     'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
+    'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
     'node dist/train.js --resume --out output/my-run …   # go on from the last checkpoint',
   ]),
 )
@@ -24,12 +25,17 @@ const command = addSettingOptions(
     '--seeds <list>',
     'one run for each of these seeds, e.g. 1,2,3, and their mean ± standard deviation',
   )
+  .option(
+    '--tensorboard',
+    "write TensorBoard's event file into the run folder: loss, rate and metrics of each epoch",
+  )
   .option('--retune', 'forget what was measured of the kernel variants on this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
 interface Options {
   resume?: boolean;
   retune?: boolean;
+  tensorboard?: boolean;
   seeds?: string;
   json?: boolean;
 }
@@ -42,7 +48,8 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     if (options.retune) await clearTuning(gpu);
     terminal.line('settings');
     terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
-    const how = { resume: options.resume ?? false, reporter: terminal };
+    const { resume = false, tensorboard = false } = options;
+    const how = { resume, tensorboard, reporter: terminal };
     let summary: RunSummary | SeedsSummary;
     if (seeds) {
       summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: showRun });

@@ -154,7 +154,7 @@ describe('train, score and eval', () => {
       '--cache',
       'none',
     ];
-    const result = run('train', ...data, ...settings, '--out', out, '--json');
+    const result = run('train', ...data, ...settings, '--out', out, '--json', '--tensorboard');
     expect(result.status).toBe(0);
     expect(result.stderr).toMatch(/^adapter /m);
     expect(result.stderr).toMatch(/epoch 2\/2 {2}lr 2\.00e-3 {2}loss/);
@@ -164,6 +164,7 @@ describe('train, score and eval', () => {
     expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 pictures$/m);
     expect(readFileSync(join(out, 'split.csv'), 'utf8').trim().split('\n')).toHaveLength(1 + 12);
     expect(summary.pictures.train + summary.pictures.test).toBe(12);
+    expect(readdirSync(out).filter((name) => name.startsWith('events.out.tfevents.'))).toHaveLength(1);
     const report = join(out, 'report.html');
     expect(result.stderr).toContain(`report     ${report}`);
     const page = readFileSync(report, 'utf8');

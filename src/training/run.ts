@@ -25,6 +25,7 @@ import { PictureFeatures, type UnreadablePicture } from './picture-features.ts';
 import type { Reporter } from './reporter.ts';
 import { datasetOptions, type Settings } from './settings.ts';
 import { TargetScaling } from './target-scaling.ts';
+import { TensorBoardLog } from './tensorboard.ts';
 
 /** What a finished run leaves, also written as summary.json. */
 export interface RunSummary {
@@ -61,7 +62,12 @@ export function runFolder(settings: Settings): string {
 export async function trainRun(
   gpu: Gpu,
   given: Settings,
-  options: { readonly resume: boolean; readonly reporter: Reporter },
+  options: {
+    readonly resume: boolean;
+    readonly reporter: Reporter;
+    /** Write TensorBoard's event file too. */
+    readonly tensorboard?: boolean;
+  },
 ): Promise<RunSummary> {
   const began = performance.now();
   const { reporter } = options;
@@ -151,6 +157,8 @@ export async function trainRun(
     });
     const before = await loop.score(data.test);
     if (!resumed) reporter.line(`untrained  ${metricsText(before)}`);
+    const tensorboard = options.tensorboard ? await TensorBoardLog.open(folder) : null;
+    tensorboard?.write(state.records);
     state = await trainEpochs(loop, state, {
       settings,
       reporter,
@@ -162,6 +170,7 @@ export async function trainRun(
           file('metrics.jsonl'),
           at.records.map((record) => `${JSON.stringify(record)}\n`).join(''),
         );
+        tensorboard?.write(at.records);
       },
     });
     const finalEpoch = settings.finalModel === 'best_val' && state.best ? state.best.epoch : state.epoch;

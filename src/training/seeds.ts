@@ -49,18 +49,20 @@ export async function trainSeeds(
   options: {
     readonly resume: boolean;
     readonly reporter: Reporter;
+    /** Write each run's TensorBoard event file too. */
+    readonly tensorboard?: boolean;
     /** After each run. */
     readonly finished?: (summary: RunSummary) => Promise<void> | void;
   },
 ): Promise<SeedsSummary> {
-  const { reporter, finished } = options;
+  const { reporter, tensorboard, finished } = options;
   const folder = settings.out || dirname(runFolder(settings));
   const runs: (SeedFigures & { seed: number; folder: string })[] = [];
   for (const [i, seed] of seeds.entries()) {
     reporter.line(`seed ${seed}     run ${i + 1} of ${seeds.length}`);
     const out = join(folder, `seed${seed}`);
     const resume = options.resume && existsSync(join(out, 'checkpoint.safetensors'));
-    const summary = await trainRun(gpu, { ...settings, seed, out }, { resume, reporter });
+    const summary = await trainRun(gpu, { ...settings, seed, out }, { resume, reporter, tensorboard });
     await finished?.(summary);
     if (!summary.test)
       throw new UserError(`${settings.data} has no test part, so there is nothing to compare the seeds by`);
