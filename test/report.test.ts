@@ -110,6 +110,16 @@ describe('report.html', () => {
     expect(untested).not.toContain('<h2>Predicted against MOS</h2>');
   });
 
+  it('keeps to the largest generators where there are many', async () => {
+    const { test } = await writeRun('few');
+    const group = (i: number) => [`g${String(i).padStart(2, '0')}`, { ...test.overall, n: 100 - i }];
+    const byGroup = Object.fromEntries(Array.from({ length: 60 }, (_, i) => group(i)));
+    const page = await read((await writeRun('many', { test: { ...test, byGroup } })).out);
+    expect(page).toContain('The 24 largest of 60 generators');
+    const rows = [...page.matchAll(/<th scope="row">(g\d\d)<\/th>/g)].map(([, name]) => name);
+    expect(rows).toEqual(Array.from({ length: 24 }, (_, i) => group(i)[0]));
+  });
+
   it('refuses what is no finished run', async () => {
     await expect(writeReport(join(folder, 'absent'))).rejects.toThrow(/holds no summary\.json/);
     mkdirSync(join(folder, 'stopped'));
@@ -158,6 +168,32 @@ describe('charts', () => {
     expect(srccChart([{ ...epochs(1)[0]!, test: null }], 1)).toBeNull();
     expect(lossChart(epochs(3), settings)).toContain('mean squared error (MOS²)');
     expect(lossChart(epochs(3), { ...settings, trainer: 'coop' })).toContain('cross-entropy (nats)');
+  });
+
+  it('stand one epoch, one picture, equal predictions and undefined metrics', () => {
+    const [only] = epochs(1);
+    const undefinedMetrics = { ...metricsOf([1, 1], [1, 2]), rmse: Number.NaN };
+    const picture = { name: 'p', mos: 3, prediction: 2 };
+    const drawn = [
+      lossChart([only!], settings),
+      srccChart([only!], 1)!,
+      scatterChart([picture], 'quality').svg,
+      scatterChart(
+        [1, 2, 3, 4, 5, 6].map((mos) => ({ ...picture, mos })),
+        'quality',
+      ).svg,
+      groupChart(
+        [
+          ['a', undefinedMetrics],
+          ['b', metricsOf([1, 2], [2, 2])],
+        ],
+        undefinedMetrics,
+      ),
+    ];
+    for (const svg of drawn) {
+      expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+      expect(svg).toMatch(/<title>/);
+    }
   });
 
   it('write titles and labels as text, whatever is in a name', () => {

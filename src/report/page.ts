@@ -7,7 +7,7 @@ import type { Gallery } from './gallery.ts';
 import type { RunFiles } from './run-files.ts';
 import { style } from './style.ts';
 
-/** The most groups a chart stays readable with. */
+/** The most groups a chart and a table stay readable with. */
 const mostGroups = 24;
 
 /** A run as one HTML page that needs nothing beside itself: no network, no script. */
@@ -120,17 +120,14 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       ),
     );
   }
-  const groups = namedGroups(summary);
+  const { groups, count } = generators(summary);
   if (groups.length > 1) {
-    const largest = [...groups].sort(([, a], [, b]) => b.n - a.n).slice(0, mostGroups);
     const which =
-      largest.length < groups.length
-        ? `The ${largest.length} largest of ${groups.length} generators`
-        : 'Generators';
+      groups.length < count ? `The ${groups.length} largest of ${count} generators` : 'Generators';
     cards.push(
       card(
         'Error by generator',
-        groupChart(largest, test!.overall),
+        groupChart(groups, test!.overall),
         `${which}, by the part of the picture's name before the first underscore.`,
       ),
     );
@@ -138,8 +135,12 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
   return cards;
 }
 
-const namedGroups = ({ test }: RunSummary): [string, Metrics][] =>
-  Object.entries(test?.byGroup ?? {}).filter(([name]) => name !== '');
+/** The metrics of the largest groups, by name, and how many there are in all. */
+function generators({ test }: RunSummary): { groups: [string, Metrics][]; count: number } {
+  const all = Object.entries(test?.byGroup ?? {}).filter(([name]) => name !== '');
+  const largest = [...all].sort(([, a], [, b]) => b.n - a.n).slice(0, mostGroups);
+  return { groups: all.filter((group) => largest.includes(group)), count: all.length };
+}
 
 function metricsTable(summary: RunSummary): string {
   const { test, before, readings } = summary;
@@ -150,7 +151,7 @@ function metricsTable(summary: RunSummary): string {
   ];
   const { plcc4, rmse4, plcc5, rmse5 } = test.logistic;
   const rows: [string, string[]][] = [
-    ...namedGroups(summary).map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
+    ...generators(summary).groups.map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
     ['all', cells(test.overall)],
     ['after the 4-parameter logistic', ['', '', show(plcc4), '', show(rmse4), '']],
     ['after the 5-parameter logistic', ['', '', show(plcc5), '', show(rmse5), '']],
