@@ -14,8 +14,8 @@ export interface Axis {
   readonly type: 'value' | 'log' | 'category';
   /** With its unit. */
   readonly name?: string;
-  readonly min?: number | 'dataMin';
-  readonly max?: number | 'dataMax';
+  readonly min?: number;
+  readonly max?: number;
   readonly minInterval?: number;
   /** Do not force zero into the axis. */
   readonly scale?: boolean;

@@ -12,14 +12,14 @@ const defined = (value: number | null | undefined): value is number =>
 export const show = (value: number | null | undefined, digits = 4): string =>
   defined(value) ? value.toFixed(digits) : '—';
 
-const epochAxis: Axis = {
+const epochAxis = (records: readonly EpochRecord[]): Axis => ({
   type: 'value',
   name: 'epoch',
   min: 1,
-  max: 'dataMax',
+  max: Math.max(2, records.at(-1)!.epoch),
   minInterval: 1,
   splitLine: { show: false },
-};
+});
 
 function curve(name: string, color: string, data: number[][], more: object = {}): SeriesOption {
   return {
@@ -47,7 +47,7 @@ export function lossChart(records: readonly EpochRecord[], settings: RunSummary[
   const log = Math.min(...losses) > 0 && Math.max(...losses) > 20 * Math.min(...losses);
   return drawChart({
     label: `Training loss by epoch: from ${show(losses[0])} to ${show(losses.at(-1))}`,
-    x: epochAxis,
+    x: epochAxis(records),
     y: {
       type: log ? 'log' : 'value',
       name: lossName(settings),
@@ -99,7 +99,7 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
     label: parts
       .map(({ name, data }) => `SRCC of the ${name} part by epoch: last ${show(data.at(-1)![1])}`)
       .join('; '),
-    x: epochAxis,
+    x: epochAxis(records),
     y: { type: 'value', name: 'SRCC', scale: true, axisLabel: { formatter: compact } },
     top: kept === last ? undefined : 52,
     series: parts.map(({ name, color, data, look }, i) =>
