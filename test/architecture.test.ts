@@ -11,11 +11,24 @@ const allowed: Record<string, readonly string[]> = {
   autograd: ['common', 'kernels'],
   model: ['common', 'kernels', 'data', 'autograd'],
   training: ['common', 'kernels', 'data', 'autograd', 'model'],
+  pretraining: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   scoring: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model'],
   report: ['common', 'data', 'training'],
   cli: ['common', 'kernels', 'training', 'report'],
-  entry: ['common', 'kernels', 'data', 'autograd', 'model', 'training', 'scoring', 'parity', 'report', 'cli'],
+  entry: [
+    'common',
+    'kernels',
+    'data',
+    'autograd',
+    'model',
+    'training',
+    'pretraining',
+    'scoring',
+    'parity',
+    'report',
+    'cli',
+  ],
 };
 
 interface Import {

@@ -83,3 +83,25 @@ export const distortions: Readonly<Record<string, Distortion>> = {
 };
 
 export const distortionNames = Object.keys(distortions);
+
+/** One distortion of one picture: plain data, so that it can go to another thread. */
+export interface DistortionDraw {
+  /** One of `distortionNames`. */
+  readonly name: string;
+  /** From 0 (barely visible) to 1 (ruined). */
+  readonly severity: number;
+  readonly seed: number;
+}
+
+/** RGB bytes of a square picture, spoiled. */
+export async function distort(
+  pixels: Uint8Array,
+  size: number,
+  { name, severity, seed }: DistortionDraw,
+): Promise<Uint8Array> {
+  const spoil = distortions[name];
+  if (!spoil) throw new Error(`there is no distortion ${name}`);
+  const data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
+  // A copy of its own: the bytes may go to another thread with their whole buffer.
+  return new Uint8Array((await spoil({ data, size }, severity, seed)).data);
+}

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { UserError } from '../common/errors.ts';
+import { type DistortionDraw, distort } from './distort.ts';
 import { decodeImage, type RgbImage } from './image.ts';
 import { cropTransform, drawCrop, testTransform } from './transforms.ts';
 
@@ -12,13 +13,22 @@ export interface PictureJob {
   readonly transform:
     | { readonly kind: 'test' }
     /** Random resized crop and flip, drawn from these three numbers alone. */
-    | { readonly kind: 'crop'; readonly seed: number; readonly epoch: number; readonly index: number }
+    | {
+        readonly kind: 'crop';
+        readonly seed: number;
+        readonly epoch: number;
+        readonly index: number;
+        /** Smallest area of the crop as a share of the picture's; 0.08 as published. */
+        readonly minArea?: number;
+      }
     /** The box x, y, width, height in the picture's pixels. */
     | {
         readonly kind: 'box';
         readonly box: readonly [number, number, number, number];
         readonly flip: boolean;
       };
+  /** Spoils the result. */
+  readonly distortion?: DistortionDraw;
 }
 
 /** The pixels, RGB row by row, size·size·3, and the SHA-256 (hex) of the file's bytes; or why there are none. */
@@ -36,7 +46,9 @@ export async function preparePicture(job: PictureJob): Promise<PreparedPicture> 
   try {
     const bytes = await readPicture(job.path);
     const image = await decodeImage(bytes, job.path);
-    return { pixels: transformPicture(image, job), hash: hashBytes(bytes) };
+    const pixels = transformPicture(image, job);
+    const { distortion, size } = job;
+    return { pixels: distortion ? await distort(pixels, size, distortion) : pixels, hash: hashBytes(bytes) };
   } catch (error) {
     if (error instanceof UserError) return { error: error.message };
     throw error;
@@ -59,8 +71,9 @@ async function readPicture(path: string): Promise<Buffer> {
 function transformPicture(image: RgbImage, { path, size, transform }: PictureJob): Uint8Array {
   if (transform.kind === 'test') return testTransform(image, size);
   if (transform.kind === 'crop') {
-    const { seed, epoch, index } = transform;
-    return cropTransform(image, drawCrop(image.width, image.height, seed, epoch, index), size);
+    const { seed, epoch, index, minArea } = transform;
+    const crop = drawCrop(image.width, image.height, seed, epoch, index, minArea);
+    return cropTransform(image, crop, size);
   }
   const [left, top, width, height] = transform.box;
   if (

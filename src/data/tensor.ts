@@ -41,6 +41,12 @@ export interface TensorFile {
   close(): Promise<void>;
 }
 
+/** One tensor's values on the host, row-major. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
 /** Number of elements of a shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

@@ -63,7 +63,7 @@ function flipRows(pixels: Uint8Array, width: number): void {
 }
 
 /**
- * Random resized crop and flip by torchvision's rule: ten tries of an area (0.08 to 1 of the picture) and an aspect
+ * Random resized crop and flip by torchvision's rule: ten tries of an area (`minArea`, 0.08, to 1 of the picture) and an aspect
  * ratio (3/4 to 4/3, uniform in its logarithm); if none fits, the largest centred crop within the ratios. The draw
  * depends on seed, epoch and picture index alone, not on the order in which pictures are asked for.
  */
@@ -73,6 +73,7 @@ export function drawCrop(
   seed: number,
   epoch: number,
   index: number,
+  minArea: number = CROP_SCALE[0],
 ): CropDraw {
   const key = keyOf(seed);
   const draw = (block: number) =>
@@ -81,7 +82,7 @@ export function drawCrop(
   const [logLow, logHigh] = CROP_RATIO.map(Math.log);
   for (let attempt = 0; attempt < CROP_TRIES; attempt++) {
     const [a, b, c, d] = draw(attempt);
-    const area = width * height * (CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * a);
+    const area = width * height * (minArea + (CROP_SCALE[1] - minArea) * a);
     const ratio = Math.exp(logLow + (logHigh - logLow) * b);
     const w = roundHalfEven(Math.sqrt(area * ratio));
     const h = roundHalfEven(Math.sqrt(area / ratio));

@@ -17,3 +17,16 @@ export function learningRates({ epochs, lr, warmupEpochs, warmupLr }: LearningRa
     epoch < warmupEpochs ? warmupLr : 0.5 * lr * (1 + Math.cos((Math.PI * (epoch - warmupEpochs)) / epochs)),
   );
 }
+
+/**
+ * The learning rate of a step, counted from 0: a linear rise over the first `warmup` share of all steps, and a cosine to 0
+ * over all of them (as CLIP is trained: Radford et al., arXiv 2103.00020, section 2.5).
+ */
+export function warmupCosine(
+  step: number,
+  steps: number,
+  { lr, warmup }: { lr: number; warmup: number },
+): number {
+  const rise = Math.min(1, (step + 1) / Math.max(1, warmup * steps));
+  return lr * rise * 0.5 * (1 + Math.cos((Math.PI * step) / steps));
+}

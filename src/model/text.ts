@@ -1,7 +1,7 @@
 import { add } from '../autograd/ops/arithmetic.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
-import { gatherRows, reshape } from '../autograd/ops/rows.ts';
+import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { TextConfig } from './config.ts';
@@ -61,13 +61,16 @@ export class TextTransformer {
 
   /** Token ids, a row of `length` a text (row-major), → embedded rows [n, length, width] with positions. */
   embed(ids: Uint32Array, length: number): Tensor {
+    const { gpu } = this.parameters.get('positional_embedding');
+    return scope(() => this.embedIds(Tensor.from(gpu, ids), length));
+  }
+
+  /** As {@link embed}, of ids that are on the GPU (u32). */
+  embedIds(ids: Tensor, length: number): Tensor {
     return scope(() => {
-      const { gpu } = this.parameters.get('positional_embedding');
-      const count = ids.length / length;
-      const rows = gatherRows(this.parameters.get('token_embedding.weight'), Tensor.from(gpu, ids));
-      const positions = Uint32Array.from({ length }, (_, i) => i);
-      const placed = gatherRows(this.parameters.get('positional_embedding'), Tensor.from(gpu, positions));
-      return add(reshape(rows, [count, length, this.config.width]), placed);
+      const rows = gatherRows(this.parameters.get('token_embedding.weight'), ids);
+      const placed = slice(this.parameters.get('positional_embedding'), 0, 0, length);
+      return add(reshape(rows, [ids.size / length, length, this.config.width]), placed);
     });
   }
 

@@ -169,8 +169,8 @@ export class PictureFeatures {
     };
     return Promise.all(
       jobs.map(
-        async ({ path, size, transform }) =>
-          `${this.encoder.id}|${await hash(path)}|${size}|${JSON.stringify(transform)}`,
+        async ({ path, size, transform, distortion }) =>
+          `${this.encoder.id}|${await hash(path)}|${size}|${JSON.stringify(transform)}${distortion ? `|${JSON.stringify(distortion)}` : ''}`,
       ),
     );
   }

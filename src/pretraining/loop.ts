@@ -1,0 +1,291 @@
+import { AdamW } from '../autograd/optimizers.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { trainingBatches } from '../data/batches.ts';
+import { PictureLoader } from '../data/loader.ts';
+import { binary, fill } from '../kernels/elementwise.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import type { Recording } from '../kernels/recording.ts';
+import { tune } from '../kernels/tuning.ts';
+import { qualityWords } from '../model/agiqa.ts';
+import { warmupCosine } from '../model/lr-schedule.ts';
+import type { PretrainingModel } from './model.ts';
+import type { LossWeights } from './objective.ts';
+import type { PretrainingSettings } from './settings.ts';
+import { pretrainingGradients, pretrainingStep, type StepInputs } from './step.ts';
+import type { CaptionTokens } from './tokens.ts';
+import type { View } from './views.ts';
+
+/** What the loop learns from, by view. */
+export interface PretrainingData {
+  readonly views: readonly View[];
+  readonly tokens: CaptionTokens;
+  /** Standardised features of the teacher, `teacherWidth` a view; null without one. */
+  readonly teacher: Float32Array | null;
+  readonly teacherWidth: number;
+}
+
+/** One line of metrics.jsonl: means over the steps since the line before. */
+export interface StepRecord {
+  readonly step: number;
+  readonly epoch: number;
+  readonly lr: number;
+  readonly contrastive: number;
+  readonly distillation: number | null;
+  readonly quality: number | null;
+  readonly picturesPerSecond: number;
+}
+
+/** Where a run stands between two steps. */
+export interface PretrainingState {
+  readonly step: number;
+  readonly records: readonly StepRecord[];
+}
+
+export interface PretrainingEvents {
+  step?(): void;
+  /** A record is due, and with it a checkpoint. */
+  record?(state: PretrainingState, record: StepRecord): Promise<void> | void;
+}
+
+const lossNames = [
+  'contrastive',
+  'distillation',
+  'quality',
+] as const satisfies readonly (keyof LossWeights)[];
+
+/** CLIP's (Radford et al., arXiv 2103.00020, table 19, vision transformers). */
+const betas = [0.9, 0.98] as const;
+const eps = 1e-6;
+
+/** Contrastive pre-training over seeded epochs of views. A step is captured once and replayed; its batch and rate are data in buffers. */
+export class PretrainingLoop {
+  readonly gpu: Gpu;
+  readonly model: PretrainingModel;
+  readonly steps: number;
+  readonly stepsPerEpoch: number;
+  readonly #optimizers: readonly AdamW[];
+  readonly #settings: PretrainingSettings;
+  readonly #data: PretrainingData;
+  readonly #inputs: StepInputs;
+  readonly #chunks: number;
+  readonly #sums: Record<keyof LossWeights, Tensor>;
+  #recording: Recording | undefined;
+
+  constructor(gpu: Gpu, model: PretrainingModel, data: PretrainingData, settings: PretrainingSettings) {
+    const { batchSize, chunkSize, epochs, lr, weightDecay } = settings;
+    if (chunkSize < 1 || batchSize % Math.min(chunkSize, batchSize) !== 0)
+      throw new UserError(
+        `--batch-size ${batchSize} is no multiple of --chunk-size ${chunkSize}`,
+        'Choose a chunk size that divides the batch size.',
+      );
+    this.gpu = gpu;
+    this.model = model;
+    this.#data = data;
+    this.#settings = settings;
+    this.#chunks = batchSize / Math.min(chunkSize, batchSize);
+    this.stepsPerEpoch = Math.floor(data.views.length / batchSize);
+    if (this.stepsPerEpoch === 0)
+      throw new UserError(
+        `${data.views.length} views do not fill one batch of ${batchSize}`,
+        'Lower --batch-size, or draw more --views.',
+      );
+    this.steps = epochs * this.stepsPerEpoch;
+    const all = model.parameters();
+    const matrices = all.filter(({ shape }) => shape.length > 1);
+    const vectors = all.filter(({ shape }) => shape.length <= 1);
+    this.#optimizers = [
+      new AdamW(matrices, { lr, betas, eps, weightDecay }),
+      new AdamW(vectors, { lr, betas, eps, weightDecay: 0 }),
+    ];
+    this.#inputs = this.#createInputs();
+    const sum = () => keep(Tensor.zeros(gpu, [1]));
+    this.#sums = { contrastive: sum(), distillation: sum(), quality: sum() };
+  }
+
+  /** Trains from `start` (the beginning, or a resumed state) to the last step. */
+  async run(start: PretrainingState, events: PretrainingEvents = {}): Promise<PretrainingState> {
+    const { batchSize, checkpointEvery } = this.#settings;
+    let state = start;
+    if (state.step >= this.steps) return state;
+    const schedule = () => this.#schedule(start.step);
+    const loader = new PictureLoader({ ahead: 2 * batchSize });
+    try {
+      const pictures = loader.load(jobsOf(schedule(), this.#data.views));
+      let began = performance.now();
+      let since = state.step;
+      for (const batch of schedule()) {
+        const { step } = state;
+        const lr = warmupCosine(step, this.steps, this.#settings);
+        await this.#load(batch, pictures);
+        for (const optimizer of this.#optimizers) optimizer.setLearningRate(lr);
+        await this.#step();
+        state = { ...state, step: step + 1 };
+        events.step?.();
+        if (state.step % checkpointEvery !== 0 && state.step !== this.steps) continue;
+        const means = await this.#means(state.step - since);
+        const seconds = (performance.now() - began) / 1000;
+        const record: StepRecord = {
+          step: state.step,
+          epoch: state.step / this.stepsPerEpoch,
+          lr,
+          ...means,
+          picturesPerSecond: ((state.step - since) * batchSize) / seconds,
+        };
+        state = { ...state, records: [...state.records, record] };
+        await events.record?.(state, record);
+        since = state.step;
+        began = performance.now();
+      }
+      return state;
+    } finally {
+      await loader.close();
+    }
+  }
+
+  /** The optimisers' state by name, for a checkpoint. */
+  optimizerState(): Map<string, Tensor> {
+    return new Map(
+      this.#optimizers.flatMap((optimizer, i) =>
+        [...optimizer.state()].map(([name, tensor]) => [`${i}.${name}`, tensor] as const),
+      ),
+    );
+  }
+
+  dispose(): void {
+    this.#recording?.dispose();
+    for (const optimizer of this.#optimizers) optimizer.dispose();
+    const { pixels, ids, eot, targets } = this.#inputs;
+    const { own, teacher, quality } = targets;
+    for (const tensor of [...pixels, ...ids, ...eot, own, ...Object.values(this.#sums)]) tensor.dispose();
+    for (const tensor of [teacher, quality?.views, quality?.words]) tensor?.dispose();
+  }
+
+  /** The batches from a step on, each a list of views. */
+  *#schedule(from: number): Generator<Int32Array> {
+    const { batchSize, seed, epochs } = this.#settings;
+    const views = Int32Array.from(this.#data.views.keys());
+    for (let epoch = Math.floor(from / this.stepsPerEpoch); epoch < epochs; epoch++) {
+      const skip = Math.max(0, from - epoch * this.stepsPerEpoch);
+      yield* trainingBatches(views, batchSize, seed, epoch).slice(skip);
+    }
+  }
+
+  #createInputs(): StepInputs {
+    const { gpu } = this;
+    const { batchSize, imageSize } = this.#settings;
+    const { tokens, views, teacher, teacherWidth } = this.#data;
+    const chunk = batchSize / this.#chunks;
+    const scored = views.every(({ quality }) => quality !== null);
+    const chunks = Array.from({ length: this.#chunks }, (_, i) => i);
+    const empty = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
+    // The prompts of the quality words, whose rows never change, follow the last chunk's captions.
+    const rows = chunks.map((i) => chunk + (i === this.#chunks - 1 && scored ? qualityWords.length : 0));
+    return {
+      pixels: chunks.map(() => empty([chunk, (imageSize ** 2 * 3) / 4], 'u32')),
+      ids: rows.map((count) => empty([count * tokens.length], 'u32')),
+      eot: rows.map((count) => empty([count], 'u32')),
+      targets: {
+        own: keep(
+          Tensor.from(
+            gpu,
+            Uint32Array.from({ length: batchSize }, (_, i) => i),
+          ),
+        ),
+        teacher: teacher && empty([batchSize, teacherWidth], 'f32'),
+        quality: scored
+          ? {
+              views: empty([batchSize], 'f32'),
+              words: keep(
+                Tensor.from(
+                  gpu,
+                  Float32Array.from(qualityWords, (_, i) => i / (qualityWords.length - 1)),
+                ),
+              ),
+            }
+          : null,
+      },
+    };
+  }
+
+  async #load(batch: Int32Array, pictures: AsyncIterator<unknown>): Promise<void> {
+    const { imageSize, batchSize } = this.#settings;
+    const { tokens, teacher, teacherWidth, views } = this.#data;
+    const { pixels, ids, eot, targets } = this.#inputs;
+    const chunk = batchSize / this.#chunks;
+    const bytes = imageSize ** 2 * 3;
+    for (let i = 0; i < this.#chunks; i++) {
+      const staged = new Uint8Array(chunk * bytes);
+      for (let j = 0; j < chunk; j++) staged.set(await nextPixels(pictures), j * bytes);
+      pixels[i]!.write(new Uint32Array(staged.buffer));
+      const { rows, ends } = tokens.batch(batch.subarray(i * chunk, (i + 1) * chunk), eot[i]!.size > chunk);
+      ids[i]!.write(rows);
+      eot[i]!.write(ends);
+    }
+    if (targets.teacher) {
+      const wanted = new Float32Array(batchSize * teacherWidth);
+      for (const [i, view] of batch.entries())
+        wanted.set(teacher!.subarray(view * teacherWidth, (view + 1) * teacherWidth), i * teacherWidth);
+      targets.teacher.write(wanted);
+    }
+    targets.quality?.views.write(Float32Array.from(batch, (view) => views[view]!.quality!));
+  }
+
+  async #step(): Promise<void> {
+    if (this.#recording) this.#recording.replay();
+    else {
+      // Compiles (and tunes) on gradients that are thrown away; the capture then runs the step for the first time.
+      scope(() => {
+        pretrainingGradients(this.model, this.#inputs, this.#settings);
+      });
+      await this.gpu.finish();
+      const { tune: when } = this.#settings;
+      if (when === 'always' || (when === 'auto' && !this.gpu.adapter.software)) await tune(this.gpu);
+      this.#recording = this.gpu.capture(() =>
+        pretrainingStep(
+          this.model,
+          this.#inputs,
+          this.#settings,
+          this.#optimizers,
+          this.#settings.clipNorm,
+          (name, loss) => this.#addLoss(name, loss),
+        ),
+      ).recording;
+    }
+    await this.gpu.finish();
+  }
+
+  #addLoss(name: keyof LossWeights, loss: Tensor): void {
+    const total = this.#sums[name];
+    const sum = Tensor.empty(this.gpu, [1]);
+    binary(this.gpu, 'add', total.buffer, loss.buffer, sum.buffer, 1);
+    this.gpu.copy(sum.buffer, 0, total.buffer, 0, 4);
+    sum.dispose();
+  }
+
+  /** Mean losses since they were last asked for; null for those that are not in use. */
+  async #means(steps: number): Promise<Pick<StepRecord, (typeof lossNames)[number]>> {
+    const { targets } = this.#inputs;
+    const means = { contrastive: 0, distillation: null as number | null, quality: null as number | null };
+    for (const name of lossNames) {
+      const mean = (await this.#sums[name].read())[0]! / steps;
+      fill(this.gpu, this.#sums[name].buffer, 1, 0);
+      if (!Number.isFinite(mean))
+        throw new UserError(`the ${name} loss became ${mean}`, 'Lower --lr; the last checkpoint is intact.');
+      if (name === 'contrastive' || (name === 'distillation' ? targets.teacher : targets.quality))
+        means[name] = mean;
+    }
+    return means;
+  }
+}
+
+function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
+  for (const batch of schedule) for (const view of batch) yield views[view]!.job;
+}
+
+async function nextPixels(pictures: AsyncIterator<unknown>): Promise<Uint8Array> {
+  const { value } = (await pictures.next()) as { value: { pixels: Uint8Array } | { error: string } };
+  if ('error' in value) throw new UserError(value.error, 'Mend or remove the picture.');
+  return value.pixels;
+}

@@ -1,0 +1,104 @@
+import { existsSync, statSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { UserError } from '../common/errors.ts';
+import { readCsv, requireColumn } from '../data/csv.ts';
+import { type Dataset, openDataset } from '../data/datasets/index.ts';
+import { pictureExtensions } from '../data/image.ts';
+import { hashPicture } from '../data/picture.ts';
+import type { PretrainingSettings } from './settings.ts';
+
+/** A picture and what is said of it. */
+export interface Pair {
+  readonly path: string;
+  readonly text: string;
+  readonly generator: string;
+  /** Its MOS as a share of the dataset's range, 0 the worst; null where there is no score. */
+  readonly quality: number | null;
+}
+
+export interface Pairs {
+  readonly pairs: readonly Pair[];
+  /** Exclusive upper bounds of the quality words but the last, as shares of the range. */
+  readonly thresholds: readonly number[];
+  /** Training pictures left out because a test picture has the same bytes. */
+  readonly excluded: readonly string[];
+}
+
+/** Bounds of six equal steps, for pictures without scores. */
+const equalSteps = [1, 2, 3, 4, 5].map((i) => i / 6);
+
+/** The pairs to learn from: a dataset's training part, or the given CSV or folder. */
+export async function readPairs(settings: PretrainingSettings): Promise<Pairs> {
+  const { pairs: source, limit } = settings;
+  if (source !== '') {
+    if (!existsSync(source))
+      throw new UserError(`${source}: there is no such file or folder`, 'Check --pairs.');
+    const pairs = statSync(source).isDirectory()
+      ? await pairsOfFolder(source)
+      : await pairsOfCsv(source, settings);
+    if (pairs.length === 0)
+      throw new UserError(
+        `${source}: holds no picture with a caption`,
+        'Expected: a CSV of pictures and captions, or a folder of pictures, each with a caption in a .txt file of its name or in a sub-folder named for its class.',
+      );
+    return { pairs: limit > 0 ? pairs.slice(0, limit) : pairs, thresholds: equalSteps, excluded: [] };
+  }
+  const dataset = await openDataset({
+    name: settings.data,
+    root: settings.root || undefined,
+    limit: limit || undefined,
+  });
+  return trainingPairs(dataset);
+}
+
+/** A dataset's training part without the pictures that are also, byte for byte, in its validation or test part. */
+export async function trainingPairs(dataset: Dataset): Promise<Pairs> {
+  const { samples, split, range, thresholds } = dataset;
+  const hashes = (part: Int32Array) => Promise.all(Array.from(part, (at) => hashPicture(samples[at]!.path)));
+  const held = new Set([...(await hashes(split.test)), ...(await hashes(split.val))]);
+  const share = (mos: number) => (mos - range[0]) / (range[1] - range[0]);
+  const pairs: Pair[] = [];
+  const excluded: string[] = [];
+  for (const [i, hash] of (await hashes(split.train)).entries()) {
+    const { name, path, mos, prompt = '', generator = '' } = samples[split.train[i]!]!;
+    if (held.has(hash)) excluded.push(name);
+    else pairs.push({ path, text: prompt, generator, quality: share(mos) });
+  }
+  return { pairs, thresholds: thresholds.map(share), excluded };
+}
+
+async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<Pair[]> {
+  const table = await readCsv(path);
+  const image = requireColumn(table, [settings.imageColumn], 'Say which with --image-column.');
+  const caption = requireColumn(table, [settings.captionColumn], 'Say which with --caption-column.');
+  const root = settings.root || dirname(path);
+  return table.rows.map(({ fields, line }) => {
+    const file = join(root, fields[image]!);
+    if (!existsSync(file))
+      throw new UserError(
+        `${path}, line ${line}: ${file} is not there`,
+        'Say where the pictures lie with --root.',
+      );
+    return { path: file, text: fields[caption]!, generator: '', quality: null };
+  });
+}
+
+/** Captions are the .txt file of the picture's name, else the name of its sub-folder. */
+async function pairsOfFolder(folder: string): Promise<Pair[]> {
+  const names = (await readdir(folder, { recursive: true })).filter((name) =>
+    pictureExtensions.has(extname(name).toLowerCase()),
+  );
+  const pairs: Pair[] = [];
+  for (const name of names.sort()) {
+    const path = join(folder, name);
+    const beside = path.slice(0, -extname(path).length).concat('.txt');
+    const text = existsSync(beside)
+      ? (await readFile(beside, 'utf8')).trim()
+      : dirname(name) === '.'
+        ? ''
+        : basename(dirname(name)).replaceAll(/[_-]+/g, ' ');
+    if (text !== '') pairs.push({ path, text, generator: '', quality: null });
+  }
+  return pairs;
+}

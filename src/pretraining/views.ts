@@ -1,0 +1,77 @@
+import { uniform } from '../common/random.ts';
+import { distortionNames } from '../data/distort.ts';
+import type { PictureJob } from '../data/loader.ts';
+import { classOf } from '../data/splits.ts';
+import { qualityWords } from '../model/agiqa.ts';
+import type { Pair } from './pairs.ts';
+import type { PretrainingSettings } from './settings.ts';
+
+/** Stream of the counter generator that distortions are drawn from. */
+const distortionStream = 0x44;
+
+/** A view of a pair: how its picture is cropped and spoiled, how good it still is, and what is said of it. */
+export interface View {
+  readonly job: PictureJob;
+  readonly caption: string;
+  /** 0 the worst to 1 the best of the dataset, after the damage; null where the pair has no score. */
+  readonly quality: number | null;
+}
+
+/** What a distortion looks like, in a caption. */
+const damages: Readonly<Record<string, string>> = {
+  jpeg: 'compression artefacts',
+  blur: 'blur',
+  noise: 'noise',
+  banding: 'colour banding',
+  resample: 'pixelation',
+  colour: 'a colour cast',
+  blocks: 'blocks',
+};
+const degrees = ['slight', 'strong', 'extreme'] as const;
+
+/**
+ * The views of all pairs, pair by pair; each depends on seed, pair and view alone. A view is a random crop and flip;
+ * some are spoiled by a distortion of a severity s drawn evenly from 0 to 1, which leaves 1 − s of the quality.
+ */
+export function drawViews(
+  pairs: readonly Pair[],
+  thresholds: readonly number[],
+  settings: Pick<PretrainingSettings, 'views' | 'minArea' | 'distorted' | 'caption' | 'imageSize' | 'seed'>,
+): View[] {
+  const { views, minArea, distorted, imageSize, seed } = settings;
+  const templates = settings.caption.split('|').map((template) => template.trim());
+  return pairs.flatMap((pair, index) =>
+    Array.from({ length: views }, (_, epoch) => {
+      const at = index * views + epoch;
+      const draw = (i: number) => uniform(seed, distortionStream, 4 * at + i);
+      const spoiled = draw(0) < distorted;
+      const name = distortionNames[Math.floor(draw(1) * distortionNames.length)]!;
+      const severity = spoiled ? draw(2) : 0;
+      const quality = pair.quality === null ? null : pair.quality * (1 - severity);
+      const damage = spoiled
+        ? `, with ${degrees[Math.floor(severity * degrees.length)]} ${damages[name]}`
+        : '';
+      const word = quality === null ? '' : qualityWords[classOf(quality, thresholds)]!;
+      return {
+        job: {
+          path: pair.path,
+          size: imageSize,
+          transform: { kind: 'crop', seed, epoch, index, minArea },
+          ...(spoiled ? { distortion: { name, severity, seed: seed * 65_536 + at } } : {}),
+        },
+        caption: fillTemplate(templates[epoch % templates.length]!, {
+          text: pair.text,
+          generator: pair.generator,
+          quality: word,
+          damage,
+        }),
+        quality,
+      } satisfies View;
+    }),
+  );
+}
+
+/** The template with its {placeholders} filled; those that are unknown stay as they are. */
+export function fillTemplate(template: string, values: Readonly<Record<string, string>>): string {
+  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+}
