@@ -100,6 +100,6 @@ async function measure(
 
 function barLine(bar: Bar): string {
   const { what, value, atLeast, atMost } = bar;
-  const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
+  const bound = atLeast === undefined ? `at most ${digits(atMost!)}` : `at least ${digits(atLeast)}`;
   return `${what.padEnd(64)} ${digits(value).padStart(8)}  ${bound.padEnd(16)} ${holds(bar) ? 'ok' : 'FAIL'}`;
 }

@@ -41,7 +41,7 @@ function barTable(bars: readonly Bar[]): string {
     bars.map((bar) => [
       bar.what,
       digits(bar.value),
-      bar.atLeast === undefined ? `≤ ${bar.atMost}` : `≥ ${bar.atLeast}`,
+      bar.atLeast === undefined ? `≤ ${digits(bar.atMost!)}` : `≥ ${digits(bar.atLeast)}`,
       holds(bar) ? 'yes' : '**no**',
     ]),
   );

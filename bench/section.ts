@@ -38,10 +38,10 @@ export function markdownTable(
   return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** Three digits that count, without an exponent where it can be. */
+/** Whole numbers in full, others by three digits that count, without an exponent where it can be. */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return String(value);
-  if (value === 0) return '0';
+  if (Number.isInteger(value)) return value.toLocaleString('en');
   const magnitude = Math.floor(Math.log10(Math.abs(value)));
   if (magnitude < -3) return value.toExponential(1);
   return magnitude >= 2 ? Math.round(value).toLocaleString('en') : value.toFixed(Math.max(0, 2 - magnitude));

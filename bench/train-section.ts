@@ -16,7 +16,11 @@ function bars(results: TrainResults): Bar[] {
   const { step, packedPrompts, classTokenBlock, foldedHead, memory, recipe, pytorch } = results;
   const cached = recipe.find(({ views }) => views === 4)!;
   return [
-    { what: 'seconds a step with cached features', value: step.seconds, atMost: orientation },
+    {
+      what: `seconds a step with cached features, against PyTorch's padded one${pytorch ? '' : ' elsewhere'}`,
+      value: step.seconds,
+      atMost: pytorch?.stepSeconds ?? orientation,
+    },
     { what: 'six prompts: packed faster than padded', value: packedPrompts.speedup, atLeast: 8 },
     { what: 'six prompts: difference of the features', value: packedPrompts.error, atMost: 1e-5 },
     { what: 'six prompts: difference of the gradients', value: packedPrompts.gradientError, atMost: 1e-5 },
@@ -27,7 +31,6 @@ function bars(results: TrainResults): Bar[] {
     { what: 'GPU memory of a run while it encodes in MB', value: memory.encoding.held / 1e6, atMost: 700 },
     ...(pytorch
       ? [
-          { what: "a step, as a share of PyTorch's", value: step.seconds / pytorch.stepSeconds, atMost: 1 },
           {
             what: `whole recipe, ${cached.views} views: faster than PyTorch's encodings`,
             value: cached.timesFasterThanPyTorch!,
