@@ -14,7 +14,7 @@ import { Tokenizer } from '../src/data/tokenizer.ts';
 import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import { qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
 import type { Clip } from '../src/model/clip.ts';
-import { type HeadValues, headNames, RegressionHead } from '../src/model/head.ts';
+import { headOf, RegressionHead } from '../src/model/head.ts';
 import { blockParameters, classTokenBlock, transformerBlock } from '../src/model/layers.ts';
 import { PromptLearner } from '../src/model/prompt.ts';
 import type { Learner } from '../src/training/learner.ts';
@@ -280,11 +280,10 @@ async function comparePrompts(gpu: Gpu, clip: Clip, rounds: number) {
 
 /** Scores of a trained model with the text features folded into the head's first bias, against prompts, text tower and whole head. */
 async function compareHeads(gpu: Gpu, learner: Learner, rounds: number): Promise<Comparison> {
-  const names = headNames.map((name) => [name, `head.${name}`] as const);
   const constants = await learner.constants();
   const head = new RegressionHead(
     gpu,
-    Object.fromEntries(names.map(([name, saved]) => [name, constants.get(saved)!])) as HeadValues,
+    headOf((name) => constants.get(`head.${name}`)!),
   );
   const width = vitB16.text!.outputWidth;
   const pictures = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);

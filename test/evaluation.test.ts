@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { bootstrapInterval } from '../src/data/bootstrap.ts';
+import { uniform } from '../src/common/random.ts';
+import { bootstrapIntervals } from '../src/data/bootstrap.ts';
 import { evaluate, metricsOf } from '../src/data/evaluation.ts';
 import { logisticFit } from '../src/data/logistic.ts';
 import { plcc, rmse, srcc } from '../src/data/metrics.ts';
@@ -53,22 +54,44 @@ describe('logisticFit', () => {
   });
 });
 
-describe('bootstrapInterval', () => {
+describe('bootstrapIntervals', () => {
+  const { pred, mos } = cases[2]!;
+  const plccInterval = (seed: number) =>
+    bootstrapIntervals({ plcc }, pred, mos, { resamples: 400, seed }).plcc;
+
   it("brackets the correlation as Fisher's z does, and again with the same seed", () => {
-    const { pred, mos } = cases[2]!;
-    const interval = bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 7 });
+    const interval = plccInterval(7);
     const z = Math.atanh(plcc(pred, mos));
     const fisher = [-1.96, 1.96].map((t) => Math.tanh(z + t / Math.sqrt(pred.length - 3)));
     for (const [i, bound] of interval.entries()) expect(Math.abs(bound - fisher[i]!)).toBeLessThan(0.003);
-    expect(bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 7 })).toEqual(interval);
-    expect(bootstrapInterval(plcc, pred, mos, { resamples: 400, seed: 8 })).not.toEqual(interval);
+    expect(plccInterval(7)).toEqual(interval);
+    expect(plccInterval(8)).not.toEqual(interval);
   });
 
-  it('is NaN where no resample has the metric', () => {
-    expect(bootstrapInterval(srcc, [1, 1, 1], [1, 2, 3], { resamples: 20 })).toEqual([
-      Number.NaN,
-      Number.NaN,
-    ]);
+  it('shows every metric the same resamples, each drawn with replacement', () => {
+    const seen: Record<string, string[]> = { one: [], other: [] };
+    const record = (name: string) => (a: ArrayLike<number>, b: ArrayLike<number>) => {
+      seen[name]!.push(`${Array.from(a)} ${Array.from(b)}`);
+      return a[0]!;
+    };
+    const metrics = { one: record('one'), other: record('other') };
+    bootstrapIntervals(metrics, [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], { resamples: 6, seed: 3 });
+    expect(seen.one).toHaveLength(7); // the pairs themselves, then the resamples
+    expect(seen.other).toEqual(seen.one);
+    expect(new Set(seen.one).size).toBe(7);
+    for (const [at, text] of seen.one!.slice(1).entries()) {
+      const picks = Array.from({ length: 5 }, (_, i) => Math.floor(uniform(3, 0x2000 + at, i) * 5));
+      expect(text).toBe(`${picks} ${picks.map((pick) => pick + 5)}`);
+    }
+  });
+
+  it('is NaN where no resample has the metric, and no other metric suffers', () => {
+    const { srcc: rank, rmse: error } = bootstrapIntervals({ srcc, rmse }, [1, 1, 1], [1, 2, 3], {
+      resamples: 20,
+    });
+    expect(rank).toEqual([Number.NaN, Number.NaN]);
+    expect(error[0]).toBeGreaterThanOrEqual(0);
+    expect(error[1]).toBeLessThanOrEqual(2);
   });
 });
 

@@ -4,11 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
 import { writeTorchScript } from '../src/data/torchscript-writer.ts';
-import {
-  type OriginalHeadName,
-  originalHeadNames,
-  readOriginalCheckpoint,
-} from '../src/model/original-checkpoint.ts';
+import { type HeadName, headNames } from '../src/model/head.ts';
+import { readOriginalCheckpoint } from '../src/model/original-checkpoint.ts';
 
 const fixture = fileURLToPath(new URL('./fixtures/original-checkpoint', import.meta.url));
 const expected: Record<string, Record<string, { shape: number[]; data: number[] }>> = JSON.parse(
@@ -32,10 +29,7 @@ test.each([
   expect(checkpoint.epoch).toBe(epoch);
   const arrays: [string, { shape: readonly number[]; data: Float32Array }][] = [
     ['ctx', checkpoint.ctx],
-    ...originalHeadNames.map((name): [OriginalHeadName, typeof checkpoint.ctx] => [
-      name,
-      checkpoint.head[name],
-    ]),
+    ...headNames.map((name): [HeadName, typeof checkpoint.ctx] => [name, checkpoint.head[name]]),
   ];
   for (const [name, { shape, data }] of arrays) {
     expect(shape, name).toEqual(expected[epoch][name].shape);
@@ -60,7 +54,7 @@ test('the best one goes first, and a part without its counterpart does not count
 
 test('a folder, a tensor or a shape that does not fit is named', async () => {
   const path = join(folder, 'regression', 'model.pth.tar-10');
-  const head = (sizes: Partial<Record<OriginalHeadName, number[]>>) =>
+  const head = (sizes: Partial<Record<HeadName, number[]>>) =>
     writeTorchScript(
       path,
       new Map(

@@ -9,7 +9,7 @@ import { openTensorFile, type TensorFile } from '../src/data/tensor-file.ts';
 import { writeTorchScript } from '../src/data/torchscript-writer.ts';
 import { ClipAgiqa } from '../src/model/agiqa.ts';
 import { Clip } from '../src/model/clip.ts';
-import { type HeadValues, headNames, RegressionHead } from '../src/model/head.ts';
+import { RegressionHead, readHead } from '../src/model/head.ts';
 import { PromptLearner } from '../src/model/prompt.ts';
 import { type Position, promptSlotsFromIds, type Slot } from '../src/model/prompts.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
@@ -35,9 +35,7 @@ async function reference(run: TensorFile) {
   const prompts: Slot[][] = (JSON.parse(run.metadata.name_lens!) as number[]).map((length, row) =>
     promptSlotsFromIds(tokens.slice(row * 77, (row + 1) * 77), length, ctx.shape.at(-2)!, position),
   );
-  const head = Object.fromEntries(
-    await Promise.all(headNames.map(async (name) => [name, await array(run, `final.head.${name}`)])),
-  ) as HeadValues;
+  const head = await readHead((name) => array(run, `final.head.${name}`));
   const learner = new PromptLearner(clip.text, prompts, keep(Tensor.from(gpu, ctx.data, ctx.shape)), {
     classSpecific: ctx.shape.length === 3,
   });

@@ -7,6 +7,7 @@ import {
   philox,
   randomWord,
   uniform,
+  uniforms,
 } from '../src/common/random.ts';
 
 describe('philox', () => {
@@ -64,6 +65,16 @@ describe('streams', () => {
 
   it('use the high half of a large seed', () => {
     expect(randomWord(2 ** 32 + 5, 0, 0)).toBe(philox([0, 0, 0, 0], [5, 1])[0]);
+  });
+
+  it.each([0, 1, 4, 1001])('give %i draws at once as one by one', (count) => {
+    for (const [seed, stream] of [
+      [1, 11],
+      [2 ** 32 + 5, 0xffffffff],
+    ] as const)
+      expect([...uniforms(count, seed, stream)]).toEqual(
+        Array.from({ length: count }, (_, i) => uniform(seed, stream, i)),
+      );
   });
 
   it('are uniform and normal in their first moments', () => {

@@ -61,6 +61,18 @@ export function uniform(seed: number, stream: number, index: number): number {
   return randomWord(seed, stream, index) * 2 ** -32;
 }
 
+/** The first `count` draws of a stream, each as {@link uniform} gives it, four to a block. */
+export function uniforms(count: number, seed: number, stream: number): Float64Array {
+  const key = keyOf(seed);
+  const draws = new Float64Array(count);
+  for (let at = 0; at < count; at += 4) {
+    const block = at / 4;
+    const words = philox([block >>> 0, Math.floor(block / 2 ** 32), stream >>> 0, 0], key);
+    for (let i = 0; i < 4 && at + i < count; i++) draws[at + i] = words[i]! * 2 ** -32;
+  }
+  return draws;
+}
+
 /** Standard normal by Box–Muller: indices 2k and 2k + 1 are the cosine and the sine of one pair of uniforms. */
 export function normal(seed: number, stream: number, index: number): number {
   const even = index - (index % 2);
@@ -89,8 +101,9 @@ export function normals(count: number, seed: number, stream: number): Float64Arr
 /** The numbers 0 … n − 1 in random order (Fisher–Yates; entry i is settled by uniform draw i of the stream). */
 export function permutation(n: number, seed: number, stream: number): Int32Array {
   const order = Int32Array.from({ length: n }, (_, i) => i);
+  const draws = uniforms(n, seed, stream);
   for (let i = n - 1; i > 0; i--) {
-    const j = Math.floor(uniform(seed, stream, i) * (i + 1));
+    const j = Math.floor(draws[i]! * (i + 1));
     const kept = order[i];
     order[i] = order[j];
     order[j] = kept;

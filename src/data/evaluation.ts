@@ -1,4 +1,4 @@
-import { bootstrapInterval } from './bootstrap.ts';
+import { bootstrapIntervals } from './bootstrap.ts';
 import { logisticFit } from './logistic.ts';
 import { krcc, mae, plcc, rmse, srcc } from './metrics.ts';
 
@@ -72,20 +72,16 @@ export function evaluate(
       ),
     ]),
   );
-  const interval = (metric: typeof srcc) =>
-    bootstrapInterval(metric, pred, mos, { resamples: bootstrap, seed });
   return {
     overall: metricsOf(pred, mos),
     logistic: { plcc4: four.plcc, rmse4: four.rmse, plcc5: five.plcc, rmse5: five.rmse },
     byGroup,
     ...(bootstrap > 0
       ? {
-          intervals: {
-            srcc: interval(srcc),
-            plcc: interval(plcc),
-            krcc: interval(krcc),
-            rmse: interval(rmse),
-          },
+          intervals: bootstrapIntervals({ srcc, plcc, krcc, rmse }, pred, mos, {
+            resamples: bootstrap,
+            seed,
+          }),
         }
       : {}),
   };

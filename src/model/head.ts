@@ -4,15 +4,39 @@ import { reshape } from '../autograd/ops/rows.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { uniform } from '../common/random.ts';
+import { uniforms } from '../common/random.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 
 /** A head's tensors as the published model names them: `nn.Sequential(Dropout, Linear, ReLU, Dropout, Linear)`. */
 export const headNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;
 export type HeadName = (typeof headNames)[number];
-export type HeadValues = Readonly<
-  Record<HeadName, { readonly shape: readonly number[]; readonly data: Float32Array }>
->;
+export type HeadValues = Readonly<Record<HeadName, HostTensor>>;
+
+/** A head of the values that `pick` gives for each of its names. */
+export function headOf(pick: (name: HeadName) => HostTensor): HeadValues {
+  return Object.fromEntries(headNames.map((name) => [name, pick(name)])) as Record<HeadName, HostTensor>;
+}
+
+/** As {@link headOf}, of values that take a read each. */
+export async function readHead(read: (name: HeadName) => Promise<HostTensor>): Promise<HeadValues> {
+  const values = {} as Record<HeadName, HostTensor>;
+  for (const name of headNames) values[name] = await read(name);
+  return values;
+}
+
+/** The first tensor that does not fit the hidden width and the inputs that `1.weight` has, with the shape it should have. */
+export function misshapenTensor(values: HeadValues): { name: HeadName; expected: readonly number[] } | null {
+  const [hidden, input] = values['1.weight'].shape as [number, number];
+  const expected: Record<HeadName, readonly number[]> = {
+    '1.weight': [hidden, input],
+    '1.bias': [hidden],
+    '4.weight': [1, hidden],
+    '4.bias': [1],
+  };
+  const name = headNames.find((candidate) => values[candidate].shape.join() !== expected[candidate].join());
+  return name ? { name, expected: expected[name] } : null;
+}
 
 export interface DropoutState {
   /** Probability of dropping an element. */
@@ -26,27 +50,14 @@ export class RegressionHead {
   readonly parameters: ReadonlyMap<HeadName, Tensor>;
 
   constructor(gpu: Gpu, values: HeadValues) {
-    const [hidden, input] = values['1.weight'].shape as [number, number];
-    const expected: Record<HeadName, readonly number[]> = {
-      '1.weight': [hidden, input],
-      '1.bias': [hidden],
-      '4.weight': [1, hidden],
-      '4.bias': [1],
-    };
+    const wrong = misshapenTensor(values);
+    if (wrong)
+      throw new UserError(
+        `head tensor ${wrong.name} is [${values[wrong.name].shape.join(', ')}], expected [${wrong.expected.join(', ')}]`,
+      );
     this.parameters = new Map(
-      headNames.map((name) => {
-        const { shape, data } = values[name];
-        if (shape.join() !== expected[name].join())
-          throw new UserError(
-            `head tensor ${name} is [${shape.join(', ')}], expected [${expected[name].join(', ')}]`,
-          );
-        return [name, keep(Tensor.from(gpu, data, shape))];
-      }),
+      headNames.map((name) => [name, keep(Tensor.from(gpu, values[name].data, values[name].shape))]),
     );
-  }
-
-  get inputWidth(): number {
-    return this.parameters.get('1.weight')!.dim(1);
   }
 
   /** x [B, input] → scores [B]; dropout only in training. */
@@ -64,7 +75,7 @@ export class RegressionHead {
 /** PyTorch's default for nn.Linear: weights and biases uniform within ±1/sqrt(inputs). */
 export function initialHead(input: number, hidden: number, seed: number): HeadValues {
   const layer = (count: number, fanIn: number, stream: number) =>
-    Float32Array.from({ length: count }, (_, i) => (2 * uniform(seed, stream, i) - 1) / Math.sqrt(fanIn));
+    Float32Array.from(uniforms(count, seed, stream), (draw) => (2 * draw - 1) / Math.sqrt(fanIn));
   return {
     '1.weight': { shape: [hidden, input], data: layer(hidden * input, input, 11) },
     '1.bias': { shape: [hidden], data: layer(hidden, input, 12) },
@@ -74,11 +85,11 @@ export function initialHead(input: number, hidden: number, seed: number): HeadVa
 }
 
 /** A head's values back on the host. */
-export async function headValues(head: RegressionHead): Promise<HeadValues> {
-  const values = {} as Record<HeadName, HeadValues[HeadName]>;
-  for (const [name, tensor] of head.parameters)
-    values[name] = { shape: tensor.shape, data: await tensor.read() };
-  return values;
+export function headValues({ parameters }: RegressionHead): Promise<HeadValues> {
+  return readHead(async (name) => {
+    const tensor = parameters.get(name)!;
+    return { shape: tensor.shape, data: await tensor.read() };
+  });
 }
 
 /**

@@ -1,24 +1,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
-
-/** The regression head's parameters, named by their places in the published `nn.Sequential`. */
-export const originalHeadNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;
-export type OriginalHeadName = (typeof originalHeadNames)[number];
-
-export interface NamedArray {
-  readonly shape: readonly number[];
-  /** Row-major. */
-  readonly data: Float32Array;
-}
+import { type HeadValues, headNames, misshapenTensor } from './head.ts';
 
 /** What the published CLIP-AGIQA trainer learned. */
 export interface OriginalCheckpoint {
   /** Context vectors: [length, width], or [classes, length, width] when class-specific. */
-  readonly ctx: NamedArray;
+  readonly ctx: HostTensor;
   /** `1.weight` [hidden, features], `1.bias` [hidden], `4.weight` [1, hidden], `4.bias` [1]. */
-  readonly head: Readonly<Record<OriginalHeadName, NamedArray>>;
+  readonly head: HeadValues;
   readonly epoch: number;
 }
 
@@ -35,7 +27,7 @@ export async function readOriginalCheckpoint(
 ): Promise<OriginalCheckpoint> {
   const name = chooseFile(folder, parts, epoch);
   const ctx = await readTensors(join(folder, 'prompt_learner', name), ['ctx']);
-  const head = await readTensors(join(folder, 'regression', name), originalHeadNames);
+  const head = await readTensors(join(folder, 'regression', name), headNames);
   checkContextShape(join(folder, 'prompt_learner', name), ctx.tensors.ctx);
   checkShapes(join(folder, 'regression', name), head.tensors);
   const stored = Number(ctx.metadata.epoch);
@@ -50,7 +42,7 @@ export async function readOriginalCheckpoint(
  * The context vectors alone: of a results folder, of CoOp's own too, which has no `regression/`, or of one file
  * `model.pth.tar-N` in `prompt_learner/`.
  */
-export async function readOriginalContext(path: string, epoch?: number | 'best'): Promise<NamedArray> {
+export async function readOriginalContext(path: string, epoch?: number | 'best'): Promise<HostTensor> {
   const file = statSync(path).isDirectory()
     ? join(path, 'prompt_learner', chooseFile(path, ['prompt_learner'], epoch))
     : path;
@@ -98,10 +90,10 @@ function chooseFile(
 async function readTensors<Name extends string>(
   path: string,
   names: readonly Name[],
-): Promise<{ tensors: Record<Name, NamedArray>; metadata: TensorFile['metadata'] }> {
+): Promise<{ tensors: Record<Name, HostTensor>; metadata: TensorFile['metadata'] }> {
   const file = await openTensorFile(path);
   try {
-    const tensors: Partial<Record<Name, NamedArray>> = {};
+    const tensors: Partial<Record<Name, HostTensor>> = {};
     for (const name of names) {
       const info = file.tensors.get(name);
       if (!info) {
@@ -113,32 +105,23 @@ async function readTensors<Name extends string>(
       }
       tensors[name] = { shape: info.shape, data: await file.read(name) };
     }
-    return { tensors: tensors as Record<Name, NamedArray>, metadata: file.metadata };
+    return { tensors: tensors as Record<Name, HostTensor>, metadata: file.metadata };
   } finally {
     await file.close();
   }
 }
 
-function checkShapes(path: string, head: Readonly<Record<OriginalHeadName, NamedArray>>): void {
-  const [hidden, features] = head['1.weight'].shape;
-  const expected: Record<OriginalHeadName, number[]> = {
-    '1.weight': [hidden, features],
-    '1.bias': [hidden],
-    '4.weight': [1, hidden],
-    '4.bias': [1],
-  };
-  for (const name of originalHeadNames) {
-    const { shape } = head[name];
-    if (shape.join() !== expected[name].join()) {
-      throw new UserError(
-        `${path}: tensor ${name} has the shape [${shape.join(', ')}], expected [${expected[name].map((size) => size ?? '?').join(', ')}]`,
-        'The file is damaged, or comes from another trainer.',
-      );
-    }
+function checkShapes(path: string, head: HeadValues): void {
+  const wrong = misshapenTensor(head);
+  if (wrong) {
+    throw new UserError(
+      `${path}: tensor ${wrong.name} has the shape [${head[wrong.name].shape.join(', ')}], expected [${wrong.expected.map((size) => size ?? '?').join(', ')}]`,
+      'The file is damaged, or comes from another trainer.',
+    );
   }
 }
 
-function checkContextShape(path: string, { shape }: NamedArray): void {
+function checkContextShape(path: string, { shape }: HostTensor): void {
   if (shape.length !== 2 && shape.length !== 3)
     throw new UserError(
       `${path}: tensor ctx has the shape [${shape.join(', ')}], expected [length, width] or [classes, length, width]`,

@@ -9,7 +9,7 @@ import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
 import { Clip } from '../model/clip.ts';
-import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
+import { RegressionHead, readHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
 import { type Position, promptSlotsFromIds } from '../model/prompts.ts';
 import { figure, maxRelativeError, missing, ofMax, type Results } from './figure.ts';
@@ -118,11 +118,10 @@ async function modelOf(gpu: Gpu, clip: Clip, reference: TensorFile): Promise<Cli
       position as Position,
     ),
   );
-  const head = {} as Record<HeadName, HeadValues[HeadName]>;
-  for (const name of headNames) {
-    const { shape } = reference.tensors.get(`head.${name}`)!;
-    head[name] = { shape, data: await reference.read(`head.${name}`) };
-  }
+  const head = await readHead(async (name) => ({
+    shape: reference.tensors.get(`head.${name}`)!.shape,
+    data: await reference.read(`head.${name}`),
+  }));
   const classSpecific = csc === 'True';
   return new ClipAgiqa(
     new PromptLearner(clip.text, prompts, ctx, { classSpecific }),

@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { UserError } from '../common/errors.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { checkVocabulary, qualityWords } from '../model/agiqa.ts';
 import { weightsPath } from '../model/embedded.ts';
 import { nearestRows } from '../model/nearest-tokens.ts';
-import { type NamedArray, readOriginalContext } from '../model/original-checkpoint.ts';
+import { readOriginalContext } from '../model/original-checkpoint.ts';
 import { openClipWeights } from '../model/weights.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { isOriginalFolder } from './original-model.ts';
@@ -77,7 +78,7 @@ export async function contextWords(
 async function readContext(
   path: string,
   options: { readonly weights?: string; readonly epoch?: number | 'best' },
-): Promise<{ ctx: NamedArray; words: readonly string[]; weights: string; id: string | null }> {
+): Promise<{ ctx: HostTensor; words: readonly string[]; weights: string; id: string | null }> {
   if (
     isOriginalFolder(path) ||
     (basename(path).includes('.pth.tar') && (await stat(path).catch(() => null)))

@@ -82,7 +82,13 @@ export class Scorer {
           await originalHead(gpu, path, weights, { epoch, position, prompts, weightType, activation }),
         );
     const clip = await Clip.load(gpu, weights, { weightType, activation, text: false });
-    const encoder = pictureEncoder(clip.vision, id, settings);
+    const { id: featureId, encode } = pictureEncoder(clip.vision, id, settings);
+    // The score follows the feature on the GPU: one number a picture is read back, a batch at a time.
+    const encoder = {
+      width: 1,
+      id: `${featureId} score`,
+      encode: (patches: Tensor) => scope(() => scoring.predict(encode(patches))),
+    };
     const batch = options.batch ?? settings.encodeBatch;
     const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch, cache: null });
     return new Scorer(clip, pictures, scoring, settings);
@@ -96,7 +102,7 @@ export class Scorer {
       const { index } = result;
       const path = paths[index]!;
       if ('error' in result) yield { index, path, error: result.error };
-      else yield { index, path, score: await this.scoreFeature(result.feature) };
+      else yield { index, path, score: result.feature[0]! };
     }
   }
 

@@ -3,7 +3,7 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
-import { type HeadName, type HeadValues, headNames, RegressionHead } from '../model/head.ts';
+import { type HeadValues, headOf, RegressionHead } from '../model/head.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
 import { type Reading, readClassConstants } from '../training/class-constants.ts';
 
@@ -33,7 +33,14 @@ export function headModel(
 /** The scoring model of a model file: a head, or classes that stand for scores (`coop`, `zero-shot`). */
 export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading: Reading): ScoringModel {
   const { constants } = model;
-  if (constants.has('head.1.weight')) return headModel(gpu, headOf(model, path), statisticsOf(model));
+  if (constants.has('head.1.weight')) {
+    const head = headOf((name) => {
+      const value = constants.get(`head.${name}`);
+      if (!value) throw noModel(path);
+      return value;
+    });
+    return headModel(gpu, head, statisticsOf(model));
+  }
   const classes = readClassConstants(gpu, constants, reading);
   if (classes) return classes;
   if (constants.has('words.text'))
@@ -46,16 +53,6 @@ export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading:
 
 const noModel = (path: string) =>
   new UserError(`${path} holds no scoring head`, 'Give model.safetensors, which a finished run writes.');
-
-function headOf({ constants }: Checkpoint, path: string): HeadValues {
-  const values = {} as Record<HeadName, HeadValues[HeadName]>;
-  for (const name of headNames) {
-    const value = constants.get(`head.${name}`);
-    if (!value) throw noModel(path);
-    values[name] = value;
-  }
-  return values;
-}
 
 function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
   const mean = constants.get('features.mean');

@@ -1,21 +1,16 @@
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { writeSafetensors } from '../data/safetensors.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
 import type { TrainingState } from './loop.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
-
-/** Values of one tensor on the host. */
-export interface HostTensor {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
 
 /** What a checkpoint file holds: learned tensors, optimizer state, constants that spare the text tower, and how they came about. */
 export interface Checkpoint {
   readonly settings: Settings;
   readonly state: TrainingState;
-  /** SHA-256 of the CLIP weights' names, shapes and first bytes: features of other weights would give nonsense. */
+  /** SHA-256 of the CLIP weights' bytes: features of other weights would give nonsense. */
   readonly weightsId: string;
   /** The quality words, in the order of the head's input. */
   readonly words: readonly string[];

@@ -1,7 +1,7 @@
 import { Tensor } from '../autograd/tensor.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { ClassScores } from '../model/class-scores.ts';
-import type { HostTensor } from './checkpoint.ts';
 
 /** How a model of classes turns probabilities into a score: by the quality words, or by good against bad. */
 export type Reading = 'words' | 'antonyms';

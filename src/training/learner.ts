@@ -1,6 +1,6 @@
 import type { Tensor } from '../autograd/tensor.ts';
+import type { HostTensor } from '../data/tensor.ts';
 import type { DropoutState } from '../model/head.ts';
-import type { HostTensor } from './checkpoint.ts';
 
 /** What one training step reads: picture features [B, width], their scores [B] and quality classes (u32 [B]). */
 export interface Batch {

@@ -1,6 +1,5 @@
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import { UserError } from '../common/errors.ts';
 import type { FeatureCache } from '../data/feature-cache.ts';
 import { type LoadedPicture, type PictureJob, PictureLoader } from '../data/loader.ts';
 import { hashPicture } from '../data/picture.ts';
@@ -126,17 +125,6 @@ export class PictureFeatures {
     } finally {
       await pictures.return();
     }
-  }
-
-  /** All features of the jobs at once, `width` numbers each; throws on an unreadable picture. */
-  async encodeAll(jobs: readonly PictureJob[]): Promise<Float32Array> {
-    const { width } = this.encoder;
-    const all = new Float32Array(jobs.length * width);
-    for await (const result of this.encode(jobs)) {
-      if ('error' in result) throw new UserError(result.error);
-      all.set(result.feature, result.index * width);
-    }
-    return all;
   }
 
   async close(): Promise<void> {

@@ -21,9 +21,6 @@ export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 
 const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv, scenes];
 
-/** The data sets there are, with their scores and the layout each is expected in. */
-export const datasetLayouts: readonly Pick<DatasetLayout, 'name' | 'targets' | 'layout'>[] = layouts;
-
 /** Reads a data set's labels, finds its pictures and splits them; nothing is decoded yet. */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const layout = layouts.find(({ name }) => name === options.name.toLowerCase());

@@ -2,9 +2,9 @@ import { crossEntropy } from '../../autograd/ops/losses.ts';
 import { l2Normalize } from '../../autograd/ops/normalize.ts';
 import { keep, scope } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
+import type { HostTensor } from '../../data/tensor.ts';
 import { classLogits, expectedScore } from '../../model/class-scores.ts';
 import type { PromptLearner } from '../../model/prompt.ts';
-import type { HostTensor } from '../checkpoint.ts';
 import { classConstants } from '../class-constants.ts';
 import type { Batch, Learner } from '../learner.ts';
 

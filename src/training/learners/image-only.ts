@@ -1,9 +1,9 @@
 import { mseLoss } from '../../autograd/ops/losses.ts';
 import { scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
+import type { HostTensor } from '../../data/tensor.ts';
 import type { FeatureScaling } from '../../model/feature-scaling.ts';
 import { type DropoutState, headValues, type RegressionHead } from '../../model/head.ts';
-import type { HostTensor } from '../checkpoint.ts';
 import type { Batch, Learner } from '../learner.ts';
 
 /** The image-only ablation: the same head, on the picture's feature alone. */

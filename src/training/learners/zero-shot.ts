@@ -1,6 +1,6 @@
 import type { Tensor } from '../../autograd/tensor.ts';
+import type { HostTensor } from '../../data/tensor.ts';
 import type { ClassScores } from '../../model/class-scores.ts';
-import type { HostTensor } from '../checkpoint.ts';
 import { classConstants, type Reading } from '../class-constants.ts';
 import type { Learner } from '../learner.ts';
 
