@@ -5,6 +5,7 @@ import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
 import { UserError } from './common/errors.ts';
+import { figureText } from './common/figure-text.ts';
 import { writeFileAtomic } from './common/files.ts';
 import { openDataset } from './data/datasets/index.ts';
 import type { Evaluation, Metrics } from './data/evaluation.ts';
@@ -77,24 +78,25 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
 });
 
 function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation): string {
-  const show = (x: number) => (Number.isFinite(x) ? x.toFixed(4) : '—');
   const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [
     name,
     String(n),
-    ...[srcc, plcc, krcc, rmse].map(show),
+    ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
   ];
   const groups = Object.entries(byGroup).filter(([name]) => name !== '');
   const { plcc4, rmse4, plcc5, rmse5 } = logistic;
   const ends = (end: 0 | 1) =>
-    (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => show(intervals?.[name][end] ?? Number.NaN));
+    (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) =>
+      figureText(intervals?.[name][end] ?? Number.NaN),
+    );
   return formatTable(
     [
       ...groups.map(([name, metrics]) => row(name, metrics)),
       row('all', overall),
       ['  95 % from', '', ...ends(0)],
       ['  95 % to', '', ...ends(1)],
-      ['  4-parameter logistic', '', '', show(plcc4), '', show(rmse4)],
-      ['  5-parameter logistic', '', '', show(plcc5), '', show(rmse5)],
+      ['  4-parameter logistic', '', '', figureText(plcc4), '', figureText(rmse4)],
+      ['  5-parameter logistic', '', '', figureText(plcc5), '', figureText(rmse5)],
     ],
     { columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrrr' },
   );

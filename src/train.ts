@@ -5,6 +5,7 @@ import { reportRun } from './cli/report.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
+import { figureText } from './common/figure-text.ts';
 import { clearTuning } from './kernels/tuning.ts';
 import { metricsText, type RunSummary, trainRun } from './training/run.ts';
 import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from './training/seeds.ts';
@@ -83,10 +84,9 @@ async function showRun(summary: RunSummary): Promise<void> {
 }
 
 function seedsTable({ runs, mean, deviation }: SeedsSummary): string {
-  const show = (x: number) => (Number.isFinite(x) ? x.toFixed(4) : '—');
   const row = (name: string, { srcc, plcc, krcc, rmse }: SeedFigures) => [
     name,
-    ...[srcc, plcc, krcc, rmse].map(show),
+    ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
   ];
   return formatTable(
     [...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', deviation)],

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { formatTable } from '../src/cli/table.ts';
+import { figureText } from '../src/common/figure-text.ts';
 
 test('columns are aligned, headings ruled, trailing blanks left out', () => {
   const rows = [
@@ -27,4 +28,15 @@ test('wide characters take two places; no rows give the headings alone', () => {
       .slice(2),
   ).toEqual(['画像  1', 'ab    2']);
   expect(formatTable([], { columns: ['a', 'bc'] })).toBe('a  bc\n-  --');
+});
+
+test('a figure has its decimals, or a dash where it is not defined', () => {
+  expect([0.12345, -2, 0].map((figure) => figureText(figure))).toEqual(['0.1235', '-2.0000', '0.0000']);
+  expect(figureText(0.4567, 2)).toBe('0.46');
+  expect([Number.NaN, Infinity, null, undefined].map((figure) => figureText(figure))).toEqual([
+    '—',
+    '—',
+    '—',
+    '—',
+  ]);
 });

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { Tokenizer } from '../src/data/tokenizer.ts';
+import { endOfTextAt, Tokenizer } from '../src/data/tokenizer.ts';
 
 const { cases } = JSON.parse(
   readFileSync(new URL('./fixtures/tokenizer/tokenizer.json', import.meta.url), 'utf8'),
@@ -69,4 +69,15 @@ describe('Tokenizer', () => {
     expect([row[0], row[75], row[76]]).toEqual([49406, 886, 49407]);
     expect(tokenizer.tokenize(['good '.repeat(75)])[76]).toBe(49407); // just fits
   });
+});
+
+it('endOfTextAt finds the first of the largest ids', () => {
+  expect(
+    [
+      [49406, 320, 49407, 0, 0],
+      [49406, 49407],
+      [49406, 320, 49407, 49407],
+    ].map(endOfTextAt),
+  ).toEqual([2, 1, 2]);
+  expect(endOfTextAt(tokenizer.tokenize(['a photo of a cat']))).toBe(6);
 });

@@ -150,3 +150,10 @@ function straighten(text: string): string {
     .replace(/[\u2018\u2019]/g, "'")
     .replace(/[\u201c\u201d]/g, '"');
 }
+
+/** Position of [EOT] in a row of token ids, as CLIP finds it: the first place of the largest id. */
+export function endOfTextAt(row: ArrayLike<number>): number {
+  let end = 0;
+  for (let at = 1; at < row.length; at++) if (row[at]! > row[end]!) end = at;
+  return end;
+}

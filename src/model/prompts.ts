@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import type { Tokenizer } from '../data/tokenizer.ts';
+import { endOfTextAt, type Tokenizer } from '../data/tokenizer.ts';
 
 /** Where the word stands in its prompt: after the context, between its halves, or before it. */
 export type Position = 'end' | 'middle' | 'front';
@@ -27,7 +27,7 @@ export function promptSlotsFromIds(
   nCtx: number,
   position: Position,
 ): Slot[] {
-  const eot = row.indexOf(Math.max(...row));
+  const eot = endOfTextAt(row);
   const name = 1 + nCtx;
   if (eot < name + nameLength)
     throw new UserError(`a prompt of ${eot + 1} tokens has no room for ${nCtx} context vectors`);

@@ -4,6 +4,7 @@ import { matmul } from '../autograd/ops/matmul.ts';
 import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { endOfTextAt } from '../data/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import {
   affine,
@@ -89,10 +90,9 @@ export function trimTokens(
   contextLength: number,
 ): { ids: Uint32Array; length: number; eot: Uint32Array } {
   const count = tokens.length / contextLength;
-  const ends = Array.from({ length: count }, (_, row) => {
-    const ids = tokens.subarray(row * contextLength, (row + 1) * contextLength);
-    return ids.indexOf(ids.reduce((a, b) => Math.max(a, b), 0));
-  });
+  const ends = Array.from({ length: count }, (_, row) =>
+    endOfTextAt(tokens.subarray(row * contextLength, (row + 1) * contextLength)),
+  );
   const length = Math.max(...ends) + 1;
   const ids = new Uint32Array(count * length);
   for (let row = 0; row < count; row++)

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
+import { endOfTextAt } from '../data/tokenizer.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { missing, ofMax, type Results } from './figure.ts';
@@ -49,8 +50,8 @@ async function* checkStages(gpu: Gpu, folder: string, reference: TensorFile): Re
     scope(() => {
       const { contextLength } = clip.text.config;
       const eot = Uint32Array.from({ length: tokens.length / contextLength }, (_, row) => {
-        const ids = tokens.subarray(row * contextLength, (row + 1) * contextLength);
-        return row * contextLength + ids.indexOf(Math.max(...ids));
+        const start = row * contextLength;
+        return start + endOfTextAt(tokens.subarray(start, start + contextLength));
       });
       const embedded = clip.text.embed(Uint32Array.from(tokens), contextLength);
       return clip.text.featuresObserved(embedded, Tensor.from(gpu, eot), { mask: 'causal' }, observe);

@@ -1,3 +1,4 @@
+import { figureText } from '../common/figure-text.ts';
 import type { Metrics } from '../data/evaluation.ts';
 import { logisticFit } from '../data/logistic.ts';
 import type { EpochRecord } from '../training/loop.ts';
@@ -8,9 +9,6 @@ import type { PredictedPicture } from './run-files.ts';
 /** A metric as JSON keeps it: null where it is not defined. */
 const defined = (value: number | null | undefined): value is number =>
   typeof value === 'number' && Number.isFinite(value);
-
-export const show = (value: number | null | undefined, digits = 4): string =>
-  defined(value) ? value.toFixed(digits) : '—';
 
 const epochAxis = (records: readonly EpochRecord[]): Axis => ({
   type: 'value',
@@ -46,7 +44,7 @@ export function lossChart(records: readonly EpochRecord[], settings: RunSummary[
   const losses = records.map(({ loss }) => loss);
   const log = Math.min(...losses) > 0 && Math.max(...losses) > 20 * Math.min(...losses);
   return drawChart({
-    label: `Training loss by epoch: from ${show(losses[0])} to ${show(losses.at(-1))}`,
+    label: `Training loss by epoch: from ${figureText(losses[0])} to ${figureText(losses.at(-1))}`,
     x: epochAxis(records),
     y: {
       type: log ? 'log' : 'value',
@@ -62,7 +60,7 @@ export function lossChart(records: readonly EpochRecord[], settings: RunSummary[
       ),
     ],
     titles: (_, at) =>
-      `epoch ${records[at]!.epoch}: loss ${show(records[at]!.loss)}, learning rate ${records[at]!.lr.toExponential(2)}`,
+      `epoch ${records[at]!.epoch}: loss ${figureText(records[at]!.loss)}, learning rate ${records[at]!.lr.toExponential(2)}`,
   });
 }
 
@@ -97,7 +95,7 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
   };
   return drawChart({
     label: parts
-      .map(({ name, data }) => `SRCC of the ${name} part by epoch: last ${show(data.at(-1)![1])}`)
+      .map(({ name, data }) => `SRCC of the ${name} part by epoch: last ${figureText(data.at(-1)![1])}`)
       .join('; '),
     x: epochAxis(records),
     y: { type: 'value', name: 'SRCC', scale: true, axisLabel: { formatter: compact } },
@@ -108,7 +106,7 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
     titles: (series, at) => {
       const part = parts[series]!;
       const [epoch, srcc] = part.data[at]!;
-      return `epoch ${epoch}, ${part.name}: SRCC ${show(srcc)}`;
+      return `epoch ${epoch}, ${part.name}: SRCC ${figureText(srcc)}`;
     },
   });
 }
@@ -174,7 +172,8 @@ export function scatterChart(pictures: readonly PredictedPicture[], target: stri
     titles: (series, at) => {
       const picture = series === 0 ? shown[at] : undefined;
       return (
-        picture && `${picture.name}\npredicted ${show(picture.prediction, 2)}, MOS ${show(picture.mos, 2)}`
+        picture &&
+        `${picture.name}\npredicted ${figureText(picture.prediction, 2)}, MOS ${figureText(picture.mos, 2)}`
       );
     },
   });
@@ -188,11 +187,11 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
     silent: true,
     symbol: 'none',
     lineStyle: { color: ink.vermilion, type: 'dashed', width: 2 } as const,
-    label: { formatter: `all: ${show(overall.rmse, 3)}`, color: ink.text, fontSize: 12 },
+    label: { formatter: `all: ${figureText(overall.rmse, 3)}`, color: ink.text, fontSize: 12 },
     data: [{ xAxis: overall.rmse }],
   };
   return drawChart({
-    label: `RMSE by generator: ${rows.map(([name, { rmse }]) => `${name} ${show(rmse, 3)}`).join(', ')}`,
+    label: `RMSE by generator: ${rows.map(([name, { rmse }]) => `${name} ${figureText(rmse, 3)}`).join(', ')}`,
     x: { type: 'value', name: 'RMSE (unit of the MOS)', axisLabel: { formatter: compact } },
     y: {
       type: 'category',
@@ -211,7 +210,7 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
           position: 'insideLeft',
           color: 'var(--on-blue)',
           fontSize: 12,
-          formatter: ({ value }) => show(Number(value), 3),
+          formatter: ({ value }) => figureText(Number(value), 3),
         },
         markLine: average,
       },
@@ -220,7 +219,7 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
     height: Math.max(380, 90 + 26 * rows.length),
     titles: (_, at) => {
       const [name, { n, srcc, rmse }] = rows[at]!;
-      return `${name}: RMSE ${show(rmse)}, SRCC ${show(srcc)}, ${n} pictures`;
+      return `${name}: RMSE ${figureText(rmse)}, SRCC ${figureText(srcc)}, ${n} pictures`;
     },
   });
 }

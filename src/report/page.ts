@@ -1,8 +1,9 @@
 import { escapeUTF8 } from 'entities';
+import { figureText } from '../common/figure-text.ts';
 import type { Metrics } from '../data/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
-import { groupChart, lossChart, scatterChart, show, srccChart } from './charts.ts';
+import { groupChart, lossChart, scatterChart, srccChart } from './charts.ts';
 import type { Gallery } from './gallery.ts';
 import type { RunFiles } from './run-files.ts';
 import { style } from './style.ts';
@@ -46,7 +47,7 @@ function header(
   { settings, mos, adapter, pictures, epochs, finalEpoch, seconds, folder }: RunSummary,
 ): string {
   const facts: [string, string][] = [
-    ['score', `${mos.target}, MOS ${show(mos.range[0], 2)} to ${show(mos.range[1], 2)}`],
+    ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['pictures', `${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`],
     ['weights', settings.weights],
     ['epochs', epochs === 0 ? 'none: nothing learns' : `${epochs}, kept: ${finalEpoch}`],
@@ -73,11 +74,11 @@ function figures({ test, before, accuracy }: RunSummary): string {
     `<div class="tile"><span>${name}</span><strong>${value}</strong><small>${detail}</small></div>`;
   const metrics = (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => {
     const interval = test.intervals?.[name];
-    const range = interval ? `95 %: ${show(interval[0], 3)} – ${show(interval[1], 3)}` : '';
-    const untrained = before ? `untrained ${show(before[name], 3)}` : '';
+    const range = interval ? `95 %: ${figureText(interval[0], 3)} – ${figureText(interval[1], 3)}` : '';
+    const untrained = before ? `untrained ${figureText(before[name], 3)}` : '';
     return tile(
       name.toUpperCase(),
-      show(test.overall[name], 4),
+      figureText(test.overall[name], 4),
       [range, untrained].filter(Boolean).join('<br>'),
     );
   });
@@ -116,7 +117,7 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Predicted against MOS',
         svg,
-        `${some} test pictures; point at one for its name. After the four-parameter logistic: PLCC ${show(plcc4)}, RMSE ${show(rmse4)}.`,
+        `${some} test pictures; point at one for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
       ),
     );
   }
@@ -147,14 +148,14 @@ function metricsTable(summary: RunSummary): string {
   if (!test) return '';
   const cells = ({ n, srcc, plcc, krcc, rmse, mae }: Metrics) => [
     String(n),
-    ...[srcc, plcc, krcc, rmse, mae].map((value) => show(value)),
+    ...[srcc, plcc, krcc, rmse, mae].map((value) => figureText(value)),
   ];
   const { plcc4, rmse4, plcc5, rmse5 } = test.logistic;
   const rows: [string, string[]][] = [
     ...generators(summary).groups.map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
     ['all', cells(test.overall)],
-    ['after the 4-parameter logistic', ['', '', show(plcc4), '', show(rmse4), '']],
-    ['after the 5-parameter logistic', ['', '', show(plcc5), '', show(rmse5), '']],
+    ['after the 4-parameter logistic', ['', '', figureText(plcc4), '', figureText(rmse4), '']],
+    ['after the 5-parameter logistic', ['', '', figureText(plcc5), '', figureText(rmse5), '']],
   ];
   for (const [name, metrics] of Object.entries(readings ?? {}))
     if (metrics) rows.push([`read by ${name}`, cells(metrics)]);
@@ -192,7 +193,7 @@ function tile({ name, mos, prediction, thumbnail }: Gallery['pictures'][number])
   const picture = thumbnail
     ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
     : '<div class="absent">not there</div>';
-  return `<figure>${picture}<figcaption><b>${show(prediction, 2)}</b> <span>MOS ${show(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
+  return `<figure>${picture}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
 }
 
 function settingsTable({ settings }: RunSummary): string {

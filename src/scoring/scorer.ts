@@ -12,7 +12,7 @@ import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
 import type { Reading } from '../training/class-constants.ts';
 import { pictureEncoder } from '../training/encoders.ts';
 import { PictureFeatures } from '../training/picture-features.ts';
-import type { Settings } from '../training/settings.ts';
+import { clipOptions, type Settings } from '../training/settings.ts';
 import {
   isOriginalFolder,
   type OriginalModelOptions,
@@ -72,16 +72,14 @@ export class Scorer {
         `${weights} are not the weights this model was trained on`,
         'Give the same file with --weights: a head reads no other features.',
       );
-    const { weightType } = settings;
-    const activation = settings.activation === 'auto' ? undefined : settings.activation;
     const { epoch, position = 'end', prompts } = options;
     const scoring = model
       ? scoringModel(gpu, model, path, options.scoreBy ?? trained.scoreBy)
       : headModel(
           gpu,
-          await originalHead(gpu, path, weights, { epoch, position, prompts, weightType, activation }),
+          await originalHead(gpu, path, weights, { epoch, position, prompts, ...clipOptions(settings) }),
         );
-    const clip = await Clip.load(gpu, weights, { weightType, activation, text: false });
+    const clip = await Clip.load(gpu, weights, { ...clipOptions(settings), text: false });
     const { id: featureId, encode } = pictureEncoder(clip.vision, id, settings);
     // The score follows the feature on the GPU: one number a picture is read back, a batch at a time.
     const encoder = {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { stringify as toCsv } from 'csv-stringify/sync';
 import { stringify as toYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
+import { figureText } from '../common/figure-text.ts';
 import { writeFileAtomic } from '../common/files.ts';
 import { cacheFolder } from '../common/folders.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
@@ -23,7 +24,7 @@ import { StoredFeatures } from './feature-source.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
 import { PictureFeatures, type UnreadablePicture } from './picture-features.ts';
 import type { Reporter } from './reporter.ts';
-import { datasetOptions, type Settings } from './settings.ts';
+import { clipOptions, datasetOptions, type Settings } from './settings.ts';
 import { TargetScaling } from './target-scaling.ts';
 import { TensorBoardLog } from './tensorboard.ts';
 
@@ -87,8 +88,7 @@ export async function trainRun(
       'Give the same --weights.',
     );
   const clip = await Clip.load(gpu, weights, {
-    weightType: settings.weightType,
-    activation: settings.activation === 'auto' ? undefined : settings.activation,
+    ...clipOptions(settings),
     text: usesText(settings.trainer),
   });
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
@@ -274,8 +274,7 @@ function reportUnreadable(unreadable: ReadonlyMap<number, UnreadablePicture>, re
 export function metricsText(metrics: Metrics | null): string {
   if (!metrics) return 'no pictures';
   const { srcc, plcc, krcc, rmse } = metrics;
-  const show = (x: number) => (Number.isFinite(x) ? x.toFixed(4) : '—');
-  return `SRCC ${show(srcc)}  PLCC ${show(plcc)}  KRCC ${show(krcc)}  RMSE ${show(rmse)}`;
+  return `SRCC ${figureText(srcc)}  PLCC ${figureText(plcc)}  KRCC ${figureText(krcc)}  RMSE ${figureText(rmse)}`;
 }
 
 function epochText(

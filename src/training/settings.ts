@@ -1,5 +1,6 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
+import type { ClipOptions } from '../model/clip.ts';
 
 /**
  * Every setting of a training run. This table is the only place that names them: the configuration files, the command
@@ -145,6 +146,14 @@ export const applySettings = (
   values: Readonly<Record<string, unknown>>,
   where: string,
 ): Settings => applyValues(fields, settings, values, where);
+
+/** How the settings have CLIP loaded. */
+export function clipOptions({
+  weightType,
+  activation,
+}: Settings): Pick<ClipOptions, 'weightType' | 'activation'> {
+  return { weightType, activation: activation === 'auto' ? undefined : activation };
+}
 
 /** What openDataset wants to know, from a run's settings: empty texts and zeros mean "not given". */
 export function datasetOptions(settings: Settings): DatasetOptions {

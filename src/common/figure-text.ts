@@ -1,0 +1,3 @@
+/** A figure as reports and tables show it, with this many decimals; a dash where it is not defined (NaN, or null in JSON). */
+export const figureText = (value: number | null | undefined, digits = 4): string =>
+  typeof value === 'number' && Number.isFinite(value) ? value.toFixed(digits) : '—';
