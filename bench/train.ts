@@ -9,7 +9,7 @@ import { slice } from '../src/autograd/ops/rows.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { uniform } from '../src/common/random.ts';
+import { uniforms } from '../src/common/random.ts';
 import { Tokenizer } from '../src/data/tokenizer.ts';
 import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import { qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
@@ -126,7 +126,7 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
 }
 
 const randoms = (count: number, stream: number, scale = 1) =>
-  Float32Array.from({ length: count }, (_, i) => scale * (2 * uniform(1, stream, i) - 1));
+  Float32Array.from(uniforms(count, 1, stream), (draw) => scale * (2 * draw - 1));
 
 const bytesOf = (tensors: readonly Tensor[]) => tensors.reduce((bytes, { size }) => bytes + 4 * size, 0);
 
@@ -170,15 +170,27 @@ async function compareLastBlock(gpu: Gpu, clip: Clip, rounds: number): Promise<C
   );
   const short = () => scope(() => classTokenBlock(x, block, config));
   const full = () => scope(() => slice(transformerBlock(x, block, config, { mask: 'none' }), 1, 0, 1));
-  const [a, b] = [short(), full()];
+  const result = await compare(gpu, short, full, rounds);
+  x.dispose();
+  return result;
+}
+
+/** Both ways to one tensor, timed in turns, and how far the results lie apart. */
+async function compare(
+  gpu: Gpu,
+  ours: () => Tensor,
+  plain: () => Tensor,
+  rounds: number,
+): Promise<Comparison> {
+  const [a, b] = [ours(), plain()];
   const error = relativeError(await a.read(), await b.read());
   const times = await alternate(
     gpu,
-    { short: () => short().dispose(), full: () => full().dispose() },
+    { ours: () => ours().dispose(), plain: () => plain().dispose() },
     rounds,
   );
-  for (const tensor of [a, b, x]) tensor.dispose();
-  return comparison(times.short, times.full, error);
+  for (const tensor of [a, b]) tensor.dispose();
+  return comparison(times.ours, times.plain, error);
 }
 
 const comparison = (milliseconds: number, plainMilliseconds: number, error: number): Comparison => ({
@@ -289,15 +301,9 @@ async function compareHeads(gpu: Gpu, learner: Learner, rounds: number): Promise
   const pictures = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);
   const folded = () => scope(() => head.forward(l2Normalize(pictures)));
   const whole = () => learner.predict(pictures);
-  const [a, b] = [folded(), whole()];
-  const error = relativeError(await a.read(), await b.read());
-  const times = await alternate(
-    gpu,
-    { folded: () => folded().dispose(), whole: () => whole().dispose() },
-    rounds,
-  );
-  for (const tensor of [a, b, pictures, ...head.parameters.values()]) tensor.dispose();
-  return comparison(times.folded, times.whole, error);
+  const result = await compare(gpu, folded, whole, rounds);
+  for (const tensor of [pictures, ...head.parameters.values()]) tensor.dispose();
+  return result;
 }
 
 function extrapolate(views: number, encoding: number, step: number, pytorch: PyTorch | null): Recipe {

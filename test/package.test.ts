@@ -12,11 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import { silent } from '../src/training/reporter.ts';
-import { trainRun } from '../src/training/run.ts';
-import { applySettings, defaultSettings } from '../src/training/settings.ts';
-import { sharedGpu } from './gpu.ts';
+import { trainTinyRun } from './trained-run.ts';
 
 // A project of somebody else that has this one among its dependencies.
 const consumer = mkdtempSync(join(tmpdir(), 'consumer-'));
@@ -29,26 +25,11 @@ beforeAll(async () => {
   symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
   const pictures = join(consumer, 'pictures');
-  await makeScenes(pictures, { scenes: 10, versions: 2, size: 64, seed: 3 });
+  await trainTinyRun(pictures, join(consumer, 'output', 'my-run'));
   copyFileSync(
     join(pictures, readdirSync(pictures).find((name) => name.endsWith('.png'))!),
     join(consumer, 'picture.png'),
   );
-  const settings = applySettings(
-    defaultSettings(),
-    {
-      root: pictures,
-      weights: resolve('test/fixtures/tiny-clip.json'),
-      trainer: 'image-only',
-      epochs: 1,
-      views: 1,
-      batchSize: 4,
-      cache: 'none',
-      out: join(consumer, 'output', 'my-run'),
-    },
-    'test',
-  );
-  await trainRun(await sharedGpu(), settings, { resume: false, reporter: silent });
 });
 afterAll(() => rmSync(consumer, { recursive: true }));
 

@@ -1,14 +1,10 @@
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import { silent } from '../src/training/reporter.ts';
-import { trainRun } from '../src/training/run.ts';
-import { applySettings, defaultSettings } from '../src/training/settings.ts';
-import { sharedGpu } from './gpu.ts';
+import { trainTinyRun } from './trained-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'interrupt-'));
 const pictures = join(folder, 'pictures');
@@ -17,21 +13,7 @@ const model = join(folder, 'run');
 const count = 600;
 
 beforeAll(async () => {
-  await makeScenes(pictures, { scenes: 10, versions: 2, size: 64, seed: 3 });
-  const settings = {
-    root: pictures,
-    weights: resolve('test/fixtures/tiny-clip.json'),
-    trainer: 'image-only',
-    epochs: 1,
-    views: 1,
-    batchSize: 4,
-    cache: 'none',
-    out: model,
-  };
-  await trainRun(await sharedGpu(), applySettings(defaultSettings(), settings, 'test'), {
-    resume: false,
-    reporter: silent,
-  });
+  await trainTinyRun(pictures, model);
   const picture = readdirSync(pictures).find((name) => name.endsWith('.png'))!;
   mkdirSync(many);
   for (let i = 0; i < count; i++) copyFileSync(join(pictures, picture), join(many, `${1000 + i}.png`));

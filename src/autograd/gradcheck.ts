@@ -1,9 +1,9 @@
-import { normal } from '../common/random.ts';
 import { multiply } from './ops/arithmetic.ts';
 import { sum } from './ops/reduce.ts';
+import { randomNormal } from './random.ts';
 import { scope } from './scope.ts';
 import { valueAndGradients } from './tape.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 /** How {@link gradcheck} compares. */
 export interface GradcheckOptions {
@@ -32,11 +32,7 @@ export async function gradcheck(
 ): Promise<{ maxError: number }> {
   const { gpu } = inputs[0]!;
   const plain = scope(() => f(...inputs));
-  const weights = Tensor.from(
-    gpu,
-    Float32Array.from({ length: plain.size }, (_, i) => normal(seed, 1, i)),
-    plain.shape,
-  );
+  const weights = randomNormal(gpu, plain.shape, seed, 1);
   plain.dispose();
   const objective = () => scope(() => sum(multiply(f(...inputs), weights)));
   const checked = inputs.filter((_, i) => check?.[i] ?? true);

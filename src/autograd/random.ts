@@ -1,4 +1,4 @@
-import { normal } from '../common/random.ts';
+import { normals } from '../common/random.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { elements, Tensor } from './tensor.ts';
 
@@ -10,6 +10,6 @@ export function randomNormal(
   stream: number,
   std = 1,
 ): Tensor {
-  const values = Float32Array.from({ length: elements(shape) }, (_, i) => std * normal(seed, stream, i));
+  const values = Float32Array.from(normals(elements(shape), seed, stream), (value) => std * value);
   return Tensor.from(gpu, values, shape);
 }

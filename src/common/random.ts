@@ -81,21 +81,16 @@ export function normal(seed: number, stream: number, index: number): number {
   return radius * (index % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
 }
 
-/** `normal` of the indices 0 … count − 1, a block of Philox a time. */
+/** The first `count` draws of a stream, each as {@link normal} gives it. */
 export function normals(count: number, seed: number, stream: number): Float64Array {
-  const values = new Float64Array(count);
-  const key = keyOf(seed);
-  for (let at = 0; at < count; at += 4) {
-    const block = at / 4;
-    const words = philox([block >>> 0, Math.floor(block / 2 ** 32), stream >>> 0, 0], key);
-    for (let pair = 0; pair < 4 && at + pair < count; pair += 2) {
-      const radius = Math.sqrt(-2 * Math.log(1 - words[pair]! * 2 ** -32));
-      const angle = 2 * Math.PI * (words[pair + 1]! * 2 ** -32);
-      values[at + pair] = radius * Math.cos(angle);
-      if (at + pair + 1 < count) values[at + pair + 1] = radius * Math.sin(angle);
-    }
+  const draws = uniforms(count + (count % 2), seed, stream);
+  for (let even = 0; even < count; even += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - draws[even]!));
+    const angle = 2 * Math.PI * draws[even + 1]!;
+    draws[even] = radius * Math.cos(angle);
+    draws[even + 1] = radius * Math.sin(angle);
   }
-  return values;
+  return draws.subarray(0, count);
 }
 
 /** The numbers 0 … n − 1 in random order (Fisher–Yates; entry i is settled by uniform draw i of the stream). */

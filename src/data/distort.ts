@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import { normal } from '../common/random.ts';
+import { normals } from '../common/random.ts';
 
 /** RGB pixels of a square picture, row by row. */
 export interface Pixels {
@@ -58,7 +58,8 @@ export const distortions: Readonly<Record<string, Distortion>> = {
   /** Gaussian noise of deviation 6 to 80 levels. */
   noise: async (picture, severity, seed) => {
     const deviation = between(6, 80, severity);
-    return mapBytes(picture, (value, i) => value + deviation * normal(seed, 0x51, i));
+    const draws = normals(picture.data.length, seed, 0x51);
+    return mapBytes(picture, (value, i) => value + deviation * draws[i]!);
   },
   /** Levels reduced from 24 to 2. */
   banding: async (picture, severity) => {

@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UserError } from '../common/errors.ts';
+import { cacheFolder } from '../common/folders.ts';
 import { float16ToFloat32, float32ToFloat16 } from './float16.ts';
 
 export interface FeatureCacheOptions {
@@ -172,6 +173,14 @@ export class FeatureCache {
     const bytes = vector.buffer.slice(vector.byteOffset, vector.byteOffset + vector.byteLength);
     return this.#half ? float16ToFloat32(new Uint16Array(bytes)) : new Float32Array(bytes);
   }
+}
+
+/** The cache that a `--cache` setting names: a folder, '' the one in the user's cache folder, 'none' no cache. */
+export async function openFeatureCache(
+  setting: string,
+  options: FeatureCacheOptions,
+): Promise<FeatureCache | null> {
+  return setting === 'none' ? null : FeatureCache.open(setting || join(cacheFolder(), 'features'), options);
 }
 
 const hashOf = (key: string): Buffer => createHash('sha256').update(key).digest();

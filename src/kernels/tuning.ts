@@ -107,6 +107,15 @@ export async function tune(gpu: Gpu, options: TuneOptions = {}): Promise<void> {
   await saveTable(gpu, table);
 }
 
+/** When a run times the kernel variants: `auto` on a GPU, not on a software adapter. */
+export const tuneChoices = ['auto', 'always', 'never'] as const;
+export type TuneChoice = (typeof tuneChoices)[number];
+
+/** As {@link tune}, where the choice says so for this adapter. */
+export async function tuneAs(gpu: Gpu, choice: TuneChoice): Promise<void> {
+  if (choice === 'always' || (choice === 'auto' && !gpu.adapter.software)) await tune(gpu);
+}
+
 /** Forgets every measurement for this adapter, in memory and on disk; what is launched from now on is pending again. */
 export async function clearTuning(gpu: Gpu): Promise<void> {
   const table = tableOf(gpu);

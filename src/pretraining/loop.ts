@@ -3,13 +3,13 @@ import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/batches.ts';
-import { PictureLoader } from '../data/loader.ts';
-import { binary, fill } from '../kernels/elementwise.ts';
+import { type LoadedPicture, PictureLoader } from '../data/loader.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { Recording } from '../kernels/recording.ts';
-import { tune } from '../kernels/tuning.ts';
+import { tuneAs } from '../kernels/tuning.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import { warmupCosine } from '../model/lr-schedule.ts';
+import { RunningSum } from '../training/running-sum.ts';
 import type { PretrainingModel } from './model.ts';
 import type { LossWeights } from './objective.ts';
 import type { PretrainingSettings } from './settings.ts';
@@ -70,7 +70,7 @@ export class PretrainingLoop {
   readonly #data: PretrainingData;
   readonly #inputs: StepInputs;
   readonly #chunks: number;
-  readonly #sums: Record<keyof LossWeights, Tensor>;
+  readonly #sums: Record<keyof LossWeights, RunningSum>;
   #recording: Recording | undefined;
 
   constructor(gpu: Gpu, model: PretrainingModel, data: PretrainingData, settings: PretrainingSettings) {
@@ -100,7 +100,7 @@ export class PretrainingLoop {
       new AdamW(vectors, { lr, betas, eps, weightDecay: 0 }),
     ];
     this.#inputs = this.#createInputs();
-    const sum = () => keep(Tensor.zeros(gpu, [1]));
+    const sum = () => new RunningSum(gpu);
     this.#sums = { contrastive: sum(), distillation: sum(), quality: sum() };
   }
 
@@ -158,7 +158,8 @@ export class PretrainingLoop {
     for (const optimizer of this.#optimizers) optimizer.dispose();
     const { pixels, ids, eot, targets } = this.#inputs;
     const { own, teacher, quality } = targets;
-    for (const tensor of [...pixels, ...ids, ...eot, own, ...Object.values(this.#sums)]) tensor.dispose();
+    for (const tensor of [...pixels, ...ids, ...eot, own]) tensor.dispose();
+    for (const sum of Object.values(this.#sums)) sum.dispose();
     for (const tensor of [teacher, quality?.views, quality?.words]) tensor?.dispose();
   }
 
@@ -209,7 +210,7 @@ export class PretrainingLoop {
     };
   }
 
-  async #load(batch: Int32Array, pictures: AsyncIterator<unknown>): Promise<void> {
+  async #load(batch: Int32Array, pictures: AsyncIterator<LoadedPicture>): Promise<void> {
     const { imageSize, batchSize } = this.#settings;
     const { tokens, teacher, teacherWidth, views } = this.#data;
     const { pixels, ids, eot, targets } = this.#inputs;
@@ -240,8 +241,7 @@ export class PretrainingLoop {
         pretrainingGradients(this.model, this.#inputs, this.#settings);
       });
       await this.gpu.finish();
-      const { tune: when } = this.#settings;
-      if (when === 'always' || (when === 'auto' && !this.gpu.adapter.software)) await tune(this.gpu);
+      await tuneAs(this.gpu, this.#settings.tune);
       this.#recording = this.gpu.capture(() =>
         pretrainingStep(
           this.model,
@@ -249,19 +249,11 @@ export class PretrainingLoop {
           this.#settings,
           this.#optimizers,
           this.#settings.clipNorm,
-          (name, loss) => this.#addLoss(name, loss),
+          (name, loss) => this.#sums[name].add(loss),
         ),
       ).recording;
     }
     await this.gpu.finish();
-  }
-
-  #addLoss(name: keyof LossWeights, loss: Tensor): void {
-    const total = this.#sums[name];
-    const sum = Tensor.empty(this.gpu, [1]);
-    binary(this.gpu, 'add', total.buffer, loss.buffer, sum.buffer, 1);
-    this.gpu.copy(sum.buffer, 0, total.buffer, 0, 4);
-    sum.dispose();
   }
 
   /** Mean losses since they were last asked for; null for those that are not in use. */
@@ -269,8 +261,7 @@ export class PretrainingLoop {
     const { targets } = this.#inputs;
     const means = { contrastive: 0, distillation: null as number | null, quality: null as number | null };
     for (const name of lossNames) {
-      const mean = (await this.#sums[name].read())[0]! / steps;
-      fill(this.gpu, this.#sums[name].buffer, 1, 0);
+      const mean = (await this.#sums[name].take()) / steps;
       if (!Number.isFinite(mean))
         throw new UserError(`the ${name} loss became ${mean}`, 'Lower --lr; the last checkpoint is intact.');
       if (name === 'contrastive' || (name === 'distillation' ? targets.teacher : targets.quality))
@@ -284,8 +275,8 @@ function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
   for (const batch of schedule) for (const view of batch) yield views[view]!.job;
 }
 
-async function nextPixels(pictures: AsyncIterator<unknown>): Promise<Uint8Array> {
-  const { value } = (await pictures.next()) as { value: { pixels: Uint8Array } | { error: string } };
+async function nextPixels(pictures: AsyncIterator<LoadedPicture>): Promise<Uint8Array> {
+  const { value } = (await pictures.next()) as IteratorYieldResult<LoadedPicture>;
   if ('error' in value) throw new UserError(value.error, 'Mend or remove the picture.');
   return value.pixels;
 }

@@ -4,32 +4,30 @@ import { stringify as toYaml } from 'yaml';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { writeFileAtomic } from '../common/files.ts';
-import { cacheFolder } from '../common/folders.ts';
-import { FeatureCache } from '../data/feature-cache.ts';
+import { openFeatureCache } from '../data/feature-cache.ts';
 import { float32ToFloat16 } from '../data/float16.ts';
 import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
-import type { HostTensor } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../kernels/gpu.ts';
-import { qualityWords } from '../model/agiqa.ts';
 import { Clip } from '../model/clip.ts';
 import { type ClipConfig, clipDefaults, type TextConfig } from '../model/config.ts';
+import { featureStatistics } from '../model/feature-scaling.ts';
 import { initialWeights } from '../model/initial-weights.ts';
 import { weightsId } from '../model/weights-id.ts';
-import { restore, toHost } from '../training/checkpoint.ts';
+import { joinParts, readParts, restore, toHost } from '../training/checkpoint.ts';
+import { templatePrompts } from '../training/create-learner.ts';
 import { pictureEncoder } from '../training/encoders.ts';
 import { PictureFeatures } from '../training/picture-features.ts';
 import type { Reporter } from '../training/reporter.ts';
+import { fields } from '../training/settings.ts';
 import { PretrainingLoop, type PretrainingState, type StepRecord } from './loop.ts';
 import { PretrainingModel } from './model.ts';
 import { readPairs } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';
 import { CaptionTokens } from './tokens.ts';
-import { drawViews, fillTemplate, type View } from './views.ts';
+import { drawViews, type View } from './views.ts';
 
-/** The prompt of a quality word; the zero-shot trainer's default, so that a model learns what it will be asked. */
-const wordPrompt = 'a photo of {word} quality.';
 const contextLength = 77;
 const format = 'clip-agiqa-webgpu pretraining checkpoint 1';
 
@@ -110,7 +108,8 @@ export async function pretrainRun(
   reporter.line(
     `data       ${pairs.length} pictures, ${views.length} views${excluded.length > 0 ? `; ${excluded.length} left out, byte for byte the same as a held-out picture` : ''}`,
   );
-  const words = qualityWords.map((word) => fillTemplate(wordPrompt, { word }));
+  // The zero-shot trainer's default, so that a model learns what it will be asked.
+  const words = templatePrompts(fields.template.value);
   const captions = views.map(({ caption }) => caption);
   const tokens = new CaptionTokens(tokenizer, captions, words, contextLength);
   const { teacher, teacherWidth } = await teacherFeatures(gpu, views, settings, reporter);
@@ -177,10 +176,7 @@ async function teacherFeatures(
     weightType: 'float32',
   });
   const { width } = encoder;
-  const cache =
-    settings.cache === 'none'
-      ? null
-      : await FeatureCache.open(settings.cache || join(cacheFolder(), 'features'), { width });
+  const cache = await openFeatureCache(settings.cache, { width });
   const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
   const teacher = new Float32Array(views.length * width);
   const bar = reporter.bar("the teacher's features", views.length);
@@ -198,16 +194,9 @@ async function teacherFeatures(
 
 /** Shifts and scales each column of rows of `width` to mean 0 and deviation 1, in place. */
 export function standardize(rows: Float32Array, width: number): void {
-  const count = rows.length / width;
-  for (let column = 0; column < width; column++) {
-    let sum = 0;
-    let squares = 0;
-    for (let at = column; at < rows.length; at += width) sum += rows[at]!;
-    const mean = sum / count;
-    for (let at = column; at < rows.length; at += width) squares += (rows[at]! - mean) ** 2;
-    const deviation = Math.sqrt(squares / count) || 1;
-    for (let at = column; at < rows.length; at += width) rows[at] = (rows[at]! - mean) / deviation;
-  }
+  const { mean, deviation } = featureStatistics([rows], width);
+  for (let i = 0; i < rows.length; i++)
+    rows[i] = (rows[i]! - mean[i % width]!) / (deviation[i % width]! || 1);
 }
 
 async function writeState(
@@ -217,14 +206,11 @@ async function writeState(
   state: PretrainingState,
   settings: PretrainingSettings,
 ): Promise<void> {
-  const tensors = new Map<string, TensorData>();
-  for (const [part, held] of [
-    ['parameters', parameters],
-    ['optimizer', optimizer],
-  ] as const)
-    for (const [name, tensor] of held)
-      tensors.set(`${part}.${name}`, { dtype: 'F32', shape: tensor.shape, data: () => tensor.read() });
-  await writeSafetensors(path, tensors, {
+  // Read back one at a time: moments are twice the size of the model.
+  const lazily = (tensors: ReadonlyMap<string, Tensor>) =>
+    new Map([...tensors].map(([name, tensor]) => [name, { shape: tensor.shape, data: () => tensor.read() }]));
+  const parts = { parameters: lazily(parameters), optimizer: lazily(optimizer) };
+  await writeSafetensors(path, joinParts(parts), {
     format,
     settings: JSON.stringify(settings),
     state: JSON.stringify(state),
@@ -253,17 +239,8 @@ async function readState(
           `${path} was trained with ${name} ${JSON.stringify(before[name])}, not ${JSON.stringify(value)}`,
           'Resume with the settings of the run (its config.yaml), or begin another with --out.',
         );
-    for (const [part, held] of [
-      ['parameters', parameters],
-      ['optimizer', optimizer],
-    ] as const) {
-      const values = new Map<string, HostTensor>();
-      for (const name of held.keys()) {
-        const info = file.tensors.get(`${part}.${name}`);
-        if (info) values.set(name, { shape: info.shape, data: await file.read(info.name) });
-      }
-      restore(held, values, path);
-    }
+    restore(parameters, (await readParts(file, ['parameters'])).parameters, path);
+    restore(optimizer, (await readParts(file, ['optimizer'])).optimizer, path);
     return JSON.parse(metadata.state!) as PretrainingState;
   } finally {
     await file.close();

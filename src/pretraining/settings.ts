@@ -1,4 +1,5 @@
 import { type FieldValues, field } from '../common/fields.ts';
+import { tuneField } from '../training/settings.ts';
 
 /**
  * Every setting of contrastive pre-training: CLIP's recipe in small, with distortions and, on request, a teacher.
@@ -52,11 +53,7 @@ export const pretrainingFields = {
   ),
   encodeBatch: field(8, 'pictures the teacher takes at once'),
   checkpointEvery: field(100, 'steps between checkpoints'),
-  tune: field<'auto' | 'always' | 'never'>(
-    'auto',
-    'time the kernel variants and remember the fastest; auto: on a GPU only',
-    ['auto', 'always', 'never'],
-  ),
+  tune: tuneField,
   out: field('output/pretrain', 'folder of the results'),
 } as const;
 

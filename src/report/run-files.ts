@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { numberField, readCsv } from '../data/csv.ts';
 import { openDataset } from '../data/datasets/index.ts';
+import { missingResult } from '../training/checkpoint.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
 import { datasetOptions } from '../training/settings.ts';
@@ -33,9 +34,10 @@ export interface RunFiles {
  */
 export async function readRun(folder: string, options: { readonly root?: string } = {}): Promise<RunFiles> {
   if (!existsSync(join(folder, 'summary.json')))
-    throw existsSync(join(folder, 'checkpoint.safetensors'))
-      ? new UserError(`${folder}: this training has not ended`, 'Go on with it: node dist/train.js --resume.')
-      : new UserError(`${folder} holds no summary.json`, 'Give the folder of a finished training run.');
+    throw missingResult(
+      folder,
+      new UserError(`${folder} holds no summary.json`, 'Give the folder of a finished training run.'),
+    );
   const summary: RunSummary = JSON.parse(await readFile(join(folder, 'summary.json'), 'utf8'));
   const records = summary.epochs > 0 ? await readRecords(join(folder, 'metrics.jsonl')) : [];
   if (!summary.test) return { summary, records, predictions: [] };

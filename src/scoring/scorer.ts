@@ -8,7 +8,7 @@ import type { Gpu } from '../kernels/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
-import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
+import { type Checkpoint, missingResult, readCheckpoint } from '../training/checkpoint.ts';
 import type { Reading } from '../training/class-constants.ts';
 import { pictureEncoder } from '../training/encoders.ts';
 import { PictureFeatures } from '../training/picture-features.ts';
@@ -136,10 +136,11 @@ export async function readModel(path: string): Promise<Checkpoint> {
   if (!found.isDirectory()) return readCheckpoint(path);
   const file = join(path, 'model.safetensors');
   if (existsSync(file)) return readCheckpoint(file);
-  throw existsSync(join(path, 'checkpoint.safetensors'))
-    ? new UserError(`${path}: this training has not ended`, 'Go on with it: node dist/train.js --resume.')
-    : new UserError(
-        `${path} holds no model`,
-        'Give the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
-      );
+  throw missingResult(
+    path,
+    new UserError(
+      `${path} holds no model`,
+      'Give the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
+    ),
+  );
 }

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { writeSafetensors } from '../data/safetensors.ts';
-import type { HostTensor } from '../data/tensor.ts';
+import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
+import type { HostTensor, TensorFile } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
 import type { TrainingState } from './loop.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
@@ -23,12 +25,8 @@ const format = 'clip-agiqa-webgpu checkpoint 1';
 
 /** Writes a checkpoint as safetensors: `parameters.*`, `optimizer.*`, `constants.*`, the rest as metadata. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
-  const tensors = new Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>();
-  for (const part of ['parameters', 'optimizer', 'constants'] as const)
-    for (const [name, { shape, data }] of checkpoint[part])
-      tensors.set(`${part}.${name}`, { dtype: 'F32', shape, data });
-  const { settings, state, weightsId, words } = checkpoint;
-  await writeSafetensors(path, tensors, {
+  const { settings, state, weightsId, words, parameters, optimizer, constants } = checkpoint;
+  await writeSafetensors(path, joinParts({ parameters, optimizer, constants }), {
     format,
     settings: JSON.stringify(settings),
     state: JSON.stringify(state),
@@ -46,26 +44,50 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
         `${path} is not a checkpoint of this program`,
         'Give the checkpoint.safetensors or model.safetensors of a training run, or a folder of the original trainer.',
       );
-    const parts = { parameters: new Map(), optimizer: new Map(), constants: new Map() } as Record<
-      string,
-      Map<string, HostTensor>
-    >;
-    for (const [name, { shape }] of file.tensors) {
-      const dot = name.indexOf('.');
-      parts[name.slice(0, dot)]?.set(name.slice(dot + 1), { shape, data: await file.read(name) });
-    }
     return {
       settings: applySettings(defaultSettings(), JSON.parse(metadata.settings!), path),
       state: JSON.parse(metadata.state!),
       weightsId: metadata.weights_id!,
       words: JSON.parse(metadata.words!),
-      parameters: parts.parameters!,
-      optimizer: parts.optimizer!,
-      constants: parts.constants!,
+      ...(await readParts(file, ['parameters', 'optimizer', 'constants'])),
     };
   } finally {
     await file.close();
   }
+}
+
+/** Tensors by name, in parts, as a file holds them: `PART.NAME`, float32. Data given as functions are read when they are written. */
+export function joinParts(
+  parts: Readonly<Record<string, ReadonlyMap<string, Pick<TensorData, 'shape' | 'data'>>>>,
+): Map<string, TensorData> {
+  const tensors = new Map<string, TensorData>();
+  for (const [part, values] of Object.entries(parts))
+    for (const [name, { shape, data }] of values)
+      tensors.set(`${part}.${name}`, { dtype: 'F32', shape, data });
+  return tensors;
+}
+
+/** The named parts of a file that {@link joinParts} made; a part may be empty. */
+export async function readParts<Part extends string>(
+  file: TensorFile,
+  names: readonly Part[],
+): Promise<Record<Part, Map<string, HostTensor>>> {
+  const parts = Object.fromEntries(names.map((name) => [name, new Map()])) as Record<
+    Part,
+    Map<string, HostTensor>
+  >;
+  for (const [name, { shape }] of file.tensors) {
+    const dot = name.indexOf('.');
+    parts[name.slice(0, dot) as Part]?.set(name.slice(dot + 1), { shape, data: await file.read(name) });
+  }
+  return parts;
+}
+
+/** Why a run's folder lacks what a finished run leaves: the training has not ended, or else `otherwise`. */
+export function missingResult(folder: string, otherwise: UserError): UserError {
+  return existsSync(join(folder, 'checkpoint.safetensors'))
+    ? new UserError(`${folder}: this training has not ended`, 'Go on with it: node dist/train.js --resume.')
+    : otherwise;
 }
 
 /** Reads tensors back from the GPU by name. */

@@ -3,7 +3,7 @@ import { gatherRows } from '../autograd/ops/rows.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { normal } from '../common/random.ts';
+import { normals } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
@@ -129,7 +129,8 @@ export function createPrompts(
       return gatherRows(table, Tensor.from(table.gpu, repeated)).view(shape);
     });
   } else {
-    for (let i = 0; i < values.length; i++) values[i] = contextDeviation * normal(seed, contextStream, i);
+    for (const [i, value] of normals(values.length, seed, contextStream).entries())
+      values[i] = contextDeviation * value;
     ctx = Tensor.from(text.parameters.get('positional_embedding').gpu, values, shape);
   }
   return new PromptLearner(text, slots, keep(ctx), { classSpecific });
@@ -142,7 +143,8 @@ function contextPrompts(config: TextConfig, tokenizer: Tokenizer, { ctxInit, nCt
   return { words, nCtx: length, slots: qualityPrompts(config, tokenizer, length, position) };
 }
 
-function templatePrompts(template: string): string[] {
+/** The zero-shot prompts of the quality words. */
+export function templatePrompts(template: string): string[] {
   if (!template.includes('{word}'))
     throw new UserError(
       `--template "${template}" has no place for the quality word`,

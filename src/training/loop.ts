@@ -5,13 +5,13 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/batches.ts';
 import { type Metrics, metricsOf } from '../data/evaluation.ts';
-import { binary, fill } from '../kernels/elementwise.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { Recording } from '../kernels/recording.ts';
-import { tune } from '../kernels/tuning.ts';
+import { tuneAs } from '../kernels/tuning.ts';
 import { learningRates } from '../model/lr-schedule.ts';
 import type { FeatureSource } from './feature-source.ts';
 import type { Batch, Learner } from './learner.ts';
+import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
 import type { TargetScaling } from './target-scaling.ts';
 
@@ -77,7 +77,7 @@ export class TrainingLoop {
   readonly #data: TrainingData;
   readonly #batch: Batch;
   readonly #dropoutSeed: Tensor;
-  readonly #lossSum: Tensor;
+  readonly #losses: RunningSum;
   readonly #batchSize: number;
   readonly #capture: boolean;
   #recording: Recording | undefined;
@@ -105,7 +105,7 @@ export class TrainingLoop {
       classes: persistent([this.#batchSize], 'u32'),
     };
     this.#dropoutSeed = persistent([2], 'u32');
-    this.#lossSum = persistent([1], 'f32');
+    this.#losses = new RunningSum(gpu);
   }
 
   get stepsPerEpoch(): number {
@@ -201,7 +201,7 @@ export class TrainingLoop {
   dispose(): void {
     this.#recording?.dispose();
     this.optimizer?.dispose();
-    for (const tensor of [...Object.values(this.#batch), this.#dropoutSeed, this.#lossSum]) tensor.dispose();
+    for (const held of [...Object.values(this.#batch), this.#dropoutSeed, this.#losses]) held.dispose();
   }
 
   /** Compiles and tunes on a gradient that is thrown away, then records the step without running it a second time. */
@@ -213,13 +213,11 @@ export class TrainingLoop {
       this.#gradients();
     });
     await this.gpu.finish();
-    const { tune: when } = this.#settings;
-    if (when === 'always' || (when === 'auto' && !this.gpu.adapter.software)) await tune(this.gpu);
+    await tuneAs(this.gpu, this.#settings.tune);
   }
 
   async #epoch(epoch: number, lr: number, events: LoopEvents): Promise<number> {
     this.optimizer?.setLearningRate(lr);
-    fill(this.gpu, this.#lossSum.buffer, 1, 0);
     const steps = this.stepsPerEpoch;
     const batches = trainingBatches(this.#data.train, this.#batchSize, this.#settings.seed, epoch);
     await this.#data.trainFeatures.beginEpoch?.(
@@ -237,8 +235,7 @@ export class TrainingLoop {
       if (step % queueDepth === 0) await this.gpu.finish();
       events.step?.(step, steps, epoch);
     }
-    const [sum] = await this.#lossSum.read();
-    return sum! / step;
+    return (await this.#losses.take()) / step;
   }
 
   async #load(samples: Int32Array, epoch: number, step: number): Promise<void> {
@@ -261,9 +258,7 @@ export class TrainingLoop {
   #step(): void {
     const { value, gradients } = this.#gradients();
     this.optimizer?.step(gradients);
-    const sum = Tensor.empty(this.gpu, [1]);
-    binary(this.gpu, 'add', this.#lossSum.buffer, value.buffer, sum.buffer, 1);
-    this.gpu.copy(sum.buffer, 0, this.#lossSum.buffer, 0, 4);
+    this.#losses.add(value);
   }
 }
 

@@ -4,10 +4,9 @@ import { stringify as toYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { writeFileAtomic } from '../common/files.ts';
-import { cacheFolder } from '../common/folders.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
-import { FeatureCache } from '../data/feature-cache.ts';
+import { openFeatureCache } from '../data/feature-cache.ts';
 import { classOf, trainTestSplit } from '../data/splits.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../kernels/gpu.ts';
@@ -94,13 +93,12 @@ export async function trainRun(
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
   checkLearner(clip, tokenizer, settings);
   const encoder = pictureEncoder(clip.vision, id, settings);
-  const cache =
-    settings.cache === 'none' || (settings.augment === 'crop' && settings.views === 0)
-      ? null
-      : await FeatureCache.open(settings.cache || join(cacheFolder(), 'features'), {
-          width: encoder.width,
-          type: settings.cacheType,
-        });
+  // Crops drawn anew each step would fill it without ever being met again.
+  const drawnAnew = settings.augment === 'crop' && settings.views === 0;
+  const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
+    width: encoder.width,
+    type: settings.cacheType,
+  });
   const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
   try {
     const split = withValidation(dataset, settings);

@@ -1,6 +1,14 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
+import { type TuneChoice, tuneChoices } from '../kernels/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
+
+/** Shared by every command that trains. */
+export const tuneField = field<TuneChoice>(
+  'auto',
+  'time the kernel variants for the shapes of the run and remember the fastest; auto: on a GPU, not on a software adapter',
+  tuneChoices,
+);
 
 /**
  * Every setting of a training run. This table is the only place that names them: the configuration files, the command
@@ -108,11 +116,7 @@ export const fields = {
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
   seed: field(1, 'seed of the initial values, crops, order and dropout'),
   encodeBatch: field(8, 'pictures the vision tower takes at once', { min: 1 }),
-  tune: field<'auto' | 'always' | 'never'>(
-    'auto',
-    'time the kernel variants for the shapes of the run and remember the fastest; auto: on a GPU, not on a software adapter',
-    ['auto', 'always', 'never'],
-  ),
+  tune: tuneField,
   out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
 } as const;
 

@@ -1,0 +1,25 @@
+import { resolve } from 'node:path';
+import { makeScenes } from '../src/data/scenes/make.ts';
+import { silent } from '../src/training/reporter.ts';
+import { trainRun } from '../src/training/run.ts';
+import { applySettings, defaultSettings } from '../src/training/settings.ts';
+import { sharedGpu } from './gpu.ts';
+
+/** Draws a few scenes into `pictures` and leaves in `out` the run of a small head trained on them. */
+export async function trainTinyRun(pictures: string, out: string): Promise<void> {
+  await makeScenes(pictures, { scenes: 10, versions: 2, size: 64, seed: 3 });
+  const settings = {
+    root: pictures,
+    weights: resolve('test/fixtures/tiny-clip.json'),
+    trainer: 'image-only',
+    epochs: 1,
+    views: 1,
+    batchSize: 4,
+    cache: 'none',
+    out,
+  };
+  await trainRun(await sharedGpu(), applySettings(defaultSettings(), settings, 'test'), {
+    resume: false,
+    reporter: silent,
+  });
+}
