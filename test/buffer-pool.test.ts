@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { Arena, BufferPool, sizeClass } from '../src/kernels/buffer-pool.ts';
+import { Arena, BufferPool, sizeClass, texelWidth } from '../src/kernels/buffer-pool.ts';
 import { openGpu } from '../src/kernels/gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -39,6 +39,27 @@ describe('BufferPool', () => {
     p.trim();
     expect(p.statistics).toMatchObject({ peakBytes: 1024, heldBytes: 1024 });
     p.release(a);
+  });
+
+  it('lends texels as it lends buffers, by rows of them, and keeps the two apart', () => {
+    const p = pool();
+    const row = texelWidth * 16;
+    const texels = p.allocateTexels(texelWidth + 1);
+    expect(texels.raw.height).toBe(2);
+    expect(p.statistics).toMatchObject({ liveBuffers: 1, liveBytes: 2 * row, heldBytes: 2 * row });
+    p.release(texels);
+    const buffer = p.allocate(2 * row);
+    expect(buffer.raw).toBeInstanceOf(GPUBuffer);
+    const arena = new Arena();
+    p.beginArena(arena);
+    expect(p.allocateTexels(texelWidth + 2)).toBe(texels);
+    p.endArena(arena, new Set([texels]));
+    p.release(texels);
+    const other = p.allocateTexels(texelWidth + 1);
+    expect(other).not.toBe(texels);
+    p.dissolve(arena);
+    expect(p.allocateTexels(2 * texelWidth)).toBe(texels);
+    expect(() => p.allocateTexels(p.mostTexels + 1)).toThrow(/exceeds this adapter's largest buffer/);
   });
 
   it('refuses a second release', () => {

@@ -43,11 +43,15 @@ it('bindingsOf reads the declarations, ordered by number', () => {
   const source = `
     @group(0) @binding(2) var<storage, read_write> out: array<f32>;
     @group(0) @binding(0) var<uniform> params: Params;
-    @group(0) @binding(1) var<storage, read> x: array<f32>;`;
+    @group(0) @binding(1) var<storage, read> x: array<f32>;
+    @group(0) @binding(4) var y: texture_storage_2d<rgba32float, write>;
+    @group(0) @binding(3) var z: texture_storage_2d<rgba32float, read>;`;
   expect(bindingsOf(source)).toEqual([
     { binding: 0, type: 'uniform' },
     { binding: 1, type: 'read-only-storage' },
     { binding: 2, type: 'storage' },
+    { binding: 3, type: 'read-texels' },
+    { binding: 4, type: 'write-texels' },
   ]);
 });
 

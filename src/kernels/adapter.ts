@@ -21,6 +21,8 @@ export interface AdapterDescription {
   readonly subgroupMin: number;
   readonly subgroupMax: number;
   readonly features: readonly string[];
+  /** Whether kernels may read storage textures. */
+  readonly readsTexels: boolean;
 }
 
 export interface OpenedDevice {
@@ -92,6 +94,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       subgroupMin: device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMax: device.features.has('subgroups') ? (info.subgroupMaxSize ?? 0) : 0,
       features: [...device.features].filter((feature) => wanted.includes(feature as GPUFeatureName)),
+      readsTexels: instance.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false,
     },
   };
 }

@@ -1,10 +1,10 @@
-import type { GpuBuffer } from './buffer-pool.ts';
+import type { GpuStorage } from './buffer-pool.ts';
 import type { Pipeline } from './pipelines.ts';
 
 interface Entry {
   readonly pipeline: Pipeline;
   readonly words: readonly number[];
-  readonly buffers: readonly GpuBuffer[];
+  readonly buffers: readonly GpuStorage[];
   readonly group: GPUBindGroup;
 }
 
@@ -27,7 +27,7 @@ export class BindGroups {
   }
 
   /** The bind group; made at the first call with these contents. */
-  get(pipeline: Pipeline, buffers: readonly GpuBuffer[], words = noWords): GPUBindGroup {
+  get(pipeline: Pipeline, buffers: readonly GpuStorage[], words = noWords): GPUBindGroup {
     let hash = pipeline.id;
     for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i]!, 0x9e3779b1);
     for (let i = 0; i < buffers.length; i++)
@@ -54,7 +54,7 @@ export class BindGroups {
     this.#size = 0;
   }
 
-  #create(pipeline: Pipeline, buffers: readonly GpuBuffer[], words: readonly number[]): GPUBindGroup {
+  #create(pipeline: Pipeline, buffers: readonly GpuStorage[], words: readonly number[]): GPUBindGroup {
     for (const index of pipeline.writes)
       for (let other = 0; other < buffers.length; other++)
         if (other !== index && buffers[other] === buffers[index])
@@ -62,7 +62,7 @@ export class BindGroups {
     const entries: GPUBindGroupEntry[] = [];
     if (pipeline.hasParams) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
     for (const [i, buffer] of buffers.entries())
-      entries.push({ binding: pipeline.storage[i]!, resource: { buffer: buffer.raw } });
+      entries.push({ binding: pipeline.storage[i]!, resource: buffer.resource });
     return this.#device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries });
   }
 

@@ -1,7 +1,7 @@
 import { UserError } from '../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
 import { BindGroups } from './bind-groups.ts';
-import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
+import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording } from './recording.ts';
@@ -11,7 +11,7 @@ export type GpuOptions = AdapterOptions;
 
 /** One dispatch: `params` is the uniform block's 32-bit words (see {@link f32} for floats), `groups` the workgroup counts. */
 export interface Launch {
-  readonly buffers: readonly GpuBuffer[];
+  readonly buffers: readonly GpuStorage[];
   readonly params?: readonly number[];
   readonly groups: readonly [number, number?, number?];
   readonly constants?: Constants;

@@ -2,13 +2,16 @@ import scalarOperands from '../../shaders/lib_matmul_scalars.wgsl';
 import storeLibrary from '../../shaders/lib_matmul_store.wgsl';
 import vectorOperands from '../../shaders/lib_matmul_vectors.wgsl';
 import naiveSource from '../../shaders/matmul_naive.wgsl';
+import packSource from '../../shaders/matmul_pack.wgsl';
+import packedSource from '../../shaders/matmul_packed.wgsl';
 import knSource from '../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../shaders/matmul_subgroup_nk.wgsl';
 import tnSource from '../../shaders/matmul_subgroup_tn.wgsl';
 import tileSource from '../../shaders/matmul_tile.wgsl';
 import { type ActivationName, activationNumbers, withActivations } from './activation.ts';
-import type { GpuBuffer } from './buffer-pool.ts';
+import { type GpuBuffer, texelWidth } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { pack, packApplies, packedTexels } from './pack.ts';
 import { choose, sourceVersion } from './tuning.ts';
 
 /** A kernel with the operands it reads and the end they all have. */
@@ -22,10 +25,14 @@ const tile = product('matmul_tile', tileSource, scalarOperands);
 const subgroupNk = product('matmul_subgroup_nk', nkSource, vectorOperands);
 const subgroupKn = product('matmul_subgroup_kn', knSource, vectorOperands);
 const subgroupTn = product('matmul_subgroup_tn', tnSource, vectorOperands);
+const packed = product('matmul_packed', packedSource, '');
 
 const family = {
   name: 'matmul',
-  version: sourceVersion(...[naive, tile, subgroupNk, subgroupKn, subgroupTn].map(({ source }) => source)),
+  version: sourceVersion(
+    packSource,
+    ...[naive, tile, subgroupNk, subgroupKn, subgroupTn, packed].map(({ source }) => source),
+  ),
 };
 
 export interface MatmulOptions {
@@ -57,7 +64,10 @@ export interface MatmulOptions {
   readonly variant?: MatmulVariant;
 }
 
-/** `tile64` is a shared-memory tile of 64 x 64, `subgroup16` a register tile of 16 rows; see their shaders. */
+/**
+ * `tile64` is a shared-memory tile of 64 x 64, `subgroup16` a register tile of 16 rows, `packed64` one of 64 rows from
+ * packed operands; see their shaders.
+ */
 export const matmulVariants = [
   'naive',
   'tile64',
@@ -67,6 +77,9 @@ export const matmulVariants = [
   'subgroup24',
   'subgroup32',
   'subgroup40',
+  'packed32',
+  'packed48',
+  'packed64',
 ] as const;
 export type MatmulVariant = (typeof matmulVariants)[number];
 
@@ -94,23 +107,36 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): MatmulVaria
   return applicable(gpu, shapeOf(options));
 }
 
-function applicable(gpu: Gpu, { m, n, k, transposeA, transposeB, strideA, strideB }: Shape): MatmulVariant[] {
+function applicable(gpu: Gpu, shape: Shape): MatmulVariant[] {
+  const { m, n, k, transposeA, transposeB, strideA, strideB } = shape;
   const variants: MatmulVariant[] = ['naive', 'tile64'];
   if (!gpu.adapter.software) variants.push('tile128');
   // Vector loads of A run along k, or along m where it is transposed; of B along n, or along k.
   const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
   const aligned = lengths.every((length) => length % 4 === 0);
-  if (!gpu.has('subgroups') || gpu.adapter.subgroupMin < 8 || !aligned || (transposeA && transposeB))
-    return variants;
-  if (transposeA) variants.push('subgroup32');
-  else
+  if (!gpu.has('subgroups') || gpu.adapter.subgroupMin < 8 || !aligned) return variants;
+  if (!transposeA) {
     for (const rows of ['8', '16', '24', '32', '40'] as const)
       if (Number(rows) < m + 8) variants.push(`subgroup${rows}`);
+  } else if (!transposeB) variants.push('subgroup32');
+  if (packApplies(gpu, ...operandsOf(shape))) {
+    variants.push('packed32');
+    if (m > 32) variants.push('packed48', 'packed64');
+  }
   return variants;
 }
 
+/** A and B as the packing takes them. */
+function operandsOf({ m, n, k, batch, strideA, strideB }: Shape) {
+  return [
+    { rows: m, k, batch: strideA === 0 ? 1 : batch },
+    { rows: n, k, batch: strideB === 0 ? 1 : batch },
+  ] as const;
+}
+
 /** The rule of thumb where nothing was measured. */
-function byRule(gpu: Gpu, { m, n, k, transposeA }: Shape, variants: readonly MatmulVariant[]): MatmulVariant {
+function byRule(gpu: Gpu, shape: Shape, variants: readonly MatmulVariant[]): MatmulVariant {
+  const { m, n, k } = shape;
   if (!gpu.adapter.software) {
     if (m * n < 1024) return 'naive';
     // Large tiles reuse more, but need enough of them to fill the device.
@@ -118,15 +144,11 @@ function byRule(gpu: Gpu, { m, n, k, transposeA }: Shape, variants: readonly Mat
   }
   // Below a fraction of a millisecond of work, compiling a large kernel (a second of LLVM) never pays.
   if (n < 8 || m * n * k < 65536) return 'naive';
-  if (!variants.includes('subgroup8') && !transposeA) return naiveOrTile(m, n);
-  if (transposeA) return variants.includes('subgroup32') ? 'subgroup32' : naiveOrTile(m, n);
-  // The fewest instructions for all row tiles together: those of a tile are some for B's loads and some for each 8 rows.
-  let best: MatmulVariant = 'subgroup16';
+  let best: MatmulVariant = m * n < 4096 ? 'naive' : 'tile64';
   let least = Number.POSITIVE_INFINITY;
   for (const variant of variants) {
-    if (!variant.startsWith('subgroup')) continue;
-    const rows = rowsOf(variant);
-    const cost = Math.ceil(m / rows) * (928 + 81 * rows);
+    if (!tilings[variant]) continue;
+    const cost = costOf(tilings[variant], shape);
     if (cost < least) {
       least = cost;
       best = variant;
@@ -135,12 +157,31 @@ function byRule(gpu: Gpu, { m, n, k, transposeA }: Shape, variants: readonly Mat
   return best;
 }
 
-function naiveOrTile(m: number, n: number): MatmulVariant {
-  return m * n < 4096 ? 'naive' : 'tile64';
+/** A register tile of 8·own rows x 8·columns columns. */
+interface Tiling {
+  readonly own: number;
+  readonly columns: number;
+  readonly packed: boolean;
 }
 
-function rowsOf(variant: MatmulVariant): number {
-  return Number(variant.slice('subgroup'.length));
+/** Of the variants that keep their tile in registers. */
+const tilings: { readonly [V in MatmulVariant]?: Tiling } = {
+  subgroup8: { own: 1, columns: 4, packed: false },
+  subgroup16: { own: 2, columns: 4, packed: false },
+  subgroup24: { own: 3, columns: 4, packed: false },
+  subgroup32: { own: 4, columns: 4, packed: false },
+  subgroup40: { own: 5, columns: 4, packed: false },
+  packed32: { own: 4, columns: 4, packed: true },
+  packed48: { own: 6, columns: 6, packed: true },
+  packed64: { own: 8, columns: 4, packed: true },
+};
+
+/** Nanoseconds of one lavapipe thread: a loop step's loads (35 from a buffer, 18 from texels) and multiply-adds; copies. */
+function costOf({ own, columns, packed }: Tiling, { m, n, k, batch }: Shape): number {
+  const step = (own + columns) * (packed ? 18 : 35) + 32 * own * columns * 0.3;
+  const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
+  const copies = packed ? 40000 + (Math.ceil(m / 8) + Math.ceil(n / 8)) * batch * (k / 4) * 55 : 0;
+  return tiles * (k / 4) * step + copies;
 }
 
 /** out = act(op(A)·op(B) + bias) + residual. */
@@ -176,11 +217,9 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
   const PREACTIVATION = preactivation ? 1 : 0;
   const ACTIVATION = activationNumbers[operands.activation ?? 'none'];
   const HALF_B = half ? 1 : 0;
-  const buffers = [a, b];
-  if (bias) buffers.push(bias);
-  if (residual) buffers.push(residual);
-  buffers.push(out);
-  if (preactivation) buffers.push(preactivation);
+  const ends = [bias, residual, out, preactivation].filter((buffer) => !!buffer);
+  const buffers = [a, b, ...ends];
+  const tiling = tilings[variant];
   if (variant === 'naive') {
     const strides = [transposeA ? 1 : k, transposeA ? m : 1, transposeB ? 1 : n, transposeB ? k : 1];
     gpu.run(naive, {
@@ -189,7 +228,7 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
       params: [m, n, k, ...strides, strideA, strideB],
       groups: [Math.ceil(n / 8), Math.ceil(m / 8), batch],
     });
-  } else if (variant === 'tile64' || variant === 'tile128') {
+  } else if (!tiling) {
     const size = variant === 'tile64' ? 64 : 128;
     gpu.run(tile, {
       constants: {
@@ -207,14 +246,39 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
       params: [m, n, k, strideA, strideB],
       groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
     });
+  } else if (tiling.packed) {
+    const [rows, columns] = operandsOf(shape);
+    const packedA = pack(gpu, { ...rows, x: a, transposed: transposeA, half: false, stride: strideA });
+    const packedB = pack(gpu, { ...columns, x: b, transposed: !transposeB, half, stride: strideB });
+    gpu.run(packed, {
+      constants: {
+        BIAS,
+        RESIDUAL,
+        PREACTIVATION,
+        ACTIVATION,
+        OWN: tiling.own,
+        COLS: tiling.columns,
+        WIDTH: texelWidth,
+      },
+      buffers: [packedA, packedB, ...ends],
+      params: [
+        m,
+        n,
+        Math.ceil(k / 4),
+        rows.batch > 1 ? packedTexels(rows) : 0,
+        columns.batch > 1 ? packedTexels(columns) : 0,
+      ],
+      groups: [Math.ceil(n / (8 * tiling.columns)), Math.ceil(m / (8 * tiling.own)), batch],
+    });
+    gpu.pool.release(packedA);
+    gpu.pool.release(packedB);
   } else {
-    const rows = rowsOf(variant);
     const constants = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B, FULL_B: 1 - HALF_B };
     gpu.run(transposeA ? subgroupTn : transposeB ? subgroupNk : subgroupKn, {
-      constants: transposeA ? constants : { ...constants, OWN: rows / 8 },
+      constants: transposeA ? constants : { ...constants, OWN: tiling.own },
       buffers,
       params: [m, n, k, strideA / 4, strideB / 4],
-      groups: [Math.ceil(n / 32), Math.ceil(m / rows), batch],
+      groups: [Math.ceil(n / (8 * tiling.columns)), Math.ceil(m / (8 * tiling.own)), batch],
     });
   }
 }

@@ -1,4 +1,4 @@
-import { bindingsOf, type Constants, specialize } from './wgsl.ts';
+import { type BindingDeclaration, bindingsOf, type Constants, specialize } from './wgsl.ts';
 
 /** A kernel as its author declares it: a name for profiles and errors, and its WGSL. */
 export interface Kernel {
@@ -70,7 +70,7 @@ export class PipelineCache {
       entries: bindings.map(({ binding, type }) => ({
         binding,
         visibility: GPUShaderStage.COMPUTE,
-        buffer: { type },
+        ...entryOf(type),
       })),
     });
     const raw = this.#device.createComputePipeline({
@@ -87,7 +87,7 @@ export class PipelineCache {
       layout,
       hasParams: storage.length < bindings.length,
       storage: storage.map(({ binding }) => binding),
-      writes: storage.flatMap(({ type }, i) => (type === 'storage' ? [i] : [])),
+      writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texels' ? [i] : [])),
     };
   }
 
@@ -111,6 +111,12 @@ export class PipelineCache {
     });
     this.#fail(new Error(`kernel ${name} does not compile:\n${shown.join('\n')}`));
   }
+}
+
+function entryOf(type: BindingDeclaration['type']): Partial<GPUBindGroupLayoutEntry> {
+  if (type !== 'read-texels' && type !== 'write-texels') return { buffer: { type } };
+  const access = type === 'read-texels' ? 'read-only' : 'write-only';
+  return { storageTexture: { access, format: 'rgba32float' } };
 }
 
 function same(a: Constants, b: Constants = none): boolean {

@@ -1,4 +1,4 @@
-import type { Arena, GpuBuffer } from './buffer-pool.ts';
+import type { Arena, GpuBuffer, GpuStorage } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import type { Pipeline } from './pipelines.ts';
 
@@ -7,7 +7,7 @@ export type Command =
       readonly kind: 'dispatch';
       readonly pipeline: Pipeline;
       readonly bindGroup: GPUBindGroup;
-      readonly buffers: readonly GpuBuffer[];
+      readonly buffers: readonly GpuStorage[];
       readonly x: number;
       readonly y: number;
       readonly z: number;
@@ -27,7 +27,7 @@ export class Recording {
   readonly #commands: readonly Command[];
   readonly #arena: Arena;
   /** The buffers the step uses but does not own, with the generation each had. */
-  readonly #borrowed = new Map<GpuBuffer, number>();
+  readonly #borrowed = new Map<GpuStorage, number>();
   #disposed = false;
 
   constructor(gpu: Gpu, commands: readonly Command[], arena: Arena) {
@@ -42,7 +42,7 @@ export class Recording {
 
   /** Ends the capture: sorts the buffers used into owned and borrowed. */
   seal(): void {
-    const used = new Set<GpuBuffer>();
+    const used = new Set<GpuStorage>();
     for (const command of this.#commands)
       for (const buffer of command.kind === 'copy' ? [command.from, command.to] : command.buffers)
         used.add(buffer);

@@ -71,16 +71,20 @@ function endOf(lines: readonly string[], from: number, to: number): number {
 
 export interface BindingDeclaration {
   readonly binding: number;
-  readonly type: GPUBufferBindingType;
+  /** `read-texels` and `write-texels`: a storage texture of vec4f. */
+  readonly type: GPUBufferBindingType | 'read-texels' | 'write-texels';
 }
 
-/** The buffers a shader declares in group 0, read from its text, so that a kernel is declared in one place only. */
+/** The storage a shader declares in group 0, read from its text, so that a kernel is declared in one place only. */
 export function bindingsOf(source: string): BindingDeclaration[] {
   const found: BindingDeclaration[] = [];
   for (const m of source.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<(\w+)(?:\s*,\s*(\w+))?>/g)) {
     const type = m[2] === 'uniform' ? 'uniform' : m[3] === 'read_write' ? 'storage' : 'read-only-storage';
     found.push({ binding: Number(m[1]), type });
   }
+  const texels = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<rgba32float, (read|write)>/g;
+  for (const m of source.matchAll(texels))
+    found.push({ binding: Number(m[1]), type: m[2] === 'read' ? 'read-texels' : 'write-texels' });
   return found.sort((a, b) => a.binding - b.binding);
 }
 
