@@ -8,17 +8,25 @@ import { openGpu } from '../src/kernels/gpu.ts';
 import { encodeSection } from './encode.ts';
 import { growthSection } from './growth.ts';
 import { hostSection } from './host.ts';
+import { kernelsSection } from './kernels/section.ts';
 import { performancePage } from './page.ts';
 import { environment, readResults, saveSection } from './results.ts';
-import { type Bar, type BenchOptions, digits, holds, type Section } from './section.ts';
+import { type Bar, type BenchOptions, digits, holds, type Section, verdict } from './section.ts';
 import { trainSection } from './train-section.ts';
 
 /** In the order of docs/performance.md. */
-const sections: readonly Section[] = [hostSection, trainSection, encodeSection, growthSection] as Section[];
+const sections: readonly Section[] = [
+  kernelsSection,
+  hostSection,
+  trainSection,
+  encodeSection,
+  growthSection,
+] as Section[];
 
 interface Options {
   quick?: boolean;
   python?: string;
+  peers?: boolean;
   out: string;
   page: string;
   json?: boolean;
@@ -29,6 +37,7 @@ const command = createCommand(
   'bench',
   'Measures the engine on this adapter, holds the figures against their bars, and writes them down.',
   [
+    'node dist/bench.js kernels --peers                       # kernels against the ceiling and other WebGPU libraries',
     'node dist/bench.js host                                  # what a training step costs the host',
     'node dist/bench.js train --python python3                # the job, with PyTorch beside it',
     'node dist/bench.js encode growth --quick',
@@ -42,6 +51,10 @@ const command = createCommand(
   )
   .option('--quick', 'fewer repetitions and sizes: to see that it runs, not to quote; nothing is written')
   .option('--python <command>', 'a Python with PyTorch: its CPU figures go beside ours')
+  .option(
+    '--peers',
+    'other WebGPU libraries beside ours; installs bench/peers with npm (350 MB) if it is not',
+  )
   .option('--out <folder>', 'where ADAPTER.json is written', inProject('bench/results'))
   .option('--page <file>', 'the page made of the results', inProject('docs/performance.md'))
   .option('--json', 'print the results as JSON');
@@ -67,7 +80,7 @@ await runCommand<Options>(command, async (given, asked) => {
 /** Runs the sections one after the other; gives the number of bars that were missed. */
 async function measure(
   chosen: readonly Section[],
-  { quick = false, python, out, json }: Options,
+  { quick = false, python, peers = false, out, json }: Options,
 ): Promise<number> {
   // Open until the end: the sections open devices of their own, and Dawn dies where one on another backend follows a closed one.
   const gpu = await openGpu();
@@ -79,6 +92,7 @@ async function measure(
     const options: BenchOptions = {
       quick,
       python: python ?? null,
+      peers,
       progress: (text) => Progress.line(`${section.name.padEnd(10)} ${text}`),
     };
     const [began, before] = [performance.now(), loadavg()[0]!];
@@ -101,5 +115,5 @@ async function measure(
 function barLine(bar: Bar): string {
   const { what, value, atLeast, atMost } = bar;
   const bound = atLeast === undefined ? `at most ${digits(atMost!)}` : `at least ${digits(atLeast)}`;
-  return `${what.padEnd(64)} ${digits(value).padStart(8)}  ${bound.padEnd(16)} ${holds(bar) ? 'ok' : 'FAIL'}`;
+  return `${what.padEnd(64)} ${digits(value).padStart(8)}  ${bound.padEnd(16)} ${verdict(bar)}`;
 }

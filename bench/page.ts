@@ -1,5 +1,5 @@
 import type { Measured, ResultsFile } from './results.ts';
-import { type Bar, digits, holds, markdownTable, type Section } from './section.ts';
+import { type Bar, digits, holds, markdownTable, type Section, verdict } from './section.ts';
 
 /** docs/performance.md, from the results of all adapters. */
 export function performancePage(files: readonly ResultsFile[], sections: readonly Section[]): string {
@@ -42,7 +42,7 @@ function barTable(bars: readonly Bar[]): string {
       bar.what,
       digits(bar.value),
       bar.atLeast === undefined ? `≤ ${digits(bar.atMost!)}` : `≥ ${digits(bar.atLeast)}`,
-      holds(bar) ? 'yes' : '**no**',
+      holds(bar) ? verdict(bar) : `**${verdict(bar)}**`,
     ]),
   );
 }

@@ -4,6 +4,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** A Python that has PyTorch, for the figures beside ours; null: without. */
   readonly python: string | null;
+  /** The other WebGPU libraries beside ours. */
+  readonly peers: boolean;
   progress(text: string): void;
 }
 
@@ -17,6 +19,8 @@ export interface Bar {
 
 export const holds = ({ value, atLeast = -Infinity, atMost = Infinity }: Bar): boolean =>
   value >= atLeast && value <= atMost;
+
+export const verdict = (bar: Bar): 'met' | 'missed' => (holds(bar) ? 'met' : 'missed');
 
 /** One part of the bench: how it is measured, what must hold, and how it reads in docs/performance.md. */
 export interface Section<T = unknown> {

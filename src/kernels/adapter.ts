@@ -35,7 +35,7 @@ export interface OpenedDevice {
 const wanted: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[];
 
 /** The toggles a run uses, in Dawn's `enable-dawn-features` words. */
-function toggles(options: AdapterOptions): string[] {
+export function dawnFlags(options: AdapterOptions): string[] {
   const enable = ['vulkan_enable_f16_on_nvidia', ...(options.enableToggles ?? [])];
   if (options.fast ?? true) enable.push('disable_robustness', 'disable_workgroup_init');
   const disable = ['timestamp_quantization', ...(options.disableToggles ?? [])];
@@ -55,7 +55,7 @@ async function webgpu(options: AdapterOptions): Promise<GPU> {
   if (process.platform === 'linux') process.env.XDG_RUNTIME_DIR ??= '/tmp';
   const dawn = await import('webgpu');
   Object.assign(globalThis, dawn.globals);
-  return dawn.create(toggles(options));
+  return dawn.create(dawnFlags(options));
 }
 
 /** Opens the adapter with everything the kernels can use, at the adapter's own limits. */

@@ -1,0 +1,232 @@
+/** The tasks on this engine. */
+import { scope } from '../../src/autograd/scope.ts';
+import { valueAndGradients } from '../../src/autograd/tape.ts';
+import { Tensor } from '../../src/autograd/tensor.ts';
+import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import type { GpuBuffer } from '../../src/kernels/buffer-pool.ts';
+import type { Gpu } from '../../src/kernels/gpu.ts';
+import { layerNormDx, layerNormForward } from '../../src/kernels/layernorm.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { softmax, softmaxDx } from '../../src/kernels/softmax.ts';
+import { type Block, transformerBlock } from '../../src/model/layers.ts';
+import { transposed } from './expected.ts';
+import {
+  type AttentionTask,
+  type BlockTask,
+  blockShapes,
+  type Inputs,
+  type MatmulTask,
+  type RowTask,
+  type Task,
+} from './tasks.ts';
+
+/** One way to compute something, to be timed. */
+export interface Way {
+  /** Records everything; the caller waits. */
+  run(): void;
+  /** What the last run computed. */
+  read(): Promise<Float32Array[]>;
+}
+
+/** A task that is ready to run. */
+export interface Prepared {
+  readonly whole: Way;
+  /** The gradient alone, from what the forward pass left; where the task has one and a kernel of its own for it. */
+  readonly backward?: Way;
+  release(): void;
+}
+
+export function prepareOurs(gpu: Gpu, task: Task, inputs: Inputs): Prepared {
+  switch (task.kind) {
+    case 'matmul':
+      return prepareMatmul(gpu, task, inputs);
+    case 'softmax':
+    case 'layerNorm':
+      return prepareRows(gpu, task, inputs);
+    case 'attention':
+      return prepareAttention(gpu, task, inputs);
+    case 'block':
+      return prepareBlock(gpu, task, inputs, inputs as { x: Float32Array; dy: Float32Array });
+  }
+}
+
+/** Buffers that are freed together. */
+function workspace(gpu: Gpu) {
+  const held: GpuBuffer[] = [];
+  const empty = (elements: number) => {
+    const buffer = gpu.pool.allocate(4 * elements);
+    held.push(buffer);
+    return buffer;
+  };
+  return {
+    empty,
+    from(data: Float32Array | undefined) {
+      const buffer = empty(data!.length);
+      gpu.write(buffer, data!);
+      return buffer;
+    },
+    read: async (buffer: GpuBuffer, elements: number) =>
+      new Float32Array(await gpu.read(buffer, 4 * elements)),
+    release: () => {
+      for (const buffer of held) gpu.pool.release(buffer);
+    },
+  };
+}
+
+/** B as the weight of a linear layer stands, [n, k]. */
+function prepareMatmul(gpu: Gpu, { m, k, n }: MatmulTask, inputs: Inputs): Prepared {
+  const { from, empty, read, release } = workspace(gpu);
+  const [a, b, out] = [from(inputs.a), from(transposed(inputs.b!, n)), empty(m * n)];
+  return {
+    whole: {
+      run: () => matmul(gpu, { a, b, out, m, n, k, transposeB: true }),
+      read: async () => [await read(out, m * n)],
+    },
+    release,
+  };
+}
+
+/** Two steps of a task with a gradient, as ways: both together, and the second alone. */
+function steps(
+  gradient: boolean | undefined,
+  forward: () => void,
+  backward: () => void,
+  read: () => Promise<Float32Array[]>,
+): Pick<Prepared, 'whole' | 'backward'> {
+  if (!gradient) return { whole: { run: forward, read } };
+  const both = () => {
+    forward();
+    backward();
+  };
+  return { whole: { run: both, read }, backward: { run: backward, read } };
+}
+
+function prepareRows(gpu: Gpu, { kind, rows, width, gradient }: RowTask, inputs: Inputs): Prepared {
+  const { from, empty, read, release } = workspace(gpu);
+  const count = rows * width;
+  const [x, y] = [from(inputs.x), empty(count)];
+  const [dy, dx] = gradient ? [from(inputs.dy), empty(count)] : [x, y];
+  const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => read(buffer, count)));
+  if (kind === 'softmax')
+    return {
+      ...steps(
+        gradient,
+        () => softmax(gpu, x, y, rows, width),
+        () => softmaxDx(gpu, y, dy, dx, rows, width),
+        outputs,
+      ),
+      release,
+    };
+  const affine = { gamma: from(inputs.weight), beta: from(inputs.bias) };
+  const moments = empty(2 * rows);
+  return {
+    ...steps(
+      gradient,
+      () =>
+        layerNormForward(gpu, {
+          ...{ x, affine, y, rows, width, eps: 1e-5 },
+          moments: gradient ? moments : null,
+        }),
+      () => layerNormDx(gpu, { x, moments, dy, rows, width, gamma: affine.gamma, residual: null, dx }),
+      outputs,
+    ),
+    release,
+  };
+}
+
+/** q, k and v side by side in each token's row, as a block's projection leaves them. */
+function prepareAttention(gpu: Gpu, task: AttentionTask, inputs: Inputs): Prepared {
+  const { batch, tokens, heads, headDim, causal, gradient } = task;
+  const { from, empty, read, release } = workspace(gpu);
+  const width = heads * headDim;
+  const count = batch * tokens * width;
+  const joined = new Float32Array(3 * count);
+  for (const [part, data] of [inputs.q!, inputs.k!, inputs.v!].entries())
+    for (let row = 0; row < batch * tokens; row++)
+      joined.set(data.subarray(row * width, (row + 1) * width), (3 * row + part) * width);
+  const thirds = (buffer: GpuBuffer) =>
+    [0, 1, 2].map((part) => ({ buffer, offset: part * width, stride: 3 * width }));
+  const [q, k, v] = thirds(from(joined));
+  const [out, lse] = [empty(count), empty(batch * heads * tokens)];
+  const shape = { batch, queries: tokens, keys: tokens, heads, headDim };
+  const tensors = { ...shape, mask: causal ? 'causal' : 'none', q: q!, k: k!, v: v!, out } as const;
+  const dOut = gradient ? from(inputs.dy) : out;
+  const gradients = gradient ? empty(3 * count) : out;
+  const [dq, dk, dv] = thirds(gradients);
+  const outputs = async () => {
+    const values = [await read(out, count)];
+    if (!gradient) return values;
+    const all = await read(gradients, 3 * count);
+    for (const part of [0, 1, 2]) {
+      const own = new Float32Array(count);
+      for (let row = 0; row < batch * tokens; row++)
+        own.set(all.subarray((3 * row + part) * width, (3 * row + part + 1) * width), row * width);
+      values.push(own);
+    }
+    return values;
+  };
+  return {
+    ...steps(
+      gradient,
+      () => attentionForward(gpu, { ...tensors, lse: gradient ? lse : undefined }),
+      () => attentionBackward(gpu, { ...tensors, lse, dOut, dq: dq!, dk: dk!, dv: dv! }),
+      outputs,
+    ),
+    release,
+  };
+}
+
+/** Rows of a packed prefix tree instead of sequences; see `packedPrompts`. */
+interface Packed {
+  readonly end: Int32Array;
+}
+
+/** `rows` are x and dy, in the task's shape or packed. */
+export function prepareBlock(
+  gpu: Gpu,
+  { batch, tokens, width, heads, causal, gradient }: BlockTask,
+  inputs: Inputs,
+  rows: { readonly x: Float32Array; readonly dy: Float32Array },
+  packed?: Packed,
+): Prepared {
+  const shape = packed ? [1, packed.end.length, width] : [batch, tokens, width];
+  const [x, dy] = [rows.x, rows.dy].map((values) => Tensor.from(gpu, values, shape)) as [Tensor, Tensor];
+  const end = packed && Tensor.from(gpu, Uint32Array.from(packed.end));
+  const parameters = Object.fromEntries(
+    Object.entries(blockShapes(width)).map(([name, [first, outputs]]) => [
+      name,
+      outputs
+        ? Tensor.from(gpu, transposed(inputs[name]!, outputs), [outputs, first!])
+        : Tensor.from(gpu, inputs[name]!),
+    ]),
+  );
+  const pair = (name: string) => ({ weight: parameters[`${name}Weight`]!, bias: parameters[`${name}Bias`]! });
+  const block: Block = {
+    ...{ ln1: pair('ln1'), inProj: pair('in'), outProj: pair('out') },
+    ...{ ln2: pair('ln2'), fc: pair('fc'), proj: pair('proj') },
+  };
+  const settings = { heads, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;
+  const visibility = end ? { end } : ({ mask: causal ? 'causal' : 'none' } as const);
+  const forward = () => transformerBlock(x, block, settings, visibility);
+  let outputs: Tensor[] = [];
+  const dispose = () => {
+    for (const tensor of outputs) tensor.dispose();
+  };
+  return {
+    whole: {
+      run() {
+        dispose();
+        outputs = scope(() => {
+          if (!gradient) return [forward()];
+          const { value, gradients } = valueAndGradients(forward, [x], dy);
+          return [value, gradients.get(x)!];
+        });
+      },
+      read: () => Promise.all(outputs.map((tensor) => tensor.read())),
+    },
+    release() {
+      dispose();
+      for (const tensor of [x, dy, ...(end ? [end] : []), ...Object.values(parameters)]) tensor.dispose();
+    },
+  };
+}

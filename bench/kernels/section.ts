@@ -1,0 +1,140 @@
+import { type Bar, digits, markdownTable, type Section } from '../section.ts';
+import { type Group, type KernelResults, type KernelRow, measureKernels } from './measure.ts';
+
+/** How many times faster than the fastest peer, at the worst shape. */
+const bars: Readonly<Record<Group, number>> = {
+  matmul: 4,
+  attention: 2.5,
+  softmax: 3,
+  'layer norm': 3,
+  'image block': 4,
+  'text block, padded': 4,
+  'text block, packed': 30,
+};
+
+/** Of the multiply-add ceiling, for products of eight pictures' rows. */
+const share = { rows: '1576×', atLeast: 0.35 };
+
+export const kernelsSection: Section<KernelResults> = {
+  name: 'kernels',
+  summary: "kernels against the adapter's ceiling; --peers adds TensorFlow.js, jax-js and onnxruntime-web",
+  measure: measureKernels,
+  bars: kernelBars,
+  render,
+};
+
+/** Speed as a share of what the adapter can do: multiply-adds, or copying where memory is the limit. */
+export function shareOfCeiling(
+  { amount, unit, milliseconds }: KernelRow,
+  { gflops, copyGBs }: KernelResults['ceiling'],
+): number {
+  return (1000 * amount) / milliseconds / (unit === 'GB/s' ? copyGBs : gflops);
+}
+
+/** How many times faster than the fastest peer; NaN where all of them failed, undefined where none was asked. */
+export function timesFaster({ milliseconds, peers }: KernelRow): number | undefined {
+  const figures = Object.values(peers);
+  if (figures.length === 0) return undefined;
+  const times = figures.flatMap((figure) => ('failed' in figure ? [] : [figure.milliseconds]));
+  return times.length > 0 ? Math.min(...times) / milliseconds : Number.NaN;
+}
+
+function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
+  const found: Bar[] = [];
+  for (const [group, atLeast] of Object.entries(bars)) {
+    const compared = rows.filter((row) => row.group === group && timesFaster(row) !== undefined);
+    if (compared.length === 0) continue;
+    // A row that no peer can compute says nothing, and must not pass for met: it comes first.
+    const rank = (row: KernelRow) => timesFaster(row) || 0;
+    const worst = compared.reduce((a, b) => (rank(b) < rank(a) ? b : a));
+    found.push({
+      what: `${group}: times faster than the fastest peer, least at ${worst.shape}, ${worst.direction}`,
+      value: timesFaster(worst)!,
+      atLeast,
+    });
+  }
+  const large = rows.filter(({ group, shape }) => group === 'matmul' && shape.startsWith(share.rows));
+  if (large.length > 0)
+    found.push({
+      what: 'matmul at 1576 rows: share of the multiply-add ceiling, least',
+      value: Math.min(...large.map((row) => shareOfCeiling(row, ceiling))),
+      atLeast: share.atLeast,
+    });
+  found.push({
+    what: 'difference from float64, largest',
+    value: Math.max(...rows.map(({ error }) => error)),
+    atMost: 1e-4,
+  });
+  return found;
+}
+
+function render({ ceiling, peers, rows }: KernelResults): string {
+  const names = peers.map(({ name }) => name);
+  const groups = Object.keys(bars).filter((group) => rows.some((row) => row.group === group));
+  const table = markdownTable(
+    [
+      'kernel',
+      'shape',
+      'direction',
+      'ms',
+      'speed',
+      'of the ceiling',
+      ...names,
+      ...(names[0] ? ['faster'] : []),
+    ],
+    groups
+      .flatMap((group) => rows.filter((row) => row.group === group))
+      .map((row) => cells(row, ceiling, names)),
+  );
+  return [
+    `Ceiling of this adapter in this run: ${digits(ceiling.gflops)} GFLOP/s of float32 multiply-adds alone, ${digits(ceiling.copyGBs)} GB/s of copying`,
+    '(read plus written). Products are rows × inputs × outputs; attention is batch × heads × tokens × head size, counted in full',
+    'where it is causal. Gradients are those by what comes in, since the encoders are frozen. The packed text block computes what the',
+    'padded one does, for prompts that share their context. Each result is checked against float64 on the CPU.',
+    ...(peers.length > 0 ? comparison(peers) : []),
+    '',
+    table,
+    ...failures(rows),
+  ].join('\n');
+}
+
+function comparison(peers: KernelResults['peers']): string[] {
+  return [
+    '',
+    `Beside them, in milliseconds: ${peers.map(({ name, version }) => `${name} ${version}`).join(', ')}, on the same adapter with the same`,
+    'Dawn toggles, taking turns with ours, and checked the same way. The last column is against the fastest of them. What they',
+    'cannot do stands below the table.',
+  ];
+}
+
+function cells(row: KernelRow, ceiling: KernelResults['ceiling'], peers: readonly string[]): string[] {
+  const others = peers.map((name) => {
+    const figure = row.peers[name];
+    return !figure ? '' : 'failed' in figure ? '–' : digits(figure.milliseconds);
+  });
+  const faster = timesFaster(row);
+  return [
+    row.group,
+    row.shape,
+    row.group === 'matmul' ? '' : row.direction,
+    digits(row.milliseconds),
+    `${digits((1000 * row.amount) / row.milliseconds)} ${row.unit}`,
+    `${Math.round(100 * shareOfCeiling(row, ceiling))} %`,
+    ...others,
+    ...(peers.length > 0 ? [faster === undefined ? '' : `${digits(faster)}×`] : []),
+  ];
+}
+
+/** What peers said, each message once with the rows it was about. */
+function failures(rows: readonly KernelRow[]): string[] {
+  const said = new Map<string, string[]>();
+  for (const { group, shape, direction, peers } of rows)
+    for (const [name, figure] of Object.entries(peers)) {
+      if (!('failed' in figure)) continue;
+      const message = `${name}: ${figure.failed}`;
+      said.set(message, [...(said.get(message) ?? []), `${group} ${shape} ${direction}`]);
+    }
+  return said.size === 0
+    ? []
+    : ['', ...[...said].map(([message, where]) => `- ${message} (${where.join('; ')})`)];
+}
