@@ -1,5 +1,5 @@
 import { type Bar, digits, markdownTable, type Section } from '../section.ts';
-import { type Group, type KernelResults, type KernelRow, measureKernels } from './measure.ts';
+import { type Group, type KernelResults, type KernelRow, measureKernels, tolerance } from './measure.ts';
 
 /** How many times faster than the fastest peer, at the worst shape. */
 const bars: Readonly<Record<Group, number>> = {
@@ -102,15 +102,17 @@ function comparison(peers: KernelResults['peers']): string[] {
   return [
     '',
     `Beside them, in milliseconds: ${peers.map(({ name, version }) => `${name} ${version}`).join(', ')}, on the same adapter with the same`,
-    'Dawn toggles, taking turns with ours, and checked the same way. The last column is against the fastest of them. What they',
-    'cannot do stands below the table.',
+    'Dawn toggles, taking turns with ours, and checked the same way. The last column is against the fastest of them, wrong ones',
+    'included. What they cannot do, or compute wrongly here, stands below the table.',
   ];
 }
 
 function cells(row: KernelRow, ceiling: KernelResults['ceiling'], peers: readonly string[]): string[] {
   const others = peers.map((name) => {
     const figure = row.peers[name];
-    return !figure ? '' : 'failed' in figure ? '–' : digits(figure.milliseconds);
+    if (!figure) return '';
+    if ('failed' in figure) return '–';
+    return `${digits(figure.milliseconds)}${figure.error > tolerance ? ' (wrong)' : ''}`;
   });
   const faster = timesFaster(row);
   return [
@@ -130,8 +132,8 @@ function failures(rows: readonly KernelRow[]): string[] {
   const said = new Map<string, string[]>();
   for (const { group, shape, direction, peers } of rows)
     for (const [name, figure] of Object.entries(peers)) {
-      if (!('failed' in figure)) continue;
-      const message = `${name}: ${figure.failed}`;
+      if (!('failed' in figure) && figure.error <= tolerance) continue;
+      const message = `${name}: ${'failed' in figure ? figure.failed : 'wrong, by more than 0.001 of the largest value'}`;
       said.set(message, [...(said.get(message) ?? []), `${group} ${shape} ${direction}`]);
     }
   return said.size === 0
