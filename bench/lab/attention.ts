@@ -1,11 +1,11 @@
 /**
  * The lab for attention: every version by number, forward and backward, each checked against float64 on the CPU and timed,
  * with the share of the multiply-add ceiling measured in between.
- * `node dist/bench/lab/attention.js [numbers] [--shapes BxHxTxD:none|causal|tree,…] [--rounds N] [--cpu]`
  *
  * Operations are counted as for full attention (4·T²·D a head forward, 10·T²·D backward): what a mask saves shows as speed.
  */
-import { parseArgs } from 'node:util';
+import { runCommand } from '../../src/cli/command.ts';
+import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
 import {
   type AttentionMask,
@@ -14,28 +14,41 @@ import {
   attentionForward,
   attentionVariants,
 } from '../../src/kernels/attention.ts';
-import { openGpu } from '../../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
 import { referenceAttention, subtreeEnds } from '../../test/attention-reference.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
+import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    shapes: { type: 'string', default: '8x12x197x64:none,6x8x77x64:causal,1x8x35x64:tree' },
-    cpu: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-  },
+const form = 'BxHxTxD:mask';
+const masks: readonly AttentionMask[] = ['none', 'causal', 'tree'];
+const command = labCommand('attention', attentionVariants, {
+  form: `${form} with a mask of ${masks.join(', ')}`,
+  byDefault: '8x12x197x64:none,6x8x77x64:causal,1x8x35x64:tree',
 });
-const chosen = positionals.length > 0 ? positionals.map(Number) : [...attentionVariants.keys()];
-const gpu = await openGpu();
-const clock = values.cpu ? 'cpu' : 'wall';
-const probe = ceilingProbe(gpu, clock);
 
-function upload(data: Float32Array | Uint32Array) {
-  const buffer = gpu.pool.allocate(data.byteLength);
-  gpu.write(buffer, data);
-  return buffer;
+interface Shape {
+  readonly batch: number;
+  readonly heads: number;
+  readonly tokens: number;
+  readonly headDim: number;
+  readonly mask: AttentionMask;
 }
+
+function parseShape(text: string): Shape {
+  const [sizes, mask = 'none'] = text.split(':') as [string, AttentionMask];
+  if (!masks.includes(mask)) throw new UserError(`${mask} is no mask`, `Masks are ${masks.join(', ')}.`);
+  const [batch, heads, tokens, headDim] = shapeNumbers(sizes, 4, form);
+  return { batch: batch!, heads: heads!, tokens: tokens!, headDim: headDim!, mask };
+}
+
+await runCommand<LabOptions>(command, async (options, given) => {
+  const chosen = chosenVersions(given, attentionVariants);
+  const shapes = options.shapes.split(',').map(parseShape);
+  const gpu = await openGpu();
+  const probe = ceilingProbe(gpu, clockOf(options));
+  for (const [number, shape] of shapes.entries()) await measure(gpu, probe, number, shape, chosen, options);
+  gpu.close();
+});
 
 /** Largest difference of a third of the interleaved rows from the reference, as a share of its largest magnitude. */
 function error(
@@ -55,9 +68,21 @@ function error(
   return worst / largest;
 }
 
-for (const [number, text] of values.shapes.split(',').entries()) {
-  const [sizes, mask = 'none'] = text.split(':') as [string, AttentionMask];
-  const [batch, heads, tokens, headDim] = sizes.split('x').map(Number) as [number, number, number, number];
+/** One shape: each version's results first, then their times in turns. */
+async function measure(
+  gpu: Gpu,
+  probe: ReturnType<typeof ceilingProbe>,
+  number: number,
+  { batch, heads, tokens, headDim, mask }: Shape,
+  chosen: readonly number[],
+  options: LabOptions,
+): Promise<void> {
+  const clock = clockOf(options);
+  const upload = (data: Float32Array | Uint32Array) => {
+    const buffer = gpu.pool.allocate(data.byteLength);
+    gpu.write(buffer, data);
+    return buffer;
+  };
   const width = heads * headDim;
   const rows = batch * tokens;
   const random = (stream: number, range: number) =>
@@ -107,7 +132,7 @@ for (const [number, text] of values.shapes.split(',').entries()) {
       );
     }
   }
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < options.rounds; round++) {
     await probe.round();
     for (const run of runs) {
       const fastest = Math.min(...runs.filter(({ name }) => name === run.name).flatMap(({ times }) => times));
@@ -126,4 +151,3 @@ for (const [number, text] of values.shapes.split(',').entries()) {
   }
   for (const buffer of [qkv, dqkv, out, lse, dO, ends]) gpu.pool.release(buffer);
 }
-gpu.close();

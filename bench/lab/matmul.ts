@@ -1,34 +1,46 @@
 /**
  * The lab for matrix products: every version by number, each checked against the CPU and timed, with the share of the
- * multiply-add ceiling measured in between. `node dist/bench/lab/matmul.js [numbers] [--shapes MxKxN,…] [--layout nt|nn|tn] [--half] [--rounds N] [--cpu]`
+ * multiply-add ceiling measured in between.
  */
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
+import { runCommand } from '../../src/cli/command.ts';
 import { uniform } from '../../src/common/random.ts';
-import { openGpu } from '../../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
 import { applicableMatmuls, type MatmulOptions, matmul, matmulVariants } from '../../src/kernels/matmul.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
+import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    shapes: {
-      type: 'string',
-      default: '35x512x2048,197x768x768,462x512x2048,1576x768x768,1576x768x3072,1576x3072x768',
-    },
-    layout: { type: 'string', default: 'nt' },
-    half: { type: 'boolean', default: false },
-    cpu: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-  },
+interface Options extends LabOptions {
+  readonly layout: 'nt' | 'nn' | 'tn';
+  readonly half?: boolean;
+}
+
+const form = 'MxKxN';
+const command = labCommand('matmul', matmulVariants, {
+  form,
+  byDefault: '35x512x2048,197x768x768,462x512x2048,1576x768x768,1576x768x3072,1576x3072x768',
+})
+  .addOption(
+    new Option('--layout <layout>', 'A and B as they are (n) or transposed (t)')
+      .choices(['nt', 'nn', 'tn'])
+      .default('nt'),
+  )
+  .option('--half', 'B in float16');
+
+await runCommand<Options>(command, async (options, given) => {
+  const chosen = chosenVersions(given, matmulVariants);
+  const shapes = options.shapes
+    .split(',')
+    .map((text) => shapeNumbers(text, 3, form) as [number, number, number]);
+  const gpu = await openGpu();
+  const probe = ceilingProbe(gpu, clockOf(options));
+  for (const shape of shapes) await measure(gpu, probe, shape, chosen, options);
+  gpu.close();
 });
-const chosen = positionals.length > 0 ? positionals.map(Number) : [...matmulVariants.keys()];
-const transposeA = values.layout[0] === 't';
-const transposeB = values.layout[1] === 't';
-const gpu = await openGpu();
-const clock = values.cpu ? 'cpu' : 'wall';
-const probe = ceilingProbe(gpu, clock);
-const random = (count: number, stream: number) =>
-  Float32Array.from({ length: count }, (_, i) => uniform(1, stream, i) - 0.5);
+
+function random(count: number, stream: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => uniform(1, stream, i) - 0.5);
+}
 
 /** Halves of one exponent: ±[1/4, 1/2). */
 function halfBits(count: number): { bits: Uint16Array; values: Float32Array } {
@@ -42,10 +54,19 @@ function halfBits(count: number): { bits: Uint16Array; values: Float32Array } {
   };
 }
 
-for (const shape of values.shapes.split(',')) {
-  const [m, k, n] = shape.split('x').map(Number) as [number, number, number];
+/** One shape: each version's result first, then their times in turns. */
+async function measure(
+  gpu: Gpu,
+  probe: ReturnType<typeof ceilingProbe>,
+  [m, k, n]: readonly [number, number, number],
+  chosen: readonly number[],
+  lab: Options,
+): Promise<void> {
+  const clock = clockOf(lab);
+  const transposeA = lab.layout[0] === 't';
+  const transposeB = lab.layout[1] === 't';
   const a = random(m * k, 1);
-  const half = values.half ? halfBits(k * n) : undefined;
+  const half = lab.half ? halfBits(k * n) : undefined;
   const b = half?.values ?? random(k * n, 2);
   const upload = (data: Float32Array | Uint16Array) => {
     const buffer = gpu.pool.allocate(data.byteLength);
@@ -83,7 +104,7 @@ for (const shape of values.shapes.split(',')) {
     errors.set(number, worst);
     times.set(number, []);
   }
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < lab.rounds; round++) {
     await probe.round();
     for (const [number, list] of times) {
       if (list[0] && list[0] > 4 * Math.min(...[...times.values()].flat())) continue;
@@ -94,7 +115,7 @@ for (const shape of values.shapes.split(',')) {
   }
   const { gflops, copyGBs } = probe.best();
   console.log(
-    `\n${shape} ${values.layout}${half ? ' f16' : ''}   ceiling ${gflops.toFixed(0)} GFLOP/s, copy ${copyGBs.toFixed(1)} GB/s`,
+    `\n${m}x${k}x${n} ${lab.layout}${half ? ' f16' : ''}   ceiling ${gflops.toFixed(0)} GFLOP/s, copy ${copyGBs.toFixed(1)} GB/s`,
   );
   for (const [number, list] of times) {
     const ms = Math.min(...list);
@@ -105,4 +126,3 @@ for (const shape of values.shapes.split(',')) {
   }
   for (const buffer of [options.a, options.b, options.out]) gpu.pool.release(buffer);
 }
-gpu.close();

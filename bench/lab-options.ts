@@ -1,0 +1,60 @@
+/** The command line that all labs share. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { createCommand } from '../src/cli/command.ts';
+import { UserError } from '../src/common/errors.ts';
+import type { Clock } from './ceiling.ts';
+
+export interface LabOptions {
+  readonly shapes: string;
+  readonly rounds: number;
+  readonly cpu?: boolean;
+}
+
+/** A lab's command: versions by number, `--shapes`, `--rounds` and `--cpu`. */
+export function labCommand(
+  name: string,
+  versions: readonly string[],
+  shapes: { readonly form: string; readonly byDefault: string },
+): Command {
+  const file = `bench/lab/${name}`;
+  const listed = versions.map((version, number) => `${number} ${version}`).join(', ');
+  return createCommand(
+    file,
+    `Times every version of ${name}, each checked on the CPU, with the share of the multiply-add ceiling measured in between.`,
+    [
+      `node dist/${file}.js                          # all versions at the usual shapes`,
+      `node dist/${file}.js 0 2 --shapes ${shapes.byDefault.split(',')[0]} --rounds 9`,
+    ],
+  )
+    .argument('[versions...]', `by number: ${listed}; all by default`)
+    .option('--shapes <list>', `${shapes.form}, separated by commas`, shapes.byDefault)
+    .option('--rounds <count>', 'times that each version takes its turn', positive, 5)
+    .option('--cpu', 'processor time over all cores instead of the wall: where other programs run too');
+}
+
+/** The versions asked for, by number. */
+export function chosenVersions(given: readonly string[], versions: readonly string[]): number[] {
+  if (given.length === 0) return [...versions.keys()];
+  return given.map((text) => {
+    if (!/^\d+$/.test(text) || !versions[Number(text)])
+      throw new UserError(`there is no version ${text}`, `Versions are 0 to ${versions.length - 1}.`);
+    return Number(text);
+  });
+}
+
+/** A shape's numbers, `count` of them, as in 35x512x2048. */
+export function shapeNumbers(text: string, count: number, form: string): number[] {
+  const numbers = text.split('x').map(Number);
+  if (numbers.length !== count || !numbers.every((value) => Number.isInteger(value) && value > 0))
+    throw new UserError(`${text} is no shape`, `Write it as ${form}.`);
+  return numbers;
+}
+
+export const clockOf = ({ cpu }: LabOptions): Clock => (cpu ? 'cpu' : 'wall');
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
+}
