@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { expectedOf, sampleError } from '../bench/kernels/expected.ts';
-import type { KernelResults, KernelRow } from '../bench/kernels/measure.ts';
+import { type KernelResults, type KernelRow, withoutImpossible } from '../bench/kernels/measure.ts';
 import { prepareBlock, prepareOurs } from '../bench/kernels/ours.ts';
 import { kernelsSection, shareOfCeiling, timesFaster } from '../bench/kernels/section.ts';
 import {
@@ -71,7 +71,16 @@ describe('the figures of kernels', () => {
     expect(page).toMatch(/softmax: times faster .* NaN \| ≥ 3 \| \*\*missed\*\*/);
     expect(page).toMatch(/share of the multiply-add ceiling, least \| 0\.400 \| ≥ 0\.350 \| met/);
     expect(page).toMatch(/\| matmul \| 35×768×768 .* \| 3\.90 \| 2 \(wrong\) \| 2× \|/);
-    expect(page).toContain('one: no adapter (softmax 8×4 forward)');
+    expect(page).toContain('- two: wrong, by up to 0.500 of the largest value (matmul forward)');
+    expect(page).toContain('- one: no adapter (softmax forward)');
+  });
+
+  it('refuse a time that was not waited for', () => {
+    const hasty = row({ peers: { one: peer(5), two: peer(15) } });
+    expect(withoutImpossible(hasty, results.ceiling).peers).toEqual({
+      one: { failed: '5.0 ms is less than this adapter can take' },
+      two: peer(15),
+    });
   });
 
   it('say nothing of peers that were not asked for', () => {

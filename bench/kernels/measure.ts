@@ -40,7 +40,7 @@ export interface KernelRow extends Work {
   readonly milliseconds: number;
   /** Largest difference from float64 on the CPU, as a share of the largest magnitude. */
   readonly error: number;
-  /** By package; none for a gradient alone, which no peer can be asked for. */
+  /** By library; none for a gradient alone, which no peer can be asked for. */
   readonly peers: Readonly<Record<string, PeerFigure>>;
 }
 
@@ -79,11 +79,26 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     }
     const ceiling = probe.best();
     probe.release();
-    return { ceiling, peers: peers.map(({ name, version }) => ({ name, version })), rows };
+    return {
+      ceiling,
+      peers: peers.map(({ name, version }) => ({ name, version })),
+      rows: rows.map((row) => withoutImpossible(row, ceiling)),
+    };
   } finally {
     for (const peer of peers) peer.close();
     gpu.close();
   }
+}
+
+/** Refuses a peer's time that the adapter cannot reach (with room for noise): then it was not waited for. */
+export function withoutImpossible(row: KernelRow, { gflops, copyGBs }: Ceiling): KernelRow {
+  const least = row.amount / (row.unit === 'GB/s' ? copyGBs : gflops) / 2;
+  const peers = Object.entries(row.peers).map(([name, figure]): [string, PeerFigure] =>
+    'failed' in figure || figure.milliseconds / 1000 >= least
+      ? [name, figure]
+      : [name, { failed: `${figure.milliseconds.toPrecision(2)} ms is less than this adapter can take` }],
+  );
+  return { ...row, peers: Object.fromEntries(peers) };
 }
 
 const ceilingText = ({ gflops, copyGBs }: Ceiling) =>
@@ -173,11 +188,11 @@ async function check(contestant: Contestant): Promise<void> {
   }
 }
 
-/** The least time of `rounds` rounds, or of more where all together take less than a second. */
+/** The least time of `rounds` rounds, or of up to eight times as many while all together take less than 1.5 seconds. */
 async function takeTurns(contestants: readonly Contestant[], rounds: number): Promise<void> {
   const began = performance.now();
   const enough = (round: number) =>
-    round >= rounds && (round >= 3 * rounds || performance.now() - began > 1000);
+    round >= rounds && (round >= 8 * rounds || performance.now() - began > 1500);
   for (let round = 0; !enough(round); round++)
     for (const contestant of contestants) {
       if (contestant.failed) continue;

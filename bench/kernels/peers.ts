@@ -12,12 +12,12 @@ import type { Inputs, Task } from './tasks.ts';
 /** From dist/bench.js. */
 const folder = new URL('../bench/peers/', import.meta.url);
 
-/** Name of the package, and of the module in bench/peers that runs it. */
-const packages = {
-  '@tensorflow/tfjs-backend-webgpu': 'tfjs',
-  '@jax-js/jax': 'jax',
-  'onnxruntime-web': 'onnxruntime',
-} as const;
+/** `module` is the one in bench/peers that runs the package. */
+const libraries = [
+  { name: 'TensorFlow.js', package: '@tensorflow/tfjs-backend-webgpu', module: 'tfjs' },
+  { name: 'jax-js', package: '@jax-js/jax', module: 'jax' },
+  { name: 'onnxruntime-web', package: 'onnxruntime-web', module: 'onnxruntime' },
+] as const;
 
 /** A compilation on a software adapter takes seconds; what takes longer than this hangs. */
 const limit = 300_000;
@@ -55,8 +55,8 @@ export async function installPeers(progress: (text: string) => void): Promise<vo
 /** All peers, not yet started. */
 export async function openPeers(): Promise<Peer[]> {
   return Promise.all(
-    Object.entries(packages).map(async ([name, module]) => {
-      const text = await readFile(new URL(`node_modules/${name}/package.json`, folder), 'utf8');
+    libraries.map(async ({ name, package: installed, module }) => {
+      const text = await readFile(new URL(`node_modules/${installed}/package.json`, folder), 'utf8');
       return new Peer(name, (JSON.parse(text) as { version: string }).version, module);
     }),
   );

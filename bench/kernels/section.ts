@@ -127,16 +127,20 @@ function cells(row: KernelRow, ceiling: KernelResults['ceiling'], peers: readonl
   ];
 }
 
-/** What peers said, each message once with the rows it was about. */
+/** What peers could not do or did wrongly, each once with the kernels it was about. */
 function failures(rows: readonly KernelRow[]): string[] {
-  const said = new Map<string, string[]>();
-  for (const { group, shape, direction, peers } of rows)
+  const said = new Map<string, Set<string>>();
+  const wrong = new Map<string, number>();
+  for (const { group, direction, peers } of rows)
     for (const [name, figure] of Object.entries(peers)) {
       if (!('failed' in figure) && figure.error <= tolerance) continue;
-      const message = `${name}: ${'failed' in figure ? figure.failed : 'wrong, by more than 0.001 of the largest value'}`;
-      said.set(message, [...(said.get(message) ?? []), `${group} ${shape} ${direction}`]);
+      const message = `${name}: ${'failed' in figure ? figure.failed : 'wrong'}`;
+      said.set(message, (said.get(message) ?? new Set()).add(`${group} ${direction}`));
+      if (!('failed' in figure)) wrong.set(message, Math.max(figure.error, wrong.get(message) ?? 0));
     }
-  return said.size === 0
-    ? []
-    : ['', ...[...said].map(([message, where]) => `- ${message} (${where.join('; ')})`)];
+  const lines = [...said].map(([message, where]) => {
+    const error = wrong.get(message);
+    return `- ${message}${error ? `, by up to ${digits(error)} of the largest value` : ''} (${[...where].join('; ')})`;
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
 }
