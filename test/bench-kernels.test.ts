@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { expectedOf, sampleError } from '../bench/kernels/expected.ts';
 import { type KernelResults, type KernelRow, withoutImpossible } from '../bench/kernels/measure.ts';
 import { prepareBlock, prepareOurs } from '../bench/kernels/ours.ts';
+import { Peer } from '../bench/kernels/peers.ts';
 import { kernelsSection, shareOfCeiling, timesFaster } from '../bench/kernels/section.ts';
 import {
   type BlockTask,
@@ -168,5 +173,40 @@ describe('what kernels are checked against', () => {
       }
     padded.release();
     packed.release();
+  });
+});
+
+describe('a peer', () => {
+  it('says what went wrong, also where its process dies, and goes on with the next task', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'peer-'));
+    const module = join(folder, 'peer.mjs');
+    writeFileSync(
+      module,
+      `process.on('message', ({ kind, task, inputs }) => {
+        if (task?.kind === 'softmax') throw new Error('out of memory');
+        if (task?.kind === 'layerNorm') process.send({ error: 'has no layer norm' });
+        else if (kind === 'prepare') process.send({});
+        else process.send({ milliseconds: 7, outputs: [Float32Array.of(1, 2)] });
+      });
+      process.on('disconnect', () => process.exit());
+      process.send({});`,
+    );
+    const library = new Peer('one', '1.0.0', pathToFileURL(module));
+    const rows = { rows: 1, width: 1 };
+    try {
+      await expect(library.prepare({ kind: 'softmax', ...rows }, {})).rejects.toThrow(
+        /ended \(1\).*out of memory/,
+      );
+      await expect(library.time()).rejects.toThrow('its process has ended');
+      await expect(library.prepare({ kind: 'layerNorm', ...rows }, {})).rejects.toThrow(
+        /^has no layer norm$/,
+      );
+      await library.prepare({ kind: 'matmul', m: 1, k: 1, n: 1 }, { a: Float32Array.of(1) });
+      expect(await library.time()).toBe(7);
+      expect(await library.read()).toEqual([Float32Array.of(1, 2)]);
+    } finally {
+      library.close();
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -1,8 +1,7 @@
 /** The other WebGPU libraries, each in a process of its own, on the same adapter with the same Dawn toggles. */
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { UserError } from '../../src/common/errors.ts';
@@ -35,7 +34,9 @@ interface Answer {
 
 /** Installs what bench/peers asks for, unless it is there. */
 export async function installPeers(progress: (text: string) => void): Promise<void> {
-  if (existsSync(new URL('node_modules/.package-lock.json', folder))) return;
+  const changed = async (file: string) => (await stat(new URL(file, folder))).mtimeMs;
+  const installed = await changed('node_modules/.package-lock.json').catch(() => 0);
+  if (installed > (await changed('package-lock.json'))) return;
   progress('npm ci in bench/peers (350 MB, once)');
   const path = fileURLToPath(folder);
   try {
@@ -57,7 +58,8 @@ export async function openPeers(): Promise<Peer[]> {
   return Promise.all(
     libraries.map(async ({ name, package: installed, module }) => {
       const text = await readFile(new URL(`node_modules/${installed}/package.json`, folder), 'utf8');
-      return new Peer(name, (JSON.parse(text) as { version: string }).version, module);
+      const { version } = JSON.parse(text) as { version: string };
+      return new Peer(name, version, new URL(`${module}.mjs`, folder));
     }),
   );
 }
@@ -66,11 +68,11 @@ export async function openPeers(): Promise<Peer[]> {
 export class Peer {
   readonly name: string;
   readonly version: string;
-  readonly #module: string;
+  readonly #module: URL;
   #process: ChildProcess | undefined;
   #complaints = '';
 
-  constructor(name: string, version: string, module: string) {
+  constructor(name: string, version: string, module: URL) {
     this.name = name;
     this.version = version;
     this.#module = module;
@@ -99,14 +101,10 @@ export class Peer {
 
   async #start(): Promise<void> {
     this.#complaints = '';
-    const child = fork(
-      fileURLToPath(new URL(`${this.#module}.mjs`, folder)),
-      [JSON.stringify(dawnFlags({}))],
-      {
-        serialization: 'advanced',
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      },
-    );
+    const child = fork(fileURLToPath(this.#module), [JSON.stringify(dawnFlags({}))], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
     child.stderr!.on('data', (text: Buffer) => {
       this.#complaints = `${this.#complaints}${text}`.slice(-4000);
     });
