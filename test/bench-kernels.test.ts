@@ -81,9 +81,9 @@ describe('the figures of kernels', () => {
   });
 
   it('refuse a time that was not waited for', () => {
-    const hasty = row({ peers: { one: peer(5), two: peer(15) } });
+    const hasty = row({ peers: { one: peer(3), two: peer(15) } });
     expect(withoutImpossible(hasty, results.ceiling).peers).toEqual({
-      one: { failed: '5.0 ms is less than this adapter can take' },
+      one: { failed: '3.0 ms is less than this adapter can take' },
       two: peer(15),
     });
   });

@@ -90,9 +90,9 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
   }
 }
 
-/** Refuses a peer's time that the adapter cannot reach (with room for noise): then it was not waited for. */
+/** Refuses a peer's time that the adapter cannot reach, with room for noise and caches: then it was not waited for. */
 export function withoutImpossible(row: KernelRow, { gflops, copyGBs }: Ceiling): KernelRow {
-  const least = row.amount / (row.unit === 'GB/s' ? copyGBs : gflops) / 2;
+  const least = row.amount / (row.unit === 'GB/s' ? copyGBs : gflops) / 5;
   const peers = Object.entries(row.peers).map(([name, figure]): [string, PeerFigure] =>
     'failed' in figure || figure.milliseconds / 1000 >= least
       ? [name, figure]
