@@ -2,8 +2,9 @@ import { UserError } from './errors.ts';
 
 type Scalar = string | number | boolean;
 
-/** Bounds of a number, both included; at least 0 where none is given. */
+/** Bounds of a number, both included, at least 0 where none is given; and whether it is whole, as it is where its default is. */
 export interface Range {
+  readonly whole?: boolean;
   readonly min?: number;
   readonly max?: number;
 }
@@ -66,7 +67,7 @@ export function applyValues<F>(
 
 function parsed(
   name: string,
-  { value: standard, choices, min = 0, max = Infinity }: Field<Scalar>,
+  { value: standard, choices, min = 0, max = Infinity, whole = Number.isInteger(standard) }: Field<Scalar>,
   value: unknown,
   where: string,
 ): Scalar {
@@ -82,7 +83,7 @@ function parsed(
       const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
       throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${JSON.stringify(value)}`);
     }
-    if (Number.isInteger(standard) && !Number.isInteger(result))
+    if (whole && !Number.isInteger(result))
       throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
   } else if (typeof standard === 'boolean') {
     if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))

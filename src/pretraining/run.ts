@@ -25,6 +25,7 @@ import { PretrainingLoop, type PretrainingState, type StepRecord } from './loop.
 import { PretrainingModel } from './model.ts';
 import { readPairs } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';
+import { startFromSpectra } from './spectral-weights.ts';
 import { CaptionTokens } from './tokens.ts';
 import { drawViews, type View } from './views.ts';
 
@@ -113,7 +114,9 @@ export async function pretrainRun(
   const captions = views.map(({ caption }) => caption);
   const tokens = new CaptionTokens(tokenizer, captions, words, contextLength);
   const { teacher, teacherWidth } = await teacherFeatures(gpu, views, settings, reporter);
-  const model = new PretrainingModel(gpu, config, initialWeights(config, settings.seed), {
+  const start = initialWeights(config, settings.seed);
+  if (settings.start === 'spectral') startFromSpectra(start, config.vision);
+  const model = new PretrainingModel(gpu, config, start, {
     textLength: tokens.length,
     teacherWidth,
     seed: settings.seed,

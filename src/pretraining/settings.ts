@@ -25,6 +25,11 @@ export const pretrainingFields = {
   patchSize: field(16, 'side of a patch in pixels'),
   visionWidth: field(128, 'width of the image tower (64 a head)'),
   visionLayers: field(6, 'blocks of the image tower'),
+  start: field(
+    'spectral',
+    'how the image tower begins: as statistics of local spectra, or random, as CLIP did',
+    ['spectral', 'random'],
+  ),
   textWidth: field(64, 'width of the text tower (64 a head)'),
   textLayers: field(3, 'blocks of the text tower'),
   embedding: field(128, 'width of the space both towers end in'),
@@ -33,9 +38,9 @@ export const pretrainingFields = {
   distorted: field(0.5, 'share of the views that are spoiled'),
   teacher: field('', 'weights of a vision transformer whose features the image tower also learns to predict'),
   teacherLayers: field('4,8,12', "the teacher's blocks, pooled as class token, mean and deviation"),
-  contrastive: field(1, 'weight of the contrastive loss'),
-  distillation: field(1, 'weight of the distillation loss'),
-  quality: field(1, 'weight of the quality-word loss (needs scores)'),
+  contrastive: field(1, 'weight of the contrastive loss', { whole: false }),
+  distillation: field(1, 'weight of the distillation loss', { whole: false }),
+  quality: field(1, 'weight of the quality-word loss (needs scores)', { whole: false }),
   epochs: field(4, 'passes over all views'),
   batchSize: field(64, 'pairs contrasted with one another in a step'),
   chunkSize: field(
@@ -45,7 +50,7 @@ export const pretrainingFields = {
   lr: field(1e-3, 'peak learning rate'),
   warmup: field(0.1, 'share of the steps in which the rate rises'),
   weightDecay: field(0.05, 'decoupled weight decay of matrices'),
-  clipNorm: field(1, 'largest norm of all gradients together'),
+  clipNorm: field(1, 'largest norm of all gradients together', { whole: false }),
   seed: field(1, 'seed of the initial weights, views and order'),
   cache: field(
     '',
