@@ -58,7 +58,7 @@ describe('the package', () => {
       'dist/train.js',
       'dist/types/index.d.ts',
       'docs/api/README.md',
-      'models/random-clip-small.json',
+      'models/small-clip.safetensors',
       'package.json',
     ])
       expect(packed).toContain(path);

@@ -24,7 +24,7 @@ describe('PromptLearner', () => {
       const gpu = await sharedGpu();
       const clip = await Clip.load(
         gpu,
-        new URL('../models/random-clip-small.json', import.meta.url).pathname,
+        new URL('./fixtures/random-clip-small.json', import.meta.url).pathname,
         { vision: false },
       );
       const prompts = await wordsOf(4, position);

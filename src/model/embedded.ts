@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The model that comes with the project, below its root. */
-const file = join('models', 'random-clip-small.json');
+const file = join('models', 'small-clip.safetensors');
 
 /** What `--weights embedded` stands for: the file in the package, found from the source as from the bundle. */
 export function weightsPath(weights: string): string {

@@ -250,7 +250,7 @@ async function readState(
   }
 }
 
-/** The CLIP in OpenAI's names and float16, as every loader reads it. */
+/** The CLIP in OpenAI's names and float16, as every loader reads it; with the recipe, but not where on this machine it was made. */
 async function writeWeights(
   path: string,
   weights: ReadonlyMap<string, Tensor>,
@@ -259,7 +259,8 @@ async function writeWeights(
   const tensors = new Map<string, TensorData>();
   for (const [name, { shape, data }] of await toHost(weights))
     tensors.set(name, { dtype: 'F16', shape, data: float32ToFloat16(data) });
-  await writeSafetensors(path, tensors, { recipe: JSON.stringify(settings) });
+  const { root, out, cache, ...recipe } = settings;
+  await writeSafetensors(path, tensors, { recipe: JSON.stringify(recipe) });
 }
 
 function recordText(record: StepRecord, steps: number): string {

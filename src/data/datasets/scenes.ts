@@ -11,7 +11,7 @@ export const scenes: DatasetLayout = {
   targets: ['quality'],
   layout: 'made on first use in the user cache folder, or in --root: PNG pictures and data.csv',
   async read(options, target) {
-    const root = options.root ?? join(cacheFolder(), 'scenes-1');
+    const root = options.root ?? join(cacheFolder(), 'scenes-2');
     const csv = join(root, 'data.csv');
     if (!existsSync(csv)) await makeScenes(root);
     return anyCsv.read(

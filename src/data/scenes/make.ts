@@ -17,7 +17,7 @@ export interface SceneOptions {
   readonly seed: number;
 }
 
-export const standardScenes: SceneOptions = { scenes: 90, versions: 5, size: 224, seed: 7 };
+export const standardScenes: SceneOptions = { scenes: 240, versions: 5, size: 224, seed: 7 };
 
 /** The score scale: a picture as drawn has the highest, a ruined one the lowest. */
 const best = 5;
