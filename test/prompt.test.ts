@@ -22,11 +22,9 @@ describe('PromptLearner', () => {
     'packed equals padded, features and gradients: word at the %s, class-specific %s',
     async (position, classSpecific) => {
       const gpu = await sharedGpu();
-      const clip = await Clip.load(
-        gpu,
-        new URL('./fixtures/random-clip-small.json', import.meta.url).pathname,
-        { vision: false },
-      );
+      const clip = await Clip.load(gpu, new URL('./fixtures/tiny-clip.json', import.meta.url).pathname, {
+        vision: false,
+      });
       const prompts = await wordsOf(4, position);
       const shape = classSpecific ? [6, 4, 64] : [4, 64];
       const ctx = Tensor.from(
@@ -38,7 +36,7 @@ describe('PromptLearner', () => {
         ),
         shape,
       );
-      const dy = Tensor.from(gpu, randoms(6 * 64, 2), [6, 64]);
+      const dy = Tensor.from(gpu, randoms(6 * 32, 2), [6, 32]);
       const run = async (padded: boolean) => {
         const learner = new PromptLearner(clip.text, prompts, ctx, { classSpecific, padded });
         expect(learner.tree.slots.length).toBe(

@@ -2,15 +2,15 @@ import { expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normals, uniform } from '../src/common/random.ts';
 import { initialWeights } from '../src/model/initial-weights.ts';
-import { Parameters } from '../src/model/parameters.ts';
-import { VisionTransformer } from '../src/model/vit.ts';
+import { PretrainingModel } from '../src/pretraining/model.ts';
 import { pretrainingConfig } from '../src/pretraining/run.ts';
 import { spectralFilters, startFromSpectra } from '../src/pretraining/spectral-weights.ts';
 import { sharedGpu } from './gpu.ts';
+import { rowsOf } from './reference.ts';
 
 const side = 128;
 const patch = 16;
-const { vision, text } = pretrainingConfig(
+const config = pretrainingConfig(
   {
     imageSize: side,
     patchSize: patch,
@@ -54,21 +54,17 @@ function shuffled(pixels: Uint8Array): Uint8Array {
 /** Features of pictures through the tower as `start` leaves it, by row. */
 async function features(pictures: Uint8Array[], spectral: boolean): Promise<Float32Array[]> {
   const gpu = await sharedGpu();
-  const weights = initialWeights({ vision, text }, 3);
-  if (spectral) startFromSpectra(weights, vision);
-  const parameters = new Parameters();
-  for (const [name, { shape, data }] of weights)
-    if (name.startsWith('visual.')) parameters.set(name, Tensor.from(gpu, data, shape));
-  const tower = new VisionTransformer(vision, parameters);
+  const weights = initialWeights(config, 3);
+  if (spectral) startFromSpectra(weights, config.vision);
+  const model = new PretrainingModel(gpu, config, weights, { textLength: 1, teacherWidth: 0, seed: 3 });
   const bytes = Buffer.concat(pictures);
-  const pixels = new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-  const patches = tower.patchesFromBytes(
-    Tensor.from(gpu, pixels, [pictures.length, pixels.length / pictures.length]),
-  );
-  const output = tower.features(patches);
+  const words = new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  const pixels = Tensor.from(gpu, words, [pictures.length, words.length / pictures.length]);
+  const output = model.images(pixels);
   const values = await output.read();
-  for (const tensor of [output, patches, ...parameters.tensors()]) tensor.dispose();
-  return pictures.map((_, i) => values.slice(i * 32, (i + 1) * 32));
+  for (const tensor of [output, pixels]) tensor.dispose();
+  model.dispose();
+  return rowsOf(values, config.text.outputWidth);
 }
 
 function distance(a: Float32Array, b: Float32Array): number {
@@ -105,7 +101,7 @@ it('begins as a statistic: moved patches change the feature far less than blur d
 });
 
 it('refuses towers it cannot begin in', () => {
-  const config = { ...vision, layers: 1 };
-  expect(() => startFromSpectra(initialWeights({ vision: config, text }, 1), config)).toThrow(/two blocks/);
+  const vision = { ...config.vision, layers: 1 };
+  expect(() => startFromSpectra(initialWeights({ ...config, vision }, 1), vision)).toThrow(/two blocks/);
   expect(() => spectralFilters(512, 16)).toThrow(/256 frequencies/);
 });

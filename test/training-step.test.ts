@@ -5,7 +5,7 @@ import { openGpu } from '../src/kernels/gpu.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
 
-const weights = new URL('./fixtures/random-clip-small.json', import.meta.url).pathname;
+const weights = new URL('./fixtures/tiny-clip.json', import.meta.url).pathname;
 const begin = { epoch: 0, records: [], best: null };
 const options = { steps: 3, epochs: 2, nCtx: 4, batchSize: 8 };
 

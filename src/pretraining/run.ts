@@ -113,9 +113,10 @@ export async function pretrainRun(
   const words = templatePrompts(fields.template.value);
   const captions = views.map(({ caption }) => caption);
   const tokens = new CaptionTokens(tokenizer, captions, words, contextLength);
-  const { teacher, teacherWidth } = await teacherFeatures(gpu, views, settings, reporter);
+  // Before the teacher's minutes, since it refuses some towers.
   const start = initialWeights(config, settings.seed);
   if (settings.start === 'spectral') startFromSpectra(start, config.vision);
+  const { teacher, teacherWidth } = await teacherFeatures(gpu, views, settings, reporter);
   const model = new PretrainingModel(gpu, config, start, {
     textLength: tokens.length,
     teacherWidth,

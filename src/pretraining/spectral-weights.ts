@@ -48,7 +48,7 @@ export function startFromSpectra(weights: ReadonlyMap<string, HostTensor>, confi
   const { width, layers, mlpWidth, patchSize } = config;
   if (layers < 2 || mlpWidth !== 4 * width)
     throw new UserError(
-      'the spectral start needs at least two blocks in the image tower',
+      'the spectral start needs at least two blocks in the image tower, with MLPs four times its width',
       'Set --vision-layers 2 or more, or --start random.',
     );
   const data = (name: string) => weights.get(`visual.${name}`)!.data;
@@ -62,7 +62,7 @@ export function startFromSpectra(weights: ReadonlyMap<string, HostTensor>, confi
     rescale(block(i, 'mlp.c_proj.weight'), residualScale);
   }
   const fc = block(0, 'mlp.c_fc.weight').fill(0);
-  const bias = block(0, 'mlp.c_fc.bias').fill(0);
+  const bias = block(0, 'mlp.c_fc.bias');
   const project = block(0, 'mlp.c_proj.weight').fill(0);
   for (let k = 0; k < width; k++)
     for (const [group, sign] of [1, -1, 1, -1].entries()) {
