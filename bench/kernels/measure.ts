@@ -72,7 +72,8 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     const rows: KernelRow[] = [];
     for (const [i, task] of tasks.entries()) {
       await probe.round();
-      for (const row of await measureTask(gpu, task, peers, quick ? 1 : 3)) {
+      // An even number: peers are timed in two ways (bench/peers/serve.mjs).
+      for (const row of await measureTask(gpu, task, peers, quick ? 2 : 4)) {
         rows.push(row);
         progress(`[${i + 1}/${tasks.length}] ${rowText(row)}`);
       }

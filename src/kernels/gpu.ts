@@ -2,6 +2,7 @@ import { UserError } from '../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
 import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
+import { patiently } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording } from './recording.ts';
@@ -159,7 +160,7 @@ export class Gpu {
     this.flush();
     await this.pipelines.checked();
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await patiently(staging.mapAsync(GPUMapMode.READ), this.adapter.software);
     } catch (error) {
       throw this.#failure ?? error;
     }
@@ -190,7 +191,7 @@ export class Gpu {
   async finish(): Promise<void> {
     await this.pipelines.checked();
     this.flush();
-    await this.device.queue.onSubmittedWorkDone();
+    await patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software);
     if (this.#failure) throw this.#failure;
   }
 
