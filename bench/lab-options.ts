@@ -20,7 +20,7 @@ export function labCommand(
   const listed = versions.map((version, number) => `${number} ${version}`).join(', ');
   return createCommand(
     file,
-    `Times every version of ${name}, each checked on the CPU, with the share of the multiply-add ceiling measured in between.`,
+    `Times every version of ${name}, each checked on the CPU, with the share of the adapter's ceiling measured in between.`,
     [
       `node dist/${file}.js                          # all versions at the usual shapes`,
       `node dist/${file}.js 0 2 --shapes ${shapes.byDefault.split(',')[0]} --rounds 9`,

@@ -1,8 +1,9 @@
 // Gradient of layer norm by its input. With x̂ = (x - mean)·s and g = dy·gamma:
 //   dx = s · (g - mean(g) - x̂ · mean(g · x̂)), plus the gradient that reached x by another way (RESIDUAL).
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read x, dy and gamma twice, once for the two means and once for the
-// output, for BUNDLE rows at once. A residual branch's sum costs a read here instead of a launch, two reads and a write.
+// The lanes that share a row (see lib_rows_*.wgsl) read x, dy and gamma twice, four elements at once (lib_elements.wgsl):
+// once for the two means and once for the output, for BUNDLE rows together. A residual branch's sum costs a read here instead
+// of a launch, two reads and a write.
 
 const BUNDLE = 1u;
 const AFFINE = 1u;
@@ -14,19 +15,19 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Values>;
 @group(0) @binding(2) var<storage, read> moments: array<vec2f>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<Values>;
 //@if AFFINE
-@group(0) @binding(4) var<storage, read> gamma: array<f32>;
+@group(0) @binding(4) var<storage, read> gamma: array<Values>;
 //@end
 //@if RESIDUAL
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read> residual: array<Values>;
 //@end
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Values>;
 
-fn gamma_at(i: u32) -> f32 {
-  var g = 1.0;
+fn gamma_at(i: u32) -> Values {
+  var g = Values(1.0);
   //@if AFFINE
   g = gamma[i];
   //@end
@@ -44,16 +45,17 @@ fn main(
     return;
   }
   let lane = local % LANES;
+  let count = params.width / WIDE;
   let width = f32(params.width);
   //@for r in 0..BUNDLE
   let row_$r = min(first + $ru, params.rows - 1u); // beyond the end the last row again
-  let start_$r = row_$r * params.width;
+  let start_$r = row_$r * count;
   let mean_$r = moments[row_$r].x;
   let s_$r = moments[row_$r].y;
-  var sum_g_$r = 0.0;
-  var sum_gx_$r = 0.0;
+  var sum_g_$r = Values();
+  var sum_gx_$r = Values();
   //@end
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var i = lane; i < count; i += LANES) {
     let weight = gamma_at(i);
     //@for r in 0..BUNDLE
     let g_$r = dy[start_$r + i] * weight;
@@ -62,10 +64,10 @@ fn main(
     //@end
   }
   //@for r in 0..BUNDLE
-  let mean_g_$r = row_sum(sum_g_$r, lane) / width;
-  let along_$r = row_sum(sum_gx_$r, lane) / width * s_$r * s_$r;
+  let mean_g_$r = row_sum(sum_of(sum_g_$r), lane) / width;
+  let along_$r = row_sum(sum_of(sum_gx_$r), lane) / width * s_$r * s_$r;
   //@end
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var i = lane; i < count; i += LANES) {
     let weight = gamma_at(i);
     //@for r in 0..BUNDLE
     var value_$r = s_$r * (dy[start_$r + i] * weight - mean_g_$r - (x[start_$r + i] - mean_$r) * along_$r);

@@ -1,9 +1,13 @@
 // Layer norm (Ba et al., arXiv 1607.06450): y = (x - mean) / sqrt(variance + eps) · gamma + beta over each row.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it three times: for the mean, for the variance about it (no
-// cancellation, whatever the outliers), for the output; the second and third reads come from the cache. They carry BUNDLE
-// rows at once, so that gamma, beta and the loops' own cost are paid once for all of them.
-// Traffic: one read and one write an element from memory, and mean and 1/deviation a row if they are kept.
+// The lanes that share a row (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl): for the mean and
+// the variance about it, and for the output; the second read comes from the cache. They carry BUNDLE rows at once, so that
+// gamma, beta and the loops' own cost are paid once for all of them.
+// One read gives both moments without cancellation, whatever the outliers: each turn's elements have a mean and squares about
+// it of their own, which join those so far as two samples do (Chan, Golub and LeVeque, 1979):
+//   M2 = M2_a + M2_b + (mean_b - mean_a)² · n_a · n_b / (n_a + n_b).
+// Lanes then join in the same way. Traffic: one read and one write an element from memory, and mean and 1/deviation a row
+// if they are kept.
 
 const BUNDLE = 1u;
 const AFFINE = 1u;
@@ -16,12 +20,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Values>;
 //@if AFFINE
-@group(0) @binding(2) var<storage, read> gamma: array<f32>;
-@group(0) @binding(3) var<storage, read> beta: array<f32>;
+@group(0) @binding(2) var<storage, read> gamma: array<Values>;
+@group(0) @binding(3) var<storage, read> beta: array<Values>;
 //@end
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Values>;
 //@if KEEP
 @group(0) @binding(5) var<storage, read_write> moments: array<vec2f>; // mean and 1/deviation of each row
 //@end
@@ -37,31 +41,33 @@ fn main(
     return;
   }
   let lane = local % LANES;
+  let count = params.width / WIDE;
   let width = f32(params.width);
   //@for r in 0..BUNDLE
   let row_$r = min(first + $ru, params.rows - 1u); // beyond the end the last row again
-  let start_$r = row_$r * params.width;
-  var sum_$r = 0.0;
-  var squares_$r = 0.0;
+  let start_$r = row_$r * count;
+  var own_$r = 0.0; // mean of what this lane has read
+  var squares_$r = 0.0; // and squares about it
   //@end
-  for (var i = lane; i < params.width; i += LANES) {
+  var n = 0.0;
+  for (var i = lane; i < count; i += LANES) {
+    let share = f32(WIDE) / (n + f32(WIDE));
     //@for r in 0..BUNDLE
-    sum_$r += x[start_$r + i];
+    let x_$r = x[start_$r + i];
+    let mean_of_x_$r = sum_of(x_$r) / f32(WIDE);
+    let d_$r = x_$r - mean_of_x_$r;
+    let step_$r = mean_of_x_$r - own_$r;
+    own_$r = fma(step_$r, share, own_$r);
+    squares_$r += fma(step_$r * step_$r, n * share, sum_of(d_$r * d_$r));
     //@end
+    n += f32(WIDE);
   }
   //@for r in 0..BUNDLE
-  let mean_$r = row_sum(sum_$r, lane) / width;
+  let mean_$r = row_sum(own_$r * n, lane) / width;
+  let apart_$r = own_$r - mean_$r;
+  let scale_$r = inverseSqrt(row_sum(fma(apart_$r * apart_$r, n, squares_$r), lane) / width + params.eps);
   //@end
-  for (var i = lane; i < params.width; i += LANES) {
-    //@for r in 0..BUNDLE
-    let d_$r = x[start_$r + i] - mean_$r;
-    squares_$r = fma(d_$r, d_$r, squares_$r);
-    //@end
-  }
-  //@for r in 0..BUNDLE
-  let scale_$r = inverseSqrt(row_sum(squares_$r, lane) / width + params.eps);
-  //@end
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var i = lane; i < count; i += LANES) {
     //@for r in 0..BUNDLE
     var value_$r = (x[start_$r + i] - mean_$r) * scale_$r;
     //@end

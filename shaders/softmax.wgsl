@@ -1,9 +1,15 @@
 // Softmax of each row: y = exp(x - max) / sum exp(x - max). LOG writes its natural logarithm instead.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it twice. The first read keeps the largest value so far and the
-// sum relative to it (Milakov and Gimelshein, arXiv 1805.02867), four elements a turn, so that correcting the sum to a new
-// largest value costs a quarter of an exponential an element; the second writes. Traffic: one read from memory, one write.
+// The lanes that share a bundle of BUNDLE rows (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl).
+// The first read, row by row, keeps the largest value so far and the sum relative to it (Milakov and Gimelshein, arXiv
+// 1805.02867), so that correcting the sum to a new largest value costs a quarter of an exponential an element; the second, all
+// rows in one sweep, writes. Traffic: one read from memory, one write.
+//
+// A row whose length is no multiple of 4 begins and ends within a vec4; four such rows together do not, hence bundles of four.
+// Of the vec4s at a row's ends the first read masks what belongs to a neighbour, and in the second each element takes the
+// maximum and the sum of its own row, so that every vec4 is written once and by one lane.
 
+const BUNDLE = 1u;
 const LOG = 0u;
 const LOG2_E = 1.4426950408889634;
 const LOWEST = -3.4028234e38;
@@ -14,12 +20,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
-fn write(i: u32, below: f32, total: f32) {
-  y[i] = select(exp2(below * LOG2_E) * total, below - total, LOG == 1u);
-}
+@group(0) @binding(1) var<storage, read> x: array<Values>;
+@group(0) @binding(2) var<storage, read_write> y: array<Values>;
 
 @compute @workgroup_size(LANES * GROUP_ROWS)
 fn main(
@@ -27,43 +29,37 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let row = row_of(group, groups, local);
-  if (row >= params.rows) {
+  let first = row_of(group, groups, local) * BUNDLE;
+  if (first >= params.rows) {
     return;
   }
   let lane = local % LANES;
-  let start = row * params.width + lane;
-  let end = (row + 1u) * params.width;
-  var largest = LOWEST;
-  var sum = 0.0;
-  var i = start;
-  for (; i + 3u * LANES < end; i += 4u * LANES) {
-    //@for j in 0..4
-    let x_$j = x[i + $ju * LANES];
-    //@end
-    let m = max(largest, max(max(x_0, x_1), max(x_2, x_3)));
-    sum *= exp2((largest - m) * LOG2_E);
-    //@for j in 0..4
-    sum += exp2((x_$j - m) * LOG2_E);
-    //@end
-    largest = m;
+  let width = params.width;
+  let base = first * width / WIDE;
+  //@for r in 0..BUNDLE
+  let begin_$r = $ru * width;
+  var largest_$r = LOWEST;
+  var sum_$r = 0.0;
+  for (var i = begin_$r / WIDE + lane; i * WIDE < begin_$r + width; i += LANES) {
+    let own = (places(i) >= Places(begin_$r)) & (places(i) < Places(begin_$r + width));
+    let values = select(Values(LOWEST), x[base + i], own);
+    let m = max(largest_$r, largest_of(values));
+    sum_$r = sum_$r * exp2((largest_$r - m) * LOG2_E) + sum_of(exp2((values - m) * LOG2_E));
+    largest_$r = m;
   }
-  for (; i < end; i += LANES) {
-    let value = x[i];
-    let m = max(largest, value);
-    sum = sum * exp2((largest - m) * LOG2_E) + exp2((value - m) * LOG2_E);
-    largest = m;
-  }
-  let m = row_max(largest, lane);
+  let m_$r = row_max(largest_$r, lane);
+  let s_$r = row_sum(sum_$r * exp2((largest_$r - m_$r) * LOG2_E), lane);
   // The logarithm of the sum, or its inverse. It is not added to m, which may be large: its digits would be lost.
-  var total = row_sum(sum * exp2((largest - m) * LOG2_E), lane);
-  total = select(1.0 / total, log(total), LOG == 1u);
-  for (i = start; i + 3u * LANES < end; i += 4u * LANES) {
-    //@for j in 0..4
-    write(i + $ju * LANES, x[i + $ju * LANES] - m, total);
+  let total_$r = select(1.0 / s_$r, log(s_$r), LOG == 1u);
+  //@end
+  for (var i = lane; i < BUNDLE * width / WIDE; i += LANES) {
+    var m = Values(m_0);
+    var total = Values(total_0);
+    //@for r in 1..BUNDLE
+    m = select(m, Values(m_$r), places(i) >= Places(begin_$r));
+    total = select(total, Values(total_$r), places(i) >= Places(begin_$r));
     //@end
-  }
-  for (; i < end; i += LANES) {
-    write(i, x[i] - m, total);
+    let below = x[base + i] - m;
+    y[base + i] = select(exp2(below * LOG2_E) * total, below - total, LOG == 1u);
   }
 }

@@ -1,7 +1,8 @@
 // Gradient of a row's softmax by its input, from the output alone: dx = y ∘ (dy - sum(dy ∘ y)).
 // LOG: of log-softmax, dx = dy - exp(y) · sum(dy).
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it twice, BUNDLE rows at once.
+// The lanes that share a bundle of BUNDLE rows (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl):
+// row by row for the sums, with a mask at the rows' ends, and in one sweep for the output, as in softmax.wgsl.
 
 const BUNDLE = 1u;
 const LOG = 0u;
@@ -12,9 +13,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<Values>;
+@group(0) @binding(2) var<storage, read> dy: array<Values>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Values>;
 
 @compute @workgroup_size(LANES * GROUP_ROWS)
 fn main(
@@ -27,30 +28,31 @@ fn main(
     return;
   }
   let lane = local % LANES;
+  let width = params.width;
+  let base = first * width / WIDE;
   //@for r in 0..BUNDLE
-  let start_$r = min(first + $ru, params.rows - 1u) * params.width; // beyond the end the last row again
-  var sum_$r = 0.0;
-  //@end
-  for (var i = lane; i < params.width; i += LANES) {
-    //@for r in 0..BUNDLE
+  let begin_$r = $ru * width;
+  var sums_$r = Values();
+  for (var i = begin_$r / WIDE + lane; i * WIDE < begin_$r + width; i += LANES) {
+    let own = (places(i) >= Places(begin_$r)) & (places(i) < Places(begin_$r + width));
     //@if LOG
-    sum_$r += dy[start_$r + i];
+    sums_$r += select(Values(), dy[base + i], own);
     //@end
     if (LOG == 0u) {
-      sum_$r = fma(dy[start_$r + i], y[start_$r + i], sum_$r);
+      sums_$r += select(Values(), dy[base + i] * y[base + i], own);
     }
-    //@end
   }
-  //@for r in 0..BUNDLE
-  let total_$r = row_sum(sum_$r, lane);
+  let total_$r = row_sum(sum_of(sums_$r), lane);
   //@end
-  for (var i = lane; i < params.width; i += LANES) {
-    //@for r in 0..BUNDLE
-    if (LOG == 1u) {
-      dx[start_$r + i] = dy[start_$r + i] - exp(y[start_$r + i]) * total_$r;
-    } else {
-      dx[start_$r + i] = y[start_$r + i] * (dy[start_$r + i] - total_$r);
-    }
+  for (var i = lane; i < BUNDLE * width / WIDE; i += LANES) {
+    var total = Values(total_0);
+    //@for r in 1..BUNDLE
+    total = select(total, Values(total_$r), places(i) >= Places(begin_$r));
     //@end
+    if (LOG == 1u) {
+      dx[base + i] = dy[base + i] - exp(y[base + i]) * total;
+    } else {
+      dx[base + i] = y[base + i] * (dy[base + i] - total);
+    }
   }
 }

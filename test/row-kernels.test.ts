@@ -11,7 +11,7 @@ import { crossEntropy, crossEntropyDx, meanSquaredError } from '../src/kernels/l
 import { l2Normalize } from '../src/kernels/normalize.ts';
 import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernels/reduce.ts';
 import { applicableRowSharing } from '../src/kernels/row-sharing.ts';
-import { softmax, softmaxDx } from '../src/kernels/softmax.ts';
+import { type SoftmaxOptions, softmax, softmaxDx } from '../src/kernels/softmax.ts';
 import { pendingShapes, tune, tuned } from '../src/kernels/tuning.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
@@ -45,7 +45,9 @@ async function run(
 const shapes = [
   [1, 1],
   [3, 17],
+  [12, 2],
   [35, 64],
+  [96, 197],
   [197, 197],
   [257, 33],
   [462, 512],
@@ -177,6 +179,17 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const across = [1 - 0.6 * 2.2, 2 - 0.8 * 2.2, 3].map((v) => v / 5);
     expect(errorOf(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
   });
+});
+
+it.each([1024, 1096])('softmax and its gradient with the sharing of many rows, %i of 77', async (rows) => {
+  const [x, dy] = [randoms(rows * 77, 6, 20), randoms(rows * 77, 7)];
+  const forward = (options: SoftmaxOptions) =>
+    run([x], x.length, (out, a) => softmax(shared, a!, out, rows, 77, options));
+  const y = await forward({ sharing: 'workgroup' });
+  expect(errorOf(await forward({}), y)).toBeLessThan(1e-6);
+  const backward = (options: SoftmaxOptions) =>
+    run([y, dy], x.length, (out, a, b) => softmaxDx(shared, a!, b!, out, rows, 77, options));
+  expect(errorOf(await backward({}), await backward({ sharing: 'workgroup' }))).toBeLessThan(1e-6);
 });
 
 it.each([

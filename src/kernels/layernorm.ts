@@ -2,13 +2,14 @@ import dgammaSource from '../../shaders/layernorm_dgamma.wgsl';
 import dxSource from '../../shaders/layernorm_dx.wgsl';
 import forwardSource from '../../shaders/layernorm_fwd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
+import { elementConstants, withElements } from './elements.ts';
 import type { Gpu } from './gpu.ts';
 import { rowRuns, sumRows } from './reduce.ts';
 import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
 
-const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
-const dxKernel = rowKernel('layernorm_dx', dxSource);
+const forwardKernel = rowKernel('layernorm_fwd', withElements(forwardSource));
+const dxKernel = rowKernel('layernorm_dx', withElements(dxSource));
 const dgammaKernel = { name: 'layernorm_dgamma', source: dgammaSource };
 
 /** γ and β, [width] each. */
@@ -33,9 +34,10 @@ export interface LayerNormForward {
 export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
   const { x, affine, y, moments, rows, width, eps } = options;
   const elements = rows * width;
+  const bundle = rowBundle(gpu, rows);
   const chosen =
     options.sharing ??
-    chooseRowSharing(gpu, forwardKernel, rows, width, () => ({
+    chooseRowSharing(gpu, forwardKernel, [rows, width, bundle], () => ({
       inputs: [elements, width, width].map((count) => ({ elements: count, type: 'f32' })),
       output: elements,
       run: (sharing, [a, gamma, beta], out) =>
@@ -44,11 +46,11 @@ export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
           sharing: sharing as RowSharing,
         }),
     }));
-  const bundle = rowBundle(gpu, rows);
   const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(forwardKernel[sharing], {
     constants: {
       ...constants,
+      ...elementConstants(width % 4 === 0),
       BUNDLE: bundle,
       AFFINE: Number(affine !== null),
       KEEP: Number(moments !== null),
@@ -79,9 +81,10 @@ export interface LayerNormDx extends LayerNormBackward {
 export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
   const { x, moments, dy, rows, width, gamma, residual, dx } = options;
   const elements = rows * width;
+  const bundle = rowBundle(gpu, rows);
   const chosen =
     options.sharing ??
-    chooseRowSharing(gpu, dxKernel, rows, width, () => ({
+    chooseRowSharing(gpu, dxKernel, [rows, width, bundle], () => ({
       inputs: [elements, 2 * rows, elements, width].map((count) => ({ elements: count, type: 'f32' })),
       output: elements,
       run: (sharing, [a, m, b, g], out) =>
@@ -90,11 +93,11 @@ export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
           sharing: sharing as RowSharing,
         }),
     }));
-  const bundle = rowBundle(gpu, rows);
   const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(dxKernel[sharing], {
     constants: {
       ...constants,
+      ...elementConstants(width % 4 === 0),
       BUNDLE: bundle,
       AFFINE: Number(gamma !== null),
       RESIDUAL: Number(residual !== null),

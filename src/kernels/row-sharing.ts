@@ -48,17 +48,17 @@ function ruleOfThumb(gpu: Gpu): RowSharing {
 
 /**
  * The variant for one shape: the measured one on a GPU, where a subgroup suits many rows and a workgroup few wide ones.
- * A software adapter is spared the measurement: there a lane and a subgroup are alike, and barriers ten times dearer.
+ * A software adapter is spared the measurement: there barriers are ten times dearer, and lanes with rows of their own, which
+ * exchange nothing, win by a tenth once there are enough of them to share among its threads.
  */
 export function chooseRowSharing(
   gpu: Gpu,
   { family }: RowKernel,
-  rows: number,
-  width: number,
+  [rows, width, bundle = 1]: readonly [rows: number, width: number, bundle?: number],
   trial: () => Omit<Trial, 'reference' | 'tolerance'>,
 ): RowSharing {
   const byRule = ruleOfThumb(gpu);
-  if (gpu.adapter.software) return byRule;
+  if (gpu.adapter.software) return rows / bundle >= 256 ? 'lane' : byRule;
   const variants = applicableRowSharing(gpu).filter((sharing) => sharing !== 'lane');
   return choose(gpu, family, `${rows}x${width}`, variants, byRule, () => ({
     ...trial(),
@@ -73,7 +73,7 @@ export interface RowLaunch {
   readonly groups: [number, number];
 }
 
-const groupRows: Record<RowSharing, number> = { lane: 32, subgroup: 4, workgroup: 1 };
+const groupRows: Record<RowSharing, number> = { lane: 8, subgroup: 4, workgroup: 1 };
 
 /** How to launch a row-wise kernel over `rows` rows, `bundle` of them side by side. */
 export function rowLaunch(gpu: Gpu, rows: number, sharing = ruleOfThumb(gpu), bundle = 1): RowLaunch {

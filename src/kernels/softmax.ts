@@ -1,16 +1,48 @@
 import forwardSource from '../../shaders/softmax.wgsl';
 import dxSource from '../../shaders/softmax_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
+import { elementConstants, withElements } from './elements.ts';
 import type { Gpu } from './gpu.ts';
-import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
+import { chooseRowSharing, type RowKernel, type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
+import type { Trial } from './tuning.ts';
 
-const forwardKernel = rowKernel('softmax', forwardSource);
-const dxKernel = rowKernel('softmax_dx', dxSource);
+const forwardKernel = rowKernel('softmax', withElements(forwardSource));
+const dxKernel = rowKernel('softmax_dx', withElements(dxSource));
 
 export interface SoftmaxOptions {
   /** The logarithm of the softmax instead. */
   readonly log?: boolean;
   readonly sharing?: RowSharing;
+}
+
+/**
+ * Four rows whose length is no multiple of 4 together begin and end at a vec4. A software adapter gains by bundling them so; a
+ * GPU, whose neighbouring lanes load neighbouring words anyway, would have a quarter of the rows to spread over its cores.
+ */
+function layoutOf(gpu: Gpu, rows: number, width: number): { bundle: number; byFours: boolean } {
+  if (width % 4 === 0) return { bundle: 1, byFours: true };
+  const byFours = gpu.adapter.software && rows % 4 === 0;
+  return { bundle: byFours ? 4 : 1, byFours };
+}
+
+/** Runs one of the two kernels over `rows` rows. */
+function launch(
+  gpu: Gpu,
+  kernel: RowKernel,
+  [rows, width]: readonly [number, number],
+  buffers: readonly GpuBuffer[],
+  { log = false, sharing: given }: SoftmaxOptions,
+  trial: () => Omit<Trial, 'reference' | 'tolerance'>,
+): void {
+  const { bundle, byFours } = layoutOf(gpu, rows, width);
+  const chosen = given ?? chooseRowSharing(gpu, kernel, [rows, width, bundle], trial);
+  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
+  gpu.run(kernel[sharing], {
+    constants: { ...constants, ...elementConstants(byFours), BUNDLE: bundle, LOG: Number(log) },
+    buffers,
+    params: [rows, width],
+    groups,
+  });
 }
 
 /** y [rows, width] = the softmax of each row of x, or its logarithm. */
@@ -23,20 +55,11 @@ export function softmax(
   options: SoftmaxOptions = {},
 ): void {
   const elements = rows * width;
-  const chosen =
-    options.sharing ??
-    chooseRowSharing(gpu, forwardKernel, rows, width, () => ({
-      inputs: [{ elements, type: 'f32' }],
-      output: elements,
-      run: (sharing, [a], out) => softmax(gpu, a!, out, rows, width, { sharing: sharing as RowSharing }),
-    }));
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen);
-  gpu.run(forwardKernel[sharing], {
-    constants: { ...constants, LOG: Number(options.log ?? false) },
-    buffers: [x, y],
-    params: [rows, width],
-    groups,
-  });
+  launch(gpu, forwardKernel, [rows, width], [x, y], options, () => ({
+    inputs: [{ elements, type: 'f32' }],
+    output: elements,
+    run: (sharing, [a], out) => softmax(gpu, a!, out, rows, width, { sharing: sharing as RowSharing }),
+  }));
 }
 
 /** The gradient by x, [rows, width], from the output y. */
@@ -49,21 +72,11 @@ export function softmaxDx(
   width: number,
   options: SoftmaxOptions = {},
 ): void {
-  const bundle = rowBundle(gpu, rows);
   const elements = rows * width;
-  const chosen =
-    options.sharing ??
-    chooseRowSharing(gpu, dxKernel, rows, width, () => ({
-      inputs: [elements, elements].map((count) => ({ elements: count, type: 'f32' })),
-      output: elements,
-      run: (sharing, [a, b], out) =>
-        softmaxDx(gpu, a!, b!, out, rows, width, { sharing: sharing as RowSharing }),
-    }));
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
-  gpu.run(dxKernel[sharing], {
-    constants: { ...constants, BUNDLE: bundle, LOG: Number(options.log ?? false) },
-    buffers: [y, dy, dx],
-    params: [rows, width],
-    groups,
-  });
+  launch(gpu, dxKernel, [rows, width], [y, dy, dx], options, () => ({
+    inputs: [elements, elements].map((count) => ({ elements: count, type: 'f32' })),
+    output: elements,
+    run: (sharing, [a, b], out) =>
+      softmaxDx(gpu, a!, b!, out, rows, width, { sharing: sharing as RowSharing }),
+  }));
 }
