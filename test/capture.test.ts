@@ -8,8 +8,9 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import type { Gpu } from '../src/kernels/gpu.ts';
+import { matmul } from '../src/kernels/matmul.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { errorOf, randoms } from './reference.ts';
 
 const gpu = await sharedGpu();
 
@@ -132,4 +133,29 @@ describe('capture and replay', () => {
     for (const tensor of [value, x]) tensor.dispose();
     recording.dispose();
   });
+});
+
+it('a captured product copies its operands into texels anew at each replay', async () => {
+  const { adapter } = gpu;
+  if (!adapter.software || !adapter.readsTexels) return;
+  const [m, k, n] = [24, 64, 64];
+  const [a, b, out] = [m * k, n * k, m * n].map((count) => gpu.pool.allocate(4 * count));
+  const product = (variant: 'naive' | 'texels24x32') => () =>
+    matmul(gpu, { a: a!, b: b!, out: out!, m, k, n, transposeB: true, variant });
+  const read = async () => new Float32Array(await gpu.read(out!, 4 * m * n));
+  const feed = (i: number) => {
+    gpu.write(a!, randoms(m * k, 300 + i));
+    gpu.write(b!, randoms(n * k, 400 + i));
+  };
+  feed(0);
+  const { recording } = gpu.capture(product('texels24x32'));
+  for (let i = 1; i < 4; i++) {
+    feed(i);
+    recording.replay();
+    const got = await read();
+    product('naive')();
+    expect(errorOf(got, await read())).toBeLessThan(1e-6);
+  }
+  recording.dispose();
+  for (const buffer of [a, b, out]) gpu.pool.release(buffer!);
 });

@@ -114,8 +114,8 @@ function applies(gpu: Gpu, c: Case): MatmulVariant[] {
 
 /** Variants that this adapter never takes. */
 const absent = (gpu: Gpu, variant: MatmulVariant) =>
-  (/^(subgroup|packed)/.test(variant) && !gpu.has('subgroups')) ||
-  (variant.startsWith('packed') && !gpu.adapter.software);
+  (/^(subgroup|texels)/.test(variant) && !gpu.has('subgroups')) ||
+  (variant.startsWith('texels') && !gpu.adapter.software);
 
 const layouts = [
   {},
@@ -135,6 +135,9 @@ const sizes: Case[] = [
   { m: 20, n: 40, k: 12, batch: 3 },
   { m: 4, n: 36, k: 8, batch: 5, sharedB: true },
   { m: 7, n: 9, k: 11, batch: 2, half: true },
+  // Lines that the driver copies, of words and of halves, and a batch of them.
+  { m: 64, n: 128, k: 128, half: true },
+  { m: 64, n: 64, k: 64, batch: 2 },
 ];
 
 describe.each(matmulVariants)('matmul %s', (variant) => {

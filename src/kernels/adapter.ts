@@ -78,6 +78,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
       maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
       maxComputeWorkgroupSizeY: limits.maxComputeWorkgroupSizeY,
+      maxTextureDimension2D: limits.maxTextureDimension2D,
     },
   });
   const { info } = adapter;

@@ -19,15 +19,21 @@ interface Lent<Kind, Raw> {
 export type GpuBuffer = Lent<'buffer', GPUBuffer>;
 
 /**
- * An array of vec4f in a storage texture, {@link texelWidth} elements a row. Only kernels write and read it, as
- * `texture_storage_2d<rgba32float, …>`: on a software adapter such a read is a third of a buffer's.
+ * A matrix of vec4f in a storage texture, which kernels read as `texture_storage_2d<format, read>`: on a software adapter such
+ * a read is a third of a buffer's.
  */
-export type GpuTexels = Lent<'texels', GPUTexture>;
+export type GpuTexels = Lent<'texels', GPUTexture> & {
+  readonly format: TexelFormat;
+  readonly width: number;
+  readonly height: number;
+};
+
+/** Four words or four halves a texel. */
+export type TexelFormat = 'rgba32float' | 'rgba16float';
 
 export type GpuStorage = GpuBuffer | GpuTexels;
 
-/** Texels in a row of {@link GpuTexels}: element i is at (i % texelWidth, i / texelWidth). */
-export const texelWidth = 4096;
+export const texelBytes: Readonly<Record<TexelFormat, number>> = { rgba32float: 16, rgba16float: 8 };
 
 /** Storage set aside for one captured step: it is reused within it and by nobody else until it is disposed of. */
 export class Arena {
@@ -35,28 +41,47 @@ export class Arena {
   readonly owned: GpuStorage[] = [];
 }
 
-/** Free storage by size class, lowest id first: the same sequence of requests is then served by the same buffers. */
+/** Free storage, lowest id first: the same sequence of requests is then served by the same buffers. */
 class FreeLists {
-  readonly #lists = { buffer: new Map<number, GpuStorage[]>(), texels: new Map<number, GpuStorage[]>() };
+  /** By size class. */
+  readonly #buffers = new Map<number, GpuBuffer[]>();
+  readonly #texels: GpuTexels[] = [];
 
-  take(kind: GpuStorage['kind'], capacity: number): GpuStorage | undefined {
-    return this.#lists[kind].get(capacity)?.pop();
+  takeBuffer(capacity: number): GpuBuffer | undefined {
+    return this.#buffers.get(capacity)?.pop();
+  }
+
+  /** The smallest that is wide and high enough. */
+  takeTexels(width: number, height: number, format: TexelFormat): GpuTexels | undefined {
+    let best = -1;
+    for (const [i, one] of this.#texels.entries())
+      if (one.format === format && one.width >= width && one.height >= height)
+        if (best < 0 || one.capacity <= this.#texels[best]!.capacity) best = i;
+    return best < 0 ? undefined : this.#texels.splice(best, 1)[0];
   }
 
   put(storage: GpuStorage): void {
-    const lists = this.#lists[storage.kind];
-    let list = lists.get(storage.capacity);
-    if (!list) lists.set(storage.capacity, (list = []));
-    let at = list.length; // descending ids, so that pop() gives the lowest
-    while (at > 0 && list[at - 1]!.id < storage.id) at--;
-    list.splice(at, 0, storage);
+    if (storage.kind === 'texels') {
+      insert(this.#texels, storage);
+      return;
+    }
+    let list = this.#buffers.get(storage.capacity);
+    if (!list) this.#buffers.set(storage.capacity, (list = []));
+    insert(list, storage);
   }
 
   drain(): GpuStorage[] {
-    const all = Object.values(this.#lists).flatMap((lists) => [...lists.values()].flat());
-    for (const lists of Object.values(this.#lists)) lists.clear();
+    const all = [...[...this.#buffers.values()].flat(), ...this.#texels.splice(0)];
+    this.#buffers.clear();
     return all;
   }
+}
+
+/** Descending ids, so that the last is the lowest. */
+function insert<T extends GpuStorage>(list: T[], storage: T): void {
+  let at = list.length;
+  while (at > 0 && list[at - 1]!.id < storage.id) at--;
+  list.splice(at, 0, storage);
 }
 
 /** Bytes and buffers of a pool. */
@@ -80,7 +105,8 @@ export class BufferPool {
   readonly #device: GPUDevice;
   /** Bytes of the largest buffer that can be bound. */
   readonly #largest: number;
-  readonly #texelRows: number;
+  /** Texels of a texture's side. */
+  readonly #side: number;
   readonly #free = new FreeLists();
   readonly #onDestroy: () => void;
   #arena: Arena | undefined;
@@ -94,7 +120,7 @@ export class BufferPool {
   constructor(device: GPUDevice, onDestroy: () => void) {
     this.#device = device;
     this.#largest = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
-    this.#texelRows = device.limits.maxTextureDimension2D;
+    this.#side = device.limits.maxTextureDimension2D;
     this.#onDestroy = onDestroy;
   }
 
@@ -102,34 +128,35 @@ export class BufferPool {
   allocate(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes);
     if (capacity > this.#largest) throw tooLarge(bytes, this.#largest);
-    return this.#lend('buffer', capacity) as GpuBuffer;
+    const arena = this.#arena;
+    const free = arena?.free.takeBuffer(capacity) ?? (arena ? undefined : this.#free.takeBuffer(capacity));
+    return this.#lend(free ?? this.#createBuffer(capacity));
   }
 
-  /** Lends at least `count` texels; their contents are undefined. */
-  allocateTexels(count: number): GpuTexels {
-    const rowBytes = texelWidth * 16;
-    const rows = Math.ceil(sizeClass(count * 16) / rowBytes);
-    if (rows > this.#texelRows) throw tooLarge(count * 16, this.#texelRows * rowBytes);
-    return this.#lend('texels', rows * rowBytes) as GpuTexels;
+  /** Lends at least `height` lines of at least `width` texels; their contents are undefined. */
+  allocateTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): GpuTexels {
+    if (!this.fitsTexels(width, height, format))
+      throw new Error(`${width} x ${height} texels exceed this adapter's ${this.#side} a side`);
+    const arena = this.#arena;
+    const free =
+      arena?.free.takeTexels(width, height, format) ??
+      (arena ? undefined : this.#free.takeTexels(width, height, format));
+    return this.#lend(free ?? this.#createTexels(width, height, format));
   }
 
-  /** How many texels {@link allocateTexels} can lend at once. */
-  get mostTexels(): number {
-    return this.#texelRows * texelWidth;
+  /** Whether {@link allocateTexels} can lend so many. */
+  fitsTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): boolean {
+    return oddLines(width, format) <= this.#side && height <= this.#side;
   }
 
-  #lend(kind: GpuStorage['kind'], capacity: number): GpuStorage {
-    const storage =
-      this.#arena?.free.take(kind, capacity) ??
-      (this.#arena ? undefined : this.#free.take(kind, capacity)) ??
-      this.#create(kind, capacity);
+  #lend<T extends GpuStorage>(storage: T): T {
     if (this.#arena && !storage.arena) {
       storage.arena = this.#arena;
       this.#arena.owned.push(storage);
     }
     storage.live = true;
     this.#liveBuffers++;
-    this.#liveBytes += capacity;
+    this.#liveBytes += storage.capacity;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
     return storage;
   }
@@ -199,24 +226,37 @@ export class BufferPool {
     };
   }
 
-  #create(kind: GpuStorage['kind'], capacity: number): GpuStorage {
-    this.#heldBytes += capacity;
-    this.#created++;
-    const state = { id: this.#nextId++, capacity, generation: 0, arena: undefined, live: false };
-    if (kind === 'texels') {
-      const raw = this.#device.createTexture({
-        size: [texelWidth, capacity / (texelWidth * 16)],
-        format: 'rgba32float',
-        usage: GPUTextureUsage.STORAGE_BINDING,
-      });
-      return { kind, raw, resource: raw.createView(), ...state };
-    }
+  #createBuffer(capacity: number): GpuBuffer {
     const raw = this.#device.createBuffer({
       size: capacity,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    return { kind, raw, resource: { buffer: raw }, ...state };
+    return { kind: 'buffer', raw, resource: { buffer: raw }, ...this.#count(capacity) };
   }
+
+  #createTexels(given: number, height: number, format: TexelFormat): GpuTexels {
+    const width = oddLines(given, format);
+    const raw = this.#device.createTexture({
+      size: [width, height],
+      format,
+      usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+    });
+    const state = this.#count(width * height * texelBytes[format]);
+    return { kind: 'texels', raw, resource: raw.createView(), width, height, format, ...state };
+  }
+
+  /** What new storage has in common. */
+  #count(capacity: number) {
+    this.#heldBytes += capacity;
+    this.#created++;
+    return { id: this.#nextId++, capacity, generation: 0, arena: undefined, live: false };
+  }
+}
+
+/** Texels of a line made an odd number of 64-byte cache lines: lines then spread over all sets of a cache. */
+function oddLines(width: number, format: TexelFormat): number {
+  const each = 64 / texelBytes[format];
+  return (Math.ceil(width / each) | 1) * each;
 }
 
 function tooLarge(bytes: number, largest: number): UserError {

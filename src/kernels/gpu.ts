@@ -1,11 +1,18 @@
 import { UserError } from '../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
 import { BindGroups } from './bind-groups.ts';
-import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
+import {
+  Arena,
+  BufferPool,
+  type GpuBuffer,
+  type GpuStorage,
+  type GpuTexels,
+  texelBytes,
+} from './buffer-pool.ts';
 import { patiently } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
-import { type Command, Recording } from './recording.ts';
+import { type Command, Recording, type TexelArea } from './recording.ts';
 import type { Constants } from './wgsl.ts';
 
 export type GpuOptions = AdapterOptions;
@@ -139,6 +146,17 @@ export class Gpu {
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
     this.#endPass();
     this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
+  }
+
+  /** Records a copy of a dense matrix into texels; its lines must be a multiple of 256 bytes long. */
+  copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void {
+    this.#commands?.push({ kind: 'texels', from, to, area });
+    this.#endPass();
+    this.#commandEncoder().copyBufferToTexture(
+      { buffer: from.raw, bytesPerRow: area.width * texelBytes[to.format] },
+      { texture: to.raw },
+      area,
+    );
   }
 
   /** Writes host data (a multiple of 4 bytes) at once; commands recorded before it are submitted first, so that they see the old contents. */

@@ -2,16 +2,15 @@ import scalarOperands from '../../shaders/lib_matmul_scalars.wgsl';
 import storeLibrary from '../../shaders/lib_matmul_store.wgsl';
 import vectorOperands from '../../shaders/lib_matmul_vectors.wgsl';
 import naiveSource from '../../shaders/matmul_naive.wgsl';
-import packSource from '../../shaders/matmul_pack.wgsl';
-import packedSource from '../../shaders/matmul_packed.wgsl';
 import knSource from '../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../shaders/matmul_subgroup_nk.wgsl';
 import tnSource from '../../shaders/matmul_subgroup_tn.wgsl';
+import texelSource from '../../shaders/matmul_texels.wgsl';
 import tileSource from '../../shaders/matmul_tile.wgsl';
 import { type ActivationName, activationNumbers, withActivations } from './activation.ts';
-import { type GpuBuffer, texelWidth } from './buffer-pool.ts';
+import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
-import { pack, packApplies, packedTexels } from './pack.ts';
+import { asTexels, copies, type LinesInBuffer, texelSources, texelsApply } from './texels.ts';
 import { choose, sourceVersion } from './tuning.ts';
 
 /** A kernel with the operands it reads and the end they all have. */
@@ -25,13 +24,13 @@ const tile = product('matmul_tile', tileSource, scalarOperands);
 const subgroupNk = product('matmul_subgroup_nk', nkSource, vectorOperands);
 const subgroupKn = product('matmul_subgroup_kn', knSource, vectorOperands);
 const subgroupTn = product('matmul_subgroup_tn', tnSource, vectorOperands);
-const packed = product('matmul_packed', packedSource, '');
+const texels = product('matmul_texels', texelSource, '');
 
 const family = {
   name: 'matmul',
   version: sourceVersion(
-    packSource,
-    ...[naive, tile, subgroupNk, subgroupKn, subgroupTn, packed].map(({ source }) => source),
+    ...texelSources,
+    ...[naive, tile, subgroupNk, subgroupKn, subgroupTn, texels].map(({ source }) => source),
   ),
 };
 
@@ -65,8 +64,8 @@ export interface MatmulOptions {
 }
 
 /**
- * `tile64` is a shared-memory tile of 64 x 64, `subgroup16` a register tile of 16 rows, `packed64` one of 64 rows from
- * packed operands; see their shaders.
+ * `tile64` is a shared-memory tile of 64 x 64, `subgroup16` a register tile of 16 rows, `texels40x64` one of 40 x 64 from
+ * operands in texels; see their shaders.
  */
 export const matmulVariants = [
   'naive',
@@ -77,9 +76,10 @@ export const matmulVariants = [
   'subgroup24',
   'subgroup32',
   'subgroup40',
-  'packed32',
-  'packed48',
-  'packed64',
+  'texels16x32',
+  'texels24x32',
+  'texels40x32',
+  'texels40x64',
 ] as const;
 export type MatmulVariant = (typeof matmulVariants)[number];
 
@@ -119,19 +119,22 @@ function applicable(gpu: Gpu, shape: Shape): MatmulVariant[] {
     for (const rows of ['8', '16', '24', '32', '40'] as const)
       if (Number(rows) < m + 8) variants.push(`subgroup${rows}`);
   } else if (!transposeB) variants.push('subgroup32');
-  if (packApplies(gpu, ...operandsOf(shape))) {
-    variants.push('packed32');
-    if (m > 32) variants.push('packed48', 'packed64');
-  }
+  if (texelsApply(gpu, ...operandsOf(shape)))
+    for (const variant of matmulVariants) {
+      const tiling = tilings[variant];
+      if (tiling?.texels && 8 * tiling.own < m + 16) variants.push(variant);
+    }
   return variants;
 }
 
-/** A and B as the packing takes them. */
-function operandsOf({ m, n, k, batch, strideA, strideB }: Shape) {
+/** A and B as the texels take them: A's lines run along k, and B's as it lies. */
+function operandsOf(shape: Shape): [Omit<LinesInBuffer, 'buffer'>, Omit<LinesInBuffer, 'buffer'>] {
+  const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
+  const [rows, length] = transposeB ? [n, k] : [k, n];
   return [
-    { rows: m, k, batch: strideA === 0 ? 1 : batch },
-    { rows: n, k, batch: strideB === 0 ? 1 : batch },
-  ] as const;
+    { rows: m, length: k, batch: strideA === 0 ? 1 : batch, transposed: transposeA, stride: strideA },
+    { rows, length, batch: strideB === 0 ? 1 : batch, half, stride: strideB },
+  ];
 }
 
 /** The rule of thumb where nothing was measured. */
@@ -157,31 +160,39 @@ function byRule(gpu: Gpu, shape: Shape, variants: readonly MatmulVariant[]): Mat
   return best;
 }
 
-/** A register tile of 8·own rows x 8·columns columns. */
+/** A register tile of 8·own rows x 8·columns columns, a multiple of 32. */
 interface Tiling {
   readonly own: number;
   readonly columns: number;
-  readonly packed: boolean;
+  readonly texels: boolean;
 }
 
 /** Of the variants that keep their tile in registers. */
 const tilings: { readonly [V in MatmulVariant]?: Tiling } = {
-  subgroup8: { own: 1, columns: 4, packed: false },
-  subgroup16: { own: 2, columns: 4, packed: false },
-  subgroup24: { own: 3, columns: 4, packed: false },
-  subgroup32: { own: 4, columns: 4, packed: false },
-  subgroup40: { own: 5, columns: 4, packed: false },
-  packed32: { own: 4, columns: 4, packed: true },
-  packed48: { own: 6, columns: 6, packed: true },
-  packed64: { own: 8, columns: 4, packed: true },
+  subgroup8: { own: 1, columns: 4, texels: false },
+  subgroup16: { own: 2, columns: 4, texels: false },
+  subgroup24: { own: 3, columns: 4, texels: false },
+  subgroup32: { own: 4, columns: 4, texels: false },
+  subgroup40: { own: 5, columns: 4, texels: false },
+  texels16x32: { own: 2, columns: 4, texels: true },
+  texels24x32: { own: 3, columns: 4, texels: true },
+  texels40x32: { own: 5, columns: 4, texels: true },
+  texels40x64: { own: 5, columns: 8, texels: true },
 };
 
-/** Nanoseconds of one lavapipe thread: a loop step's loads (35 from a buffer, 18 from texels) and multiply-adds; copies. */
-function costOf({ own, columns, packed }: Tiling, { m, n, k, batch }: Shape): number {
-  const step = (own + columns) * (packed ? 18 : 35) + 32 * own * columns * 0.3;
+/**
+ * Nanoseconds of one lavapipe thread, of two: a loop step's loads (35 from a buffer, 18 from texels), broadcasts and
+ * multiply-adds; and the copies, which have a start of their own.
+ */
+function costOf({ own, columns, texels }: Tiling, shape: Shape): number {
+  const { m, n, k, batch } = shape;
+  const step = (own + columns) * (texels ? 18 : 35) + 32 * own * (0.7 + 0.3 * columns);
   const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
-  const copies = packed ? 40000 + (Math.ceil(m / 8) + Math.ceil(n / 8)) * batch * (k / 4) * 55 : 0;
-  return tiles * (k / 4) * step + copies;
+  const copied = operandsOf(shape).map(
+    (operand) =>
+      60000 + ((operand.rows * operand.length * operand.batch!) / 4) * (copies(operand) ? 4.4 : 26),
+  );
+  return tiles * (k / 4) * step + (texels ? copied[0]! + copied[1]! : 0);
 }
 
 /** out = act(op(A)·op(B) + bias) + residual. */
@@ -246,32 +257,23 @@ function launch(gpu: Gpu, operands: Operands, shape: Shape, variant: MatmulVaria
       params: [m, n, k, strideA, strideB],
       groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
     });
-  } else if (tiling.packed) {
+  } else if (tiling.texels) {
     const [rows, columns] = operandsOf(shape);
-    const packedA = pack(gpu, { ...rows, x: a, transposed: transposeA, half: false, stride: strideA });
-    const packedB = pack(gpu, { ...columns, x: b, transposed: !transposeB, half, stride: strideB });
-    gpu.run(packed, {
+    const texelsA = asTexels(gpu, { ...rows, buffer: a });
+    const texelsB = asTexels(gpu, { ...columns, buffer: b });
+    const halves = texelsB.format === 'rgba16float' ? 1 : 0;
+    gpu.run(texels, {
       constants: {
-        BIAS,
-        RESIDUAL,
-        PREACTIVATION,
-        ACTIVATION,
-        OWN: tiling.own,
-        COLS: tiling.columns,
-        WIDTH: texelWidth,
+        ...{ BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B: halves, FULL_B: 1 - halves },
+        ...{ OWN: tiling.own, COLS: tiling.columns, GROUPS: tiling.columns / 4 },
+        ...{ LINES: Number(transposeB), COLUMNS: Number(!transposeB) },
       },
-      buffers: [packedA, packedB, ...ends],
-      params: [
-        m,
-        n,
-        Math.ceil(k / 4),
-        rows.batch > 1 ? packedTexels(rows) : 0,
-        columns.batch > 1 ? packedTexels(columns) : 0,
-      ],
-      groups: [Math.ceil(n / (8 * tiling.columns)), Math.ceil(m / (8 * tiling.own)), batch],
+      buffers: [texelsA, texelsB, ...ends],
+      params: [m, n, k, rows.batch! > 1 ? rows.rows : 0, columns.batch! > 1 ? columns.rows : 0],
+      groups: [Math.ceil(m / (8 * tiling.own)), Math.ceil(n / (8 * tiling.columns)), batch],
     });
-    gpu.pool.release(packedA);
-    gpu.pool.release(packedB);
+    gpu.pool.release(texelsA);
+    gpu.pool.release(texelsB);
   } else {
     const constants = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B, FULL_B: 1 - HALF_B };
     gpu.run(transposeA ? subgroupTn : transposeB ? subgroupNk : subgroupKn, {

@@ -67,10 +67,10 @@ export class PipelineCache {
     const module = this.#device.createShaderModule({ label: kernel.name, code });
     const layout = this.#device.createBindGroupLayout({
       label: kernel.name,
-      entries: bindings.map(({ binding, type }) => ({
-        binding,
+      entries: bindings.map((declared) => ({
+        binding: declared.binding,
         visibility: GPUShaderStage.COMPUTE,
-        ...entryOf(type),
+        ...entryOf(declared),
       })),
     });
     const raw = this.#device.createComputePipeline({
@@ -113,10 +113,9 @@ export class PipelineCache {
   }
 }
 
-function entryOf(type: BindingDeclaration['type']): Partial<GPUBindGroupLayoutEntry> {
+function entryOf({ type, format }: BindingDeclaration): Partial<GPUBindGroupLayoutEntry> {
   if (type !== 'read-texels' && type !== 'write-texels') return { buffer: { type } };
-  const access = type === 'read-texels' ? 'read-only' : 'write-only';
-  return { storageTexture: { access, format: 'rgba32float' } };
+  return { storageTexture: { access: type === 'read-texels' ? 'read-only' : 'write-only', format: format! } };
 }
 
 function same(a: Constants, b: Constants = none): boolean {

@@ -1,4 +1,4 @@
-import type { Arena, GpuBuffer, GpuStorage } from './buffer-pool.ts';
+import type { Arena, GpuBuffer, GpuStorage, GpuTexels } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import type { Pipeline } from './pipelines.ts';
 
@@ -19,7 +19,19 @@ export type Command =
       readonly to: GpuBuffer;
       readonly toOffset: number;
       readonly bytes: number;
+    }
+  | {
+      readonly kind: 'texels';
+      readonly from: GpuBuffer;
+      readonly to: GpuTexels;
+      readonly area: TexelArea;
     };
+
+/** So many texels from the start of each of so many lines. */
+export interface TexelArea {
+  readonly width: number;
+  readonly height: number;
+}
 
 /** The commands of one captured step, ready to be sent again at 2 to 3 µs of host time a dispatch. */
 export class Recording {
@@ -44,7 +56,7 @@ export class Recording {
   seal(): void {
     const used = new Set<GpuStorage>();
     for (const command of this.#commands)
-      for (const buffer of command.kind === 'copy' ? [command.from, command.to] : command.buffers)
+      for (const buffer of command.kind === 'dispatch' ? command.buffers : [command.from, command.to])
         used.add(buffer);
     for (const buffer of used)
       if (buffer.arena !== this.#arena) this.#borrowed.set(buffer, buffer.generation);
@@ -63,6 +75,7 @@ export class Recording {
     for (const command of this.#commands)
       if (command.kind === 'dispatch')
         gpu.dispatch(command.pipeline, command.bindGroup, command.x, command.y, command.z);
+      else if (command.kind === 'texels') gpu.copyToTexels(command.from, command.to, command.area);
       else gpu.copy(command.from, command.fromOffset, command.to, command.toOffset, command.bytes);
   }
 

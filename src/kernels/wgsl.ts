@@ -1,3 +1,5 @@
+import type { TexelFormat } from './buffer-pool.ts';
+
 /**
  * The three things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
  *
@@ -73,6 +75,8 @@ export interface BindingDeclaration {
   readonly binding: number;
   /** `read-texels` and `write-texels`: a storage texture of vec4f. */
   readonly type: GPUBufferBindingType | 'read-texels' | 'write-texels';
+  /** Of texels. */
+  readonly format?: TexelFormat;
 }
 
 /** The storage a shader declares in group 0, read from its text, so that a kernel is declared in one place only. */
@@ -82,9 +86,11 @@ export function bindingsOf(source: string): BindingDeclaration[] {
     const type = m[2] === 'uniform' ? 'uniform' : m[3] === 'read_write' ? 'storage' : 'read-only-storage';
     found.push({ binding: Number(m[1]), type });
   }
-  const texels = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<rgba32float, (read|write)>/g;
-  for (const m of source.matchAll(texels))
-    found.push({ binding: Number(m[1]), type: m[2] === 'read' ? 'read-texels' : 'write-texels' });
+  const texels = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<(\w+), (read|write)>/g;
+  for (const m of source.matchAll(texels)) {
+    const type = m[3] === 'read' ? 'read-texels' : 'write-texels';
+    found.push({ binding: Number(m[1]), type, format: m[2] as TexelFormat });
+  }
   return found.sort((a, b) => a.binding - b.binding);
 }
 

@@ -1,0 +1,72 @@
+import writeSource from '../../shaders/texels_write.wgsl';
+import type { GpuBuffer, GpuTexels } from './buffer-pool.ts';
+import type { Gpu } from './gpu.ts';
+
+/** What a matrix in texels depends on besides the driver's copy. */
+export const texelSources = [writeSource];
+
+const kernel = { name: 'texels_write', source: writeSource };
+
+/** Texels of a line that a lane writes. */
+const EACH = 8;
+
+/** Bytes between the lines of a buffer that a copy to a texture can take: WebGPU's alignment. */
+const lineAlignment = 256;
+
+/** A matrix of `rows` lines of `length` elements, `batch` of them below one another. */
+export interface Lines {
+  readonly rows: number;
+  readonly length: number;
+  readonly batch?: number;
+}
+
+export interface LinesInBuffer extends Lines {
+  /** Its inner length is a multiple of 4. */
+  readonly buffer: GpuBuffer;
+  /** It lies as [length][rows]. */
+  readonly transposed?: boolean;
+  /** The buffer holds halves. */
+  readonly half?: boolean;
+  /** Elements from one batch entry to the next, a multiple of 4; by default dense. */
+  readonly stride?: number;
+}
+
+/** Whether matrices of these sizes can be read as texels here; only software adapters gain by it. */
+export function texelsApply(gpu: Gpu, ...matrices: readonly Lines[]): boolean {
+  return (
+    gpu.adapter.software &&
+    gpu.adapter.readsTexels &&
+    matrices.every(({ rows, length, batch = 1 }) => gpu.pool.fitsTexels(Math.ceil(length / 4), rows * batch))
+  );
+}
+
+/** Whether the driver can copy the matrix as it lies. */
+export function copies({ rows, length, batch = 1, transposed, half, stride }: Omit<LinesInBuffer, 'buffer'>) {
+  const dense = batch === 1 || (stride ?? rows * length) === rows * length;
+  return !transposed && dense && (length * (half ? 2 : 4)) % lineAlignment === 0;
+}
+
+/** A copy in texels, four elements of a line each, halves as halves where the driver copies them; the caller releases it. */
+export function asTexels(gpu: Gpu, matrix: LinesInBuffer): GpuTexels {
+  const { buffer, rows, length, batch = 1, transposed = false, half = false } = matrix;
+  const width = Math.ceil(length / 4);
+  if (copies(matrix)) {
+    const texels = gpu.pool.allocateTexels(width, rows * batch, half ? 'rgba16float' : 'rgba32float');
+    gpu.copyToTexels(buffer, texels, { width, height: rows * batch });
+    return texels;
+  }
+  const texels = gpu.pool.allocateTexels(width, rows * batch);
+  gpu.run(kernel, {
+    constants: {
+      TRANSPOSED: Number(transposed),
+      UPRIGHT: Number(!transposed),
+      HALF: Number(half),
+      FULL: Number(!half),
+      EACH,
+    },
+    buffers: [buffer, texels],
+    params: [rows, length, (matrix.stride ?? rows * length) / 4],
+    groups: [Math.ceil(width / EACH), Math.ceil(rows / (transposed ? 32 : 8)), batch],
+  });
+  return texels;
+}
