@@ -35,6 +35,7 @@ const HALF_B = 0u;
 struct Params {
   m: u32, n: u32, k: u32,
   a_batch: u32, b_batch: u32, // lines from one batch entry to the next
+  b_line: u32, // the first line of B
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -55,14 +56,14 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
   //@end
   //@if LINES
   //@for j in 0..COLS
-  let line_of_b_$j = tile.z * params.b_batch + min(column + 8u * $ju + lane, params.n - 1u);
+  let line_of_b_$j = params.b_line + tile.z * params.b_batch + min(column + 8u * $ju + lane, params.n - 1u);
   //@end
   //@end
   //@if COLUMNS
   //@for g in 0..GROUPS
   let column_$g = min(column / 4u + 8u * $gu + lane, params.n / 4u - 1u);
   //@end
-  let top = tile.z * params.b_batch;
+  let top = params.b_line + tile.z * params.b_batch;
   //@end
   //@for o in 0..OWN
   //@for r in 0..8

@@ -5,6 +5,7 @@ import { matmul } from '../src/autograd/ops/matmul.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normal } from '../src/common/random.ts';
+import { float32ToFloat16 } from '../src/data/float16.ts';
 import type { ActivationName } from '../src/kernels/activation.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
@@ -223,4 +224,35 @@ describe('against finite differences', () => {
     ];
     await gradcheck((a, b) => matmul(a!, b!, { transposeA, transposeB }), inputs, { tolerance: 5e-3 });
   });
+});
+
+it.each([false, true])('a constant weight gives the same wherever it is kept, halves: %s', async (half) => {
+  const gpu = await sharedGpu();
+  const [m, n, k] = [21, 64, 128];
+  const values = random(n * k, 21);
+  const stored = half ? float32ToFloat16(values) : values;
+  const x = Tensor.from(gpu, random(m * k, 22), [m, k]);
+  const dy = Tensor.from(gpu, random(m * n, 23), [m, n]);
+  const run = async (weight: Tensor) => {
+    const { value, gradients } = valueAndGradients(() => linear(x, weight, null), [x], dy);
+    return [await value.read(), await gradients.get(x)!.read()] as const;
+  };
+  const [plain, kept] = [Tensor.from(gpu, stored, [n, k]), Tensor.weight(gpu, stored, [n, k])];
+  expect(kept.inTexels).toBe(gpu.adapter.software && gpu.adapter.readsTexels);
+  const [expected, got] = [await run(plain), await run(kept)];
+  for (const part of [0, 1] as const) expectClose(got[part], expected[part], 2e-6);
+  if (kept.inTexels) {
+    expect(() => kept.buffer).toThrow(/kept in texels, for linear\(\) alone/);
+    expect(() => kept.view([n * 2, k / 2])).toThrow(/cannot be reshaped/);
+    const some = await linear(x, kept.lines(16, 48), null).read();
+    for (let row = 0; row < m; row++)
+      expectClose(
+        some.subarray(32 * row, 32 * (row + 1)),
+        got[0].subarray(n * row + 16, n * row + 48),
+        1e-12,
+      );
+  }
+  expect(() => plain.lines(0, 1)).toThrow(/is not kept in texels/);
+  for (const tensor of [x, dy, plain, kept]) tensor.dispose();
+  expect(() => kept.operand).toThrow(/disposed of/);
 });

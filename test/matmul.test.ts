@@ -3,9 +3,12 @@ import { normal } from '../src/common/random.ts';
 import { type ActivationName, activationNumbers } from '../src/kernels/activation.ts';
 import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
 import type { Gpu } from '../src/kernels/gpu.ts';
-import { applicableMatmuls, type MatmulVariant, matmul, matmulVariants } from '../src/kernels/matmul.ts';
+import { applicableMatmuls, matmul } from '../src/kernels/matmul.ts';
+import { type MatmulVariant, matmulVariants } from '../src/kernels/matmul-variants.ts';
+import { asTexels, keptInTexels } from '../src/kernels/texels.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
+import { errorOf as relativeError } from './reference.ts';
 
 interface Case {
   readonly m: number;
@@ -100,7 +103,7 @@ async function errorOf(gpu: Gpu, c: Case, variant?: MatmulVariant): Promise<numb
 
 /** The variants that can compute a case; its buffers do not matter. */
 function applies(gpu: Gpu, c: Case): MatmulVariant[] {
-  const none = undefined as unknown as GpuBuffer;
+  const none = { kind: 'buffer' } as GpuBuffer;
   return applicableMatmuls(gpu, {
     ...c,
     a: none,
@@ -175,4 +178,45 @@ it('runs the choice of the rule on every size', async () => {
       expect(applies(gpu, c)).toContain('naive');
       expect(await errorOf(gpu, c), JSON.stringify(c)).toBeLessThan(3e-6);
     }
+});
+
+it.each([
+  { transposeB: true, half: false },
+  { transposeB: false, half: false },
+  { transposeB: true, half: true },
+  { transposeB: false, half: true },
+])('reads B from lines of texels where it is kept: %o', async ({ transposeB, half }) => {
+  const gpu = await sharedGpu();
+  // Of 64 lines of 128 the product takes 48, from the ninth on.
+  const [lines, length, line, count] = [64, 128, 8, 48];
+  if (!keptInTexels(gpu, { rows: lines, length, half })) {
+    expect(gpu.adapter.software && gpu.adapter.readsTexels).toBe(false);
+    return;
+  }
+  const stored = half ? halves(lines * length) : { values: random(lines * length, 5), bits: undefined };
+  const [m, k, n] = transposeB ? [21, length, count] : [21, count, length];
+  const a = random(m * k, 6);
+  const upload = (data: Float32Array | Uint16Array) => {
+    const buffer = gpu.pool.allocate(data.byteLength);
+    gpu.write(buffer, data);
+    return buffer;
+  };
+  const buffers = [upload(a), upload(stored.bits ?? stored.values), gpu.pool.allocate(4 * m * n)] as const;
+  const texels = asTexels(gpu, { buffer: buffers[1], rows: lines, length, half });
+  expect(texels.format).toBe(half ? 'rgba16float' : 'rgba32float');
+  const shape = { m, k, n, transposeB };
+  matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[2], ...shape });
+  const got = new Float32Array(await gpu.read(buffers[2], 4 * m * n));
+  const at = (row: number, column: number) => stored.values[(line + row) * length + column]!;
+  const expected = Float64Array.from(got, (_, i) => {
+    const [row, column] = [Math.floor(i / n), i % n];
+    let sum = 0;
+    for (let q = 0; q < k; q++) sum += a[row * k + q]! * (transposeB ? at(column, q) : at(q, column));
+    return sum;
+  });
+  expect(relativeError(got, expected)).toBeLessThan(3e-6);
+  const naive = () =>
+    matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[2], ...shape, variant: 'naive' });
+  expect(naive).toThrow(/cannot read B from texels/);
+  for (const one of [...buffers, texels]) gpu.pool.release(one);
 });

@@ -6,7 +6,8 @@ import { Option } from 'commander';
 import { runCommand } from '../../src/cli/command.ts';
 import { uniform } from '../../src/common/random.ts';
 import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
-import { applicableMatmuls, type MatmulOptions, matmul, matmulVariants } from '../../src/kernels/matmul.ts';
+import { applicableMatmuls, type MatmulOptions, matmul } from '../../src/kernels/matmul.ts';
+import { matmulVariants } from '../../src/kernels/matmul-variants.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
@@ -73,10 +74,11 @@ async function measure(
     gpu.write(buffer, data);
     return buffer;
   };
+  const buffers = [upload(a), upload(half?.bits ?? b), gpu.pool.allocate(m * n * 4)] as const;
   const options: MatmulOptions = {
-    a: upload(a),
-    b: upload(half?.bits ?? b),
-    out: gpu.pool.allocate(m * n * 4),
+    a: buffers[0],
+    b: buffers[1],
+    out: buffers[2],
     m,
     n,
     k,
@@ -124,5 +126,5 @@ async function measure(
       `${String(number).padStart(3)} ${matmulVariants[number]!.padEnd(12)} ${ms.toFixed(1).padStart(8)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${errors.get(number)!.toExponential(1)}`,
     );
   }
-  for (const buffer of [options.a, options.b, options.out]) gpu.pool.release(buffer);
+  for (const buffer of buffers) gpu.pool.release(buffer);
 }

@@ -1,19 +1,20 @@
-import type { GpuBuffer } from '../kernels/buffer-pool.ts';
+import type { GpuBuffer, GpuStorage } from '../kernels/buffer-pool.ts';
 import type { Gpu } from '../kernels/gpu.ts';
+import { asTexels, keptInTexels, type TexelLines } from '../kernels/texels.ts';
 import { adopt, forget } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
 export type TensorType = 'f32' | 'f16' | 'u32';
 
-/** A buffer shared by the tensors that view it; goes back to the pool with the last of them. */
+/** A buffer, or texels, shared by the tensors that view it; goes back to the pool with the last of them. */
 class Storage {
   readonly gpu: Gpu;
-  readonly buffer: GpuBuffer;
+  readonly lent: GpuStorage;
   #references = 1;
 
-  constructor(gpu: Gpu, bytes: number) {
+  constructor(gpu: Gpu, lent: GpuStorage) {
     this.gpu = gpu;
-    this.buffer = gpu.pool.allocate(bytes);
+    this.lent = lent;
   }
 
   retain(): this {
@@ -22,7 +23,7 @@ class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) this.gpu.pool.release(this.buffer);
+    if (--this.#references === 0) this.gpu.pool.release(this.lent);
   }
 }
 
@@ -39,10 +40,13 @@ export class Tensor {
   /** Number of elements. */
   readonly size: number;
   readonly #storage: Storage;
+  /** Of texels, the first that is seen. */
+  readonly #line: number;
   #disposed = false;
 
-  private constructor(storage: Storage, shape: readonly number[], type: TensorType) {
+  private constructor(storage: Storage, shape: readonly number[], type: TensorType, line = 0) {
     this.#storage = storage;
+    this.#line = line;
     this.shape = shape;
     this.type = type;
     this.size = elements(shape);
@@ -51,7 +55,7 @@ export class Tensor {
 
   /** A tensor with undefined contents. */
   static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32'): Tensor {
-    return new Tensor(new Storage(gpu, byteLength(elements(shape), type)), shape, type);
+    return new Tensor(new Storage(gpu, gpu.pool.allocate(byteLength(elements(shape), type))), shape, type);
   }
 
   /** A tensor with these values; Float32Array gives f32, Uint32Array u32, Uint16Array the bits of f16. */
@@ -79,14 +83,46 @@ export class Tensor {
     return Tensor.from(gpu, new Float32Array(elements(shape)), shape);
   }
 
+  /**
+   * The constant weight of a linear layer, [N, K], from float32 values or the bits of halves. Where this adapter reads texels
+   * faster than buffers (a software one) it is kept in texels, and then only linear() takes it.
+   */
+  static weight(gpu: Gpu, values: Float32Array | Uint16Array, shape: readonly [number, number]): Tensor {
+    const tensor = Tensor.from(gpu, values, shape);
+    const [rows, length] = shape;
+    const half = tensor.type === 'f16';
+    if (!keptInTexels(gpu, { rows, length, half })) return tensor;
+    const texels = asTexels(gpu, { buffer: tensor.buffer, rows, length, half });
+    tensor.dispose();
+    return new Tensor(new Storage(gpu, texels), shape, tensor.type);
+  }
+
   get gpu(): Gpu {
     return this.#storage.gpu;
   }
 
   /** The buffer to bind; throws once the tensor is disposed of. */
   get buffer(): GpuBuffer {
+    const { lent } = this.#alive();
+    if (lent.kind === 'texels')
+      throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is kept in texels, for linear() alone`);
+    return lent;
+  }
+
+  /** Where the weight of a linear layer is to be read: its buffer, or texels. */
+  get operand(): GpuBuffer | TexelLines {
+    const { lent } = this.#alive();
+    return lent.kind === 'texels' ? { texels: lent, line: this.#line } : lent;
+  }
+
+  /** Whether it is kept in texels; see {@link Tensor.weight}. */
+  get inTexels(): boolean {
+    return this.#storage.lent.kind === 'texels';
+  }
+
+  #alive(): Storage {
     if (this.#disposed) throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] was disposed of`);
-    return this.#storage.buffer;
+    return this.#storage;
   }
 
   get disposed(): boolean {
@@ -102,8 +138,14 @@ export class Tensor {
   view(shape: readonly number[] = this.shape): Tensor {
     if (elements(shape) !== this.size)
       throw new Error(`[${this.shape.join(', ')}] cannot be viewed as [${shape.join(', ')}]`);
-    void this.buffer;
-    return new Tensor(this.#storage.retain(), shape, this.type);
+    if (this.inTexels && shape.at(-1) !== this.dim(-1)) throw new Error('lines of texels cannot be reshaped');
+    return new Tensor(this.#alive().retain(), shape, this.type, this.#line);
+  }
+
+  /** A view of the rows `begin` to `end` of a weight that is kept in texels. */
+  lines(begin: number, end: number): Tensor {
+    if (!this.inTexels) throw new Error(`tensor ${this.id} is not kept in texels`);
+    return new Tensor(this.#alive().retain(), [end - begin, this.dim(-1)], this.type, this.#line + begin);
   }
 
   /** Overwrites the contents from the host. */

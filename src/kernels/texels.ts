@@ -70,3 +70,14 @@ export function asTexels(gpu: Gpu, matrix: LinesInBuffer): GpuTexels {
   });
   return texels;
 }
+
+/** Lines of texels from `line` on: a constant matrix that is kept there. */
+export interface TexelLines {
+  readonly texels: GpuTexels;
+  readonly line: number;
+}
+
+/** Whether a constant matrix of a linear layer, [rows, length], is better kept in texels than in a buffer. */
+export function keptInTexels(gpu: Gpu, matrix: { rows: number; length: number; half: boolean }): boolean {
+  return texelsApply(gpu, matrix) && matrix.rows % 4 === 0 && copies(matrix);
+}

@@ -74,18 +74,23 @@ export function classTokenBlock(x: Tensor, block: Block, settings: BlockSettings
     const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
     const query = linear(
       slice(normed, 1, 0, 1),
-      slice(weight, 0, 0, width),
+      weightRows(weight, 0, width),
       bias && slice(bias, 0, 0, width),
     );
     const keysValues = linear(
       normed,
-      slice(weight, 0, width, 3 * width),
+      weightRows(weight, width, 3 * width),
       bias && slice(bias, 0, width, 3 * width),
     );
     const attended = attentionFrom(query, keysValues, { heads: settings.heads });
     const residual = slice(x, 1, 0, 1);
     return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
   });
+}
+
+/** Some outputs' part of a linear layer's weight. */
+function weightRows(weight: Tensor, begin: number, end: number): Tensor {
+  return weight.inTexels ? weight.lines(begin, end) : slice(weight, 0, begin, end);
 }
 
 /**

@@ -62,13 +62,16 @@ export async function loadParameters(
     if (!wanted(name)) continue;
     const shape = weights.shape(name);
     const values = await weights.read(name);
-    const half = type === 'float16' && isMatrix(name, shape);
-    parameters.set(name, Tensor.from(gpu, half ? float32ToFloat16(values) : values, shape));
+    const linear = shape.length === 2 && /resblocks\..*weight$/.test(name);
+    // Besides the linear layers' weights the table of tokens takes half storage, of which rows are gathered.
+    const half = type === 'float16' && (linear || name.startsWith('token_embedding'));
+    const stored = half ? float32ToFloat16(values) : values;
+    parameters.set(
+      name,
+      linear ? Tensor.weight(gpu, stored, shape as [number, number]) : Tensor.from(gpu, stored, shape),
+    );
   }
+  // What the weights passed through on their way into texels.
+  gpu.pool.trim();
   return parameters;
-}
-
-/** The weights that go through matmul's B operand or a row gather, which take half storage. */
-function isMatrix(name: string, shape: readonly number[]): boolean {
-  return shape.length === 2 && /resblocks\..*weight$|^token_embedding/.test(name);
 }

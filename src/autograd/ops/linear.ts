@@ -36,7 +36,7 @@ const linearOp: Op<LinearAttributes> = {
     const preactivation = differentiated && !fromOutput ? Tensor.empty(x.gpu, shape) : undefined;
     matmul(x.gpu, {
       a: x.buffer,
-      b: weight.buffer,
+      b: weight.operand,
       out: out.buffer,
       m: x.size / k,
       n,
@@ -78,7 +78,7 @@ const linearOp: Op<LinearAttributes> = {
     if (dx)
       matmul(gpu, {
         a: dz.buffer,
-        b: weight!.buffer,
+        b: weight!.operand,
         out: dx.buffer,
         m,
         n: k,
