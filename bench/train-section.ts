@@ -76,7 +76,7 @@ function memory({ memory: { encoding, training } }: TrainResults): string {
   ];
   return [
     'GPU memory: the least that any program needs (weights read, activations alive at the worst moment), what our tensors need at',
-    'that moment, and what the pool holds. A run loads both towers, and lets the image tower go once the features are there.',
+    'that moment, and what the pool holds. A run loads the text tower once the features are there and the image tower has gone.',
     '',
     markdownTable(
       ['part', 'least', 'tensors', 'held'],

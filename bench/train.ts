@@ -94,7 +94,7 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
   const gpu = await openGpu();
   try {
     progress('encoding pictures');
-    let clip = await generatedClip(gpu);
+    let clip = await generatedClip(gpu, { text: false });
     const encoding = await encodingTime(gpu, clip, quick ? 1 : 3);
     progress('class token against all tokens');
     const classToken = await compareLastBlock(gpu, clip, quick ? 2 : 5);

@@ -23,7 +23,8 @@ function applies(variant: AttentionVariant, test: Case): boolean {
   const { batch, queries, keys, heads, headDim, mask } = test;
   const dense = { buffer: gpu.pool.allocate(4), offset: 0, stride: heads * headDim };
   gpu.pool.release(dense.buffer);
-  return applicableAttention(gpu, { batch, queries, keys, heads, headDim, mask }, [dense]).includes(variant);
+  const shape = { batch, queries, keys, heads, headDim, mask };
+  return applicableAttention(gpu, shape, [dense, dense, dense]).includes(variant);
 }
 
 function upload(data: Float32Array | Uint32Array): GpuBuffer {
@@ -186,6 +187,13 @@ describe.each(attentionVariants)('attention, variant %s', (variant) => {
     const actual = await run(gpu, variant, large);
     expect(largestDifference(actual.out, referenceAttention(large).out)).toBeLessThan(1e-4);
   });
+});
+
+it('tries what is faster here', () => {
+  const test = makeCase('none', 197, 197, 64);
+  const { software, readsTexels } = gpu.adapter;
+  expect(applies('texels', test)).toBe(software && readsTexels);
+  expect(applies('texels', makeCase('none', 37, 37, 20))).toBe(false);
 });
 
 describe('attention as an op', () => {

@@ -1,6 +1,12 @@
 import { plainBackward, plainForward, plainSources } from './attention-plain.ts';
 import { rowsApply, rowsBackward, rowsForward, rowsSources } from './attention-rows.ts';
 import { sharedApplies, sharedBackward, sharedForward, sharedSources } from './attention-shared.ts';
+import {
+  attentionTexelSources,
+  attentionTexelsApply,
+  texelsForward,
+  worthTexels,
+} from './attention-texels.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { choose, sourceVersion } from './tuning.ts';
@@ -58,9 +64,9 @@ export interface AttentionBackward extends AttentionInputs, AttentionShape {
 /**
  * 'plain': scores in memory, any head size, the oracle. 'shared': fused, tiles of keys in workgroup
  * memory, online softmax, for real GPUs. 'rows': fused, register tiles of one subgroup, whole rows of scores in workgroup
- * memory, for software adapters.
+ * memory, for software adapters. 'texels': the same from texels, forward; the gradient is that of 'rows'.
  */
-export const attentionVariants = ['plain', 'shared', 'rows'] as const;
+export const attentionVariants = ['plain', 'shared', 'rows', 'texels'] as const;
 export type AttentionVariant = (typeof attentionVariants)[number];
 
 /** Which variants can compute this, the preferred one last. */
@@ -70,7 +76,10 @@ export function applicableAttention(
   sections: readonly Section[],
 ): AttentionVariant[] {
   const variants: AttentionVariant[] = ['plain'];
-  if (rowsApply(gpu, shape, sections)) variants.push('rows');
+  if (rowsApply(gpu, shape, sections)) {
+    variants.push('rows');
+    if (attentionTexelsApply(gpu, shape, sections)) variants.push('texels');
+  }
   if (sharedApplies(shape, sections))
     variants.splice(gpu.adapter.software ? 1 : variants.length, 0, 'shared');
   return variants;
@@ -81,10 +90,11 @@ function byRule(gpu: Gpu, shape: AttentionShape, variants: readonly AttentionVar
   const { batch, heads, queries, keys, headDim } = shape;
   // Below a fraction of a millisecond of work, compiling large kernels (seconds on software adapters) never pays.
   if (gpu.adapter.software && batch * heads * queries * keys * headDim < 65536) return 'plain';
-  return variants.at(-1)!;
+  const preferred = variants.at(-1)!;
+  return preferred === 'texels' && !worthTexels(shape) ? 'rows' : preferred;
 }
 
-const sources = [...plainSources, ...sharedSources, ...rowsSources];
+const sources = [...plainSources, ...sharedSources, ...rowsSources, ...attentionTexelSources];
 const families = {
   forward: { name: 'attention', version: sourceVersion(...sources) },
   gradient: { name: 'attention_gradient', version: sourceVersion(...sources) },
@@ -146,5 +156,15 @@ export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
   backward[variant](gpu, options);
 }
 
-const forward = { plain: plainForward, shared: sharedForward, rows: rowsForward };
-const backward = { plain: plainBackward, shared: sharedBackward, rows: rowsBackward };
+const forward = {
+  plain: plainForward,
+  shared: sharedForward,
+  rows: rowsForward,
+  texels: texelsForward,
+};
+const backward = {
+  plain: plainBackward,
+  shared: sharedBackward,
+  rows: rowsBackward,
+  texels: rowsBackward,
+};

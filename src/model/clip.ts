@@ -88,8 +88,7 @@ export class Clip {
   }
 
   get text(): TextTransformer {
-    if (!this.#text)
-      throw new UserError('these weights have no text tower', 'Use a CLIP model, or an image-only trainer.');
+    if (!this.#text) throw noTextTower();
     return this.#text;
   }
 
@@ -129,4 +128,9 @@ export class Clip {
     this.#vision?.parameters.dispose();
     this.#text?.parameters.dispose();
   }
+}
+
+/** For those who need the text tower of a model that has none. */
+export function noTextTower(): UserError {
+  return new UserError('these weights have no text tower', 'Use a CLIP model, or an image-only trainer.');
 }

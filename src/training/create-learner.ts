@@ -7,8 +7,8 @@ import { normals } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
-import type { Clip } from '../model/clip.ts';
-import type { TextConfig } from '../model/config.ts';
+import { type Clip, noTextTower } from '../model/clip.ts';
+import type { ClipConfig, TextConfig } from '../model/config.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt.ts';
@@ -64,9 +64,13 @@ export function createLearner(
 }
 
 /** Refuses, before a picture is encoded, what {@link createLearner} could not make of these weights and settings. */
-export function checkLearner(clip: Clip, tokenizer: Tokenizer | null, settings: Settings): void {
+export function checkLearner(
+  { text: config }: ClipConfig,
+  tokenizer: Tokenizer | null,
+  settings: Settings,
+): void {
   if (!tokenizer) return;
-  const { config } = clip.text;
+  if (!config) throw noTextTower();
   if (usesContext(settings.trainer)) contextPrompts(config, tokenizer, settings);
   else {
     checkVocabulary(config, tokenizer);

@@ -86,20 +86,19 @@ export async function trainRun(
       `${folder} was trained on other weights than ${settings.weights}`,
       'Give the same --weights.',
     );
-  const clip = await Clip.load(gpu, weights, {
-    ...clipOptions(settings),
-    text: usesText(settings.trainer),
-  });
+  // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
+  const images = await Clip.load(gpu, weights, { ...clipOptions(settings), text: false });
+  let clip = images;
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
-  checkLearner(clip, tokenizer, settings);
-  const encoder = pictureEncoder(clip.vision, id, settings);
+  checkLearner(images.config, tokenizer, settings);
+  const encoder = pictureEncoder(images.vision, id, settings);
   // Crops drawn anew each step would fill it without ever being met again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
     width: encoder.width,
     type: settings.cacheType,
   });
-  const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
+  const pictures = new PictureFeatures(gpu, images.vision, encoder, { batch: settings.encodeBatch, cache });
   try {
     const split = withValidation(dataset, settings);
     const centred = Int32Array.of(...split.val, ...split.test);
@@ -113,7 +112,8 @@ export async function trainRun(
     const { encoded, cached } = pictures.counters;
     reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
     reportUnreadable(features.unreadable, reporter);
-    if (features.train instanceof StoredFeatures) clip.releaseVision();
+    if (features.train instanceof StoredFeatures) images.releaseVision();
+    if (tokenizer) clip = await Clip.load(gpu, weights, { ...clipOptions(settings), vision: false });
     const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
     const train = readable(split.train);
     const mos = Float32Array.from(dataset.samples, (sample) => sample.mos);
@@ -207,7 +207,7 @@ export async function trainRun(
     return summary;
   } finally {
     await pictures.close();
-    clip.dispose();
+    for (const towers of new Set([images, clip])) towers.dispose();
   }
 }
 

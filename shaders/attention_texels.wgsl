@@ -1,0 +1,247 @@
+// Fused attention, forward, by register tiles from texels (src/kernels/texels.ts): one workgroup is one subgroup of 8 lanes and
+// takes 8·OWN queries of one head. Their scores for every key fit into workgroup memory, so the matrix of scores never reaches
+// main memory. Reading texels pays for the reasons that matmul_texels.wgsl gives; attention_rows.wgsl, which reads buffers, is
+// less code, and the better one where there is little to do.
+//
+// A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
+// subgroupBroadcast.
+//
+//   1. S = Q·Kᵀ, in tiles of all rows x 32 keys. Per 4 elements of a head a lane reads texels of its own rows of Q and of 4
+//      keys, and gets the other keys from its neighbours: OWN + 4 reads for 128·OWN multiply-adds.
+//   2. Softmax. Maxima and sums need no exchange. Exponentials stay unnormalised; 1/sum waits for the end. Base 2, with
+//      log2(e) in the scale.
+//   3. O = P·V, in tiles of all rows x 32 elements. Per 4 keys a lane loads its rows' vec4s of P and reads one texel of each
+//      key's V.
+//
+// Tiles of 32 keys that the mask hides from all rows are left out of all three: causal ones by the limit, those of a prefix
+// tree by one vote of the subgroup a tile, noted in the bits of `seen`.
+//
+// Traffic: K and V are read once for every 8·OWN queries. Only the first 8 lanes work, so any subgroup size of at least
+// 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 1024.
+
+enable subgroups;
+// A vote or maximum of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
+diagnostic(off, subgroup_uniformity);
+
+const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
+const TREE = 0u;
+const LSE = 0u;
+const OWN = 5u; // rows of a lane
+const KEYS4 = 50u; // room for scores, in vec4 a row
+
+struct Params {
+  queries: u32, keys: u32, heads: u32,
+  d4: u32, // head size / 4
+  q_offset: u32, k_offset: u32, v_offset: u32, // of a line, in texels
+  scale: f32, // times log2(e)
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
+//@if TREE
+@group(0) @binding(4) var<storage, read> end: array<u32>;
+//@end
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+//@if LSE
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
+//@end
+
+//@if TREE
+fn ends_from(key: u32) -> vec4u {
+  let last = params.keys - 1u;
+  return vec4u(end[min(key, last)], end[min(key + 1u, last)], end[min(key + 2u, last)], end[min(key + 3u, last)]);
+}
+//@end
+
+var<workgroup> scores: array<vec4f, 8u * OWN * KEYS4>;
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * 8u * OWN;
+  let head = group.y * params.d4;
+  let batch = group.z;
+  let last_key = params.keys - 1u;
+  // Results leave the registers through an array, so that one loop with one store writes them: a store unrolled for
+  // every row would make most of the compiled code.
+  var block: array<vec4f, 8u * OWN>;
+  var limit = params.keys;
+  var clear = params.keys / 4u * 4u; // keys before this one are seen by every row
+  //@if MASK
+  limit = min(limit, first + 8u * OWN);
+  clear = min(clear, first / 4u * 4u);
+  //@end
+  //@if TREE
+  clear = 0u;
+  //@end
+  //@for a in 0..OWN
+  let row_$a = first + $au * 8u + lane;
+  let line_$a = ($au * 8u + lane) * KEYS4;
+  let at_q_$a = batch * params.queries + min(row_$a, params.queries - 1u);
+  //@end
+  let first_key = batch * params.keys;
+  var seen = 0xffffffffu;
+  for (var start = 0u; start < limit; start += 32u) {
+    //@if TREE
+    var last_end = 0u;
+    //@for t in 0..4
+    last_end = max(last_end, end[min(start + $tu * 8u + lane, last_key)]);
+    //@end
+    if (!subgroupAny(last_end > first)) {
+      seen &= ~(1u << (start / 32u));
+      continue;
+    }
+    //@end
+    //@for t in 0..4
+    let at_k_$t = first_key + min(start + $tu * 8u + lane, last_key);
+    //@end
+    //@for a in 0..OWN
+    //@for t in 0..4
+    //@for r in 0..8
+    var s_$a_$t_$r = 0.0;
+    //@end
+    //@end
+    //@end
+    for (var d = 0u; d < params.d4; d++) {
+      //@for a in 0..OWN
+      let q_$a = textureLoad(q, vec2u(params.q_offset + head + d, at_q_$a));
+      //@end
+      //@for t in 0..4
+      let own_$t = textureLoad(k, vec2u(params.k_offset + head + d, at_k_$t));
+      //@end
+      //@for t in 0..4
+      //@for r in 0..8
+      {
+        let x = subgroupBroadcast(own_$t, $ru);
+        //@for a in 0..OWN
+        s_$a_$t_$r = fma(q_$a.x, x.x, fma(q_$a.y, x.y, fma(q_$a.z, x.z, fma(q_$a.w, x.w, s_$a_$t_$r))));
+        //@end
+      }
+      //@end
+      //@end
+    }
+    //@for a in 0..OWN
+    //@for t in 0..4
+    block[$au * 8u + $tu * 2u] = vec4f(s_$a_$t_0, s_$a_$t_1, s_$a_$t_2, s_$a_$t_3);
+    block[$au * 8u + $tu * 2u + 1u] = vec4f(s_$a_$t_4, s_$a_$t_5, s_$a_$t_6, s_$a_$t_7);
+    //@end
+    //@end
+    for (var i = 0u; i < 8u * OWN; i++) {
+      let at = start / 4u + i % 8u;
+      if (at < KEYS4) {
+        scores[(i / 8u * 8u + lane) * KEYS4 + at] = block[i];
+      }
+    }
+  }
+
+  //@for a in 0..OWN
+  var most_$a = vec4f(-1e30);
+  //@end
+  for (var c = 0u; c < clear; c += 4u) {
+    //@for a in 0..OWN
+    most_$a = max(most_$a, scores[line_$a + c / 4u]);
+    //@end
+  }
+  for (var c = clear; c < limit; c += 4u) {
+    //@if TREE
+    if ((seen & (1u << (c / 32u))) == 0u) {
+      c += 28u;
+      continue;
+    }
+    //@end
+    let key = vec4u(c, c + 1u, c + 2u, c + 3u);
+    //@if TREE
+    let ends = ends_from(c);
+    //@end
+    //@for a in 0..OWN
+    var visible_$a = key < vec4u(params.keys);
+    //@if MASK
+    visible_$a &= key <= vec4u(row_$a);
+    //@end
+    //@if TREE
+    visible_$a &= vec4u(row_$a) < ends;
+    //@end
+    let masked_$a = select(vec4f(-1e30), scores[line_$a + c / 4u], visible_$a);
+    scores[line_$a + c / 4u] = masked_$a;
+    most_$a = max(most_$a, masked_$a);
+    //@end
+  }
+  //@for a in 0..OWN
+  let max_$a = max(max(most_$a.x, most_$a.y), max(most_$a.z, most_$a.w)) * params.scale;
+  var sums_$a = vec4f();
+  //@end
+  for (var c = 0u; c < limit; c += 4u) {
+    //@if TREE
+    if ((seen & (1u << (c / 32u))) == 0u) {
+      c += 28u;
+      continue;
+    }
+    //@end
+    //@for a in 0..OWN
+    let p_$a = exp2(scores[line_$a + c / 4u] * params.scale - max_$a);
+    scores[line_$a + c / 4u] = p_$a;
+    sums_$a += p_$a;
+    //@end
+  }
+  //@for a in 0..OWN
+  let sum_$a = sums_$a.x + sums_$a.y + sums_$a.z + sums_$a.w;
+  let inverse_$a = 1.0 / sum_$a;
+  //@if LSE
+  if (row_$a < params.queries) {
+    lse[(batch * params.heads + group.y) * params.queries + row_$a] = (max_$a + log2(sum_$a)) * 0.6931471805599453;
+  }
+  //@end
+  //@end
+
+  for (var tile = 0u; tile < params.d4; tile += 8u) {
+    let column = params.v_offset + head + min(tile + lane, params.d4 - 1u);
+    //@for a in 0..OWN
+    //@for r in 0..8
+    var o_$a_$r_x = 0.0;
+    var o_$a_$r_y = 0.0;
+    var o_$a_$r_z = 0.0;
+    var o_$a_$r_w = 0.0;
+    //@end
+    //@end
+    for (var c = 0u; c < limit; c += 4u) {
+      //@if TREE
+      if ((seen & (1u << (c / 32u))) == 0u) {
+        c += 28u;
+        continue;
+      }
+      //@end
+      //@for a in 0..OWN
+      let p_$a = scores[line_$a + c / 4u];
+      //@end
+      //@for j in 0..4
+      let v_$j = textureLoad(v, vec2u(column, first_key + min(c + $ju, last_key)));
+      //@end
+      //@for r in 0..8
+      {
+        //@for j in 0..4
+        let x_$j = subgroupBroadcast(v_$j, $ru);
+        //@end
+        //@for a in 0..OWN
+        o_$a_$r_x = fma(p_$a.x, x_0.x, fma(p_$a.y, x_1.x, fma(p_$a.z, x_2.x, fma(p_$a.w, x_3.x, o_$a_$r_x))));
+        o_$a_$r_y = fma(p_$a.x, x_0.y, fma(p_$a.y, x_1.y, fma(p_$a.z, x_2.y, fma(p_$a.w, x_3.y, o_$a_$r_y))));
+        o_$a_$r_z = fma(p_$a.x, x_0.z, fma(p_$a.y, x_1.z, fma(p_$a.z, x_2.z, fma(p_$a.w, x_3.z, o_$a_$r_z))));
+        o_$a_$r_w = fma(p_$a.x, x_0.w, fma(p_$a.y, x_1.w, fma(p_$a.z, x_2.w, fma(p_$a.w, x_3.w, o_$a_$r_w))));
+        //@end
+      }
+      //@end
+    }
+    //@for a in 0..OWN
+    //@for r in 0..8
+    block[$au * 8u + $ru] = vec4f(o_$a_$r_x, o_$a_$r_y, o_$a_$r_z, o_$a_$r_w) * inverse_$a;
+    //@end
+    //@end
+    for (var i = 0u; i < 8u * OWN; i++) {
+      let row = first + i / 8u * 8u + lane;
+      let column = tile + i % 8u;
+      if (row < params.queries && column < params.d4) {
+        out[(batch * params.queries + row) * params.heads * params.d4 + head + column] = block[i];
+      }
+    }
+  }
+}
