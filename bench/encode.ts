@@ -11,6 +11,7 @@ import type { WeightType } from '../src/model/parameters.ts';
 import { PictureFeatures } from '../src/training/picture-features.ts';
 import { alternate, relativeError } from './alternate.ts';
 import { generatedClip } from './model.ts';
+import { Schedule } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
 
 /** With weights of one type. */
@@ -43,6 +44,10 @@ const batch = 8;
 
 /** A minute or two on a software adapter. */
 async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults> {
+  // Seconds on two cores.
+  const schedule = new Schedule([25, 45, 50]);
+  const stage = (text: string) => progress(`${schedule.step()} ${text}`);
+  stage('weights');
   const gpu = await openGpu();
   try {
     const load = async (weightType: WeightType) => {
@@ -51,7 +56,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
       return { clip, weightBytes: gpu.pool.statistics.liveBytes - before };
     };
     const [single, half] = [await load('float32'), await load('float16')];
-    progress('encoding from memory');
+    stage('encoding from memory');
     const side = single.clip.vision.config.imageSize;
     const words = (batch * side ** 2 * 3) / 4;
     const pixels = Tensor.from(
@@ -69,7 +74,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
     );
     for (const tensor of [a, b, pixels]) tensor.dispose();
     half.clip.dispose();
-    progress('encoding from files');
+    stage('encoding from files');
     const files = await fromFiles(gpu, single.clip, quick ? 2 : 5);
     single.clip.dispose();
     const rate = (milliseconds: number, weightBytes: number) => ({

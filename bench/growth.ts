@@ -12,6 +12,7 @@ import { promptSlots } from '../src/model/prompts.ts';
 import { alternate } from './alternate.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type Roofline, rooflines } from './roofline.ts';
+import { Schedule } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
 
 export interface GrowthPoint {
@@ -53,19 +54,22 @@ async function measureAll({ quick, progress }: BenchOptions): Promise<GrowthResu
   const rounds = quick ? 1 : 3;
   try {
     const tables: Growth[] = [];
-    progress('growth with pictures');
+    // Seconds on two cores.
+    const schedule = new Schedule([25, 70, 15, 10, 10]);
+    const stage = (text: string) => progress(`${schedule.step()} ${text}`);
+    stage('growth with pictures');
     let clip = await generatedClip(gpu, { text: false });
     tables.push(await pictures(gpu, clip, quick ? [1, 2, 3] : [1, 2, 4]));
-    progress('growth with the batch of the encoder');
+    stage('growth with the batch of the encoder');
     tables.push(await encoderBatch(gpu, clip, quick ? [1, 2, 4] : [1, 2, 4, 8, 16], quick ? 1 : 2));
     clip.dispose();
     gpu.pool.trim();
     clip = await generatedClip(gpu, { vision: false });
-    progress('growth with prompts');
+    stage('growth with prompts');
     tables.push(await prompts(gpu, clip, [2, 6, 12, 24, 48], rounds));
-    progress('growth with the context length');
+    stage('growth with the context length');
     tables.push(await contextLength(gpu, clip, [4, 16, 32, 64], rounds));
-    progress('growth with the batch of the step');
+    stage('growth with the batch of the step');
     tables.push(await stepBatch(gpu, clip, [8, 32, 128, 512], quick));
     clip.dispose();
     return { tables, rooflines: rooflines() };
@@ -112,6 +116,8 @@ async function measure(
   rounds: number,
 ): Promise<GrowthPoint[]> {
   const bytes = [...ways.values()].map((run) => {
+    // Free texels that are larger than need be would be lent, and counted.
+    gpu.pool.trim();
     gpu.pool.resetPeak();
     const before = gpu.pool.statistics.liveBytes;
     run();

@@ -22,6 +22,7 @@ import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
 import { alternate, relativeError } from './alternate.ts';
 import { generatedClip, trainingSetup, vitB16 } from './model.ts';
 import { measurePyTorch, type PyTorch } from './pytorch.ts';
+import { Schedule } from './schedule.ts';
 import type { BenchOptions } from './section.ts';
 
 /** The published recipe on AGIQA-3K: pictures, epochs, batch. */
@@ -86,25 +87,28 @@ export interface TrainResults {
 
 /** Minutes on a software adapter. */
 export async function measureTrain({ quick, python, progress }: BenchOptions): Promise<TrainResults> {
+  // Seconds on two cores.
+  const schedule = new Schedule([...(python ? [60] : []), 35, 20, 20, 40]);
+  const stage = (text: string) => progress(`${schedule.step()} ${text}`);
   let pytorch: PyTorch | null = null;
   if (python) {
-    progress('PyTorch');
+    stage('PyTorch');
     pytorch = await measurePyTorch(python, quick);
   }
   const gpu = await openGpu();
   try {
-    progress('encoding pictures');
+    stage('encoding pictures');
     let clip = await generatedClip(gpu, { text: false });
     const encoding = await encodingTime(gpu, clip, quick ? 1 : 3);
-    progress('class token against all tokens');
+    stage('class token against all tokens');
     const classToken = await compareLastBlock(gpu, clip, quick ? 2 : 5);
     clip.dispose();
     gpu.pool.trim();
     gpu.pool.resetPeak();
-    progress('training steps');
+    stage('training steps');
     clip = await generatedClip(gpu, { vision: false });
     const training = await trainingTime(gpu, clip, quick);
-    progress('packed against padded prompts');
+    stage('packed against padded prompts');
     const packed = await comparePrompts(gpu, clip, quick ? 1 : 3);
     clip.dispose();
     return {

@@ -36,6 +36,7 @@ struct Params {
   m: u32, n: u32, k: u32,
   a_batch: u32, b_batch: u32, // lines from one batch entry to the next
   b_line: u32, // the first line of B
+  first: u32, height: u32, // rows of the product: before those of this launch, and of it
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -52,7 +53,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
   let row = tile.x * 8u * OWN;
   let column = tile.y * 8u * COLS;
   //@for o in 0..OWN
-  let line_$o = tile.z * params.a_batch + min(row + 8u * $ou + lane, params.m - 1u);
+  let line_$o = tile.z * params.a_batch + min(row + 8u * $ou + lane, params.height - 1u);
   //@end
   //@if LINES
   //@for j in 0..COLS
@@ -130,6 +131,6 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
     //@if COLUMNS
     let at = column + 32u * (j / 4u) + 4u * lane + j % 4u;
     //@end
-    store(tile.z, row + i / COLS, at, sums[i]);
+    store(tile.z, params.first + row + i / COLS, at, sums[i]);
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fitLine } from '../bench/growth.ts';
 import { pictureOperations, rooflines } from '../bench/roofline.ts';
+import { Schedule } from '../bench/schedule.ts';
 
 describe('the arithmetic of the bench', () => {
   it('finds the line through points, and how far the worst lies off', () => {
@@ -16,4 +17,14 @@ describe('the arithmetic of the bench', () => {
     expect(pictureOperations() / 2e9).toBeLessThan(17.6);
     for (const { picturesPerSecond } of rooflines()) expect(picturesPerSecond).toBeGreaterThan(100);
   });
+});
+
+it('a schedule tells the time left by the steps done and what they cost', () => {
+  let clock = 0;
+  const schedule = new Schedule([1, 3, 2], () => clock);
+  expect(schedule.step()).toBe('[1/3]');
+  clock = 20_000;
+  expect(schedule.step()).toBe('[2/3, 1 min 40 s left]');
+  clock = 40_000; // the second was three times as fast as expected
+  expect(schedule.step()).toBe('[3/3, 20 s left]');
 });

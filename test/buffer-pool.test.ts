@@ -8,11 +8,11 @@ const gpu = await sharedGpu();
 const pool = () => new BufferPool(gpu.device, () => {});
 
 describe('sizeClass', () => {
-  it('wastes at most an eighth beyond 2 KiB, and is a multiple of 256', () => {
+  it('wastes at most a sixteenth beyond 4 KiB, and is a multiple of 256', () => {
     expect([0, 1, 256, 257, 2048].map(sizeClass)).toEqual([256, 256, 256, 512, 2048]);
-    for (let bytes = 2048; bytes < 1e9; bytes = Math.ceil(bytes * 1.37)) {
+    for (let bytes = 4096; bytes < 1e9; bytes = Math.ceil(bytes * 1.37)) {
       expect(sizeClass(bytes)).toBeGreaterThanOrEqual(bytes);
-      expect(sizeClass(bytes)).toBeLessThanOrEqual(bytes * 1.126);
+      expect(sizeClass(bytes)).toBeLessThanOrEqual(bytes * 1.063);
       expect(sizeClass(bytes) % 256).toBe(0);
       expect(sizeClass(sizeClass(bytes))).toBe(sizeClass(bytes));
     }

@@ -220,3 +220,26 @@ it.each([
   expect(naive).toThrow(/cannot read B from texels/);
   for (const one of [...buffers, texels]) gpu.pool.release(one);
 });
+
+it('multiplies more rows than texels have lines by what is kept there', async () => {
+  const gpu = await sharedGpu();
+  const [n, k] = [64, 64];
+  if (!keptInTexels(gpu, { rows: n, length: k, half: false })) return;
+  const m = gpu.pool.mostLines + 77;
+  const [a, b] = [random(m * k, 8), random(n * k, 9)];
+  const buffers = [4 * m * k, 4 * n * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
+  gpu.write(buffers[0]!, a);
+  gpu.write(buffers[1]!, b);
+  const texels = asTexels(gpu, { buffer: buffers[1]!, rows: n, length: k });
+  matmul(gpu, { a: buffers[0]!, b: { texels, line: 0 }, out: buffers[2]!, m, k, n, transposeB: true });
+  const got = new Float32Array(await gpu.read(buffers[2]!, 4 * m * n));
+  for (const row of [0, 1, 16319, 16320, gpu.pool.mostLines - 1, gpu.pool.mostLines, m - 1]) {
+    const expected = Float64Array.from({ length: n }, (_, column) => {
+      let sum = 0;
+      for (let q = 0; q < k; q++) sum += a[row * k + q]! * b[column * k + q]!;
+      return sum;
+    });
+    expect(relativeError(got.subarray(row * n, (row + 1) * n), expected), `row ${row}`).toBeLessThan(3e-6);
+  }
+  for (const one of [...buffers, texels]) gpu.pool.release(one);
+});

@@ -2,6 +2,7 @@
 import type { Gpu } from '../../src/kernels/gpu.ts';
 import { openGpu } from '../../src/kernels/gpu.ts';
 import { type Ceiling, ceilingProbe, milliseconds } from '../ceiling.ts';
+import { Schedule } from '../schedule.ts';
 import type { BenchOptions } from '../section.ts';
 import { expectedOf, type Sample, sampleError } from './expected.ts';
 import { type Prepared, prepareBlock, prepareOurs, type Way } from './ours.ts';
@@ -70,12 +71,14 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     progress(`ceiling    ${ceilingText(probe.best())}`);
     const tasks = kernelTasks(quick);
     const rows: KernelRow[] = [];
-    for (const [i, task] of tasks.entries()) {
+    const schedule = new Schedule(tasks.map(costOf));
+    for (const task of tasks) {
+      const step = schedule.step();
       await probe.round();
       // An even number: peers are timed in two ways (bench/peers/serve.mjs).
       for (const row of await measureTask(gpu, task, peers, quick ? 2 : 4)) {
         rows.push(row);
-        progress(`[${i + 1}/${tasks.length}] ${rowText(row)}`);
+        progress(`${step} ${rowText(row)}`);
       }
     }
     const ceiling = probe.best();
@@ -89,6 +92,12 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     for (const peer of peers) peer.close();
     gpu.close();
   }
+}
+
+/** A second for what every task takes, and one for so many operations or bytes at the speed of the slowest. */
+function costOf(task: Task): number {
+  const { amount, unit } = workOf(task);
+  return 1 + amount / (unit === 'GB/s' ? 0.1 : 1.5);
 }
 
 /** Refuses a peer's time that the adapter cannot reach, with room for noise and caches: then it was not waited for. */

@@ -144,6 +144,11 @@ export class BufferPool {
     return this.#lend(free ?? this.#createTexels(width, height, format));
   }
 
+  /** Lines of texels, at most. */
+  get mostLines(): number {
+    return this.#side;
+  }
+
   /** Whether {@link allocateTexels} can lend so many. */
   fitsTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): boolean {
     return oddLines(width, format) <= this.#side && height <= this.#side;
@@ -266,9 +271,9 @@ function tooLarge(bytes: number, largest: number): UserError {
   );
 }
 
-/** Rounds a size up so that few classes serve all requests: multiples of 256 bytes, and from 2 KiB on eighths of the power of two below (at most 12.5 % waste). */
+/** Rounds a size up so that few classes serve all requests: multiples of 256 bytes, and from 4 KiB on sixteenths of the power of two below (at most 6.25 % waste). */
 export function sizeClass(bytes: number): number {
   const size = Math.max(bytes, 4);
-  const step = Math.max(256, 2 ** (Math.ceil(Math.log2(size)) - 4));
+  const step = Math.max(256, 2 ** (Math.ceil(Math.log2(size)) - 5));
   return Math.ceil(size / step) * step;
 }

@@ -152,10 +152,12 @@ export class Gpu {
   copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void {
     this.#commands?.push({ kind: 'texels', from, to, area });
     this.#endPass();
+    const { width, height, skipped } = area;
+    const bytesPerRow = width * texelBytes[to.format];
     this.#commandEncoder().copyBufferToTexture(
-      { buffer: from.raw, bytesPerRow: area.width * texelBytes[to.format] },
+      { buffer: from.raw, bytesPerRow, offset: skipped * bytesPerRow },
       { texture: to.raw },
-      area,
+      { width, height },
     );
   }
 

@@ -166,37 +166,34 @@ function launch(gpu: Gpu, operands: Operands, shape: MatmulShape, variant: Matmu
   }
 }
 
+/** Rows of A that are copied at once: a multiple of every tile's height. */
+const blockOf = (gpu: Gpu) => Math.floor(gpu.pool.mostLines / 240) * 240;
+
 /** From texels: of A always a copy, of B where it is not kept there. */
-function launchTexels(
-  gpu: Gpu,
-  operands: Operands,
-  shape: MatmulShape,
-  tiling: Tiling,
-  epilogue: Constants,
-): void {
+function launchTexels(gpu: Gpu, operands: Operands, shape: MatmulShape, tiling: Tiling, epilogue: Constants) {
   const { a, b, bias, residual, out, preactivation } = operands;
-  const { m, n, k, transposeB, batch } = shape;
+  const { m, n, k, transposeB, batch, kept } = shape;
   const [rows, columns] = operandsOf(shape);
-  const copied = [asTexels(gpu, { ...rows, buffer: a })];
-  let lines: TexelLines;
-  if (isKept(b)) lines = b;
-  else {
-    lines = { texels: asTexels(gpu, { ...columns, buffer: b }), line: 0 };
-    copied.push(lines.texels);
-  }
+  const lines = isKept(b) ? b : { texels: asTexels(gpu, { ...columns, buffer: b }), line: 0 };
   const halves = lines.texels.format === 'rgba16float' ? 1 : 0;
-  gpu.run(texels, {
-    constants: {
-      ...{ ...epilogue, HALF_B: halves, FULL_B: 1 - halves },
-      ...{ OWN: tiling.own, COLS: tiling.columns, GROUPS: tiling.columns / 4 },
-      ...{ LINES: Number(transposeB), COLUMNS: Number(!transposeB) },
-    },
-    buffers: [copied[0]!, lines.texels, ...[bias, residual, out, preactivation].filter((buffer) => !!buffer)],
-    params: [
-      ...[m, n, k, rows.batch! > 1 ? rows.rows : 0, columns.batch! > 1 ? columns.rows : 0],
-      lines.line,
-    ],
-    groups: [Math.ceil(m / (8 * tiling.own)), Math.ceil(n / (8 * tiling.columns)), batch],
-  });
-  for (const one of copied) gpu.pool.release(one);
+  const block = batch === 1 && m > gpu.pool.mostLines ? blockOf(gpu) : m;
+  for (let first = 0; first < m; first += block) {
+    const height = Math.min(block, m - first);
+    const copied = asTexels(gpu, { ...rows, rows: height, buffer: a }, first);
+    gpu.run(texels, {
+      constants: {
+        ...{ ...epilogue, HALF_B: halves, FULL_B: 1 - halves },
+        ...{ OWN: tiling.own, COLS: tiling.columns, GROUPS: tiling.columns / 4 },
+        ...{ LINES: Number(transposeB), COLUMNS: Number(!transposeB) },
+      },
+      buffers: [copied, lines.texels, ...[bias, residual, out, preactivation].filter((buffer) => !!buffer)],
+      params: [
+        ...[m, n, k, rows.batch! > 1 ? m : 0, columns.batch! > 1 ? columns.rows : 0],
+        ...[lines.line, first, height],
+      ],
+      groups: [Math.ceil(height / (8 * tiling.own)), Math.ceil(n / (8 * tiling.columns)), batch],
+    });
+    gpu.pool.release(copied);
+  }
+  if (!kept) gpu.pool.release(lines.texels);
 }

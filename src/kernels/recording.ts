@@ -31,6 +31,8 @@ export type Command =
 export interface TexelArea {
   readonly width: number;
   readonly height: number;
+  /** Lines of the buffer before the first one. */
+  readonly skipped: number;
 }
 
 /** The commands of one captured step, ready to be sent again at 2 to 3 µs of host time a dispatch. */

@@ -46,15 +46,19 @@ export function copies({ rows, length, batch = 1, transposed, half, stride }: Om
   return !transposed && dense && (length * (half ? 2 : 4)) % lineAlignment === 0;
 }
 
-/** A copy in texels, four elements of a line each, halves as halves where the driver copies them; the caller releases it. */
-export function asTexels(gpu: Gpu, matrix: LinesInBuffer): GpuTexels {
+/**
+ * A copy in texels, four elements of a line each, halves as halves where the driver copies them; the caller releases it.
+ * `skipped` lines before it are left out, where the driver copies.
+ */
+export function asTexels(gpu: Gpu, matrix: LinesInBuffer, skipped = 0): GpuTexels {
   const { buffer, rows, length, batch = 1, transposed = false, half = false } = matrix;
   const width = Math.ceil(length / 4);
   if (copies(matrix)) {
     const texels = gpu.pool.allocateTexels(width, rows * batch, half ? 'rgba16float' : 'rgba32float');
-    gpu.copyToTexels(buffer, texels, { width, height: rows * batch });
+    gpu.copyToTexels(buffer, texels, { width, height: rows * batch, skipped });
     return texels;
   }
+  if (skipped > 0) throw new Error('only what the driver copies can begin after the first line');
   const texels = gpu.pool.allocateTexels(width, rows * batch);
   gpu.run(kernel, {
     constants: {
@@ -77,7 +81,12 @@ export interface TexelLines {
   readonly line: number;
 }
 
-/** Whether a constant matrix of a linear layer, [rows, length], is better kept in texels than in a buffer. */
+/**
+ * Whether a constant matrix of a linear layer, [rows, length], is better kept in texels than in a buffer. What it multiplies, on
+ * the way forward and back, must then be what the driver copies.
+ */
 export function keptInTexels(gpu: Gpu, matrix: { rows: number; length: number; half: boolean }): boolean {
-  return texelsApply(gpu, matrix) && matrix.rows % 4 === 0 && copies(matrix);
+  const { rows, length } = matrix;
+  const factors = [length, rows].map((inner) => ({ rows: 1, length: inner }));
+  return texelsApply(gpu, matrix, ...factors) && copies(matrix) && factors.every(copies);
 }
