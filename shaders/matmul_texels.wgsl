@@ -11,7 +11,7 @@
 // all lanes: tested once, fetched as 16 bytes, transposed in registers, some 100 instructions that are always at hand. The
 // copy is the driver's own, at memory's speed, into lines an odd number of cache lines apart: lines a multiple of 1 KiB apart
 // fall into the same few sets of the first cache and drive one another out. It costs M·K + N·K words against M·N·K
-// multiply-adds.
+// multiply-adds. A frozen weight is put there once and for all, in bundles of lines, so that a tile reads few streams.
 //
 // Accumulators beyond the registers are cheap: around those calls all of them lie on the stack anyway, a multiply-add chain of
 // four a load and a store, so that larger tiles go on gaining until the accumulators leave the first cache.
@@ -31,6 +31,8 @@ const COLUMNS = 0u;
 const GROUPS = 1u; // COLS / 4
 const FULL_B = 1u;
 const HALF_B = 0u;
+const COPIED = 1u; // B's lines stand below one another
+const KEPT = 0u; // B's lines stand in bundles of 8, a texel of each in turn
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -47,6 +49,15 @@ struct Params {
 //@if HALF_B
 @group(0) @binding(2) var b: texture_storage_2d<rgba16float, read>;
 //@end
+
+fn b_at(along: u32, line: u32) -> vec4f {
+  //@if COPIED
+  return textureLoad(b, vec2u(along, line));
+  //@end
+  //@if KEPT
+  return textureLoad(b, vec2u(8u * along + line % 8u, line / 8u));
+  //@end
+}
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -79,13 +90,13 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
     //@end
     //@if LINES
     //@for j in 0..COLS
-    let b_$j = textureLoad(b, vec2u(k, line_of_b_$j));
+    let b_$j = b_at(k, line_of_b_$j);
     //@end
     //@end
     //@if COLUMNS
     //@for g in 0..GROUPS
     //@for i in 0..4
-    let of_k_$g_$i = textureLoad(b, vec2u(column_$g, top + min(4u * k + $iu, params.k - 1u)));
+    let of_k_$g_$i = b_at(column_$g, top + min(4u * k + $iu, params.k - 1u));
     //@end
     //@for c in 0..4
     let four_$g_$c = vec4f(of_k_$g_0[$c], of_k_$g_1[$c], of_k_$g_2[$c], of_k_$g_3[$c]);

@@ -244,6 +244,7 @@ it.each([false, true])('a constant weight gives the same wherever it is kept, ha
   if (kept.inTexels) {
     expect(() => kept.buffer).toThrow(/kept in texels, for linear\(\) alone/);
     expect(() => kept.view([n * 2, k / 2])).toThrow(/cannot be reshaped/);
+    expect(() => kept.lines(4, 12)).toThrow(/within a bundle/);
     const some = await linear(x, kept.lines(16, 48), null).read();
     for (let row = 0; row < m; row++)
       expectClose(

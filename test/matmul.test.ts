@@ -5,7 +5,7 @@ import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
 import type { Gpu } from '../src/kernels/gpu.ts';
 import { applicableMatmuls, matmul } from '../src/kernels/matmul.ts';
 import { type MatmulVariant, matmulVariants } from '../src/kernels/matmul-variants.ts';
-import { asTexels, keptInTexels } from '../src/kernels/texels.ts';
+import { canKeep, keepInTexels } from '../src/kernels/texels.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf as relativeError } from './reference.ts';
@@ -189,7 +189,7 @@ it.each([
   const gpu = await sharedGpu();
   // Of 64 lines of 128 the product takes 48, from the ninth on.
   const [lines, length, line, count] = [64, 128, 8, 48];
-  if (!keptInTexels(gpu, { rows: lines, length, half })) {
+  if (!canKeep(gpu, lines, length)) {
     expect(gpu.adapter.software && gpu.adapter.readsTexels).toBe(false);
     return;
   }
@@ -201,12 +201,12 @@ it.each([
     gpu.write(buffer, data);
     return buffer;
   };
-  const buffers = [upload(a), upload(stored.bits ?? stored.values), gpu.pool.allocate(4 * m * n)] as const;
-  const texels = asTexels(gpu, { buffer: buffers[1], rows: lines, length, half });
+  const buffers = [upload(a), gpu.pool.allocate(4 * m * n)] as const;
+  const texels = keepInTexels(gpu, stored.bits ?? stored.values, lines, length);
   expect(texels.format).toBe(half ? 'rgba16float' : 'rgba32float');
   const shape = { m, k, n, transposeB };
-  matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[2], ...shape });
-  const got = new Float32Array(await gpu.read(buffers[2], 4 * m * n));
+  matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[1], ...shape });
+  const got = new Float32Array(await gpu.read(buffers[1], 4 * m * n));
   const at = (row: number, column: number) => stored.values[(line + row) * length + column]!;
   const expected = Float64Array.from(got, (_, i) => {
     const [row, column] = [Math.floor(i / n), i % n];
@@ -216,7 +216,7 @@ it.each([
   });
   expect(relativeError(got, expected)).toBeLessThan(3e-6);
   const naive = () =>
-    matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[2], ...shape, variant: 'naive' });
+    matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[1], ...shape, variant: 'naive' });
   expect(naive).toThrow(/cannot read B from texels/);
   for (const one of [...buffers, texels]) gpu.pool.release(one);
 });
@@ -224,15 +224,14 @@ it.each([
 it('multiplies more rows than texels have lines by what is kept there', async () => {
   const gpu = await sharedGpu();
   const [n, k] = [64, 64];
-  if (!keptInTexels(gpu, { rows: n, length: k, half: false })) return;
+  if (!canKeep(gpu, n, k)) return;
   const m = gpu.pool.mostLines + 77;
   const [a, b] = [random(m * k, 8), random(n * k, 9)];
-  const buffers = [4 * m * k, 4 * n * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
+  const buffers = [4 * m * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
   gpu.write(buffers[0]!, a);
-  gpu.write(buffers[1]!, b);
-  const texels = asTexels(gpu, { buffer: buffers[1]!, rows: n, length: k });
-  matmul(gpu, { a: buffers[0]!, b: { texels, line: 0 }, out: buffers[2]!, m, k, n, transposeB: true });
-  const got = new Float32Array(await gpu.read(buffers[2]!, 4 * m * n));
+  const texels = keepInTexels(gpu, b, n, k);
+  matmul(gpu, { a: buffers[0]!, b: { texels, line: 0 }, out: buffers[1]!, m, k, n, transposeB: true });
+  const got = new Float32Array(await gpu.read(buffers[1]!, 4 * m * n));
   for (const row of [0, 1, 16319, 16320, gpu.pool.mostLines - 1, gpu.pool.mostLines, m - 1]) {
     const expected = Float64Array.from({ length: n }, (_, column) => {
       let sum = 0;

@@ -196,7 +196,7 @@ export function prepareBlock(
     Object.entries(blockShapes(width)).map(([name, [first, outputs]]) => [
       name,
       outputs
-        ? Tensor.from(gpu, transposed(inputs[name]!, outputs), [outputs, first!])
+        ? Tensor.weight(gpu, transposed(inputs[name]!, outputs), [outputs, first!])
         : Tensor.from(gpu, inputs[name]!),
     ]),
   );

@@ -74,7 +74,7 @@ const textAttention = (batch: number): AttentionTask => {
   const { heads, width, contextLength } = text;
   return { kind: 'attention', batch, tokens: contextLength, heads, headDim: width / heads, causal: true };
 };
-const attentions = [visionAttention(1), visionAttention(8), textAttention(1), textAttention(prompts)];
+const attentions = [1, 8].flatMap((batch) => [visionAttention(batch), textAttention(batch)]);
 
 const rows: RowTask[] = [
   { kind: 'softmax', rows: 8 * vision.heads * visionTokens, width: visionTokens },

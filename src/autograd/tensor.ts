@@ -1,6 +1,6 @@
 import type { GpuBuffer, GpuStorage } from '../kernels/buffer-pool.ts';
 import type { Gpu } from '../kernels/gpu.ts';
-import { asTexels, keptInTexels, type TexelLines } from '../kernels/texels.ts';
+import { bundle, canKeep, type KeptLines, keepInTexels } from '../kernels/texels.ts';
 import { adopt, forget } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
@@ -88,13 +88,10 @@ export class Tensor {
    * faster than buffers (a software one) it is kept in texels, and then only linear() takes it.
    */
   static weight(gpu: Gpu, values: Float32Array | Uint16Array, shape: readonly [number, number]): Tensor {
-    const tensor = Tensor.from(gpu, values, shape);
     const [rows, length] = shape;
-    const half = tensor.type === 'f16';
-    if (!keptInTexels(gpu, { rows, length, half })) return tensor;
-    const texels = asTexels(gpu, { buffer: tensor.buffer, rows, length, half });
-    tensor.dispose();
-    return new Tensor(new Storage(gpu, texels), shape, tensor.type);
+    if (!canKeep(gpu, rows, length)) return Tensor.from(gpu, values, shape);
+    const texels = keepInTexels(gpu, values, rows, length);
+    return new Tensor(new Storage(gpu, texels), shape, values instanceof Uint16Array ? 'f16' : 'f32');
   }
 
   get gpu(): Gpu {
@@ -110,7 +107,7 @@ export class Tensor {
   }
 
   /** Where the weight of a linear layer is to be read: its buffer, or texels. */
-  get operand(): GpuBuffer | TexelLines {
+  get operand(): GpuBuffer | KeptLines {
     const { lent } = this.#alive();
     return lent.kind === 'texels' ? { texels: lent, line: this.#line } : lent;
   }
@@ -145,6 +142,7 @@ export class Tensor {
   /** A view of the rows `begin` to `end` of a weight that is kept in texels. */
   lines(begin: number, end: number): Tensor {
     if (!this.inTexels) throw new Error(`tensor ${this.id} is not kept in texels`);
+    if (begin % bundle !== 0) throw new Error(`line ${begin} is within a bundle of ${bundle}`);
     return new Tensor(this.#alive().retain(), [end - begin, this.dim(-1)], this.type, this.#line + begin);
   }
 

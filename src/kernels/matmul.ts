@@ -19,7 +19,7 @@ import {
   type Tiling,
   tilings,
 } from './matmul-variants.ts';
-import { asTexels, type TexelLines, texelSources } from './texels.ts';
+import { asTexels, type KeptLines, texelSources } from './texels.ts';
 import { choose, sourceVersion } from './tuning.ts';
 import type { Constants } from './wgsl.ts';
 
@@ -48,7 +48,7 @@ export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
   readonly a: GpuBuffer;
   /** [k, n], or [n, k] with transposeB; one that is kept in texels has no batch. */
-  readonly b: GpuBuffer | TexelLines;
+  readonly b: GpuBuffer | KeptLines;
   /** [m, n] of each batch entry, f32. */
   readonly out: GpuBuffer;
   readonly m: number;
@@ -81,7 +81,7 @@ function shapeOf(options: MatmulOptions): MatmulShape {
   return { m, n, k, transposeA, transposeB, batch, strideA, strideB, half, kept };
 }
 
-const isKept = (b: GpuBuffer | TexelLines): b is TexelLines => 'texels' in b;
+const isKept = (b: GpuBuffer | KeptLines): b is KeptLines => 'texels' in b;
 
 /** Which variants can compute this product on this adapter. */
 export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): MatmulVariant[] {
@@ -184,7 +184,12 @@ function launchTexels(gpu: Gpu, operands: Operands, shape: MatmulShape, tiling: 
       constants: {
         ...{ ...epilogue, HALF_B: halves, FULL_B: 1 - halves },
         ...{ OWN: tiling.own, COLS: tiling.columns, GROUPS: tiling.columns / 4 },
-        ...{ LINES: Number(transposeB), COLUMNS: Number(!transposeB) },
+        ...{
+          LINES: Number(transposeB),
+          COLUMNS: Number(!transposeB),
+          KEPT: Number(kept),
+          COPIED: Number(!kept),
+        },
       },
       buffers: [copied, lines.texels, ...[bias, residual, out, preactivation].filter((buffer) => !!buffer)],
       params: [

@@ -10,6 +10,9 @@ const grace = { software: 0.05, hardware: 2 };
 
 const longest = 1;
 
+/** Node's own, whatever a test puts in its place; a browser has none. */
+const nextTurn = globalThis.setImmediate as ((callback: () => void) => unknown) | undefined;
+
 /** Waits under way, when the last of them began, and how long that one may spin. */
 let waiting = 0;
 let since = 0;
@@ -19,13 +22,13 @@ let cell: Int32Array | undefined;
 
 /** The promise's value. In a browser, whose event loop sleeps by itself, nothing else happens. */
 export async function patiently<T>(work: Promise<T>, software: boolean): Promise<T> {
-  if (typeof setImmediate === 'undefined') return work;
+  if (!nextTurn) return work;
   waiting++;
   since = performance.now();
   spin = software ? grace.software : grace.hardware;
   if (!turning) {
     turning = true;
-    setImmediate(turn);
+    nextTurn(turn);
   }
   try {
     return await work;
@@ -44,5 +47,5 @@ function turn(): void {
     cell ??= new Int32Array(new SharedArrayBuffer(4));
     Atomics.wait(cell, 0, 0, Math.min(longest, waited / 16));
   }
-  setImmediate(turn);
+  nextTurn!(turn);
 }

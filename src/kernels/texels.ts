@@ -75,18 +75,50 @@ export function asTexels(gpu: Gpu, matrix: LinesInBuffer, skipped = 0): GpuTexel
   return texels;
 }
 
-/** Lines of texels from `line` on: a constant matrix that is kept there. */
-export interface TexelLines {
+/** Lines of a constant matrix that is kept in texels, from `line` on; see {@link keepInTexels}. */
+export interface KeptLines {
   readonly texels: GpuTexels;
+  /** A multiple of {@link bundle}. */
   readonly line: number;
 }
+
+/** Lines of a kept matrix that lie together. */
+export const bundle = 8;
 
 /**
  * Whether a constant matrix of a linear layer, [rows, length], is better kept in texels than in a buffer. What it multiplies, on
  * the way forward and back, must then be what the driver copies.
  */
-export function keptInTexels(gpu: Gpu, matrix: { rows: number; length: number; half: boolean }): boolean {
-  const { rows, length } = matrix;
+export function canKeep(gpu: Gpu, rows: number, length: number): boolean {
   const factors = [length, rows].map((inner) => ({ rows: 1, length: inner }));
-  return texelsApply(gpu, matrix, ...factors) && copies(matrix) && factors.every(copies);
+  return (
+    rows % bundle === 0 &&
+    texelsApply(gpu, { rows: rows / bundle, length: length * bundle }, ...factors) &&
+    factors.every(copies)
+  );
+}
+
+/**
+ * Puts a constant matrix, [rows, length], into texels, float32 or the bits of halves: texel k of line n, of four elements along
+ * the line, stands at (8k + n % 8, ⌊n / 8⌋). A tile of the product then reads a few streams instead of a line for each of its
+ * columns, whichever way it goes through the matrix, and the processor's prefetcher keeps up. The caller releases it.
+ */
+export function keepInTexels(
+  gpu: Gpu,
+  values: Float32Array | Uint16Array,
+  rows: number,
+  length: number,
+): GpuTexels {
+  const bundled = new (values.constructor as Float32ArrayConstructor)(values.length);
+  let to = 0;
+  for (let top = 0; top < rows; top += bundle)
+    for (let k = 0; k < length; k += 4)
+      for (let line = top; line < top + bundle; line++)
+        for (let at = line * length + k; at < line * length + k + 4; at++) bundled[to++] = values[at]!;
+  const buffer = gpu.pool.allocate(bundled.byteLength);
+  gpu.write(buffer, bundled);
+  const half = values instanceof Uint16Array;
+  const texels = asTexels(gpu, { buffer, rows: rows / bundle, length: length * bundle, half });
+  gpu.pool.release(buffer);
+  return texels;
 }
