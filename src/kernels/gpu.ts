@@ -9,7 +9,7 @@ import {
   type GpuTexels,
   texelBytes,
 } from './buffer-pool.ts';
-import { patiently } from './patience.ts';
+import { patiently, turns } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording, type TexelArea } from './recording.ts';
@@ -258,9 +258,17 @@ export class Gpu {
 
   /** Destroys the device and lets Node exit. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    const opened = this.#opened;
     this.device.destroy();
-    this.#opened.instance = undefined;
+    // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
+    // early, it crashes or hangs. While anything holds it, Node does not exit.
+    void Promise.allSettled([this.device.lost, this.pipelines.checked()])
+      .then(() => turns(4))
+      .then(() => {
+        opened.instance = undefined;
+      });
   }
 
   #fail(error: Error): void {

@@ -37,6 +37,11 @@ export async function patiently<T>(work: Promise<T>, software: boolean): Promise
   }
 }
 
+/** Resolves after so many turns of the event loop; in a browser at once. */
+export async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count && nextTurn; i++) await new Promise<void>((resolve) => nextTurn(resolve));
+}
+
 function turn(): void {
   if (waiting === 0) {
     turning = false;
