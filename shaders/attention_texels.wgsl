@@ -1,7 +1,7 @@
 // Fused attention, forward, by register tiles from texels (src/kernels/texels.ts): one workgroup is one subgroup of 8 lanes and
 // takes 8·OWN queries of one head. Their scores for every key fit into workgroup memory, so the matrix of scores never reaches
 // main memory. Reading texels pays for the reasons that matmul_texels.wgsl gives; attention_rows.wgsl, which reads buffers, is
-// less code, and the better one where there is little to do.
+// the one for few queries, for which a copy of all keys and values does not pay.
 //
 // A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
 // subgroupBroadcast.

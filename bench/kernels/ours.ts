@@ -73,16 +73,20 @@ function workspace(gpu: Gpu) {
   };
 }
 
-/** B as the weight of a linear layer stands, [n, k]. */
+/** B is a frozen layer's weight, [n, k], kept as a model keeps it. */
 function prepareMatmul(gpu: Gpu, { m, k, n }: MatmulTask, inputs: Inputs): Prepared {
   const { from, empty, read, release } = workspace(gpu);
-  const [a, b, out] = [from(inputs.a), from(transposed(inputs.b!, n)), empty(m * n)];
+  const [a, out] = [from(inputs.a), empty(m * n)];
+  const weight = Tensor.weight(gpu, transposed(inputs.b!, n), [n, k]);
   return {
     whole: {
-      run: () => matmul(gpu, { a, b, out, m, n, k, transposeB: true }),
+      run: () => matmul(gpu, { a, b: weight.operand, out, m, n, k, transposeB: true }),
       read: async () => [await read(out, m * n)],
     },
-    release,
+    release() {
+      weight.dispose();
+      release();
+    },
   };
 }
 

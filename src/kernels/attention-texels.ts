@@ -14,14 +14,18 @@ const kernel = { name: 'attention_texels', source };
 /** Keys that a workgroup has room for; each size is a pipeline, hence so few. The first holds the 197 tokens of ViT-B/16. */
 const rooms = [200, 256, 512, 1024];
 
-/** Rows a lane takes, at most. */
-const most = 5;
+/** Rows a lane takes, at most; under a mask, tiles of fewer rows skip more of what none of them sees. */
+const most = { none: 5, masked: 2 };
 
 /** Rows of a lane and a workgroup's room in vec4 a row; undefined where not one row a lane fits. */
-function tiling(gpu: Gpu, keys: number): { OWN: number; KEYS4: number } | undefined {
+function tiling(
+  gpu: Gpu,
+  { queries, keys, mask }: AttentionShape,
+): { OWN: number; KEYS4: number } | undefined {
   const room = rooms.find((r) => r >= keys);
   if (!room) return undefined;
-  const own = Math.min(most, Math.floor(gpu.limits.maxComputeWorkgroupStorageSize / (8 * room * 4)));
+  const fitting = Math.floor(gpu.limits.maxComputeWorkgroupStorageSize / (8 * room * 4));
+  const own = Math.min(mask === 'none' ? most.none : most.masked, Math.ceil(queries / 8), fitting);
   return own > 0 ? { OWN: own, KEYS4: room / 4 } : undefined;
 }
 
@@ -38,20 +42,19 @@ export function attentionTexelsApply(
   [q, k, v]: readonly Section[],
 ): boolean {
   const { batch, queries, keys, heads, headDim } = shape;
-  if (!q || !k || !v || !tiling(gpu, keys)) return false;
+  if (!q || !k || !v || !tiling(gpu, shape)) return false;
   const lines = [linesOf(q, batch, queries), linesOf(k, batch, keys), linesOf(v, batch, keys)];
   const within = ({ offset, stride }: Section) => offset + heads * headDim <= stride;
   return texelsApply(gpu, ...lines) && lines.every(copies) && [q, k, v].every(within);
 }
 
-/** Whether there is enough to do for the copy and for more code. */
-export const worthTexels = ({ batch, heads, queries, keys }: AttentionShape): boolean =>
-  queries > 8 && batch * heads * queries * keys > 350_000;
+/** Whether keys and values are read often enough for the copy to pay. */
+export const worthTexels = ({ queries }: AttentionShape): boolean => queries > 8;
 
 /** One workgroup for 40 (or fewer) queries of a head, whose scores never leave workgroup memory. */
 export function texelsForward(gpu: Gpu, options: AttentionForward): void {
   const { batch, queries, keys, heads, headDim, q, k, v, out, lse, mask, end } = options;
-  const sizes = tiling(gpu, keys)!;
+  const sizes = tiling(gpu, options)!;
   // Queries, keys and values from one projection are one matrix, and copied once.
   const copied: { section: Section; tokens: number; texels: GpuTexels }[] = [];
   const texelsOf = (section: Section, tokens: number) => {
