@@ -134,7 +134,7 @@ async function bareDispatch(gpu: Gpu, rounds: number): Promise<number> {
 
 /** Measures the step captured and replayed, and run anew each time. */
 async function measure({ quick }: BenchOptions): Promise<HostResults> {
-  const epochs = quick ? 3 : 12;
+  const epochs = quick ? 3 : 30;
   const run = async (capture: boolean) => {
     const gpu = await openGpu({ backend: 'null' });
     try {

@@ -100,7 +100,7 @@ function recipe({ recipe, encodingSecondsPerPicture, step, pytorch }: TrainResul
   const beside = pytorch
     ? [
         '',
-        `PyTorch ${pytorch.version} on ${pytorch.threads} threads of the same processor, in the same run: ${digits(pytorch.picturesPerSecond)} pictures a second, ${digits(pytorch.stepSeconds)} s a`,
+        `PyTorch ${pytorch.version} on ${pytorch.threads} threads of the same processor${pytorch.coreType ? ` (OPENBLAS_CORETYPE=${pytorch.coreType}, the fastest)` : ''}, in the same run: ${digits(pytorch.picturesPerSecond)} pictures a second, ${digits(pytorch.stepSeconds)} s a`,
         'step of the padded form. The last column is the time of its 238,500 encodings alone over our whole recipe.',
       ]
     : [];

@@ -6,18 +6,18 @@
 // A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
 // subgroupBroadcast.
 //
-//   1. S = Q·Kᵀ, in tiles of all rows x 32 keys. Per 4 elements of a head a lane reads texels of its own rows of Q and of 4
-//      keys, and gets the other keys from its neighbours: OWN + 4 reads for 128·OWN multiply-adds.
+//   1. S = Q·Kᵀ, in tiles of all rows x 8·TILE keys. Per 4 elements of a head a lane reads texels of its own rows of Q and of
+//      TILE keys, and gets the other keys from its neighbours: OWN + TILE reads for 32·OWN·TILE multiply-adds.
 //   2. Softmax. Maxima and sums need no exchange. Exponentials stay unnormalised; 1/sum waits for the end. Base 2, with
 //      log2(e) in the scale.
 //   3. O = P·V, in tiles of all rows x 32 elements. Per 4 keys a lane loads its rows' vec4s of P and reads one texel of each
 //      key's V.
 //
-// Tiles of 32 keys that the mask hides from all rows are left out of all three: causal ones by the limit, those of a prefix
+// Tiles of keys that the mask hides from all rows are left out of all three: causal ones by the limit, those of a prefix
 // tree by one vote of the subgroup a tile, noted in the bits of `seen`.
 //
 // Traffic: K and V are read once for every 8·OWN queries. Only the first 8 lanes work, so any subgroup size of at least
-// 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 1024.
+// 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 32 tiles of them.
 
 enable subgroups;
 // A vote or maximum of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
@@ -27,6 +27,8 @@ const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= 
 const TREE = 0u;
 const LSE = 0u;
 const OWN = 5u; // rows of a lane
+const TILE = 5u; // keys of a lane in a tile
+const BLOCK = 50u; // the larger of 2·OWN·TILE and 8·OWN
 const KEYS4 = 50u; // room for scores, in vec4 a row
 
 struct Params {
@@ -65,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let last_key = params.keys - 1u;
   // Results leave the registers through an array, so that one loop with one store writes them: a store unrolled for
   // every row would make most of the compiled code.
-  var block: array<vec4f, 8u * OWN>;
+  var block: array<vec4f, BLOCK>;
   var limit = params.keys;
   var clear = params.keys / 4u * 4u; // keys before this one are seen by every row
   //@if MASK
@@ -82,22 +84,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@end
   let first_key = batch * params.keys;
   var seen = 0xffffffffu;
-  for (var start = 0u; start < limit; start += 32u) {
+  for (var start = 0u; start < limit; start += 8u * TILE) {
     //@if TREE
     var last_end = 0u;
-    //@for t in 0..4
+    //@for t in 0..TILE
     last_end = max(last_end, end[min(start + $tu * 8u + lane, last_key)]);
     //@end
     if (!subgroupAny(last_end > first)) {
-      seen &= ~(1u << (start / 32u));
+      seen &= ~(1u << (start / (8u * TILE)));
       continue;
     }
     //@end
-    //@for t in 0..4
+    //@for t in 0..TILE
     let at_k_$t = first_key + min(start + $tu * 8u + lane, last_key);
     //@end
     //@for a in 0..OWN
-    //@for t in 0..4
+    //@for t in 0..TILE
     //@for r in 0..8
     var s_$a_$t_$r = 0.0;
     //@end
@@ -107,10 +109,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@for a in 0..OWN
       let q_$a = textureLoad(q, vec2u(params.q_offset + head + d, at_q_$a));
       //@end
-      //@for t in 0..4
+      //@for t in 0..TILE
       let own_$t = textureLoad(k, vec2u(params.k_offset + head + d, at_k_$t));
       //@end
-      //@for t in 0..4
+      //@for t in 0..TILE
       //@for r in 0..8
       {
         let x = subgroupBroadcast(own_$t, $ru);
@@ -122,15 +124,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@end
     }
     //@for a in 0..OWN
-    //@for t in 0..4
-    block[$au * 8u + $tu * 2u] = vec4f(s_$a_$t_0, s_$a_$t_1, s_$a_$t_2, s_$a_$t_3);
-    block[$au * 8u + $tu * 2u + 1u] = vec4f(s_$a_$t_4, s_$a_$t_5, s_$a_$t_6, s_$a_$t_7);
+    //@for t in 0..TILE
+    block[($au * TILE + $tu) * 2u] = vec4f(s_$a_$t_0, s_$a_$t_1, s_$a_$t_2, s_$a_$t_3);
+    block[($au * TILE + $tu) * 2u + 1u] = vec4f(s_$a_$t_4, s_$a_$t_5, s_$a_$t_6, s_$a_$t_7);
     //@end
     //@end
-    for (var i = 0u; i < 8u * OWN; i++) {
-      let at = start / 4u + i % 8u;
+    for (var i = 0u; i < 2u * TILE * OWN; i++) {
+      let at = start / 4u + i % (2u * TILE);
       if (at < KEYS4) {
-        scores[(i / 8u * 8u + lane) * KEYS4 + at] = block[i];
+        scores[(i / (2u * TILE) * 8u + lane) * KEYS4 + at] = block[i];
       }
     }
   }
@@ -145,8 +147,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   for (var c = clear; c < limit; c += 4u) {
     //@if TREE
-    if ((seen & (1u << (c / 32u))) == 0u) {
-      c += 28u;
+    if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+      c += 8u * TILE - 4u;
       continue;
     }
     //@end
@@ -173,8 +175,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@end
   for (var c = 0u; c < limit; c += 4u) {
     //@if TREE
-    if ((seen & (1u << (c / 32u))) == 0u) {
-      c += 28u;
+    if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+      c += 8u * TILE - 4u;
       continue;
     }
     //@end
@@ -206,8 +208,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@end
     for (var c = 0u; c < limit; c += 4u) {
       //@if TREE
-      if ((seen & (1u << (c / 32u))) == 0u) {
-        c += 28u;
+      if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+        c += 8u * TILE - 4u;
         continue;
       }
       //@end

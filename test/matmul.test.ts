@@ -242,3 +242,18 @@ it('multiplies more rows than texels have lines by what is kept there', async ()
   }
   for (const one of [...buffers, texels]) gpu.pool.release(one);
 });
+
+it('keeps no weight in texels where the kernel that reads them cannot run', async () => {
+  const { adapter, pool } = await sharedGpu();
+  const passing = (given: Partial<typeof adapter>) =>
+    ({ adapter: { ...adapter, ...given }, pool, has: () => true }) as unknown as Gpu;
+  const able = { software: true, readsTexels: true, subgroupMin: 8 };
+  expect(canKeep(passing(able), 64, 64)).toBe(true);
+  for (const lack of [{ software: false }, { readsTexels: false }, { subgroupMin: 4 }])
+    expect(canKeep(passing({ ...able, ...lack }), 64, 64)).toBe(false);
+  for (const [rows, length] of [
+    [64, 60],
+    [60, 64],
+  ] as const)
+    expect(canKeep(passing(able), rows, length)).toBe(false);
+});

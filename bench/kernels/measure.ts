@@ -94,10 +94,10 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
   }
 }
 
-/** A second for what every task takes, and one for so many operations or bytes at the speed of the slowest. */
+/** Seconds for what every task takes, and one for so many operations or bytes at the speed of the slowest. */
 function costOf(task: Task): number {
   const { amount, unit } = workOf(task);
-  return 1 + amount / (unit === 'GB/s' ? 0.1 : 1.5);
+  return 4 + amount / (unit === 'GB/s' ? 0.1 : 1.5);
 }
 
 /** Refuses a peer's time that the adapter cannot reach, with room for noise and caches: then it was not waited for. */
@@ -198,11 +198,11 @@ async function check(contestant: Contestant): Promise<void> {
   }
 }
 
-/** The least time of `rounds` rounds, or of up to eight times as many while all together take less than 1.5 seconds. */
+/** The least time of `rounds` rounds, or of up to 16 times as many while all together take less than 4 seconds: shared machines have slow moments. */
 async function takeTurns(contestants: readonly Contestant[], rounds: number): Promise<void> {
   const began = performance.now();
   const enough = (round: number) =>
-    round >= rounds && (round >= 8 * rounds || performance.now() - began > 1500);
+    round >= rounds && (round >= 16 * rounds || performance.now() - began > 4000);
   for (let round = 0; !enough(round); round++)
     for (const contestant of contestants) {
       if (contestant.failed) continue;

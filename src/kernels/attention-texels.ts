@@ -17,16 +17,17 @@ const rooms = [200, 256, 512, 1024];
 /** Rows a lane takes, at most; under a mask, tiles of fewer rows skip more of what none of them sees. */
 const most = { none: 5, masked: 2 };
 
-/** Rows of a lane and a workgroup's room in vec4 a row; undefined where not one row a lane fits. */
-function tiling(
-  gpu: Gpu,
-  { queries, keys, mask }: AttentionShape,
-): { OWN: number; KEYS4: number } | undefined {
+/** Rows of a lane, its keys in a tile, and a workgroup's room in vec4 a row; undefined where not one row a lane fits. */
+function tiling(gpu: Gpu, { queries, keys, mask }: AttentionShape) {
   const room = rooms.find((r) => r >= keys);
   if (!room) return undefined;
   const fitting = Math.floor(gpu.limits.maxComputeWorkgroupStorageSize / (8 * room * 4));
   const own = Math.min(mask === 'none' ? most.none : most.masked, Math.ceil(queries / 8), fitting);
-  return own > 0 ? { OWN: own, KEYS4: room / 4 } : undefined;
+  if (own === 0) return undefined;
+  // Five keys a lane, where they leave less of the last tile empty (200 for 197 tokens, not 224); under a mask, smaller tiles.
+  const covered = (tile: number) => Math.ceil(keys / (8 * tile)) * 8 * tile;
+  const tile = mask === 'none' && covered(5) <= covered(4) ? 5 : 4;
+  return { OWN: own, TILE: tile, BLOCK: own * Math.max(2 * tile, 8), KEYS4: room / 4 };
 }
 
 /** A section's buffer as lines of its stride, all tokens below one another. */

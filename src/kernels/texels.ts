@@ -31,11 +31,17 @@ export interface LinesInBuffer extends Lines {
   readonly stride?: number;
 }
 
-/** Whether matrices of these sizes can be read as texels here; only software adapters gain by it. */
+/**
+ * Whether matrices of these sizes can be read as texels here; only software adapters gain by it. The kernels that do so pass
+ * values between the first eight lanes of a subgroup.
+ */
 export function texelsApply(gpu: Gpu, ...matrices: readonly Lines[]): boolean {
+  const { software, readsTexels, subgroupMin } = gpu.adapter;
   return (
-    gpu.adapter.software &&
-    gpu.adapter.readsTexels &&
+    software &&
+    readsTexels &&
+    gpu.has('subgroups') &&
+    subgroupMin >= 8 &&
     matrices.every(({ rows, length, batch = 1 }) => gpu.pool.fitsTexels(Math.ceil(length / 4), rows * batch))
   );
 }
