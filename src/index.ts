@@ -31,11 +31,19 @@ export { UserError } from './common/errors.ts';
 export type { DType, TensorFile, TensorInfo } from './data/tensor.ts';
 export { Tokenizer } from './data/tokenizer.ts';
 export type { AdapterDescription, AdapterOptions } from './kernels/adapter.ts';
-export type { BufferPool, GpuBuffer, PoolStatistics } from './kernels/buffer-pool.ts';
+export type {
+  BufferPool,
+  GpuBuffer,
+  GpuStorage,
+  GpuTexels,
+  PoolStatistics,
+  TexelFormat,
+} from './kernels/buffer-pool.ts';
 export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';
 export type { KernelTime } from './kernels/profiler.ts';
-export type { Recording } from './kernels/recording.ts';
+export type { Recording, TexelArea } from './kernels/recording.ts';
+export type { KeptLines } from './kernels/texels.ts';
 export { f32 } from './kernels/wgsl.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';

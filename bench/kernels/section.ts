@@ -88,9 +88,10 @@ function render({ ceiling, peers, rows }: KernelResults): string {
   );
   return [
     `Ceiling of this adapter in this run: ${digits(ceiling.gflops)} GFLOP/s of float32 multiply-adds alone, ${digits(ceiling.copyGBs)} GB/s of copying`,
-    '(read plus written) 64 MiB, which no cache holds; smaller tensors may pass it. Products are rows × inputs × outputs, the second factor a frozen layer’s weight, which all libraries hold ready; attention',
-    'is batch × heads × tokens × head size, counted in full where it is causal. Gradients are those by what comes in, since the encoders are frozen. The packed text block computes what the',
-    'padded one does, for prompts that share their context. Each result is checked against float64 on the CPU.',
+    '(read plus written) 64 MiB, which no cache holds; smaller tensors may pass it. Products are rows × inputs × outputs, the second',
+    'factor a frozen weight, which all libraries hold ready; attention is batch × heads × tokens × head size, counted in full where it',
+    'is causal. Gradients are those by what comes in, since the encoders are frozen. The packed text block computes what the padded',
+    'one does, for prompts that share their context. Each result is checked against float64 on the CPU.',
     ...(peers.length > 0 ? comparison(peers) : []),
     '',
     table,

@@ -31,6 +31,7 @@ export type GpuTexels = Lent<'texels', GPUTexture> & {
 /** Four words or four halves a texel. */
 export type TexelFormat = 'rgba32float' | 'rgba16float';
 
+/** What a kernel can bind. */
 export type GpuStorage = GpuBuffer | GpuTexels;
 
 export const texelBytes: Readonly<Record<TexelFormat, number>> = { rgba32float: 16, rgba16float: 8 };

@@ -81,10 +81,10 @@ export function asTexels(gpu: Gpu, matrix: LinesInBuffer, skipped = 0): GpuTexel
   return texels;
 }
 
-/** Lines of a constant matrix that is kept in texels, from `line` on; see {@link keepInTexels}. */
+/** Lines of a constant matrix that is kept in texels, in bundles of 8, from `line` on. */
 export interface KeptLines {
   readonly texels: GpuTexels;
-  /** A multiple of {@link bundle}. */
+  /** A multiple of 8. */
   readonly line: number;
 }
 
