@@ -1,18 +1,22 @@
-// Fused attention, forward, by register tiles: one workgroup is one subgroup of 8 lanes and takes ROWS queries of one
-// head. Their scores for every key fit into workgroup memory, so the matrix of scores never reaches main memory.
+// Fused attention, forward, by register tiles: one workgroup is one subgroup of 8 lanes and takes 8·OWN queries of one head.
+// Their scores for every key fit into workgroup memory, so the matrix of scores never reaches main memory. Queries, keys and
+// values are read from BUFFERS, or from TEXELS (src/kernels/texels.ts), for the reasons that matmul_texels.wgsl gives.
 //
-//   1. S = Q·Kᵀ, in tiles of ROWS x 32 keys. A lane owns 4 keys and all rows: ROWS x 4 accumulators. Per 4 elements of
-//      a head it loads vec4s of its own keys and of its own queries, and gets the other queries from its neighbours by
-//      subgroupBroadcast, which costs far less than a load where loads are gathers.
-//   2. Softmax. A lane owns whole rows, so that maxima and sums need no exchange between lanes. Exponentials stay
-//      unnormalised; 1/sum waits for the end. Base 2, with log2(e) in the scale.
-//   3. O = P·V, in tiles of ROWS x 32 elements: the tile of step 1 again, with P from workgroup memory.
+// A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
+// subgroupBroadcast.
 //
-// Tiles of 32 keys that the mask hides from all rows are left out of all three: causal ones by the limit, those of a
-// prefix tree by one vote of the subgroup a tile, noted in the bits of `seen`.
+//   1. S = Q·Kᵀ, in tiles of all rows x 8·TILE keys. Per 4 elements of a head a lane reads vec4s of its own rows of Q and of
+//      TILE keys, and gets the other keys from its neighbours: OWN + TILE reads for 32·OWN·TILE multiply-adds.
+//   2. Softmax. Maxima and sums need no exchange. Exponentials stay unnormalised; 1/sum waits for the end. Base 2, with
+//      log2(e) in the scale.
+//   3. O = P·V, in tiles of all rows x 32 elements. Per 4 keys a lane loads its rows' vec4s of P and one vec4 of each
+//      key's V.
 //
-// Traffic: K and V are read once for every ROWS queries. Only the first 8 lanes work, so any subgroup size of at least
-// 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 1024.
+// Tiles of keys that the mask hides from all rows are left out of all three: causal ones by the limit, those of a prefix
+// tree by one vote of the subgroup a tile, noted in the bits of `seen`.
+//
+// Traffic: K and V are read once for every 8·OWN queries. Only the first 8 lanes work, so any subgroup size of at least
+// 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 32 tiles of them.
 
 enable subgroups;
 // A vote or maximum of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
@@ -21,9 +25,12 @@ diagnostic(off, subgroup_uniformity);
 const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
 const TREE = 0u;
 const LSE = 0u;
-const ROWS = 16u;
-const HALVES = 2u; // ROWS / 8: the rows that a lane owns
-const KEYS4 = 64u; // room for scores, in vec4 a row
+const TEXELS = 1u;
+const BUFFERS = 0u;
+const OWN = 5u; // rows of a lane
+const TILE = 5u; // keys of a lane in a tile
+const BLOCK = 50u; // the larger of 2·OWN·TILE and 8·OWN
+const KEYS4 = 50u; // room for scores, in vec4 a row
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -33,9 +40,16 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+//@if TEXELS
+@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
+//@end
+//@if BUFFERS
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
 @group(0) @binding(2) var<storage, read> k: array<vec4f>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
+//@end
 //@if TREE
 @group(0) @binding(4) var<storage, read> end: array<u32>;
 //@end
@@ -44,6 +58,32 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 //@end
 
+// Four elements of a line, which is a token of the batch: those of number i among its queries, keys or values.
+fn q_at(line: u32, i: u32) -> vec4f {
+  //@if TEXELS
+  return textureLoad(q, vec2u(params.q_offset + i, line));
+  //@end
+  //@if BUFFERS
+  return q[line * params.q_stride + params.q_offset + i];
+  //@end
+}
+fn k_at(line: u32, i: u32) -> vec4f {
+  //@if TEXELS
+  return textureLoad(k, vec2u(params.k_offset + i, line));
+  //@end
+  //@if BUFFERS
+  return k[line * params.k_stride + params.k_offset + i];
+  //@end
+}
+fn v_at(line: u32, i: u32) -> vec4f {
+  //@if TEXELS
+  return textureLoad(v, vec2u(params.v_offset + i, line));
+  //@end
+  //@if BUFFERS
+  return v[line * params.v_stride + params.v_offset + i];
+  //@end
+}
+
 //@if TREE
 fn ends_from(key: u32) -> vec4u {
   let last = params.keys - 1u;
@@ -51,92 +91,98 @@ fn ends_from(key: u32) -> vec4u {
 }
 //@end
 
-var<workgroup> scores: array<vec4f, ROWS * KEYS4>;
+var<workgroup> scores: array<vec4f, 8u * OWN * KEYS4>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = group.x * ROWS;
+  let first = group.x * 8u * OWN;
   let head = group.y * params.d4;
   let batch = group.z;
-  let rows = min(ROWS, params.queries - first);
   let last_key = params.keys - 1u;
   // Results leave the registers through an array, so that one loop with one store writes them: a store unrolled for
   // every row would make most of the compiled code.
-  var block: array<vec4f, ROWS>;
+  var block: array<vec4f, BLOCK>;
   var limit = params.keys;
   var clear = params.keys / 4u * 4u; // keys before this one are seen by every row
   //@if MASK
-  limit = min(limit, first + ROWS);
+  limit = min(limit, first + 8u * OWN);
   clear = min(clear, first / 4u * 4u);
   //@end
   //@if TREE
   clear = 0u;
   //@end
-  //@for a in 0..HALVES
+  //@for a in 0..OWN
   let row_$a = first + $au * 8u + lane;
-  let at_q_$a = params.q_offset + (batch * params.queries + min(row_$a, params.queries - 1u)) * params.q_stride + head;
+  let line_$a = ($au * 8u + lane) * KEYS4;
+  let line_of_q_$a = batch * params.queries + min(row_$a, params.queries - 1u);
   //@end
-  let from_k = params.k_offset + batch * params.keys * params.k_stride + head;
+  let first_key = batch * params.keys;
   var seen = 0xffffffffu;
-  for (var start = 0u; start < limit; start += 32u) {
-    let key = start + lane * 4u;
+  for (var start = 0u; start < limit; start += 8u * TILE) {
     //@if TREE
-    let ends = ends_from(key);
-    if (!subgroupAny(max(max(ends.x, ends.y), max(ends.z, ends.w)) > first)) {
-      seen &= ~(1u << (start / 32u));
+    var last_end = 0u;
+    //@for t in 0..TILE
+    last_end = max(last_end, end[min(start + $tu * 8u + lane, last_key)]);
+    //@end
+    if (!subgroupAny(last_end > first)) {
+      seen &= ~(1u << (start / (8u * TILE)));
       continue;
     }
     //@end
-    //@for j in 0..4
-    let at_k_$j = from_k + min(key + $ju, last_key) * params.k_stride;
+    //@for t in 0..TILE
+    let line_of_k_$t = first_key + min(start + $tu * 8u + lane, last_key);
     //@end
-    //@for a in 0..HALVES
+    //@for a in 0..OWN
+    //@for t in 0..TILE
     //@for r in 0..8
-    //@for j in 0..4
-    var s_$a_$r_$j = 0.0;
+    var s_$a_$t_$r = 0.0;
     //@end
     //@end
     //@end
     for (var d = 0u; d < params.d4; d++) {
-      //@for a in 0..HALVES
-      let own_$a = q[at_q_$a + d];
+      //@for a in 0..OWN
+      let q_$a = q_at(line_of_q_$a, head + d);
       //@end
-      //@for j in 0..4
-      let k_$j = k[at_k_$j + d];
+      //@for t in 0..TILE
+      let own_$t = k_at(line_of_k_$t, head + d);
       //@end
-      //@for a in 0..HALVES
+      //@for t in 0..TILE
       //@for r in 0..8
-      let x_$a_$r = subgroupBroadcast(own_$a, $ru);
-      //@for j in 0..4
-      s_$a_$r_$j = fma(x_$a_$r.x, k_$j.x, fma(x_$a_$r.y, k_$j.y, fma(x_$a_$r.z, k_$j.z, fma(x_$a_$r.w, k_$j.w, s_$a_$r_$j))));
-      //@end
+      {
+        let x = subgroupBroadcast(own_$t, $ru);
+        //@for a in 0..OWN
+        s_$a_$t_$r = fma(q_$a.x, x.x, fma(q_$a.y, x.y, fma(q_$a.z, x.z, fma(q_$a.w, x.w, s_$a_$t_$r))));
+        //@end
+      }
       //@end
       //@end
     }
-    //@for a in 0..HALVES
-    //@for r in 0..8
-    block[$au * 8u + $ru] = vec4f(s_$a_$r_0, s_$a_$r_1, s_$a_$r_2, s_$a_$r_3);
+    //@for a in 0..OWN
+    //@for t in 0..TILE
+    block[($au * TILE + $tu) * 2u] = vec4f(s_$a_$t_0, s_$a_$t_1, s_$a_$t_2, s_$a_$t_3);
+    block[($au * TILE + $tu) * 2u + 1u] = vec4f(s_$a_$t_4, s_$a_$t_5, s_$a_$t_6, s_$a_$t_7);
     //@end
     //@end
-    for (var r = 0u; r < rows; r++) {
-      scores[r * KEYS4 + key / 4u] = block[r];
+    for (var i = 0u; i < 2u * TILE * OWN; i++) {
+      let at = start / 4u + i % (2u * TILE);
+      if (at < KEYS4) {
+        scores[(i / (2u * TILE) * 8u + lane) * KEYS4 + at] = block[i];
+      }
     }
   }
-  workgroupBarrier();
 
-  //@for a in 0..HALVES
-  let line_$a = ($au * 8u + lane) * KEYS4;
+  //@for a in 0..OWN
   var most_$a = vec4f(-1e30);
   //@end
   for (var c = 0u; c < clear; c += 4u) {
-    //@for a in 0..HALVES
+    //@for a in 0..OWN
     most_$a = max(most_$a, scores[line_$a + c / 4u]);
     //@end
   }
   for (var c = clear; c < limit; c += 4u) {
     //@if TREE
-    if ((seen & (1u << (c / 32u))) == 0u) {
-      c += 28u;
+    if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+      c += 8u * TILE - 4u;
       continue;
     }
     //@end
@@ -144,7 +190,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@if TREE
     let ends = ends_from(c);
     //@end
-    //@for a in 0..HALVES
+    //@for a in 0..OWN
     var visible_$a = key < vec4u(params.keys);
     //@if MASK
     visible_$a &= key <= vec4u(row_$a);
@@ -157,24 +203,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     most_$a = max(most_$a, masked_$a);
     //@end
   }
-  //@for a in 0..HALVES
+  //@for a in 0..OWN
   let max_$a = max(max(most_$a.x, most_$a.y), max(most_$a.z, most_$a.w)) * params.scale;
   var sums_$a = vec4f();
   //@end
   for (var c = 0u; c < limit; c += 4u) {
     //@if TREE
-    if ((seen & (1u << (c / 32u))) == 0u) {
-      c += 28u;
+    if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+      c += 8u * TILE - 4u;
       continue;
     }
     //@end
-    //@for a in 0..HALVES
+    //@for a in 0..OWN
     let p_$a = exp2(scores[line_$a + c / 4u] * params.scale - max_$a);
     scores[line_$a + c / 4u] = p_$a;
     sums_$a += p_$a;
     //@end
   }
-  //@for a in 0..HALVES
+  //@for a in 0..OWN
   let sum_$a = sums_$a.x + sums_$a.y + sums_$a.z + sums_$a.w;
   let inverse_$a = 1.0 / sum_$a;
   //@if LSE
@@ -183,17 +229,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   //@end
   //@end
-  workgroupBarrier();
 
-  let step_v = 4u * params.v_stride;
   for (var tile = 0u; tile < params.d4; tile += 8u) {
-    let column = tile + lane;
-    let from_v = params.v_offset + batch * params.keys * params.v_stride + head + min(column, params.d4 - 1u);
-    let last_v = from_v + last_key * params.v_stride;
-    //@for j in 0..4
-    var at_v_$j = min(from_v + $ju * params.v_stride, last_v);
-    //@end
-    //@for a in 0..HALVES
+    let column = head + min(tile + lane, params.d4 - 1u);
+    //@for a in 0..OWN
     //@for r in 0..8
     var o_$a_$r_x = 0.0;
     var o_$a_$r_y = 0.0;
@@ -203,39 +242,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@end
     for (var c = 0u; c < limit; c += 4u) {
       //@if TREE
-      if ((seen & (1u << (c / 32u))) == 0u) {
-        c += 28u;
-        //@for j in 0..4
-        at_v_$j = min(at_v_$j + 8u * step_v, last_v);
-        //@end
+      if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
+        c += 8u * TILE - 4u;
         continue;
       }
       //@end
-      //@for a in 0..HALVES
-      let own_$a = scores[line_$a + c / 4u];
+      //@for a in 0..OWN
+      let p_$a = scores[line_$a + c / 4u];
       //@end
       //@for j in 0..4
-      let v_$j = v[at_v_$j];
-      at_v_$j = min(at_v_$j + step_v, last_v);
+      let v_$j = v_at(first_key + min(c + $ju, last_key), column);
       //@end
-      //@for a in 0..HALVES
       //@for r in 0..8
-      let p_$a_$r = subgroupBroadcast(own_$a, $ru);
-      o_$a_$r_x = fma(p_$a_$r.x, v_0.x, fma(p_$a_$r.y, v_1.x, fma(p_$a_$r.z, v_2.x, fma(p_$a_$r.w, v_3.x, o_$a_$r_x))));
-      o_$a_$r_y = fma(p_$a_$r.x, v_0.y, fma(p_$a_$r.y, v_1.y, fma(p_$a_$r.z, v_2.y, fma(p_$a_$r.w, v_3.y, o_$a_$r_y))));
-      o_$a_$r_z = fma(p_$a_$r.x, v_0.z, fma(p_$a_$r.y, v_1.z, fma(p_$a_$r.z, v_2.z, fma(p_$a_$r.w, v_3.z, o_$a_$r_z))));
-      o_$a_$r_w = fma(p_$a_$r.x, v_0.w, fma(p_$a_$r.y, v_1.w, fma(p_$a_$r.z, v_2.w, fma(p_$a_$r.w, v_3.w, o_$a_$r_w))));
-      //@end
+      {
+        //@for j in 0..4
+        let x_$j = subgroupBroadcast(v_$j, $ru);
+        //@end
+        //@for a in 0..OWN
+        o_$a_$r_x = fma(p_$a.x, x_0.x, fma(p_$a.y, x_1.x, fma(p_$a.z, x_2.x, fma(p_$a.w, x_3.x, o_$a_$r_x))));
+        o_$a_$r_y = fma(p_$a.x, x_0.y, fma(p_$a.y, x_1.y, fma(p_$a.z, x_2.y, fma(p_$a.w, x_3.y, o_$a_$r_y))));
+        o_$a_$r_z = fma(p_$a.x, x_0.z, fma(p_$a.y, x_1.z, fma(p_$a.z, x_2.z, fma(p_$a.w, x_3.z, o_$a_$r_z))));
+        o_$a_$r_w = fma(p_$a.x, x_0.w, fma(p_$a.y, x_1.w, fma(p_$a.z, x_2.w, fma(p_$a.w, x_3.w, o_$a_$r_w))));
+        //@end
+      }
       //@end
     }
-    //@for a in 0..HALVES
+    //@for a in 0..OWN
     //@for r in 0..8
-    block[$au * 8u + $ru] = vec4f(o_$a_$r_x, o_$a_$r_y, o_$a_$r_z, o_$a_$r_w) * subgroupBroadcast(inverse_$a, $ru);
+    block[$au * 8u + $ru] = vec4f(o_$a_$r_x, o_$a_$r_y, o_$a_$r_z, o_$a_$r_w) * inverse_$a;
     //@end
     //@end
-    if (column < params.d4) {
-      for (var r = 0u; r < rows; r++) {
-        out[(batch * params.queries + first + r) * params.heads * params.d4 + head + column] = block[r];
+    for (var i = 0u; i < 8u * OWN; i++) {
+      let row = first + i / 8u * 8u + lane;
+      let column = tile + i % 8u;
+      if (row < params.queries && column < params.d4) {
+        out[(batch * params.queries + row) * params.heads * params.d4 + head + column] = block[i];
       }
     }
   }

@@ -1,12 +1,14 @@
 import { plainBackward, plainForward, plainSources } from './attention-plain.ts';
-import { rowsApply, rowsBackward, rowsForward, rowsSources } from './attention-rows.ts';
-import { sharedApplies, sharedBackward, sharedForward, sharedSources } from './attention-shared.ts';
 import {
-  attentionTexelSources,
-  attentionTexelsApply,
-  texelsForward,
+  rowsApply,
+  rowsBackward,
+  rowsForward,
+  rowsFromTexelsApply,
+  rowsFromTexelsForward,
+  rowsSources,
   worthTexels,
-} from './attention-texels.ts';
+} from './attention-rows.ts';
+import { sharedApplies, sharedBackward, sharedForward, sharedSources } from './attention-shared.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { choose, sourceVersion } from './tuning.ts';
@@ -64,7 +66,7 @@ export interface AttentionBackward extends AttentionInputs, AttentionShape {
 /**
  * 'plain': scores in memory, any head size, the oracle. 'shared': fused, tiles of keys in workgroup
  * memory, online softmax, for real GPUs. 'rows': fused, register tiles of one subgroup, whole rows of scores in workgroup
- * memory, for software adapters. 'texels': the same from texels, forward; the gradient is that of 'rows'.
+ * memory, for software adapters. 'texels': the same, its forward pass from texels.
  */
 export const attentionVariants = ['plain', 'shared', 'rows', 'texels'] as const;
 export type AttentionVariant = (typeof attentionVariants)[number];
@@ -78,7 +80,7 @@ export function applicableAttention(
   const variants: AttentionVariant[] = ['plain'];
   if (rowsApply(gpu, shape, sections)) {
     variants.push('rows');
-    if (attentionTexelsApply(gpu, shape, sections)) variants.push('texels');
+    if (rowsFromTexelsApply(gpu, shape, sections)) variants.push('texels');
   }
   if (sharedApplies(shape, sections))
     variants.splice(gpu.adapter.software ? 1 : variants.length, 0, 'shared');
@@ -94,7 +96,7 @@ function byRule(gpu: Gpu, shape: AttentionShape, variants: readonly AttentionVar
   return preferred === 'texels' && !worthTexels(shape) ? 'rows' : preferred;
 }
 
-const sources = [...plainSources, ...sharedSources, ...rowsSources, ...attentionTexelSources];
+const sources = [...plainSources, ...sharedSources, ...rowsSources];
 const families = {
   forward: { name: 'attention', version: sourceVersion(...sources) },
   gradient: { name: 'attention_gradient', version: sourceVersion(...sources) },
@@ -160,7 +162,7 @@ const forward = {
   plain: plainForward,
   shared: sharedForward,
   rows: rowsForward,
-  texels: texelsForward,
+  texels: rowsFromTexelsForward,
 };
 const backward = {
   plain: plainBackward,
