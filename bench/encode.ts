@@ -11,7 +11,7 @@ import type { WeightType } from '../src/model/parameters.ts';
 import { PictureFeatures } from '../src/training/picture-features.ts';
 import { alternate, relativeError } from './alternate.ts';
 import { generatedClip } from './model.ts';
-import { Schedule } from './schedule.ts';
+import { stages } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
 
 /** With weights of one type. */
@@ -44,9 +44,7 @@ const batch = 8;
 
 /** A minute or two on a software adapter. */
 async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults> {
-  // Seconds on two cores.
-  const schedule = new Schedule([25, 45, 50]);
-  const stage = (text: string) => progress(`${schedule.step()} ${text}`);
+  const stage = stages(progress, [25, 45, 50]);
   stage('weights');
   const gpu = await openGpu();
   try {

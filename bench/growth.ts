@@ -12,7 +12,7 @@ import { promptSlots } from '../src/model/prompts.ts';
 import { alternate } from './alternate.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type Roofline, rooflines } from './roofline.ts';
-import { Schedule } from './schedule.ts';
+import { stages } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
 
 export interface GrowthPoint {
@@ -54,9 +54,7 @@ async function measureAll({ quick, progress }: BenchOptions): Promise<GrowthResu
   const rounds = quick ? 1 : 3;
   try {
     const tables: Growth[] = [];
-    // Seconds on two cores.
-    const schedule = new Schedule([25, 70, 15, 10, 10]);
-    const stage = (text: string) => progress(`${schedule.step()} ${text}`);
+    const stage = stages(progress, [25, 70, 15, 10, 10]);
     stage('growth with pictures');
     let clip = await generatedClip(gpu, { text: false });
     tables.push(await pictures(gpu, clip, quick ? [1, 2, 3] : [1, 2, 4]));

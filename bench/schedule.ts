@@ -28,3 +28,9 @@ export class Schedule {
     return `[${this.#next}/${this.#costs.length}${left}]`;
   }
 }
+
+/** Announces the stages of a measurement as they begin, with the time left by the seconds each takes on two cores. */
+export function stages(progress: (text: string) => void, seconds: readonly number[]): (text: string) => void {
+  const schedule = new Schedule(seconds);
+  return (text) => progress(`${schedule.step()} ${text}`);
+}

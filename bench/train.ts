@@ -22,7 +22,7 @@ import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
 import { alternate, relativeError } from './alternate.ts';
 import { generatedClip, trainingSetup, vitB16 } from './model.ts';
 import { measurePyTorch, type PyTorch } from './pytorch.ts';
-import { Schedule } from './schedule.ts';
+import { stages } from './schedule.ts';
 import type { BenchOptions } from './section.ts';
 
 /** The published recipe on AGIQA-3K: pictures, epochs, batch. */
@@ -87,9 +87,7 @@ export interface TrainResults {
 
 /** Minutes on a software adapter. */
 export async function measureTrain({ quick, python, progress }: BenchOptions): Promise<TrainResults> {
-  // Seconds on two cores.
-  const schedule = new Schedule([...(python ? [60] : []), 35, 20, 20, 40]);
-  const stage = (text: string) => progress(`${schedule.step()} ${text}`);
+  const stage = stages(progress, [...(python ? [60] : []), 35, 20, 20, 40]);
   let pytorch: PyTorch | null = null;
   if (python) {
     stage('PyTorch');

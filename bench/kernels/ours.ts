@@ -7,6 +7,7 @@ import type { GpuBuffer } from '../../src/kernels/buffer-pool.ts';
 import type { Gpu } from '../../src/kernels/gpu.ts';
 import { layerNormDx, layerNormForward } from '../../src/kernels/layernorm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
+import type { RowSharing } from '../../src/kernels/row-sharing.ts';
 import { softmax, softmaxDx } from '../../src/kernels/softmax.ts';
 import { type Block, transformerBlock } from '../../src/model/layers.ts';
 import { transposed } from './expected.ts';
@@ -105,7 +106,13 @@ function steps(
   return { whole: { run: both, read }, backward: { run: backward, read } };
 }
 
-function prepareRows(gpu: Gpu, { kind, rows, width, gradient }: RowTask, inputs: Inputs): Prepared {
+/** With the sharing of rows that the engine chooses, or a given one. */
+export function prepareRows(
+  gpu: Gpu,
+  { kind, rows, width, gradient }: RowTask,
+  inputs: Inputs,
+  sharing?: RowSharing,
+): Prepared {
   const { from, empty, read, release } = workspace(gpu);
   const count = rows * width;
   const [x, y] = [from(inputs.x), empty(count)];
@@ -115,8 +122,8 @@ function prepareRows(gpu: Gpu, { kind, rows, width, gradient }: RowTask, inputs:
     return {
       ...steps(
         gradient,
-        () => softmax(gpu, x, y, rows, width),
-        () => softmaxDx(gpu, y, dy, dx, rows, width),
+        () => softmax(gpu, x, y, rows, width, { sharing }),
+        () => softmaxDx(gpu, y, dy, dx, rows, width, { sharing }),
         outputs,
       ),
       release,
@@ -128,10 +135,14 @@ function prepareRows(gpu: Gpu, { kind, rows, width, gradient }: RowTask, inputs:
       gradient,
       () =>
         layerNormForward(gpu, {
-          ...{ x, affine, y, rows, width, eps: 1e-5 },
+          ...{ x, affine, y, rows, width, eps: 1e-5, sharing },
           moments: gradient ? moments : null,
         }),
-      () => layerNormDx(gpu, { x, moments, dy, rows, width, gamma: affine.gamma, residual: null, dx }),
+      () =>
+        layerNormDx(gpu, {
+          ...{ x, moments, dy, rows, width, sharing },
+          ...{ gamma: affine.gamma, residual: null, dx },
+        }),
       outputs,
     ),
     release,

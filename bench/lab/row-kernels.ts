@@ -4,13 +4,11 @@
  */
 import { runCommand } from '../../src/cli/command.ts';
 import { UserError } from '../../src/common/errors.ts';
-import type { GpuBuffer } from '../../src/kernels/buffer-pool.ts';
 import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
-import { layerNormDx, layerNormForward } from '../../src/kernels/layernorm.ts';
 import { applicableRowSharing, type RowSharing } from '../../src/kernels/row-sharing.ts';
-import { softmax, softmaxDx } from '../../src/kernels/softmax.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { expectedOf, sampleError } from '../kernels/expected.ts';
+import { prepareRows } from '../kernels/ours.ts';
 import { type RowTask, taskInputs, workOf } from '../kernels/tasks.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
@@ -39,41 +37,6 @@ await runCommand<LabOptions>(command, async (options, given) => {
   gpu.close();
 });
 
-/** Both directions of one shape as functions of the sharing, and their outputs. */
-function prepare(gpu: Gpu, { kind, rows, width }: RowTask, inputs: ReturnType<typeof taskInputs>) {
-  const held: GpuBuffer[] = [];
-  const empty = (elements: number) => {
-    const buffer = gpu.pool.allocate(4 * elements);
-    held.push(buffer);
-    return buffer;
-  };
-  const upload = (data: Float32Array) => {
-    const buffer = empty(data.length);
-    gpu.write(buffer, data);
-    return buffer;
-  };
-  const count = rows * width;
-  const [x, dy, y, dx] = [upload(inputs.x!), upload(inputs.dy!), empty(count), empty(count)];
-  const release = () => {
-    for (const buffer of held) gpu.pool.release(buffer);
-  };
-  if (kind === 'softmax')
-    return {
-      ...{ y, dx, release },
-      forward: (sharing: RowSharing) => softmax(gpu, x, y, rows, width, { sharing }),
-      backward: (sharing: RowSharing) => softmaxDx(gpu, y, dy, dx, rows, width, { sharing }),
-    };
-  const affine = { gamma: upload(inputs.weight!), beta: upload(inputs.bias!) };
-  const moments = empty(2 * rows);
-  const shape = { rows, width, eps: 1e-5 };
-  return {
-    ...{ y, dx, release },
-    forward: (sharing: RowSharing) => layerNormForward(gpu, { x, affine, y, moments, ...shape, sharing }),
-    backward: (sharing: RowSharing) =>
-      layerNormDx(gpu, { x, moments, dy, gamma: affine.gamma, residual: null, dx, ...shape, sharing }),
-  };
-}
-
 /** One shape: each version's results first, then their times in turns. */
 async function measure(
   gpu: Gpu,
@@ -85,20 +48,26 @@ async function measure(
   const clock = clockOf(options);
   const { kind, rows, width } = task;
   const inputs = taskInputs(task);
-  const [expectedY, expectedDx] = expectedOf(task, inputs);
-  const prepared = prepare(gpu, task, inputs);
+  const samples = expectedOf(task, inputs);
   const applicable = applicableRowSharing(gpu);
   const runs = [];
+  const releases: (() => void)[] = [];
   for (const n of chosen) {
     const sharing = versions[n]!;
     if (!applicable.includes(sharing)) continue;
-    for (const direction of ['forward', 'backward'] as const) {
-      const encode = () => prepared[direction](sharing);
-      encode();
-      const [out, expected] = direction === 'forward' ? [prepared.y, expectedY] : [prepared.dx, expectedDx];
-      const error = sampleError([new Float32Array(await gpu.read(out, 4 * rows * width))], [expected!]);
-      const work = workOf({ ...task, gradient: false }, direction === 'forward' ? 'whole' : 'backward');
-      runs.push({ n, sharing, direction, encode, error, work, times: [] as number[] });
+    const alone = prepareRows(gpu, { ...task, gradient: false }, inputs, sharing);
+    const both = prepareRows(gpu, task, inputs, sharing);
+    releases.push(alone.release, both.release);
+    alone.whole.run();
+    // The gradient alone reads what the forward pass left.
+    both.whole.run();
+    const [y, dx] = [await alone.whole.read(), (await both.whole.read()).slice(1)];
+    for (const [direction, way, part, error] of [
+      ['forward', alone.whole, 'whole', sampleError(y, samples.slice(0, 1))],
+      ['backward', both.backward!, 'backward', sampleError(dx, samples.slice(1))],
+    ] as const) {
+      const work = workOf({ ...task, gradient: false }, part);
+      runs.push({ n, sharing, direction, encode: way.run, error, work, times: [] as number[] });
     }
   }
   for (let round = 0; round < options.rounds; round++) {
@@ -114,5 +83,5 @@ async function measure(
       `${String(n).padStart(3)} ${sharing.padEnd(9)} ${direction.padEnd(8)} ${ms.toFixed(2).padStart(8)} ms ${speed.toFixed(2).padStart(6)} GB/s ${((100 * speed) / copyGBs).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
     );
   }
-  prepared.release();
+  for (const release of releases) release();
 }

@@ -124,7 +124,8 @@ function launch(gpu: Gpu, operands: Operands, shape: MatmulShape, variant: Matmu
   const ends = [bias, residual, out, preactivation].filter((buffer) => !!buffer);
   const tiling = tilings[variant];
   if (tiling?.texels) {
-    launchTexels(gpu, operands, shape, tiling, { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION });
+    const epilogue = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION };
+    launchTexels(gpu, { a, b, ends }, shape, tiling, epilogue);
     return;
   }
   if (isKept(b)) throw new Error(`matmul ${variant} cannot read B from texels`);
@@ -169,9 +170,14 @@ function launch(gpu: Gpu, operands: Operands, shape: MatmulShape, variant: Matmu
 /** Rows of A that are copied at once: a multiple of every tile's height. */
 const blockOf = (gpu: Gpu) => Math.floor(gpu.pool.mostLines / 240) * 240;
 
-/** From texels: of A always a copy, of B where it is not kept there. */
-function launchTexels(gpu: Gpu, operands: Operands, shape: MatmulShape, tiling: Tiling, epilogue: Constants) {
-  const { a, b, bias, residual, out, preactivation } = operands;
+/** From texels: of A always a copy, of B where it is not kept there; `ends` are the buffers that follow the factors. */
+function launchTexels(
+  gpu: Gpu,
+  { a, b, ends }: Pick<Operands, 'a' | 'b'> & { readonly ends: readonly GpuBuffer[] },
+  shape: MatmulShape,
+  tiling: Tiling,
+  epilogue: Constants,
+): void {
   const { m, n, k, transposeB, batch, kept } = shape;
   const [rows, columns] = operandsOf(shape);
   const lines = isKept(b) ? b : { texels: asTexels(gpu, { ...columns, buffer: b }), line: 0 };
@@ -191,7 +197,7 @@ function launchTexels(gpu: Gpu, operands: Operands, shape: MatmulShape, tiling: 
           COPIED: Number(!kept),
         },
       },
-      buffers: [copied, lines.texels, ...[bias, residual, out, preactivation].filter((buffer) => !!buffer)],
+      buffers: [copied, lines.texels, ...ends],
       params: [
         ...[m, n, k, rows.batch! > 1 ? m : 0, columns.batch! > 1 ? columns.rows : 0],
         ...[lines.line, first, height],
