@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createCommand, runCommand } from '../src/cli/command.ts';
 import { Progress } from '../src/cli/progress.ts';
 import { UserError } from '../src/common/errors.ts';
-import { writeFileAtomic } from '../src/common/files.ts';
+import { writeOutput } from '../src/common/files.ts';
 import { openGpu } from '../src/kernels/gpu.ts';
 import { encodeSection } from './encode.ts';
 import { growthSection } from './growth.ts';
@@ -71,7 +71,7 @@ await runCommand<Options>(command, async (given, asked) => {
   const chosen = sections.filter(({ name }) => asked.includes('all') || asked.includes(name));
   const failed = chosen.length > 0 ? await measure(chosen, given) : 0;
   if (!given.quick) {
-    await writeFileAtomic(given.page, performancePage(await readResults(given.out), sections));
+    await writeOutput(given.page, performancePage(await readResults(given.out), sections));
     Progress.line(`written    ${given.page}`);
   }
   if (failed > 0) process.exitCode = 1;

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../src/common/errors.ts';
-import { writeFileAtomic } from '../src/common/files.ts';
+import { writeOutput } from '../src/common/files.ts';
 import type { AdapterDescription } from '../src/kernels/adapter.ts';
 
 /** How and when a section was measured. Figures are compared within a section only: each is one run. */
@@ -43,7 +43,7 @@ export async function saveSection(
   const path = join(folder, `${slug(adapter)}.json`);
   const before = await read(path);
   const file: ResultsFile = { adapter, sections: { ...before?.sections, [name]: measured } };
-  await writeFileAtomic(path, `${JSON.stringify(file, null, 2)}\n`);
+  await writeOutput(path, `${JSON.stringify(file, null, 2)}\n`);
   return path;
 }
 

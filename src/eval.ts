@@ -6,7 +6,7 @@ import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
 import { UserError } from './common/errors.ts';
 import { figureText } from './common/figure-text.ts';
-import { writeFileAtomic } from './common/files.ts';
+import { writeOutput } from './common/files.ts';
 import { openDataset } from './data/datasets/index.ts';
 import type { Evaluation, Metrics } from './data/evaluation.ts';
 import { evaluateModel } from './scoring/evaluate-model.ts';
@@ -70,7 +70,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   for (const error of skipped) terminal.line(`skipped    ${error}`);
   if (options.out) {
     const lines = rows.map(({ name, mos, prediction }) => [name, String(mos), String(prediction)]);
-    await writeFileAtomic(options.out, stringify([['name', 'mos', 'prediction'], ...lines]));
+    await writeOutput(options.out, stringify([['name', 'mos', 'prediction'], ...lines]));
   }
   process.stdout.write(
     options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,

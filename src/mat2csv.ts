@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
 import { UserError } from './common/errors.ts';
-import { writeFileAtomic } from './common/files.ts';
+import { writeOutput } from './common/files.ts';
 import { type MatMatrix, readMat } from './data/mat.ts';
 
 interface Options {
@@ -70,7 +70,7 @@ await runCommand<Options & Record<string, unknown>>(command, async ({ out, varia
     const csv = stringify([['name', 'mos'], ...rows]);
     if (target === undefined) process.stdout.write(csv);
     else {
-      await writeFileAtomic(target, csv);
+      await writeOutput(target, csv);
       process.stderr.write(`${target}: ${rows.length} scores\n`);
     }
   };

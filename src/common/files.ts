@@ -1,35 +1,254 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { accessSync, constants, lstatSync, readdirSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { DiskFile, makeFolder, removeFile, renameFile } from './disk.ts';
 import { UserError } from './errors.ts';
+import { identityText, ownIdentity, parseIdentity, stateOf } from './process-identity.ts';
 
-/** Writes chunks to `path` through a temporary file beside it, renamed when complete: a crash or a full disk leaves the old file. */
-export async function writeFileAtomic(
+type Chunk = string | Uint8Array;
+
+/** A file, device or pipe that is being written. */
+export interface Output {
+  /** Where the bytes end up: the file a symbolic link leads to. */
+  readonly path: string;
+  write(chunk: Chunk): void;
+  /** Ends it. A regular file gets its name only now, in place of an older one: whoever reads it finds the whole or the old. */
+  commit(): void;
+  /** Ends it without a result: a regular file is as it was before. After commit() it does nothing. */
+  abandon(): void;
+}
+
+/**
+ * Opens any output of this project. `-` is standard output; devices and pipes are written to; a symbolic link is followed;
+ * a regular file is written beside its place and put there by {@link Output.commit}.
+ *
+ * @throws UserError if it cannot be written, for instance a folder; missing parent folders are made
+ */
+export function openOutput(path: string): Output {
+  return refusing(path, () => {
+    const place = destination(path);
+    return place.kind === 'file' ? new FileOutput(path, place) : new StreamOutput(place);
+  });
+}
+
+/** Writes a whole output; see {@link openOutput}. What goes wrong leaves an older file as it was. */
+export async function writeOutput(
   path: string,
-  chunks: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  chunks: Chunk | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  let fd: number | undefined;
+  const output = openOutput(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
-    fd = openSync(temporary, 'w');
-    const parts =
-      typeof chunks === 'string' ? [Buffer.from(chunks)] : chunks instanceof Uint8Array ? [chunks] : chunks;
-    for await (const part of parts) {
-      for (let at = 0; at < part.length; ) at += writeSync(fd, part, at, part.length - at);
-    }
-    fsyncSync(fd);
-    closeSync(fd);
-    fd = undefined;
-    renameSync(temporary, path);
+    for await (const chunk of isChunk(chunks) ? [chunks] : chunks) output.write(chunk);
+    output.commit();
   } catch (error) {
-    if (fd !== undefined) closeSync(fd);
-    rmSync(temporary, { force: true });
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOSPC')
-      throw new UserError(`${path}: no space left on the disk`, 'Free some space; nothing was half-written.');
-    if (code === 'EACCES' || code === 'EROFS')
-      throw new UserError(`${path}: may not be written (${code})`, 'Choose a folder you own with --out.');
+    output.abandon();
     throw error;
   }
+}
+
+/**
+ * Refuses, before the work that leads to it, an output that could not be written: makes its folder, and tries to make a file
+ * there. Clears away what a process that has gone left in that folder.
+ *
+ * @throws UserError
+ */
+export function checkOutput(path: string): void {
+  refusing(path, () => {
+    const place = destination(path);
+    if (place.kind === 'stream') {
+      // Not opened: a pipe waits for its reader, and the reader may come late.
+      if (place.path !== '-') accessSync(place.path, constants.W_OK);
+      return;
+    }
+    makeFolder(dirname(place.path));
+    removeTemporaries(dirname(place.path));
+    new FileOutput(path, place).abandon();
+  });
+}
+
+/**
+ * Makes a folder for results, or takes the one there is, and refuses one that cannot be written to. Clears away what a
+ * process that has gone left in it.
+ *
+ * @throws UserError
+ */
+export function prepareFolder(path: string): void {
+  refusing(path, () => {
+    makeFolder(path);
+    removeTemporaries(path);
+    const probe = join(path, temporaryName());
+    new DiskFile(probe, 'wx').close();
+    removeFile(probe);
+  });
+}
+
+const prefix = '.clip-agiqa-';
+const suffix = '.tmp';
+let temporaries = 0;
+
+/** A name no other process uses, on any machine; it tells whose it is, so that {@link removeTemporaries} can tell when it is nobody's. */
+export const temporaryName = (): string =>
+  `${prefix}${identityText(ownIdentity())}-${temporaries++}${suffix}`;
+
+/** Removes the temporary files in a folder whose processes have gone. Those of other machines stay: they may be at work. */
+export function removeTemporaries(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
+    const identity = parseIdentity(name.slice(prefix.length, name.lastIndexOf('-')));
+    if (!identity || stateOf(identity) !== 'gone') continue;
+    try {
+      if (lstatSync(join(folder, name)).isFile()) removeFile(join(folder, name));
+    } catch (error) {
+      // Another process may have cleared it away at the same moment, and a read-only folder keeps it.
+      if (!(error as NodeJS.ErrnoException).code) throw error;
+    }
+  }
+}
+
+type Destination =
+  /** `-`, or a path to be opened with these flags. */
+  | { readonly kind: 'stream'; readonly path: string; readonly flags: number }
+  | { readonly kind: 'file'; readonly path: string; readonly mode: number | undefined };
+
+/** Where a path leads, and how that place is written. */
+function destination(path: string): Destination {
+  if (path === '-') return { kind: 'stream', path, flags: 0 };
+  let at = path;
+  // Link by link, since the last may lead to a file that is yet to be made. /dev/stdout and its like are opened as they are:
+  // what they lead to is open already, and to put another file in its place would part it from its reader.
+  for (let links = 0; ; links++) {
+    const found = lstatSync(at, { throwIfNoEntry: false });
+    if (!found?.isSymbolicLink()) return placeOf(at, path, found);
+    if (isOpenFile(at)) return { kind: 'stream', path: at, flags: constants.O_WRONLY | constants.O_APPEND };
+    if (links === 40) throw new UserError(`${path}: too many symbolic links`);
+    at = resolve(dirname(at), readlinkSync(at));
+  }
+}
+
+const isOpenFile = (path: string): boolean =>
+  /^\/(dev\/(stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/.test(resolve(path));
+
+function placeOf(at: string, path: string, found: Stats | undefined): Destination {
+  if (found?.isDirectory() || (!found && /[/\\]$/.test(path)))
+    throw new UserError(`${path}: is a folder`, 'Give the name of a file.');
+  if (found && !found.isFile()) return { kind: 'stream', path: at, flags: constants.O_WRONLY };
+  if (found) accessSync(at, constants.W_OK);
+  return { kind: 'file', path: at, mode: found ? found.mode & 0o777 : undefined };
+}
+
+class StreamOutput implements Output {
+  readonly path: string;
+  readonly #file: DiskFile | undefined;
+
+  constructor({ path, flags }: Destination & { kind: 'stream' }) {
+    this.path = path;
+    this.#file = path === '-' ? undefined : new DiskFile(path, flags);
+  }
+
+  write(chunk: Chunk): void {
+    if (!this.#file) process.stdout.write(chunk);
+    else refusing(this.path, () => this.#file!.write(bytesOf(chunk)));
+  }
+
+  commit(): void {
+    this.#file?.close();
+  }
+
+  abandon(): void {
+    this.#file?.close();
+  }
+}
+
+class FileOutput implements Output {
+  readonly path: string;
+  readonly #named: string;
+  readonly #temporary: string;
+  readonly #file: DiskFile;
+  #open = true;
+
+  constructor(named: string, { path, mode }: Destination & { kind: 'file' }) {
+    const folder = dirname(path);
+    makeFolder(folder);
+    this.path = path;
+    this.#named = named;
+    this.#temporary = join(folder, temporaryName());
+    if (Buffer.byteLength(basename(path)) > 255)
+      throw Object.assign(new Error('name too long'), { code: 'ENAMETOOLONG' });
+    this.#file = new DiskFile(this.#temporary, 'wx', mode);
+  }
+
+  write(chunk: Chunk): void {
+    refusing(this.#named, () => this.#file.write(bytesOf(chunk)));
+  }
+
+  commit(): void {
+    refusing(this.#named, () => {
+      this.#file.sync();
+      this.#file.close();
+      renameFile(this.#temporary, this.path);
+      this.#open = false;
+    });
+  }
+
+  abandon(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#file.close();
+    try {
+      removeFile(this.#temporary);
+    } catch {
+      // What made it fail is on its way to the caller; the next start clears this file away.
+    }
+  }
+}
+
+const isChunk = (value: unknown): value is Chunk => typeof value === 'string' || value instanceof Uint8Array;
+
+const bytesOf = (chunk: Chunk): Uint8Array => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+
+function refusing<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw diskError(path, error) ?? error;
+  }
+}
+
+/** What the system's refusal to write `path` means for the user; undefined for anything else. */
+export function diskError(path: string, error: unknown): UserError | undefined {
+  if (error instanceof UserError) return error;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  const elsewhere = 'Choose another place.';
+  const said: Record<string, [string, string]> = {
+    ENOSPC: ['no space left on the disk', 'Free some space; nothing was half-written.'],
+    EDQUOT: ['your disk quota is used up', 'Free some space; nothing was half-written.'],
+    EACCES: ['may not be written', 'Choose a place that you own.'],
+    EPERM: ['may not be written', 'Choose a place that you own.'],
+    EROFS: ['is on a read-only file system', elsewhere],
+    ENOTDIR: [`${blockingFile(path)} is a file, so nothing can be made below it`, elsewhere],
+    EEXIST: ['a file of that name is in the way', elsewhere],
+    EISDIR: ['is a folder', 'Give the name of a file.'],
+    ENAMETOOLONG: ['the name is too long', 'Choose a shorter one.'],
+    ENOENT: ['its folder cannot be made', elsewhere],
+    ELOOP: ['too many symbolic links', elsewhere],
+    EPIPE: ['whoever was reading has gone', 'Start the reader again.'],
+    ENXIO: ['nothing is listening there', elsewhere],
+    EIO: ['the disk reports an error', 'Check the disk; nothing was half-written.'],
+    EMFILE: ['too many files are open', 'Raise the limit (ulimit -n).'],
+    ENFILE: ['too many files are open', 'Close other programs.'],
+  };
+  const known = said[code];
+  if (!known) return undefined;
+  return new UserError(`${path}: ${known[0]} (${code})`, known[1], { cause: error });
+}
+
+/** The part of a path that is a file although more follows. */
+function blockingFile(path: string): string {
+  for (let at = path; dirname(at) !== at; at = dirname(at)) {
+    try {
+      if (statSync(at).isFile()) return at;
+    } catch {
+      // Not there, or below the file that is looked for.
+    }
+  }
+  return dirname(path);
 }

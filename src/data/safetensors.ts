@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import { RandomAccessFile } from './random-access.ts';
 import {
   type DType,
@@ -200,7 +200,7 @@ export async function writeSafetensors(
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(padded.length));
 
-  await writeFileAtomic(path, chunks());
+  await writeOutput(path, chunks());
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield prefix;

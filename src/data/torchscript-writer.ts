@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import type { TensorData } from './safetensors.ts';
 import { type DType, dtypeBytes, elementCount } from './tensor.ts';
 
@@ -45,7 +45,7 @@ export async function writeTorchScript(
     });
   }
   zip.end();
-  await writeFileAtomic(path, output as AsyncIterable<Uint8Array>);
+  await writeOutput(path, output as AsyncIterable<Uint8Array>);
 }
 
 async function* bytesOf(data: TensorData['data']): AsyncGenerator<Buffer> {

@@ -242,8 +242,8 @@ async function saveTable(gpu: Gpu, table: Table): Promise<void> {
   const path = tuningPath(gpu);
   if (!path) return;
   const file: TuningFile = { adapter: adapterKey(gpu), measured: Object.fromEntries(table.measured) };
-  const { writeFileAtomic } = await import('../common/files.ts');
-  await writeFileAtomic(path, `${JSON.stringify(file, null, 1)}\n`);
+  const { writeOutput } = await import('../common/files.ts');
+  await writeOutput(path, `${JSON.stringify(file, null, 1)}\n`);
 }
 
 /** Node's built-in modules without an import, which a browser could not resolve. */

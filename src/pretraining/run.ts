@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
 import { float32ToFloat16 } from '../data/float16.ts';
 import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
@@ -127,14 +127,14 @@ export async function pretrainRun(
   reporter.line(`model      ${parameters.toLocaleString('en')} parameters`);
   let state: PretrainingState = { step: 0, records: [] };
   if (resume) state = await readState(checkpoint, model.state(), loop.optimizerState(), settings);
-  await writeFileAtomic(file('config.yaml'), toYaml(settings));
+  await writeOutput(file('config.yaml'), toYaml(settings));
   const bar = reporter.bar('pre-training, steps', loop.steps - state.step);
   state = await loop.run(state, {
     step: () => bar.advance(),
     record: async (at, record) => {
       await writeState(checkpoint, model.state(), loop.optimizerState(), at, settings);
       const lines = at.records.map((line) => `${JSON.stringify(line)}\n`);
-      await writeFileAtomic(file('metrics.jsonl'), lines.join(''));
+      await writeOutput(file('metrics.jsonl'), lines.join(''));
       reporter.line(recordText(record, loop.steps));
     },
   });
@@ -152,7 +152,7 @@ export async function pretrainRun(
     last: state.records.at(-1) ?? null,
     seconds: (performance.now() - began) / 1000,
   };
-  await writeFileAtomic(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await writeOutput(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   loop.dispose();
   model.dispose();
   return summary;

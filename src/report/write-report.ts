@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import { galleries } from './gallery.ts';
 import { reportPage } from './page.ts';
 import { readRun } from './run-files.ts';
@@ -22,6 +22,6 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   const located = run.predictions.some(({ path }) => path !== undefined);
   const rows = located ? await galleries(run.predictions, options.pictures ?? 6) : [];
   const path = join(folder, 'report.html');
-  await writeFileAtomic(path, reportPage(run, rows));
+  await writeOutput(path, reportPage(run, rows));
   return path;
 }

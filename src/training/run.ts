@@ -3,7 +3,7 @@ import { stringify as toCsv } from 'csv-stringify/sync';
 import { stringify as toYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
@@ -142,7 +142,7 @@ export async function trainRun(
       state = resumed.state;
       reporter.line(`resuming   after epoch ${state.epoch} of ${settings.epochs}`);
     }
-    await writeFileAtomic(file('config.yaml'), toYaml(settings));
+    await writeOutput(file('config.yaml'), toYaml(settings));
     await writeSplitCsv(file('split.csv'), { ...dataset, split });
     const snapshot = async (at: TrainingState): Promise<Checkpoint> => ({
       settings,
@@ -164,7 +164,7 @@ export async function trainRun(
         const checkpoint = await snapshot(at);
         await writeCheckpoint(file('checkpoint.safetensors'), checkpoint);
         if (improved) await writeCheckpoint(file('best.safetensors'), checkpoint);
-        await writeFileAtomic(
+        await writeOutput(
           file('metrics.jsonl'),
           at.records.map((record) => `${JSON.stringify(record)}\n`).join(''),
         );
@@ -203,7 +203,7 @@ export async function trainRun(
       ...(learner.readings ? { readings } : {}),
       seconds: (performance.now() - began) / 1000,
     };
-    await writeFileAtomic(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+    await writeOutput(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
   } finally {
     await pictures.close();
@@ -254,7 +254,7 @@ async function writePredictions(
   const predictions = await loop.predict(samples);
   const chosen = Array.from(samples, (sample) => dataset.samples[sample]!);
   const rows = chosen.map(({ name, mos }, i) => [name, String(mos), String(predictions[i])]);
-  await writeFileAtomic(path, toCsv([['name', 'mos', 'prediction'], ...rows]));
+  await writeOutput(path, toCsv([['name', 'mos', 'prediction'], ...rows]));
   return evaluate(
     [...predictions],
     chosen.map(({ mos }) => mos),

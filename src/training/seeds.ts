@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { Reporter } from './reporter.ts';
 import { type RunSummary, runFolder, trainRun } from './run.ts';
@@ -74,6 +74,6 @@ export async function trainSeeds(
       figures.map((name) => [name, meanAndDeviation(runs.map((run) => run[name]))[part]]),
     ) as unknown as SeedFigures;
   const summary: SeedsSummary = { folder, runs, mean: over('mean'), deviation: over('deviation') };
-  await writeFileAtomic(join(folder, 'seeds.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await writeOutput(join(folder, 'seeds.json'), `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
 }

@@ -1,7 +1,7 @@
 import { appendFileSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../common/files.ts';
+import { writeOutput } from '../common/files.ts';
 import { fileVersionRecord, scalarsRecord } from '../data/tfevents.ts';
 import type { EpochRecord } from './loop.ts';
 
@@ -25,7 +25,7 @@ export class TensorBoardLog {
     // TensorBoard reads on in the name that sorts last.
     const name = `${prefix}${Math.floor(now)}.${hostname()}.${process.pid}`;
     const path = join(folder, name);
-    await writeFileAtomic(path, fileVersionRecord(now));
+    await writeOutput(path, fileVersionRecord(now));
     for (const old of readdirSync(folder))
       if (old.startsWith(prefix) && old !== name) rmSync(join(folder, old));
     return new TensorBoardLog(path);

@@ -1,6 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import { UserError } from '../../common/errors.ts';
-import { writeFileAtomic } from '../../common/files.ts';
+import { writeOutput } from '../../common/files.ts';
 import { classOf, fewShot, limitSplit, type Split } from '../splits.ts';
 import { agin } from './agin.ts';
 import { agiqa3k } from './agiqa-3k.ts';
@@ -88,5 +88,5 @@ export async function writeSplitCsv(path: string, dataset: Dataset): Promise<voi
       return [name, String(mos), part];
     }),
   );
-  await writeFileAtomic(path, stringify([['name', 'mos', 'split'], ...rows]));
+  await writeOutput(path, stringify([['name', 'mos', 'split'], ...rows]));
 }

@@ -3,7 +3,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
-import { writeFileAtomic } from '../../common/files.ts';
+import { writeOutput } from '../../common/files.ts';
 import { distortionNames, distortions } from '../distort.ts';
 import { Dice, drawScene, sceneKinds } from './draw.ts';
 
@@ -60,10 +60,7 @@ export async function makeScenes(
       progress(rows.length, scenes * versions);
     }
   }
-  await writeFileAtomic(
-    join(unfinished, 'data.csv'),
-    stringify([['name', 'mos', 'split', 'prompt'], ...rows]),
-  );
+  await writeOutput(join(unfinished, 'data.csv'), stringify([['name', 'mos', 'split', 'prompt'], ...rows]));
   if (existsSync(folder)) await rm(folder, { recursive: true });
   await rename(unfinished, folder);
 }

@@ -1,0 +1,176 @@
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { guardDisk, TornWrite } from '../src/common/disk.ts';
+import { checkOutput, openOutput, prepareFolder, temporaryName, writeOutput } from '../src/common/files.ts';
+import { identityText, ownIdentity, parseIdentity, stateOf } from '../src/common/process-identity.ts';
+
+const newFolder = () => mkdtempSync(join(tmpdir(), 'files-'));
+
+describe('an output', () => {
+  it('gets its name when it is whole, and leaves the older file where it fails', async () => {
+    const path = join(newFolder(), 'a', 'b', 'out.txt');
+    await writeOutput(path, 'first');
+    const output = openOutput(path);
+    output.write('sec');
+    expect(readFileSync(path, 'utf8')).toBe('first');
+    output.write(Buffer.from('ond'));
+    output.commit();
+    expect(readFileSync(path, 'utf8')).toBe('second');
+    const failing = writeOutput(path, [Buffer.from('third'), Buffer.alloc(1), undefined as never]);
+    await expect(failing).rejects.toThrow(TypeError);
+    expect(readFileSync(path, 'utf8')).toBe('second');
+    expect(readdirSync(join(path, '..'))).toEqual(['out.txt']);
+  });
+
+  it('keeps the permissions of the file it replaces', async () => {
+    const path = join(newFolder(), 'out.txt');
+    writeFileSync(path, 'old', { mode: 0o600 });
+    await writeOutput(path, 'new');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('follows symbolic links, also to a file that is yet to be made', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'there'));
+    symlinkSync('there/real.txt', join(folder, 'link'));
+    symlinkSync('link', join(folder, 'second'));
+    for (const text of ['one', 'two']) {
+      await writeOutput(join(folder, 'second'), text);
+      expect(readFileSync(join(folder, 'there/real.txt'), 'utf8')).toBe(text);
+    }
+    expect(readlinkSync(join(folder, 'link'))).toBe('there/real.txt');
+    expect(readlinkSync(join(folder, 'second'))).toBe('link');
+    symlinkSync('round', join(folder, 'round'));
+    await expect(writeOutput(join(folder, 'round'), 'x')).rejects.toThrow(/too many symbolic links/);
+  });
+
+  it.skipIf(process.platform === 'win32')('goes into a pipe, which stays one', async () => {
+    const pipe = join(newFolder(), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    checkOutput(pipe); // does not wait for a reader
+    const reader = spawn('cat', [pipe]);
+    let read = '';
+    reader.stdout.on('data', (data) => {
+      read += data;
+    });
+    const ended = new Promise((resolve) => reader.on('close', resolve));
+    await writeOutput(pipe, 'through the pipe');
+    await ended;
+    expect(read).toBe('through the pipe');
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+  });
+
+  it.skipIf(process.platform === 'win32')('goes to a device, which stays one', async () => {
+    const before = lstatSync('/dev/null');
+    checkOutput('/dev/null');
+    await writeOutput('/dev/null', 'nothing');
+    expect(lstatSync('/dev/null')).toMatchObject({ ino: before.ino, rdev: before.rdev });
+  });
+
+  it.each([
+    ['a folder', (at: string) => at, /is a folder/],
+    ['a name that ends as a folder', (at: string) => join(at, 'new/'), /is a folder/],
+    [
+      'below a file',
+      (at: string) => join(at, 'file', 'below', 'out'),
+      /file is a file, so nothing can be made/,
+    ],
+    ['too long', (at: string) => join(at, 'x'.repeat(256)), /name is too long/],
+    ['below /proc', () => '/proc/nothing/here', /cannot be made|may not be written/],
+  ])('is refused in one line before the work: %s', async (_, pathIn, message) => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'file'), '');
+    const path = pathIn(folder);
+    expect(() => checkOutput(path)).toThrow(
+      expect.objectContaining({ name: 'UserError', message: expect.stringMatching(message) }),
+    );
+    await expect(writeOutput(path, 'x')).rejects.toMatchObject({ name: 'UserError' });
+    expect(readdirSync(folder)).toEqual(['file']);
+  });
+
+  it('is checked without leaving anything', () => {
+    const path = join(newFolder(), 'new', 'out.txt');
+    checkOutput(path);
+    expect(readdirSync(join(path, '..'))).toEqual([]);
+    writeFileSync(path, 'old');
+    checkOutput(path);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+  });
+
+  it('says so where the disk is full, and the older file stays', async () => {
+    const path = join(newFolder(), 'out.txt');
+    await writeOutput(path, 'old');
+    const full = Object.assign(new Error('full'), { code: 'ENOSPC' });
+    const release = guardDisk(({ kind }) => {
+      if (kind === 'write') throw new TornWrite(1, full);
+    });
+    try {
+      await expect(writeOutput(path, 'newer')).rejects.toMatchObject({
+        name: 'UserError',
+        message: expect.stringMatching(/no space left on the disk/),
+      });
+    } finally {
+      release();
+    }
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(join(path, '..'))).toEqual(['out.txt']);
+  });
+});
+
+describe('a temporary file', () => {
+  /** Of a process that has ended, and whose number may be anybody's by now. */
+  const gone = () => {
+    const pid = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }));
+    return `.clip-agiqa-${identityText({ ...ownIdentity(), pid, started: 1 })}-0.tmp`;
+  };
+
+  it('of a process that has gone is cleared away at the next start, another is not', () => {
+    const folder = newFolder();
+    const elsewhere = { ...ownIdentity(), machine: '0123abcd' };
+    const kept = [
+      temporaryName(),
+      `.clip-agiqa-${identityText(elsewhere)}-0.tmp`,
+      'mine.tmp',
+      '.clip-agiqa-mine.tmp',
+    ];
+    for (const name of [gone(), ...kept]) writeFileSync(join(folder, name), 'x');
+    prepareFolder(folder);
+    expect(readdirSync(folder).sort()).toEqual(kept.sort());
+    writeFileSync(join(folder, gone()), 'x');
+    checkOutput(join(folder, 'out'));
+    expect(readdirSync(folder).sort()).toEqual(kept.sort());
+  });
+
+  it('of before a reboot is nobody’s', () => {
+    expect(stateOf(ownIdentity())).toBe('running');
+    expect(stateOf({ ...ownIdentity(), boot: '0123abcd' })).toBe('gone');
+    expect(stateOf({ ...ownIdentity(), machine: '0123abcd' })).toBe('unknown');
+    expect(stateOf({ ...ownIdentity(), started: ownIdentity().started + 1 })).toBe(
+      ownIdentity().started === 0 ? 'running' : 'gone',
+    );
+    expect(parseIdentity(identityText(ownIdentity()))).toEqual(ownIdentity());
+    expect(parseIdentity('mine')).toBeUndefined();
+  });
+});
+
+it('a folder for results is refused in one line where there can be none', () => {
+  const file = join(newFolder(), 'file');
+  writeFileSync(file, '');
+  expect(() => prepareFolder(file)).toThrow(/file of that name is in the way/);
+  expect(() => prepareFolder(join(file, 'below'))).toThrow(/is a file, so nothing can be made below it/);
+  expect(existsSync(join(file, 'below'))).toBe(false);
+});
