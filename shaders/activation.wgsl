@@ -1,6 +1,8 @@
-// y[i] = act(x[i]). A lane takes PER_LANE elements, 64 apart. Traffic: a read and a write an element.
+// y[i] = act(x[i]). Traffic: a read and a write an element.
 
-const PER_LANE = 8u;
+//@include "lib_elementwise.wgsl"
+//@include "lib_activation.wgsl"
+
 const ACTIVATION = 0u; // see lib_activation.wgsl
 
 struct Params {
@@ -11,17 +13,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      y[i] = activate(ACTIVATION, x[i]);
-    }
-  }
+fn element(i: u32) {
+  y[i] = activate(ACTIVATION, x[i]);
 }

@@ -4,7 +4,7 @@
 // Rate and bias corrections are data (settings), so that a captured step can be replayed. 1 - b comes from the host: in
 // float32 1 - 0.999 would be off by 1e-5. In place; traffic: four reads and three writes an element.
 
-const PER_LANE = 4u;
+//@include "lib_elementwise.wgsl"
 
 struct Params {
   size: u32,
@@ -23,24 +23,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> second: array<f32>;
 @group(0) @binding(5) var<storage, read_write> parameter: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
+fn element(i: u32) {
   let lr = settings[0];
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      let g = gradient[i];
-      let m = params.beta1 * first[i] + params.complement1 * g;
-      let v = params.beta2 * second[i] + params.complement2 * g * g;
-      first[i] = m;
-      second[i] = v;
-      let p = parameter[i] * (1.0 - lr * params.decay);
-      parameter[i] = p - lr * (m / settings[1]) / (sqrt(v / settings[2]) + params.eps);
-    }
-  }
+  let g = gradient[i];
+  let m = params.beta1 * first[i] + params.complement1 * g;
+  let v = params.beta2 * second[i] + params.complement2 * g * g;
+  first[i] = m;
+  second[i] = v;
+  let p = parameter[i] * (1.0 - lr * params.decay);
+  parameter[i] = p - lr * (m / settings[1]) / (sqrt(v / settings[2]) + params.eps);
 }

@@ -3,8 +3,7 @@
 //
 // Hidden keys get a large negative score, so that the softmax gives them exactly 0.
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
+//@include "lib_attention_mask.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32, head_dim: u32,
@@ -15,14 +14,14 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(3) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>; // [batch, heads, queries, keys]
 
 fn visible(i: u32, j: u32) -> bool {
   var seen = MASK == 0u || j <= i;
-  //@if TREE
+  //@if MASK == TREE
   seen = seen && i < end[j];
   //@end
   return seen;

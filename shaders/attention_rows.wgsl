@@ -1,6 +1,6 @@
 // Fused attention, forward, by register tiles: one workgroup is one subgroup of 8 lanes and takes 8·OWN queries of one head.
 // Their scores for every key fit into workgroup memory, so the matrix of scores never reaches main memory. Queries, keys and
-// values are read from BUFFERS, or from TEXELS (src/kernels/texels.ts), for the reasons that matmul_texels.wgsl gives.
+// values are read from buffers, or from TEXELS (src/kernels/texels.ts), for the reasons that matmul_texels.wgsl gives.
 //
 // A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
 // subgroupBroadcast.
@@ -18,18 +18,17 @@
 // Traffic: K and V are read once for every 8·OWN queries. Only the first 8 lanes work, so any subgroup size of at least
 // 8 will do. Head size a multiple of 4; at most 4 · KEYS4 keys and 32 tiles of them.
 
+//@include "lib_attention_mask.wgsl"
+
 enable subgroups;
 // A vote or maximum of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
 diagnostic(off, subgroup_uniformity);
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
 const LSE = 0u;
 const TEXELS = 1u;
-const BUFFERS = 0u;
 const OWN = 5u; // rows of a lane
 const TILE = 5u; // keys of a lane in a tile
-const BLOCK = 50u; // the larger of 2·OWN·TILE and 8·OWN
+const BLOCK = max(2u * OWN * TILE, 8u * OWN);
 const KEYS4 = 50u; // room for scores, in vec4 a row
 
 struct Params {
@@ -44,13 +43,12 @@ struct Params {
 @group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
-//@end
-//@if BUFFERS
+//@else
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
 @group(0) @binding(2) var<storage, read> k: array<vec4f>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
 //@end
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(4) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
@@ -62,29 +60,26 @@ struct Params {
 fn q_at(line: u32, i: u32) -> vec4f {
   //@if TEXELS
   return textureLoad(q, vec2u(params.q_offset + i, line));
-  //@end
-  //@if BUFFERS
+  //@else
   return q[line * params.q_stride + params.q_offset + i];
   //@end
 }
 fn k_at(line: u32, i: u32) -> vec4f {
   //@if TEXELS
   return textureLoad(k, vec2u(params.k_offset + i, line));
-  //@end
-  //@if BUFFERS
+  //@else
   return k[line * params.k_stride + params.k_offset + i];
   //@end
 }
 fn v_at(line: u32, i: u32) -> vec4f {
   //@if TEXELS
   return textureLoad(v, vec2u(params.v_offset + i, line));
-  //@end
-  //@if BUFFERS
+  //@else
   return v[line * params.v_stride + params.v_offset + i];
   //@end
 }
 
-//@if TREE
+//@if MASK == TREE
 fn ends_from(key: u32) -> vec4u {
   let last = params.keys - 1u;
   return vec4u(end[min(key, last)], end[min(key + 1u, last)], end[min(key + 2u, last)], end[min(key + 3u, last)]);
@@ -108,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   limit = min(limit, first + 8u * OWN);
   clear = min(clear, first / 4u * 4u);
   //@end
-  //@if TREE
+  //@if MASK == TREE
   clear = 0u;
   //@end
   //@for a in 0..OWN
@@ -119,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let first_key = batch * params.keys;
   var seen = 0xffffffffu;
   for (var start = 0u; start < limit; start += 8u * TILE) {
-    //@if TREE
+    //@if MASK == TREE
     var last_end = 0u;
     //@for t in 0..TILE
     last_end = max(last_end, end[min(start + $tu * 8u + lane, last_key)]);
@@ -180,14 +175,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@end
   }
   for (var c = clear; c < limit; c += 4u) {
-    //@if TREE
+    //@if MASK == TREE
     if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
       c += 8u * TILE - 4u;
       continue;
     }
     //@end
     let key = vec4u(c, c + 1u, c + 2u, c + 3u);
-    //@if TREE
+    //@if MASK == TREE
     let ends = ends_from(c);
     //@end
     //@for a in 0..OWN
@@ -195,7 +190,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@if MASK
     visible_$a &= key <= vec4u(row_$a);
     //@end
-    //@if TREE
+    //@if MASK == TREE
     visible_$a &= vec4u(row_$a) < ends;
     //@end
     let masked_$a = select(vec4f(-1e30), scores[line_$a + c / 4u], visible_$a);
@@ -208,7 +203,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var sums_$a = vec4f();
   //@end
   for (var c = 0u; c < limit; c += 4u) {
-    //@if TREE
+    //@if MASK == TREE
     if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
       c += 8u * TILE - 4u;
       continue;
@@ -241,7 +236,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@end
     //@end
     for (var c = 0u; c < limit; c += 4u) {
-      //@if TREE
+      //@if MASK == TREE
       if ((seen & (1u << (c / (8u * TILE)))) == 0u) {
         c += 8u * TILE - 4u;
         continue;

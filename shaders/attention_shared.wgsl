@@ -9,14 +9,10 @@
 // Partial dot products are summed over the SPLIT lanes by shuffles (none with SPLIT 1, which needs no subgroups).
 // Hidden keys: causal ones by the limit, those of a prefix tree 4 at a time.
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
+//@include "lib_attention_mask.wgsl"
+//@include "lib_attention_shared.wgsl"
+
 const LSE = 0u;
-const D4 = 16u; // head size / 4
-const SPLIT = 1u; // lanes a query: 1 or 4
-const QUAD = 0u; // SPLIT is 4
-const MINE = 16u; // D4 / SPLIT
-const TILE = 16u; // keys a tile, a multiple of 4
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -28,7 +24,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
 @group(0) @binding(2) var<storage, read> k: array<vec4f>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(4) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
@@ -38,15 +34,6 @@ struct Params {
 
 var<workgroup> k_tile: array<vec4f, TILE * D4>;
 var<workgroup> v_tile: array<vec4f, TILE * D4>;
-
-fn whole(part: f32) -> f32 {
-  var sum = part;
-  //@if QUAD
-  sum += subgroupShuffleXor(sum, 1u);
-  sum += subgroupShuffleXor(sum, 2u);
-  //@end
-  return sum;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -80,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@for j in 0..4
       var visible_$j = key + $ju < params.keys && (MASK == 0u || key + $ju <= query);
       //@end
-      //@if TREE
+      //@if MASK == TREE
       //@for j in 0..4
       let end_$j = end[min(key + $ju, last_key)];
       visible_$j = visible_$j && query < end_$j;

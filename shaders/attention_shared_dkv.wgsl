@@ -5,13 +5,8 @@
 // The queries that see a key are one range: from itself to the end of its subtree (or of the sequence), and the group's
 // range is from its first key to the furthest such end.
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
-const D4 = 16u; // head size / 4
-const SPLIT = 1u; // lanes a key: 1 or 4
-const QUAD = 0u; // SPLIT is 4
-const MINE = 16u; // D4 / SPLIT
-const TILE = 16u; // queries a tile
+//@include "lib_attention_mask.wgsl"
+//@include "lib_attention_shared.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -27,22 +22,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(7) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(8) var<storage, read_write> gradient: array<vec4f>;
 
 var<workgroup> q_tile: array<vec4f, TILE * D4>;
 var<workgroup> g_tile: array<vec4f, TILE * D4>;
-
-fn whole(part: f32) -> f32 {
-  var sum = part;
-  //@if QUAD
-  sum += subgroupShuffleXor(sum, 1u);
-  sum += subgroupShuffleXor(sum, 2u);
-  //@end
-  return sum;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -67,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     begin = first;
   }
   var limit = params.queries;
-  //@if TREE
+  //@if MASK == TREE
   let end_j = end[own];
   limit = 0u;
   for (var j = first; j < min(first + 64u / SPLIT, params.keys); j++) {
@@ -85,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var c = 0u; c < TILE && start + c < limit; c++) {
       let query = start + c;
       var visible = MASK == 0u || key <= query;
-      //@if TREE
+      //@if MASK == TREE
       visible = visible && query < end_j;
       //@end
       let at = c * D4 + part;

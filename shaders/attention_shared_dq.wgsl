@@ -2,13 +2,8 @@
 // FlashAttention, 2022, algorithm 4). Lanes, tiles and masks as in attention_shared.wgsl; a lane keeps its part of the
 // query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ.
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
-const D4 = 16u; // head size / 4
-const SPLIT = 1u; // lanes a query: 1 or 4
-const QUAD = 0u; // SPLIT is 4
-const MINE = 16u; // D4 / SPLIT
-const TILE = 16u; // keys a tile
+//@include "lib_attention_mask.wgsl"
+//@include "lib_attention_shared.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -24,22 +19,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(7) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
 
 var<workgroup> k_tile: array<vec4f, TILE * D4>;
 var<workgroup> v_tile: array<vec4f, TILE * D4>;
-
-fn whole(part: f32) -> f32 {
-  var sum = part;
-  //@if QUAD
-  sum += subgroupShuffleXor(sum, 1u);
-  sum += subgroupShuffleXor(sum, 2u);
-  //@end
-  return sum;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -75,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var c = 0u; c < TILE && start + c < limit; c++) {
       let key = start + c;
       var visible = MASK == 0u || key <= query;
-      //@if TREE
+      //@if MASK == TREE
       let end_j = end[key];
       if (end_j <= first) {
         continue;

@@ -6,12 +6,12 @@
 // Tiles that the mask hides wholly: causal ones are not read by anybody and not written; those of a prefix tree are zeros,
 // found by a vote of the subgroup.
 
+//@include "lib_attention_mask.wgsl"
+
 enable subgroups;
 // A vote of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
 diagnostic(off, subgroup_uniformity);
 
-const MASK = 0u; // 0 every key is seen, 1 causal (j <= i), 2 prefix tree (j <= i < end[j])
-const TREE = 0u;
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -28,7 +28,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · d4]
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(7) var<storage, read> end: array<u32>;
 //@end
 @group(0) @binding(8) var<storage, read_write> p: array<vec4f>; // [batch, heads, queries, line]
@@ -54,7 +54,7 @@ fn main(
   //@end
   var depth = params.d4;
   let keys = min(vec4u(key, key + 1u, key + 2u, key + 3u), vec4u(params.keys - 1u));
-  //@if TREE
+  //@if MASK == TREE
   let ends = vec4u(end[keys.x], end[keys.y], end[keys.z], end[keys.w]);
   if (!subgroupAny(max(max(ends.x, ends.y), max(ends.z, ends.w)) > first)) {
     depth = 0u;
@@ -129,7 +129,7 @@ fn main(
     //@if MASK
     visible &= keys <= vec4u(first + r);
     //@end
-    //@if TREE
+    //@if MASK == TREE
     visible &= vec4u(first + r) < ends;
     //@end
     let value = select(vec4f(), exp2(block_s[r] * params.scale - lse[row] * LOG2E), visible);

@@ -4,15 +4,13 @@
 // Only the columns that the mask lets a row of the tile see are visited: for queries those up to the last of them, for
 // keys those from the first key on, in a prefix tree to the end of the longest subtree.
 
+//@include "lib_attention_mask.wgsl"
+
 enable subgroups;
 // A maximum of the subgroup is the same in all its lanes; the compiler's analysis takes it for one lane's own.
 diagnostic(off, subgroup_uniformity);
 
-const TRANSPOSED = 0u; // rows are keys
-const UPRIGHT = 1u; // rows are queries
-const UNTIL = 0u; // UPRIGHT with a mask
-const FROM = 0u; // TRANSPOSED with a mask
-const TREE = 0u; // TRANSPOSED with a prefix tree
+const TRANSPOSED = 0u; // rows are keys, not queries
 
 struct Params {
   rows: u32, columns: u32, heads: u32,
@@ -23,16 +21,15 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-//@if UPRIGHT
-@group(0) @binding(1) var<storage, read> m: array<vec4f>; // [batch, heads, rows, line]
-//@end
 //@if TRANSPOSED
 @group(0) @binding(1) var<storage, read> m: array<f32>; // [batch, heads, columns, 4 · line]
-//@end
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-//@if TREE
+//@if MASK == TREE
 @group(0) @binding(3) var<storage, read> end: array<u32>;
 //@end
+//@else
+@group(0) @binding(1) var<storage, read> m: array<vec4f>; // [batch, heads, rows, line]
+//@end
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(8)
@@ -48,24 +45,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@for a in 0..2
   let row_$a = min(first + $au * 8u + lane, params.rows - 1u);
   //@end
-  //@if UNTIL
+  //@if MASK
+  //@if TRANSPOSED
+  begin = min(first, last);
+  //@if MASK == TREE
+  limit = subgroupMax(max(end[row_0], end[row_1]));
+  //@end
+  //@else
   limit = min(limit, first + 16u);
   //@end
-  //@if FROM
-  begin = min(first, last);
-  //@end
-  //@if TREE
-  limit = subgroupMax(max(end[row_0], end[row_1]));
   //@end
   let down = params.line * 4u; // from one row of the transposed matrix to the next
   //@for a in 0..2
-  //@if UPRIGHT
-  let at_m_$a = (group.z * params.rows + row_$a) * params.line;
-  //@end
   //@if TRANSPOSED
   var at_m_$a = group.z * params.columns * down + row_$a;
   let last_m_$a = at_m_$a + last * down;
   at_m_$a += begin * down;
+  //@else
+  let at_m_$a = (group.z * params.rows + row_$a) * params.line;
   //@end
   //@for r in 0..8
   var o_$a_$r_x = 0.0;
@@ -82,9 +79,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@end
   for (var c = begin; c < limit; c += 4u) {
     //@for a in 0..2
-    //@if UPRIGHT
-    let own_$a = m[at_m_$a + c / 4u]; // zeros beyond the last column
-    //@end
     //@if TRANSPOSED
     let own_$a = vec4f(
       m[at_m_$a],
@@ -93,6 +87,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       select(0.0, m[min(at_m_$a + 3u * down, last_m_$a)], c + 2u < last),
     );
     at_m_$a += 4u * down;
+    //@else
+    let own_$a = m[at_m_$a + c / 4u]; // zeros beyond the last column
     //@end
     //@end
     //@for j in 0..4

@@ -1,10 +1,8 @@
 // out[i] = a[i] (+ - * /) b[i], either operand repeating with its own period: b of period n is a row added to every
-// row of a, b of period 1 is a scalar.
-//
-// A lane takes PER_LANE elements, 64 apart, so that the lanes of a workgroup read neighbouring words. Traffic: two
-// reads and a write an element; launching a workgroup costs more than its arithmetic on every adapter, hence PER_LANE > 1.
+// row of a, b of period 1 is a scalar. Traffic: two reads and a write an element.
 
-const PER_LANE = 8u;
+//@include "lib_elementwise.wgsl"
+
 const OPERATION = 0u; // 0 add, 1 subtract, 2 multiply, 3 divide
 
 struct Params {
@@ -18,24 +16,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      let x = a[i % params.a_period];
-      let y = b[i % params.b_period];
-      switch OPERATION {
-        case 0u: { out[i] = x + y; }
-        case 1u: { out[i] = x - y; }
-        case 2u: { out[i] = x * y; }
-        default: { out[i] = x / y; }
-      }
-    }
+fn element(i: u32) {
+  let x = a[i % params.a_period];
+  let y = b[i % params.b_period];
+  switch OPERATION {
+    case 0u: { out[i] = x + y; }
+    case 1u: { out[i] = x - y; }
+    case 2u: { out[i] = x * y; }
+    default: { out[i] = x / y; }
   }
 }

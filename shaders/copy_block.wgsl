@@ -1,8 +1,8 @@
 // Copies a block of rows between matrices of different widths: out[r, out_at + c] = x[r, x_at + c] for c < width.
 // Slices and concatenations along any axis are this, with the axes before as rows and those after folded into the
-// columns. PER_LANE elements a lane, 64 apart; x_stride 0 repeats one row.
+// columns; x_stride 0 repeats one row. Traffic: a read and a write an element.
 
-const PER_LANE = 4u;
+//@include "lib_elementwise.wgsl"
 
 struct Params {
   size: u32, // rows · width
@@ -17,19 +17,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<u32>; // words: f32 and u32 alike
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      let row = i / params.width;
-      let column = i % params.width;
-      out[row * params.out_stride + params.out_at + column] = x[row * params.x_stride + params.x_at + column];
-    }
-  }
+fn element(i: u32) {
+  let row = i / params.width;
+  let column = i % params.width;
+  out[row * params.out_stride + params.out_at + column] = x[row * params.x_stride + params.x_at + column];
 }

@@ -1,8 +1,10 @@
 // Cross-entropy with integer classes: of each row log sum_c exp(x[r, c]) - x[r, t_r] (their mean is taken afterwards).
 // GRADIENT: dx[r, c] = dloss/rows · (softmax(x_r)[c] - [c = t_r]) instead.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it twice, or three times for the gradient; the largest logit is
+// The lanes that share a row (lib_rows.wgsl) read it twice, or three times for the gradient; the largest logit is
 // taken off first, so that nothing overflows.
+
+//@include "lib_rows.wgsl"
 
 const GRADIENT = 0u;
 
@@ -47,8 +49,9 @@ fn main(
     let p = exp(x[start + c] - largest) / sum;
     out[start + c] = factor * (p - select(0.0, 1.0, c == t[row]));
   }
-  //@end
-  if (GRADIENT == 0u && lane == 0u) {
+  //@else
+  if (lane == 0u) {
     out[row] = log(sum) + largest - x[start + t[row]];
   }
+  //@end
 }

@@ -3,6 +3,8 @@
 //
 // Counter: (i / 4, step, stream, 0), key: the seed; a lane draws four words and serves the four elements 4i … 4i + 3.
 
+//@include "lib_philox.wgsl"
+
 struct Params {
   size: u32,
   stream: u32,

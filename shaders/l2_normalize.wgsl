@@ -1,8 +1,10 @@
 // y = x / max(|x|, eps) for each row. GRADIENT: with n = 1/|x|, dx = n·dy - n³·x·(x·dy), the part of dy across x; a row
 // shorter than eps is only scaled: dx = dy/eps.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it twice. |x| is taken relative to nothing: rows whose squares
+// The lanes that share a row (lib_rows.wgsl) read it twice. |x| is taken relative to nothing: rows whose squares
 // overflow float32 (|x| > 1e19) are not normalised.
+
+//@include "lib_rows.wgsl"
 
 const GRADIENT = 0u;
 
@@ -46,10 +48,9 @@ fn main(
   for (var i = lane; i < params.width; i += LANES) {
     out[start + i] = n * (dy[start + i] - x[start + i] * along);
   }
-  //@end
-  if (GRADIENT == 0u) {
-    for (var i = lane; i < params.width; i += LANES) {
-      out[start + i] = x[start + i] * n;
-    }
+  //@else
+  for (var i = lane; i < params.width; i += LANES) {
+    out[start + i] = x[start + i] * n;
   }
+  //@end
 }

@@ -1,9 +1,12 @@
 // Gradient of layer norm by its input. With x̂ = (x - mean)·s and g = dy·gamma:
 //   dx = s · (g - mean(g) - x̂ · mean(g · x̂)), plus the gradient that reached x by another way (RESIDUAL).
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read x, dy and gamma twice, four elements at once (lib_elements.wgsl):
+// The lanes that share a row (lib_rows.wgsl) read x, dy and gamma twice, four elements at once (lib_vectors.wgsl):
 // once for the two means and once for the output, for BUNDLE rows together. A residual branch's sum costs a read here instead
 // of a launch, two reads and a write.
+
+//@include "lib_rows.wgsl"
+//@include "lib_vectors.wgsl"
 
 const BUNDLE = 1u;
 const AFFINE = 1u;

@@ -1,6 +1,6 @@
 // Layer norm (Ba et al., arXiv 1607.06450): y = (x - mean) / sqrt(variance + eps) · gamma + beta over each row.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl): for the mean and
+// The lanes that share a row (lib_rows.wgsl) read it twice, four elements at once (lib_vectors.wgsl): for the mean and
 // the variance about it, and for the output; the second read comes from the cache. They carry BUNDLE rows at once, so that
 // gamma, beta and the loops' own cost are paid once for all of them.
 // One read gives both moments without cancellation, whatever the outliers: each turn's elements have a mean and squares about
@@ -8,6 +8,9 @@
 //   M2 = M2_a + M2_b + (mean_b - mean_a)² · n_a · n_b / (n_a + n_b).
 // Lanes then join in the same way. Traffic: one read and one write an element from memory, and mean and 1/deviation a row
 // if they are kept.
+
+//@include "lib_rows.wgsl"
+//@include "lib_vectors.wgsl"
 
 const BUNDLE = 1u;
 const AFFINE = 1u;

@@ -1,4 +1,4 @@
-// Activations and their derivatives, put before the kernels that use them.
+// Activations and their derivatives.
 
 // Error function: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26; absolute error below 1.5e-7.
 fn erf(x: f32) -> f32 {

@@ -1,4 +1,4 @@
-// The operands of a matrix product that reads them an element at a time, put after its kernel.
+// The operands of a matrix product that reads them an element at a time.
 
 const HALF_B = 0u; // B holds halves, two to a word
 

@@ -1,6 +1,8 @@
-// The end that every matrix product has, put after its kernel: bias, activation and residual as an element is stored.
+// The end that every matrix product has: bias, activation and residual as an element is stored.
 //
 // The kernel declares `params` with m and n. Whatever does not take part has no binding and costs nothing.
+
+//@include "lib_activation.wgsl"
 
 const BIAS = 0u;
 const RESIDUAL = 0u;

@@ -1,7 +1,6 @@
-// The operands of a matrix product that reads them by vec4, put after its kernel.
+// The operands of a matrix product that reads them by vec4.
 
 const HALF_B = 0u; // B holds halves, two to a word
-const FULL_B = 1u;
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -12,8 +11,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 //@if HALF_B
 @group(0) @binding(2) var<storage, read> b_halves: array<vec2u>;
-//@end
-//@if FULL_B
+//@else
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 //@end
 
@@ -22,8 +20,7 @@ fn b_at(i: u32) -> vec4f {
   //@if HALF_B
   let words = b_halves[i];
   return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  //@end
-  //@if FULL_B
+  //@else
   return b[i];
   //@end
 }

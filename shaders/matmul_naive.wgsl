@@ -2,8 +2,9 @@
 //
 // Any strides, so any transposition; z is the batch. Every lane reads a whole row of A and column of B: 2·K words for K
 // multiply-adds, which is why the tiled variants exist. This one is the oracle they are checked against.
-//
-// The operands are in lib_matmul_scalars.wgsl, store() in lib_matmul_store.wgsl.
+
+//@include "lib_matmul_scalars.wgsl"
+//@include "lib_matmul_store.wgsl"
 
 struct Params {
   m: u32, n: u32, k: u32,

@@ -5,6 +5,9 @@
 //
 // K and N must be multiples of 4. Rows and columns beyond the matrix are read from its last ones and not written.
 
+//@include "lib_matmul_vectors.wgsl"
+//@include "lib_matmul_store.wgsl"
+
 enable subgroups;
 
 const OWN = 2u;

@@ -8,8 +8,9 @@
 // cache. Only the first 8 lanes work, so any subgroup size of at least 8 gives the right result.
 //
 // K must be a multiple of 4. Rows and columns beyond the matrix are read from its last ones and not written.
-//
-// The operands are in lib_matmul_vectors.wgsl, store() in lib_matmul_store.wgsl.
+
+//@include "lib_matmul_vectors.wgsl"
+//@include "lib_matmul_store.wgsl"
 
 enable subgroups;
 

@@ -6,6 +6,9 @@
 //
 // M and N must be multiples of 4. Rows and columns beyond the matrix are read from its last ones and not written.
 
+//@include "lib_matmul_vectors.wgsl"
+//@include "lib_matmul_store.wgsl"
+
 enable subgroups;
 
 @compute @workgroup_size(8)

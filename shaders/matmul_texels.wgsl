@@ -2,7 +2,7 @@
 //
 // One workgroup is one subgroup and makes 8·OWN rows x 8·COLS columns; a lane owns COLS columns and all the rows. Per 4 steps of
 // k it reads OWN + COLS texels for 32·OWN·COLS multiply-adds, and gets the other rows' values of A from its neighbours by
-// subgroupBroadcast. A's texels run along k. B's do too where it lies as [N][K] (LINES); where it lies as [K][N] (COLUMNS) they
+// subgroupBroadcast. A's texels run along k. B's do too where it lies as [N][K] (LINES); where it lies as [K][N] they
 // hold four neighbouring columns of one k, and COLS is a multiple of 4. Steps of k beyond K must be zeros in A.
 //
 // Why a copy of both operands pays on a software adapter. There, loading a vec4 from a buffer is, for each lane by itself, a
@@ -19,20 +19,18 @@
 // Workgroups follow one another down the rows: the columns' panel of B, which the next one needs again, is then what the
 // second cache holds, and A is what streams.
 //
-// Only the first 8 lanes work, so any subgroup size of at least 8 gives the right result. store() is in
-// lib_matmul_store.wgsl.
+// Only the first 8 lanes work, so any subgroup size of at least 8 gives the right result.
+
+//@include "lib_matmul_store.wgsl"
 
 enable subgroups;
 
 const OWN = 4u;
 const COLS = 4u;
-const LINES = 1u;
-const COLUMNS = 0u;
-const GROUPS = 1u; // COLS / 4
-const FULL_B = 1u;
+const GROUPS = COLS / 4u;
+const LINES = 1u; // B lies as [N][K], not as [K][N]
 const HALF_B = 0u;
-const COPIED = 1u; // B's lines stand below one another
-const KEPT = 0u; // B's lines stand in bundles of 8, a texel of each in turn
+const KEPT = 0u; // B's lines stand in bundles of 8, a texel of each in turn, not below one another
 
 struct Params {
   m: u32, n: u32, k: u32,
@@ -43,19 +41,17 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
-//@if FULL_B
-@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
-//@end
 //@if HALF_B
 @group(0) @binding(2) var b: texture_storage_2d<rgba16float, read>;
+//@else
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 //@end
 
 fn b_at(along: u32, line: u32) -> vec4f {
-  //@if COPIED
-  return textureLoad(b, vec2u(along, line));
-  //@end
   //@if KEPT
   return textureLoad(b, vec2u(8u * along + line % 8u, line / 8u));
+  //@else
+  return textureLoad(b, vec2u(along, line));
   //@end
 }
 
@@ -70,8 +66,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
   //@for j in 0..COLS
   let line_of_b_$j = params.b_line + tile.z * params.b_batch + min(column + 8u * $ju + lane, params.n - 1u);
   //@end
-  //@end
-  //@if COLUMNS
+  //@else
   //@for g in 0..GROUPS
   let column_$g = min(column / 4u + 8u * $gu + lane, params.n / 4u - 1u);
   //@end
@@ -92,8 +87,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
     //@for j in 0..COLS
     let b_$j = b_at(k, line_of_b_$j);
     //@end
-    //@end
-    //@if COLUMNS
+    //@else
     //@for g in 0..GROUPS
     //@for i in 0..4
     let of_k_$g_$i = b_at(column_$g, top + min(4u * k + $iu, params.k - 1u));
@@ -138,8 +132,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
     let j = i % COLS;
     //@if LINES
     let at = column + 8u * j + lane;
-    //@end
-    //@if COLUMNS
+    //@else
     let at = column + 32u * (j / 4u) + 4u * lane + j % 4u;
     //@end
     store(tile.z, params.first + row + i / COLS, at, sums[i]);

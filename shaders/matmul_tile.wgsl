@@ -6,11 +6,12 @@
 // multiply-adds, and a word read from shared memory PER. Slices are copied along whichever index is contiguous.
 //
 // Any sizes, any transposition; what lies beyond the matrices counts as zeros.
-//
-// The operands are in lib_matmul_scalars.wgsl, store() in lib_matmul_store.wgsl.
+
+//@include "lib_matmul_scalars.wgsl"
+//@include "lib_matmul_store.wgsl"
 
 const TILE = 64u;
-const PER = 4u; // TILE / 16
+const PER = TILE / 16u;
 const STEP = 16u;
 const TRANSPOSE_A = 0u; // A as [K][M]
 const TRANSPOSE_B = 0u; // B as [N][K]

@@ -1,5 +1,7 @@
 // Gradient of the mean squared error: dx[i] = dloss · 2/n · (x[i] - t[i]).
 
+//@include "lib_elementwise.wgsl"
+
 struct Params {
   size: u32,
 }
@@ -10,10 +12,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = (group.y * groups.x + group.x) * 64u + lane;
-  if (i < params.size) {
-    dx[i] = dloss[0] * 2.0 / f32(params.size) * (x[i] - t[i]);
-  }
+fn element(i: u32) {
+  dx[i] = dloss[0] * 2.0 / f32(params.size) * (x[i] - t[i]);
 }

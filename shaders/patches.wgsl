@@ -3,9 +3,9 @@
 // That order of columns is the order of conv1.weight [width, 3, p, p] read as a matrix.
 //
 // BYTES: the pictures come as RGB bytes, four to a word, row by row, and are normalised here: a quarter of the upload.
-// One lane an element; PER_LANE elements 64 apart.
 
-const PER_LANE = 4u;
+//@include "lib_elementwise.wgsl"
+
 const BYTES = 0u;
 
 struct Params {
@@ -21,35 +21,23 @@ struct Params {
 @group(0) @binding(1) var<storage, read> pictures: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
+fn element(i: u32) {
   let p = params.patch_size;
   let across = params.width / p;
   let down = params.height / p;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i >= params.size) {
-      return;
-    }
-    let column = i % (3u * p * p);
-    let row = i / (3u * p * p);
-    let channel = column / (p * p);
-    let y = row / across % down * p + column / p % p;
-    let x = row % across * p + column % p;
-    let picture = row / (across * down);
-    if (BYTES == 1u) {
-      let at = ((picture * params.height + y) * params.width + x) * 3u + channel;
-      let byte = extractBits(pictures[at / 4u], 8u * (at % 4u), 8u);
-      let mean = array(params.mean_r, params.mean_g, params.mean_b);
-      let scale = array(params.scale_r, params.scale_g, params.scale_b);
-      out[i] = (f32(byte) / 255.0 - mean[channel]) * scale[channel];
-    } else {
-      out[i] = bitcast<f32>(pictures[((picture * 3u + channel) * params.height + y) * params.width + x]);
-    }
-  }
+  let column = i % (3u * p * p);
+  let row = i / (3u * p * p);
+  let channel = column / (p * p);
+  let y = row / across % down * p + column / p % p;
+  let x = row % across * p + column % p;
+  let picture = row / (across * down);
+  //@if BYTES
+  let at = ((picture * params.height + y) * params.width + x) * 3u + channel;
+  let byte = extractBits(pictures[at / 4u], 8u * (at % 4u), 8u);
+  let mean = array(params.mean_r, params.mean_g, params.mean_b);
+  let scale = array(params.scale_r, params.scale_g, params.scale_b);
+  out[i] = (f32(byte) / 255.0 - mean[channel]) * scale[channel];
+  //@else
+  out[i] = bitcast<f32>(pictures[((picture * 3u + channel) * params.height + y) * params.width + x]);
+  //@end
 }

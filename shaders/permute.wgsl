@@ -2,10 +2,11 @@
 // strides being those of x in the output's order. The launcher first joins axes that stay together, so that most
 // permutations are of two or three axes (RANK); a division by an axis' size yields each coordinate, from the last on.
 //
-// A lane takes PER_LANE elements, 64 apart. Traffic: a read and a write an element; writes run along memory, reads jump by
+// Traffic: a read and a write an element; writes run along memory, reads jump by
 // the last axis' stride, which costs a whole cache line an element where that is long, but no barrier and no shared memory.
 
-const PER_LANE = 4u;
+//@include "lib_elementwise.wgsl"
+
 const RANK = 4u;
 
 struct Params {
@@ -20,23 +21,12 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<u32>; // words: f32 and u32 alike
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      var rest = i;
-      var at = 0u;
-      //@for d in 0..RANK
-      at += rest % params.count_$d * params.stride_$d;
-      rest /= params.count_$d;
-      //@end
-      out[i] = x[at];
-    }
-  }
+fn element(i: u32) {
+  var rest = i;
+  var at = 0u;
+  //@for d in 0..RANK
+  at += rest % params.count_$d * params.stride_$d;
+  rest /= params.count_$d;
+  //@end
+  out[i] = x[at];
 }

@@ -2,8 +2,10 @@
 // The last row may be shorter: `size` is the number of elements of x in all, so that any buffer may be cut into rows and
 // reduced to one number in a few passes.
 //
-// The lanes that share a row (see lib_rows_*.wgsl) take every LANES-th element, in four interleaved sums, which also keeps
+// The lanes that share a row (lib_rows.wgsl) take every LANES-th element, in four interleaved sums, which also keeps
 // the rounding error of long rows small. Traffic: one read an element.
+
+//@include "lib_rows.wgsl"
 
 const OPERATION = 0u;
 

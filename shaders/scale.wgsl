@@ -1,6 +1,6 @@
-// out[i] = factor · x[i]. A lane takes PER_LANE elements, 64 apart. Traffic: a read and a write an element.
+// out[i] = factor · x[i]. Traffic: a read and a write an element.
 
-const PER_LANE = 8u;
+//@include "lib_elementwise.wgsl"
 
 struct Params {
   size: u32,
@@ -11,17 +11,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      out[i] = params.factor * x[i];
-    }
-  }
+fn element(i: u32) {
+  out[i] = params.factor * x[i];
 }

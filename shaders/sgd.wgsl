@@ -4,7 +4,8 @@
 // The rate is data (settings[0]), so that a captured step can be replayed with another one. In place; traffic: three
 // reads and two writes an element.
 
-const PER_LANE = 4u;
+//@include "lib_elementwise.wgsl"
+
 const NESTEROV = 0u;
 
 struct Params {
@@ -19,21 +20,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> velocity: array<f32>;
 @group(0) @binding(4) var<storage, read_write> parameter: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
-  for (var j = 0u; j < PER_LANE; j++) {
-    let i = start + j * 64u;
-    if (i < params.size) {
-      let p = parameter[i];
-      let d = gradient[i] + params.decay * p;
-      let v = params.momentum * velocity[i] + d;
-      velocity[i] = v;
-      parameter[i] = p - settings[0] * select(v, d + params.momentum * v, NESTEROV == 1u);
-    }
-  }
+fn element(i: u32) {
+  let p = parameter[i];
+  let d = gradient[i] + params.decay * p;
+  let v = params.momentum * velocity[i] + d;
+  velocity[i] = v;
+  parameter[i] = p - settings[0] * select(v, d + params.momentum * v, NESTEROV == 1u);
 }

@@ -1,6 +1,6 @@
 // Softmax of each row: y = exp(x - max) / sum exp(x - max). LOG writes its natural logarithm instead.
 //
-// The lanes that share a bundle of BUNDLE rows (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl).
+// The lanes that share a bundle of BUNDLE rows (lib_rows.wgsl) read it twice, four elements at once (lib_vectors.wgsl).
 // The first read, row by row, keeps the largest value so far and the sum relative to it (Milakov and Gimelshein, arXiv
 // 1805.02867), so that correcting the sum to a new largest value costs a quarter of an exponential an element; the second, all
 // rows in one sweep, writes. Traffic: one read from memory, one write.
@@ -8,6 +8,9 @@
 // A row whose length is no multiple of 4 begins and ends within a vec4; four such rows together do not, hence bundles of four.
 // Of the vec4s at a row's ends the first read masks what belongs to a neighbour, and in the second each element takes the
 // maximum and the sum of its own row, so that every vec4 is written once and by one lane.
+
+//@include "lib_rows.wgsl"
+//@include "lib_vectors.wgsl"
 
 const BUNDLE = 1u;
 const LOG = 0u;

@@ -1,8 +1,11 @@
 // Gradient of a row's softmax by its input, from the output alone: dx = y ∘ (dy - sum(dy ∘ y)).
 // LOG: of log-softmax, dx = dy - exp(y) · sum(dy).
 //
-// The lanes that share a bundle of BUNDLE rows (see lib_rows_*.wgsl) read it twice, four elements at once (lib_elements.wgsl):
+// The lanes that share a bundle of BUNDLE rows (lib_rows.wgsl) read it twice, four elements at once (lib_vectors.wgsl):
 // row by row for the sums, with a mask at the rows' ends, and in one sweep for the output, as in softmax.wgsl.
+
+//@include "lib_rows.wgsl"
+//@include "lib_vectors.wgsl"
 
 const BUNDLE = 1u;
 const LOG = 0u;
@@ -37,10 +40,9 @@ fn main(
     let own = (places(i) >= Places(begin_$r)) & (places(i) < Places(begin_$r + width));
     //@if LOG
     sums_$r += select(Values(), dy[base + i], own);
+    //@else
+    sums_$r += select(Values(), dy[base + i] * y[base + i], own);
     //@end
-    if (LOG == 0u) {
-      sums_$r += select(Values(), dy[base + i] * y[base + i], own);
-    }
   }
   let total_$r = row_sum(sum_of(sums_$r), lane);
   //@end
@@ -49,10 +51,10 @@ fn main(
     //@for r in 1..BUNDLE
     total = select(total, Values(total_$r), places(i) >= Places(begin_$r));
     //@end
-    if (LOG == 1u) {
-      dx[base + i] = dy[base + i] - exp(y[base + i]) * total;
-    } else {
-      dx[base + i] = y[base + i] * (dy[base + i] - total);
-    }
+    //@if LOG
+    dx[base + i] = dy[base + i] - exp(y[base + i]) * total;
+    //@else
+    dx[base + i] = y[base + i] * (dy[base + i] - total);
+    //@end
   }
 }

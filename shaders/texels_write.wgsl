@@ -6,9 +6,7 @@
 // line. Vector loads run along the contiguous index, whose length must be a multiple of 4.
 
 const TRANSPOSED = 0u;
-const UPRIGHT = 1u;
 const HALF = 0u; // x holds halves, two to a word
-const FULL = 1u;
 const EACH = 8u;
 
 struct Params {
@@ -19,8 +17,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 //@if HALF
 @group(0) @binding(1) var<storage, read> halves: array<vec2u>;
-//@end
-//@if FULL
+//@else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 //@end
 @group(0) @binding(2) var texels: texture_storage_2d<rgba32float, write>;
@@ -29,8 +26,7 @@ fn x_at(i: u32) -> vec4f {
   //@if HALF
   let words = halves[i];
   return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  //@end
-  //@if FULL
+  //@else
   return x[i];
   //@end
 }
@@ -42,12 +38,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let top = group.z * params.rows;
   let first = group.x * EACH;
   let last = min(first + EACH, k4);
-  //@if UPRIGHT
-  let row = min(group.y * 8u + lane, params.rows - 1u);
-  for (var k = first; k < last; k++) {
-    textureStore(texels, vec2u(k, top + row), x_at(source + row * k4 + k));
-  }
-  //@end
   //@if TRANSPOSED
   // A lane turns blocks of 4 x 4: its 4 rows of the result from 4 steps of k.
   let row4 = params.rows / 4u;
@@ -60,6 +50,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@for r in 0..4
     textureStore(texels, vec2u(k, top + column * 4u + $ru), vec4f(x_0[$r], x_1[$r], x_2[$r], x_3[$r]));
     //@end
+  }
+  //@else
+  let row = min(group.y * 8u + lane, params.rows - 1u);
+  for (var k = first; k < last; k++) {
+    textureStore(texels, vec2u(k, top + row), x_at(source + row * k4 + k));
   }
   //@end
 }

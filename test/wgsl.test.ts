@@ -27,15 +27,59 @@ describe('specialize', () => {
     );
   });
 
-  it('leaves out what a constant of 0 switches off', () => {
-    const source = 'const BIAS = 0u;\n//@if BIAS\nbias\n//@for i in 0..2\nb_$i\n//@end\n//@end\nrest';
-    expect(specialize(source)).toBe('const BIAS = 0u;\nrest');
+  it('chooses between branches by a constant, compared with 0, a number or another constant', () => {
+    const source =
+      'const BIAS = 0u;\n//@if BIAS\nbias\n//@for i in 0..2\nb_$i\n//@end\n//@else\nnone\n//@end\nrest';
+    expect(specialize(source)).toBe('const BIAS = 0u;\nnone\nrest');
     expect(specialize(source, { BIAS: 1 })).toBe('const BIAS = 1u;\nbias\nb_0\nb_1\nrest');
+    const masks =
+      'const MASK = 0u;\nconst TREE = 2u;\n//@if MASK == TREE\ntree\n//@end\n//@if MASK != 1\nnot 1\n//@end';
+    const lines = (MASK: number) => specialize(masks, { MASK }).split('\n').slice(2);
+    expect([0, 1, 2].map(lines)).toEqual([['not 1'], [], ['tree', 'not 1']]);
+    const nested =
+      'const A = 0u;\nconst B = 0u;\n//@if A\n//@if B\nab\n//@else\na\n//@end\n//@else\n//@if B\nb\n//@end\n//@end';
+    const of = (A: number, B: number) => specialize(nested, { A, B }).split('\n').slice(2).join();
+    expect([of(0, 0), of(0, 1), of(1, 0), of(1, 1)]).toEqual(['', 'b', 'a', 'ab']);
+  });
+
+  it('computes constants from others, for bounds and conditions', () => {
+    const source =
+      'const TILE = 8u;\nconst PER = TILE / 4u;\nconst MORE = PER + 1;\n//@for i in PER..MORE\nx_$i\n//@end';
+    expect(specialize(source)).toMatch(/\nx_2$/);
+    expect(specialize(source, { TILE: 16 })).toMatch(/const PER = TILE \/ 4u;\n.*\nx_4$/);
+  });
+
+  it('includes files once, each with what it includes itself', () => {
+    const text = specialize(
+      '//@include "lib_matmul_store.wgsl"\n//@include "lib_activation.wgsl" // again\nfn main() {}',
+    );
+    expect(text.match(/fn activate\(/g)).toHaveLength(1);
+    expect(text.match(/fn store\(/g)).toHaveLength(1);
+    expect(() => specialize('//@include "lib_nothing.wgsl"')).toThrow(
+      /no lib_nothing\.wgsl to include; there are: lib_activation\.wgsl, /,
+    );
+  });
+
+  it('puts first what WGSL wants first, where its branch is taken', () => {
+    const source = 'const WIDE = 0u;\n//@if WIDE\nenable subgroups;\n//@end\nfn main() {}\nenable f16;';
+    expect(specialize(source)).toBe('enable f16;\nconst WIDE = 0u;\nfn main() {}\n');
+    expect(specialize(source, { WIDE: 1 })).toMatch(/^enable subgroups;\nenable f16;\nconst WIDE = 1u;/);
+    expect(specialize('alias T = f32;\nenable f16;', { T: 'f16' }).match(/enable f16;/g)).toHaveLength(1);
+  });
+
+  it('sets a constant in every branch that declares it', () => {
+    const source = 'const HOW = 0u;\n//@if HOW\nconst LANES = 1u;\n//@else\nconst LANES = 8u;\n//@end';
+    expect(specialize(source, { HOW: 0, LANES: 32 })).toBe('const HOW = 0u;\nconst LANES = 32u;');
+    expect(specialize(source, { HOW: 1, LANES: 2 })).toBe('const HOW = 1u;\nconst LANES = 2u;');
   });
 
   it('says what is wrong with a block', () => {
     expect(() => specialize('//@for i in 0..3\nx')).toThrow(/\/\/@for i in 0\.\.3 has no \/\/@end/);
     expect(() => specialize('//@if FAST\nx\n//@end')).toThrow(/FAST is neither a number nor an integer/);
+    expect(() => specialize('x\n//@else\n//@end')).toThrow(/\/\/@else is out of place/);
+    expect(() => specialize('//@fro i in 0..3\n//@end')).toThrow(/\/\/@fro i in 0\.\.3 is out of place/);
+    expect(() => specialize('//@if 1 < 2\n//@end')).toThrow(/conditions are/);
+    expect(() => specialize('//@for i in 0..2\nx\n//@else\ny\n//@end')).toThrow(/is no loop/);
   });
 });
 

@@ -1,6 +1,5 @@
 import forwardSource from '../../shaders/activation.wgsl';
 import gradientSource from '../../shaders/activation_gradient.wgsl';
-import library from '../../shaders/lib_activation.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { elementGroups } from './elementwise.ts';
 import type { Gpu } from './gpu.ts';
@@ -18,11 +17,8 @@ export const activationNumbers = {
 } as const;
 export type ActivationName = keyof typeof activationNumbers;
 
-/** A kernel's source with the activation functions after it. */
-export const withActivations = (source: string) => `${source}\n${library}`;
-
-const forwardKernel = { name: 'activation', source: withActivations(forwardSource) };
-const gradientKernel = { name: 'activation_gradient', source: withActivations(gradientSource) };
+const forwardKernel = { name: 'activation', source: forwardSource };
+const gradientKernel = { name: 'activation_gradient', source: gradientSource };
 
 /** y = act(x), elementwise over `size` elements. */
 export function activation(gpu: Gpu, name: ActivationName, x: GpuBuffer, y: GpuBuffer, size: number): void {

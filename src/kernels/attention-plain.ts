@@ -23,9 +23,9 @@ const productKernel = { name: 'attention_plain_product', source: productSource }
 const gradientScoresKernel = { name: 'attention_plain_gradient_scores', source: gradientScoresSource };
 const deltaKernel = { name: 'attention_delta', source: deltaSource };
 
-/** The MASK and TREE constants of the attention kernels. */
-export function maskConstants({ mask }: AttentionShape): { MASK: number; TREE: number } {
-  return { MASK: mask === 'none' ? 0 : mask === 'causal' ? 1 : 2, TREE: Number(mask === 'tree') };
+/** The MASK constant of the attention kernels, as lib_attention_mask.wgsl numbers the masks. */
+export function maskConstants({ mask }: AttentionShape): { MASK: number } {
+  return { MASK: { none: 0, causal: 1, tree: 2 }[mask] };
 }
 
 export function scaleOf({ scale, headDim }: AttentionShape): number {

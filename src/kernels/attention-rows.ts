@@ -31,7 +31,7 @@ function tiling(gpu: Gpu, { queries, keys, mask }: AttentionShape, texels: boole
   // Five keys a lane, where they leave less of the last tile empty (200 for 197 tokens, not 224).
   const covered = (tile: number) => Math.ceil(keys / (8 * tile)) * 8 * tile;
   const tile = texels && mask === 'none' && covered(5) <= covered(4) ? 5 : 4;
-  return { OWN: own, TILE: tile, BLOCK: own * Math.max(2 * tile, 8), KEYS4: room / 4 };
+  return { OWN: own, TILE: tile, KEYS4: room / 4 };
 }
 
 /** Whether both directions can run: subgroups of at least 8, vec4 loads, and rows that fit into workgroup memory. */
@@ -99,7 +99,7 @@ function launchForward(
   gpu.run(forwardKernel, {
     constants: {
       ...{ ...maskConstants(options), LSE: Number(Boolean(lse)) },
-      ...{ ...sizes, TEXELS: Number(texels), BUFFERS: Number(!texels) },
+      ...{ ...sizes, TEXELS: Number(texels) },
     },
     buffers: [...operands, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
     params: [queries, keys, heads, headDim / 4, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
@@ -109,31 +109,24 @@ function launchForward(
 
 /** P and dS by tiles into memory, then dQ = scale·dS·K, dK = scale·dSᵀ·Q and dV = Pᵀ·dO. */
 export function rowsBackward(gpu: Gpu, options: AttentionBackward): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, end, lse } = options;
-  const { MASK, TREE } = maskConstants(options);
+  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, end, lse, mask } = options;
   const line = Math.ceil(keys / 4);
   const delta = gpu.pool.allocate(batch * heads * queries * 4);
   const p = gpu.pool.allocate(batch * heads * queries * line * 16);
   const dS = gpu.pool.allocate(batch * heads * queries * line * 16);
   attentionDelta(gpu, options, out, dOut, delta);
   gpu.run(gradientKernel, {
-    constants: { MASK, TREE },
-    buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...(TREE ? [end!] : []), p, dS],
+    constants: maskConstants(options),
+    buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...(mask === 'tree' ? [end!] : []), p, dS],
     params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
     groups: [Math.ceil(keys / 32), Math.ceil(queries / 16), batch * heads],
   });
   const product = (m: GpuBuffer, transposed: boolean, x: Section, y: Section, scale: number) => {
     const [rows, columns] = transposed ? [keys, queries] : [queries, keys];
-    const tree = TREE > 0 && transposed;
+    const ends = mask === 'tree' && transposed ? [end!] : [];
     gpu.run(productKernel, {
-      constants: {
-        TRANSPOSED: Number(transposed),
-        UPRIGHT: Number(!transposed),
-        UNTIL: Number(MASK > 0 && !transposed),
-        FROM: Number(MASK > 0 && transposed),
-        TREE: Number(tree),
-      },
-      buffers: [m, x.buffer, ...(tree ? [end!] : []), y.buffer],
+      constants: { ...maskConstants(options), TRANSPOSED: Number(transposed) },
+      buffers: [m, x.buffer, ...ends, y.buffer],
       params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), f32(scale)],
       groups: [Math.ceil(headDim / 32), Math.ceil(rows / 16), batch * heads],
     });

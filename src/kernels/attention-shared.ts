@@ -27,27 +27,16 @@ function tiling(gpu: Gpu, headDim: number) {
   const split = quad ? 4 : 1;
   const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.limits.maxComputeWorkgroupStorageSize;
   const TILE = [32, 16, 8, 4].find(fits)!;
-  const constants = { D4: d4, SPLIT: split, QUAD: Number(quad), MINE: d4 / split, TILE };
-  // The shuffles of a quad are the only subgroup operations: without them the shader asks for no feature.
-  return { constants, rows: lanes / split, enable: quad };
+  return { constants: { D4: d4, SPLIT: split, TILE }, rows: lanes / split };
 }
-
-/** The kernel with or without the subgroup feature, which may only be named where the adapter has it. */
-function withSubgroups(kernel: { name: string; source: string }) {
-  return { name: kernel.name, source: `enable subgroups;\n${kernel.source}` };
-}
-const forwardQuad = withSubgroups(forwardKernel);
-const queriesQuad = withSubgroups(queriesKernel);
-const keysQuad = withSubgroups(keysKernel);
 
 /** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */
 export function sharedForward(gpu: Gpu, options: AttentionForward): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, end } = options;
-  const { constants, rows, enable } = tiling(gpu, headDim);
-  const { MASK, TREE } = maskConstants(options);
-  gpu.run(enable ? forwardQuad : forwardKernel, {
-    constants: { MASK, TREE, LSE: Number(Boolean(lse)), ...constants },
-    buffers: [q.buffer, k.buffer, v.buffer, ...(TREE ? [end!] : []), out, ...(lse ? [lse] : [])],
+  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, end, mask } = options;
+  const { constants, rows } = tiling(gpu, headDim);
+  gpu.run(forwardKernel, {
+    constants: { ...maskConstants(options), LSE: Number(Boolean(lse)), ...constants },
+    buffers: [q.buffer, k.buffer, v.buffer, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
     params: [queries, keys, heads, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
     groups: [Math.ceil(queries / rows), heads, batch],
   });
@@ -55,21 +44,20 @@ export function sharedForward(gpu: Gpu, options: AttentionForward): void {
 
 /** Three dispatches: D = rowsum(dO ∘ O), dQ by queries, dK and dV by keys; memory linear in the length. */
 export function sharedBackward(gpu: Gpu, options: AttentionBackward): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, lse, end } = options;
-  const { constants, rows, enable } = tiling(gpu, headDim);
-  const { MASK, TREE } = maskConstants(options);
+  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, lse, end, mask } = options;
+  const { constants, rows } = tiling(gpu, headDim);
   const delta = gpu.pool.allocate(batch * heads * queries * 4);
   attentionDelta(gpu, options, out, dOut, delta);
   const run = (kernel: typeof queriesKernel, length: number, gradients: readonly Section[]) =>
     gpu.run(kernel, {
-      constants: { MASK, TREE, ...constants },
+      constants: { ...maskConstants(options), ...constants },
       buffers: [q, k, v]
         .map(({ buffer }) => buffer)
-        .concat(dOut, lse, delta, TREE ? [end!] : [], gradients[0]!.buffer),
+        .concat(dOut, lse, delta, mask === 'tree' ? [end!] : [], gradients[0]!.buffer),
       params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), f32(scaleOf(options))],
       groups: [Math.ceil(length / rows), heads, batch],
     });
-  run(enable ? queriesQuad : queriesKernel, queries, [dq]);
-  run(enable ? keysQuad : keysKernel, keys, [dk, dv]);
+  run(queriesKernel, queries, [dq]);
+  run(keysKernel, keys, [dk, dv]);
   gpu.pool.release(delta);
 }

@@ -1,12 +1,11 @@
 import advanceSource from '../../shaders/advance.wgsl';
 import source from '../../shaders/dropout.wgsl';
-import philox from '../../shaders/lib_philox.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
 const advanceKernel = { name: 'advance', source: advanceSource };
-const kernel = { name: 'dropout', source: `${source}\n${philox}` };
+const kernel = { name: 'dropout', source };
 
 /** out = x with each element dropped with probability p and the rest divided by 1 - p; `seed` holds u32 seed and step. */
 export function dropout(

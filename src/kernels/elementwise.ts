@@ -12,9 +12,10 @@ const scaleKernel = { name: 'scale', source: scaleSource };
 const operations = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const;
 export type BinaryOperation = keyof typeof operations;
 
+/** Elements of a workgroup of a kernel that includes lib_elementwise.wgsl. */
 const perGroup = 64 * 8;
 
-/** Workgroups for `size` elements at 8 elements a lane and 64 lanes a group. */
+/** Workgroups for `size` elements. */
 export function elementGroups(size: number): [number, number] {
   return foldGroups(Math.ceil(size / perGroup));
 }

@@ -2,14 +2,13 @@ import dgammaSource from '../../shaders/layernorm_dgamma.wgsl';
 import dxSource from '../../shaders/layernorm_dx.wgsl';
 import forwardSource from '../../shaders/layernorm_fwd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import { elementConstants, withElements } from './elements.ts';
 import type { Gpu } from './gpu.ts';
 import { rowRuns, sumRows } from './reduce.ts';
 import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
 
-const forwardKernel = rowKernel('layernorm_fwd', withElements(forwardSource));
-const dxKernel = rowKernel('layernorm_dx', withElements(dxSource));
+const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
+const dxKernel = rowKernel('layernorm_dx', dxSource);
 const dgammaKernel = { name: 'layernorm_dgamma', source: dgammaSource };
 
 /** γ and β, [width] each. */
@@ -50,7 +49,7 @@ export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
   gpu.run(forwardKernel[sharing], {
     constants: {
       ...constants,
-      ...elementConstants(width % 4 === 0),
+      WIDE: width % 4 === 0 ? 4 : 1,
       BUNDLE: bundle,
       AFFINE: Number(affine !== null),
       KEEP: Number(moments !== null),
@@ -97,7 +96,7 @@ export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
   gpu.run(dxKernel[sharing], {
     constants: {
       ...constants,
-      ...elementConstants(width % 4 === 0),
+      WIDE: width % 4 === 0 ? 4 : 1,
       BUNDLE: bundle,
       AFFINE: Number(gamma !== null),
       RESIDUAL: Number(residual !== null),

@@ -2,7 +2,8 @@ import crossEntropySource from '../../shaders/cross_entropy.wgsl';
 import mseSource from '../../shaders/mse.wgsl';
 import mseDxSource from '../../shaders/mse_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import { foldGroups, type Gpu } from './gpu.ts';
+import { elementGroups } from './elementwise.ts';
+import type { Gpu } from './gpu.ts';
 import { reduceAll, reduceChunk } from './reduce.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
 import { f32 } from './wgsl.ts';
@@ -46,7 +47,7 @@ export function meanSquaredErrorDx(
   gpu.run(mseDxKernel, {
     buffers: [x, t, dloss, dx],
     params: [size],
-    groups: foldGroups(Math.ceil(size / 64)),
+    groups: elementGroups(size),
   });
 }
 

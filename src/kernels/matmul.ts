@@ -1,13 +1,10 @@
-import scalarOperands from '../../shaders/lib_matmul_scalars.wgsl';
-import storeLibrary from '../../shaders/lib_matmul_store.wgsl';
-import vectorOperands from '../../shaders/lib_matmul_vectors.wgsl';
 import naiveSource from '../../shaders/matmul_naive.wgsl';
 import knSource from '../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../shaders/matmul_subgroup_nk.wgsl';
 import tnSource from '../../shaders/matmul_subgroup_tn.wgsl';
 import texelSource from '../../shaders/matmul_texels.wgsl';
 import tileSource from '../../shaders/matmul_tile.wgsl';
-import { type ActivationName, activationNumbers, withActivations } from './activation.ts';
+import { type ActivationName, activationNumbers } from './activation.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import {
@@ -23,18 +20,12 @@ import { asTexels, type KeptLines, texelSources } from './texels.ts';
 import { choose, sourceVersion } from './tuning.ts';
 import type { Constants } from './wgsl.ts';
 
-/** A kernel with the operands it reads and the end they all have. */
-const product = (name: string, source: string, operands: string) => ({
-  name,
-  source: withActivations(`${source}\n${operands}\n${storeLibrary}`),
-});
-
-const naive = product('matmul_naive', naiveSource, scalarOperands);
-const tile = product('matmul_tile', tileSource, scalarOperands);
-const subgroupNk = product('matmul_subgroup_nk', nkSource, vectorOperands);
-const subgroupKn = product('matmul_subgroup_kn', knSource, vectorOperands);
-const subgroupTn = product('matmul_subgroup_tn', tnSource, vectorOperands);
-const texels = product('matmul_texels', texelSource, '');
+const naive = { name: 'matmul_naive', source: naiveSource };
+const tile = { name: 'matmul_tile', source: tileSource };
+const subgroupNk = { name: 'matmul_subgroup_nk', source: nkSource };
+const subgroupKn = { name: 'matmul_subgroup_kn', source: knSource };
+const subgroupTn = { name: 'matmul_subgroup_tn', source: tnSource };
+const texels = { name: 'matmul_texels', source: texelSource };
 
 const family = {
   name: 'matmul',
@@ -148,7 +139,6 @@ function launch(gpu: Gpu, operands: Operands, shape: MatmulShape, variant: Matmu
         ACTIVATION,
         HALF_B,
         TILE: size,
-        PER: size / 16,
         TRANSPOSE_A: Number(transposeA),
         TRANSPOSE_B: Number(transposeB),
       },
@@ -157,7 +147,7 @@ function launch(gpu: Gpu, operands: Operands, shape: MatmulShape, variant: Matmu
       groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
     });
   } else {
-    const constants = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B, FULL_B: 1 - HALF_B };
+    const constants = { BIAS, RESIDUAL, PREACTIVATION, ACTIVATION, HALF_B };
     gpu.run(transposeA ? subgroupTn : transposeB ? subgroupNk : subgroupKn, {
       constants: transposeA ? constants : { ...constants, OWN: tiling.own },
       buffers,
@@ -188,14 +178,9 @@ function launchTexels(
     const copied = asTexels(gpu, { ...rows, rows: height, buffer: a }, first);
     gpu.run(texels, {
       constants: {
-        ...{ ...epilogue, HALF_B: halves, FULL_B: 1 - halves },
-        ...{ OWN: tiling.own, COLS: tiling.columns, GROUPS: tiling.columns / 4 },
-        ...{
-          LINES: Number(transposeB),
-          COLUMNS: Number(!transposeB),
-          KEPT: Number(kept),
-          COPIED: Number(!kept),
-        },
+        ...epilogue,
+        ...{ HALF_B: halves, OWN: tiling.own, COLS: tiling.columns },
+        ...{ LINES: Number(transposeB), KEPT: Number(kept) },
       },
       buffers: [copied, lines.texels, ...ends],
       params: [

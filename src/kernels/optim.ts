@@ -4,7 +4,7 @@ import clipSource from '../../shaders/clip_scale.wgsl';
 import sgdSource from '../../shaders/sgd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { elementGroups } from './elementwise.ts';
-import { foldGroups, type Gpu } from './gpu.ts';
+import type { Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
 const adamwKernel = { name: 'adamw', source: adamwSource };
@@ -31,7 +31,7 @@ export function sgd(gpu: Gpu, step: SgdStep): void {
     constants: { NESTEROV: Number(nesterov) },
     buffers: [settings, gradient, velocity, parameter],
     params: [size, f32(momentum), f32(weightDecay)],
-    groups: foldGroups(Math.ceil(size / 256)),
+    groups: elementGroups(size),
   });
 }
 
@@ -61,7 +61,7 @@ export function adamw(gpu: Gpu, step: AdamWStep): void {
   gpu.run(adamwKernel, {
     buffers: [settings, gradient, first, second, parameter],
     params: [size, ...betas.map(f32), ...complements(betas), f32(eps), f32(weightDecay)],
-    groups: foldGroups(Math.ceil(size / 256)),
+    groups: elementGroups(size),
   });
 }
 

@@ -1,6 +1,7 @@
 import source from '../../shaders/patches.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import { foldGroups, type Gpu } from './gpu.ts';
+import { elementGroups } from './elementwise.ts';
+import type { Gpu } from './gpu.ts';
 import { f32 } from './wgsl.ts';
 
 const kernel = { name: 'patches', source };
@@ -37,6 +38,6 @@ export function patches(
     constants: { BYTES: Number(normalization !== null) },
     buffers: [pictures, out],
     params: [count, height, width, patch, ...mean.map(f32), ...std.map((x) => f32(1 / x))],
-    groups: foldGroups(Math.ceil(count / 256)),
+    groups: elementGroups(count),
   });
 }

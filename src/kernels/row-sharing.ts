@@ -1,6 +1,3 @@
-import laneSource from '../../shaders/lib_rows_lane.wgsl';
-import subgroupSource from '../../shaders/lib_rows_subgroup.wgsl';
-import workgroupSource from '../../shaders/lib_rows_workgroup.wgsl';
 import { foldGroups, type Gpu } from './gpu.ts';
 import type { Kernel } from './pipelines.ts';
 import { choose, type Family, sourceVersion, type Trial } from './tuning.ts';
@@ -9,27 +6,21 @@ import type { Constants } from './wgsl.ts';
 /** Who owns a row in a row-wise kernel: one lane, a subgroup, or a workgroup (shared memory and barriers). */
 export type RowSharing = 'lane' | 'subgroup' | 'workgroup';
 
-const libraries: Record<RowSharing, string> = {
-  lane: laneSource,
-  subgroup: subgroupSource,
-  workgroup: workgroupSource,
-};
+/** As lib_rows.wgsl numbers them. */
+const sharingNumbers: Record<RowSharing, number> = { lane: 0, subgroup: 1, workgroup: 2 };
 
-/** A row-wise kernel in its three variants, from one shader that says LANES, row_of, row_sum and row_max. */
+/** A row-wise kernel in its three variants, from one shader that includes lib_rows.wgsl. */
 export interface RowKernel extends Readonly<Record<RowSharing, Kernel>> {
   readonly family: Family;
 }
 
 export function rowKernel(name: string, source: string): RowKernel {
-  const variant = (sharing: RowSharing) => ({
-    name: `${name}_${sharing}`,
-    source: `${libraries[sharing]}\n${source}`,
-  });
+  const variant = (sharing: RowSharing) => ({ name: `${name}_${sharing}`, source });
   return {
     lane: variant('lane'),
     subgroup: variant('subgroup'),
     workgroup: variant('workgroup'),
-    family: { name, version: sourceVersion(source, ...Object.values(libraries)) },
+    family: { name, version: sourceVersion(source) },
   };
 }
 
@@ -79,7 +70,10 @@ const groupRows: Record<RowSharing, number> = { lane: 8, subgroup: 4, workgroup:
 export function rowLaunch(gpu: Gpu, rows: number, sharing = ruleOfThumb(gpu), bundle = 1): RowLaunch {
   return {
     sharing,
-    constants: sharing === 'subgroup' ? { LANES: gpu.adapter.subgroupMin } : {},
+    constants: {
+      SHARING: sharingNumbers[sharing],
+      ...(sharing === 'subgroup' && { LANES: gpu.adapter.subgroupMin }),
+    },
     groups: foldGroups(Math.ceil(rows / groupRows[sharing] / bundle)),
   };
 }

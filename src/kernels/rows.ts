@@ -3,15 +3,13 @@ import gatherSource from '../../shaders/gather_rows.wgsl';
 import permuteSource from '../../shaders/permute.wgsl';
 import scatterSource from '../../shaders/scatter_rows.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import { fill } from './elementwise.ts';
+import { elementGroups, fill } from './elementwise.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 
 const gatherKernel = { name: 'gather_rows', source: gatherSource };
 const scatterKernel = { name: 'scatter_rows', source: scatterSource };
 const copyKernel = { name: 'copy_block', source: copySource };
 const permuteKernel = { name: 'permute', source: permuteSource };
-
-const perGroup = 64 * 4;
 
 /** out[i] = row indices[i] of the table, [count, width]; a table of halves gives float32 rows. */
 export function gatherRows(
@@ -27,7 +25,7 @@ export function gatherRows(
     constants: { HALF: Number(half) },
     buffers: [table, indices, out],
     params: [count * width, width],
-    groups: foldGroups(Math.ceil((count * width) / perGroup)),
+    groups: elementGroups(count * width),
   });
 }
 
@@ -66,7 +64,7 @@ export function copyBlock(gpu: Gpu, x: GpuBuffer, out: GpuBuffer, block: CopyBlo
   gpu.run(copyKernel, {
     buffers: [x, out],
     params: [rows * width, width, xStride, xAt, outStride, outAt],
-    groups: foldGroups(Math.ceil((rows * width) / perGroup)),
+    groups: elementGroups(rows * width),
   });
 }
 
@@ -84,7 +82,7 @@ export function permute(
     constants: { RANK: axes.length },
     buffers: [x, out],
     params: [size, ...axes.flatMap(({ count, stride }) => [count, stride])],
-    groups: foldGroups(Math.ceil(size / perGroup)),
+    groups: elementGroups(size),
   });
 }
 

@@ -1,13 +1,12 @@
 import forwardSource from '../../shaders/softmax.wgsl';
 import dxSource from '../../shaders/softmax_dx.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
-import { elementConstants, withElements } from './elements.ts';
 import type { Gpu } from './gpu.ts';
 import { chooseRowSharing, type RowKernel, type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
 import type { Trial } from './tuning.ts';
 
-const forwardKernel = rowKernel('softmax', withElements(forwardSource));
-const dxKernel = rowKernel('softmax_dx', withElements(dxSource));
+const forwardKernel = rowKernel('softmax', forwardSource);
+const dxKernel = rowKernel('softmax_dx', dxSource);
 
 export interface SoftmaxOptions {
   /** The logarithm of the softmax instead. */
@@ -38,7 +37,7 @@ function launch(
   const chosen = given ?? chooseRowSharing(gpu, kernel, [rows, width, bundle], trial);
   const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
   gpu.run(kernel[sharing], {
-    constants: { ...constants, ...elementConstants(byFours), BUNDLE: bundle, LOG: Number(log) },
+    constants: { ...constants, WIDE: byFours ? 4 : 1, BUNDLE: bundle, LOG: Number(log) },
     buffers,
     params: [rows, width],
     groups,

@@ -69,9 +69,7 @@ export function asTexels(gpu: Gpu, matrix: LinesInBuffer, skipped = 0): GpuTexel
   gpu.run(kernel, {
     constants: {
       TRANSPOSED: Number(transposed),
-      UPRIGHT: Number(!transposed),
       HALF: Number(half),
-      FULL: Number(!half),
       EACH,
     },
     buffers: [buffer, texels],

@@ -1,5 +1,6 @@
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { resolveIncludes } from './wgsl.ts';
 
 /**
  * Which variant of a kernel runs for a shape: the fastest one measured on this adapter, else the launcher's rule of thumb.
@@ -49,10 +50,10 @@ interface TuningFile {
 
 const tables = new WeakMap<Gpu, Table>();
 
-/** Names a family's version after the text of its shaders (FNV-1a, 32 bits). */
+/** Names a family's version after the text of its shaders, with what they include (FNV-1a, 32 bits). */
 export function sourceVersion(...sources: readonly string[]): string {
   let hash = 0x811c9dc5;
-  for (const source of sources)
+  for (const source of sources.map(resolveIncludes))
     for (let i = 0; i < source.length; i++) hash = Math.imul(hash ^ source.charCodeAt(i), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, '0');
 }

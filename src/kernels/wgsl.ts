@@ -1,72 +1,138 @@
 import type { TexelFormat } from './buffer-pool.ts';
+import { shaderLibrary } from './shader-library.ts';
 
 /**
- * The three things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
+ * The four things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
  *
- * 1. Specialisation. A shader declares its tunables as ordinary constants with a default,
- *    `const ROWS = 4u;` or `alias Element = f32;`, and a launcher replaces the value. The file is valid WGSL as it
- *    stands (unlike pipeline overrides, the constants may also size private arrays and choose types).
- * 2. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number.
+ * 1. Including. `//@include "lib_philox.wgsl"` stands for that file of shaders/ (see {@link shaderLibrary}), so that a shader
+ *    says itself what it is made of. A file is included once, wherever it is named again.
+ * 2. Specialization. A shader declares its tunables as ordinary constants with a default,
+ *    `const ROWS = 4u;` or `alias Element = f32;`, and a launcher replaces the value. Unlike pipeline overrides, the
+ *    constants may also size private arrays and choose types.
+ * 3. Choosing. `//@if BIAS` … `//@else` … `//@end` keeps the first lines where the constant is not 0, else the others:
+ *    a kernel without a bias then has no binding for one. `//@if MASK == TREE` compares with a number or another constant.
+ * 4. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number.
  *    Registers have no index at run time: an accumulator array that must live in registers is written this way, and
- *    subgroupBroadcast takes only constant lanes. Bounds are numbers or specialised integer constants; loops nest.
- * 3. Leaving out. `//@if BIAS` … `//@end` keeps its lines only where the constant is not 0: a kernel without a bias then
- *    has no binding for one.
+ *    subgroupBroadcast takes only constant lanes. Bounds are numbers or integer constants; loops nest.
+ *
+ * What WGSL wants first (`enable`, `diagnostic`) may stand anywhere, also in a branch, and is moved to the top.
  */
 export type Constants = Readonly<Record<string, number | string>>;
 
-/** Returns `source` with its constants replaced and its loops unrolled; throws on a constant the shader lacks. */
+/** `source` with every file it includes in its place. */
+export function resolveIncludes(source: string): string {
+  const included = new Set<string>();
+  const resolve = (text: string): string =>
+    text.replace(/^[ \t]*\/\/@include "([^"]*)".*$/gm, (_, name: string) => {
+      if (included.has(name)) return '';
+      included.add(name);
+      const file = shaderLibrary.get(name);
+      if (file === undefined)
+        throw new Error(`there is no ${name} to include; there are: ${[...shaderLibrary.keys()].join(', ')}`);
+      return resolve(file);
+    });
+  return resolve(source);
+}
+
+/** The WGSL of `source`: files included, constants replaced, branches chosen, loops unrolled; throws on a constant the shader lacks. */
 export function specialize(source: string, constants: Constants = {}): string {
-  let text = source;
+  let text = resolveIncludes(source);
+  let half = false;
   for (const [name, value] of Object.entries(constants)) {
-    const pattern = new RegExp(`^(const ${name}(?:: *\\w+)? *= *|alias ${name} *= *)([^;]+);`, 'm');
-    const found = pattern.exec(text);
+    // Everywhere: the branches of an //@if may each declare it.
+    const pattern = new RegExp(`^(const ${name}(?:: *\\w+)? *= *|alias ${name} *= *)([^;]+);`, 'gm');
+    let found = false;
+    text = text.replace(pattern, (_, declaration: string, standard: string) => {
+      found = true;
+      return `${declaration}${typeof value === 'number' && /u$/.test(standard) ? `${value}u` : value};`;
+    });
     if (!found) throw new Error(`the shader declares no constant or alias named ${name}`);
-    const written = typeof value === 'number' && /u$/.test(found[2]!) ? `${value}u` : String(value);
-    text = text.replace(pattern, `$1${written};`);
-    if (value === 'f16' && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
+    half ||= value === 'f16';
   }
-  return text.includes('//@') ? expand(text) : text;
+  if (text.includes('//@')) text = expand(text);
+  return directivesFirst(half ? `enable f16;\n${text}` : text);
+}
+
+/** WGSL's own directives before everything else, each once. */
+function directivesFirst(text: string): string {
+  const directives = new Set<string>();
+  const rest = text.replace(/^(?:enable|requires|diagnostic)\b[^;]*;.*\n?/gm, (line) => {
+    directives.add(line.trimEnd());
+    return '';
+  });
+  return directives.size === 0 ? text : `${[...directives].join('\n')}\n${rest}`;
 }
 
 function expand(text: string): string {
-  const integers = new Map<string, number>();
-  for (const m of text.matchAll(/^const (\w+)(?:: *\w+)? *= *(\d+)u?;/gm)) integers.set(m[1]!, Number(m[2]));
-  const value = (word: string): number => {
-    const found = /^\d+$/.test(word) ? Number(word) : integers.get(word);
-    if (found === undefined) throw new Error(`${word} is neither a number nor an integer constant`);
-    return found;
-  };
+  const declared = new Map<string, string>();
+  for (const m of text.matchAll(/^const (\w+)(?:: *\w+)? *= *([^;]+);/gm)) declared.set(m[1]!, m[2]!);
   const lines = text.split('\n');
   const between = (from: number, to: number): string[] => {
     const out: string[] = [];
     for (let i = from; i < to; i++) {
-      const loop = /^\s*\/\/@for (\w+) in (\w+)\.\.(\w+)\s*$/.exec(lines[i]!);
-      const condition = /^\s*\/\/@if (\w+)\s*$/.exec(lines[i]!);
-      if (!loop && !condition) {
+      const directive = /^\s*\/\/@(for|if) (.+?)\s*$/.exec(lines[i]!);
+      if (!directive) {
+        if (/^\s*\/\/@/.test(lines[i]!)) throw new Error(`${lines[i]!.trim()} is out of place`);
         out.push(lines[i]!);
         continue;
       }
-      const end = endOf(lines, i, to);
-      const body = between(i + 1, end);
-      if (condition && value(condition[1]!) !== 0) out.push(...body);
-      if (loop) {
+      const [, kind, rest] = directive as unknown as [string, string, string];
+      const { otherwise, end } = blockOf(lines, i, to);
+      if (kind === 'if')
+        out.push(
+          ...(holds(rest) ? between(i + 1, otherwise ?? end) : between((otherwise ?? end - 1) + 1, end)),
+        );
+      else {
+        const loop = /^(\w+) in (\w+)\.\.(\w+)$/.exec(rest);
+        if (!loop || otherwise !== undefined) throw new Error(`${lines[i]!.trim()} is no loop`);
         const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z]{2})`, 'g');
-        const block = body.join('\n');
-        for (let n = value(loop[2]!); n < value(loop[3]!); n++) out.push(block.replace(variable, String(n)));
+        const block = between(i + 1, end).join('\n');
+        const [first, last] = [integer(loop[2]!, declared), integer(loop[3]!, declared)];
+        for (let n = first; n < last; n++) out.push(block.replace(variable, String(n)));
       }
       i = end;
     }
     return out;
   };
+  const holds = (condition: string): boolean => {
+    const [left, operator, right] = condition.split(/\s+/);
+    const value = integer(left!, declared);
+    if (operator === undefined) return value !== 0;
+    if ((operator !== '==' && operator !== '!=') || right === undefined)
+      throw new Error(`//@if ${condition}: conditions are NAME, NAME == VALUE or NAME != VALUE`);
+    return (value === integer(right, declared)) === (operator === '==');
+  };
   return between(0, lines.length).join('\n');
 }
 
-/** The line of the `//@end` that closes the block opened on line `from`. */
-function endOf(lines: readonly string[], from: number, to: number): number {
+/** The value of a number, or of an integer constant: `4u`, another constant, or two of either with an operator between. */
+function integer(word: string, declared: ReadonlyMap<string, string>): number {
+  if (/^\d+u?$/.test(word)) return Number.parseInt(word, 10);
+  const found = /^(\w+)(?: *([-+*/]) *(\w+))?$/.exec(declared.get(word) ?? '');
+  if (!found) throw new Error(`${word} is neither a number nor an integer constant`);
+  const left = integer(found[1]!, declared);
+  if (found[2] === undefined) return left;
+  const right = integer(found[3]!, declared);
+  switch (found[2]) {
+    case '+':
+      return left + right;
+    case '-':
+      return left - right;
+    case '*':
+      return left * right;
+    default:
+      return Math.floor(left / right);
+  }
+}
+
+/** Where the block opened on line `from` has its `//@else`, if any, and its `//@end`. */
+function blockOf(lines: readonly string[], from: number, to: number): { otherwise?: number; end: number } {
   let depth = 0;
+  let otherwise: number | undefined;
   for (let i = from; i < to; i++) {
     if (/^\s*\/\/@(for|if) /.test(lines[i]!)) depth++;
-    else if (/^\s*\/\/@end/.test(lines[i]!) && --depth === 0) return i;
+    else if (depth === 1 && otherwise === undefined && /^\s*\/\/@else\s*$/.test(lines[i]!)) otherwise = i;
+    else if (/^\s*\/\/@end\s*$/.test(lines[i]!) && --depth === 0) return { otherwise, end: i };
   }
   throw new Error(`${lines[from]!.trim()} has no //@end`);
 }

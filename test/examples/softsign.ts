@@ -1,7 +1,9 @@
-import { apply, type Gpu, type Op, Tensor } from '../../src/index.ts';
+import { apply, elementGroups, type Gpu, type Op, Tensor } from '../../src/index.ts';
 
 // y = x / (1 + |x|), and, since its derivative is 1 / (1 + |x|)², dx = dy / (1 + |x|)².
 const source = /* wgsl */ `
+//@include "lib_elementwise.wgsl"
+
 const GRADIENT = 0u;
 
 struct Params {
@@ -15,19 +17,13 @@ struct Params {
 //@end
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = id.x;
-  if (i >= params.size) {
-    return;
-  }
+fn element(i: u32) {
   let n = 1.0 / (1.0 + abs(x[i]));
   //@if GRADIENT
   out[i] = dy[i] * n * n;
+  //@else
+  out[i] = x[i] * n;
   //@end
-  if (GRADIENT == 0u) {
-    out[i] = x[i] * n;
-  }
 }`;
 const kernel = { name: 'softsign', source };
 
@@ -38,7 +34,7 @@ function launch(gpu: Gpu, x: Tensor, dy: Tensor | null): Tensor {
     constants: { GRADIENT: Number(dy !== null) },
     buffers: [x.buffer, ...(dy ? [dy.buffer] : []), out.buffer],
     params: [x.size],
-    groups: [Math.ceil(x.size / 64)],
+    groups: elementGroups(x.size),
   });
   return out;
 }
