@@ -21,6 +21,7 @@ const readme = readFileSync('README.md', 'utf8');
 
 beforeAll(async () => {
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.declarations.json']);
+  execFileSync(process.execPath, ['scripts/declaration-entries.mjs']);
   mkdirSync(join(consumer, 'node_modules'));
   symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
@@ -34,8 +35,9 @@ beforeAll(async () => {
 afterAll(() => rmSync(consumer, { recursive: true }));
 
 /** Compiles a file of the consumer under its strictest settings, the library's declarations included. */
-function compile(file: string) {
-  const options = { strict: true, module: 'nodenext', target: 'es2023', skipLibCheck: false, types: [] };
+function compile(file: string, module = 'nodenext', moduleResolution = module) {
+  const strictest = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, types: [] };
+  const options = { ...strictest, module, moduleResolution, target: 'es2023', lib: ['es2023'] };
   writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: [file] }));
   return spawnSync(process.execPath, [tsc, '-p', consumer], { encoding: 'utf8' });
 }
@@ -57,6 +59,8 @@ describe('the package', () => {
       'dist/picture-worker.js',
       'dist/train.js',
       'dist/types/index.d.ts',
+      'dist/types/library.d.ts',
+      'dist/types/library-5.d.ts',
       'docs/api/README.md',
       'models/small-clip.safetensors',
       'package.json',
@@ -72,6 +76,8 @@ describe('the package', () => {
     const lines = blocks.find((code) => code.includes('Scorer.load'));
     expect(lines!.trim().split('\n')).toHaveLength(3);
     writeFileSync(join(consumer, 'score.ts'), lines!);
+    expect(compile('score.ts', 'esnext', 'bundler')).toMatchObject({ status: 0, stdout: '' });
+    expect(compile('score.ts', 'node16')).toMatchObject({ status: 0, stdout: '' });
     expect(compile('score.ts')).toMatchObject({ status: 0, stdout: '' });
     const run = spawnSync(process.execPath, ['score.js'], {
       cwd: consumer,

@@ -47,7 +47,8 @@ export function dawnFlags(options: AdapterOptions): string[] {
 /** The browser's `navigator.gpu`, or Dawn in Node. */
 async function webgpu(options: AdapterOptions): Promise<GPU> {
   if (typeof process === 'undefined' || !process.versions?.node) {
-    if (!navigator.gpu)
+    const { navigator } = globalThis as { navigator?: { gpu?: GPU } };
+    if (!navigator?.gpu)
       throw new UserError('this browser has no WebGPU', 'Use a current Chrome, Edge, Firefox or Safari.');
     return navigator.gpu;
   }

@@ -1,0 +1,9 @@
+// The entries of the published declarations, which bring WebGPU's types along, so that a project with "lib": ["es2023"] compiles.
+// TypeScript's own DOM library has them from version 6 on; with an older one they come from @webgpu/types, which would declare
+// them a second time in a newer one.
+import { writeFileSync } from 'node:fs';
+
+const dom = '/// <reference lib="dom" />\n';
+const library = "export * from './index.js';\n";
+writeFileSync('dist/types/library.d.ts', `${dom}${library}`);
+writeFileSync('dist/types/library-5.d.ts', `${dom}/// <reference types="@webgpu/types" />\n${library}`);
