@@ -40,10 +40,12 @@ export type {
   TexelFormat,
 } from './kernels/buffer-pool.ts';
 export { elementGroups } from './kernels/elementwise.ts';
+export { DeviceLostError } from './kernels/device-errors.ts';
 export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';
 export type { KernelTime } from './kernels/profiler.ts';
 export type { Recording, TexelArea } from './kernels/recording.ts';
+export { type RecoveryOptions, recovering } from './kernels/recovery.ts';
 export type { KeptLines } from './kernels/texels.ts';
 export { f32 } from './kernels/wgsl.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';

@@ -9,7 +9,10 @@ import {
   type GpuTexels,
   texelBytes,
 } from './buffer-pool.ts';
-import { patiently, turns } from './patience.ts';
+import { DeviceErrors, DeviceLostError } from './device-errors.ts';
+import { submitting } from './device-guard.ts';
+import { closedError, Lineage } from './lineage.ts';
+import { turns } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording, type TexelArea } from './recording.ts';
@@ -38,13 +41,14 @@ export class Gpu {
     GPUSupportedLimits,
     'maxComputeWorkgroupStorageSize' | 'maxStorageBuffersPerShaderStage'
   >;
-  #opened: OpenedDevice;
+  readonly #opened: OpenedDevice;
+  readonly #lineage: Lineage<Gpu>;
+  readonly #errors: DeviceErrors;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
+  #released = false;
   #pipeline: Pipeline | undefined; // set in the open pass
   #profiler: Profiler | undefined;
-  #failure: Error | undefined;
-  #closed = false;
   #commands: Command[] | undefined; // what a capture under way has recorded
   readonly #bindGroups: BindGroups;
   readonly #features: ReadonlySet<string>;
@@ -52,8 +56,10 @@ export class Gpu {
   /** Dispatches and submissions so far. */
   readonly counters = { dispatches: 0, submits: 0 };
 
-  constructor(opened: OpenedDevice) {
+  constructor(opened: OpenedDevice, lineage: Lineage<Gpu>) {
     this.#opened = opened;
+    this.#lineage = lineage;
+    this.#errors = new DeviceErrors(opened.description.software);
     this.device = opened.device;
     this.adapter = opened.description;
     // Copied: each question to the device crosses into native code.
@@ -64,13 +70,13 @@ export class Gpu {
     // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
     // used again, so clearing all is only a matter of speed.
     this.pool = new BufferPool(this.device, () => {
-      this.flush();
+      if (!this.#errors.ended) this.flush();
       this.#bindGroups.clear();
     });
-    this.pipelines = new PipelineCache(this.device, (error) => this.#fail(error));
+    this.pipelines = new PipelineCache(this.device, (error) => this.#errors.note(error));
     this.device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
-      this.#fail(
+      this.#errors.note(
         error instanceof GPUOutOfMemoryError
           ? new UserError(
               `the GPU is out of memory (${(this.pool.statistics.heldBytes / 2 ** 20).toFixed(0)} MiB held): ${error.message}`,
@@ -80,14 +86,36 @@ export class Gpu {
       );
     });
     void this.device.lost.then(({ reason, message }) => {
-      if (!this.#closed)
-        this.#fail(
-          new UserError(
-            `the GPU device was lost (${reason}): ${message}`,
-            'The driver reset or ran out of memory. Start again: training resumes from its last checkpoint with --resume.',
-          ),
-        );
+      this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
+      this.#release();
     });
+  }
+
+  /** What ended this device: its loss, or close(). Undefined while it works. */
+  get ended(): Error | undefined {
+    return this.#errors.ended;
+  }
+
+  /** The device opened last in place of one that was lost; this one as long as it works. */
+  get latest(): Gpu {
+    return this.#lineage.latest ?? this;
+  }
+
+  /** The same object for a device and for those that were opened in its place: what outlives a loss may be kept by it. */
+  get lineage(): object {
+    return this.#lineage;
+  }
+
+  /**
+   * The device to go on with: this one while it works, else one opened in its place as this one was, the same for all who
+   * ask. Nothing that was on the lost device is on the new one. Throws when no device comes back, or this one was closed.
+   */
+  async reopen(): Promise<Gpu> {
+    const { latest } = this;
+    if (!latest.#errors.ended) return latest;
+    if (!(latest.#errors.ended instanceof DeviceLostError)) throw latest.#errors.ended;
+    const lineage = this.#lineage;
+    return lineage.replace(latest.adapter, (opened) => new Gpu(opened, lineage));
   }
 
   /** Whether the device was opened with an optional feature. */
@@ -179,12 +207,8 @@ export class Gpu {
     this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
     this.flush();
     await this.pipelines.checked();
-    try {
-      await patiently(staging.mapAsync(GPUMapMode.READ), this.adapter.software);
-    } catch (error) {
-      throw this.#failure ?? error;
-    }
-    if (this.#failure) throw this.#failure;
+    await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
+    this.#errors.check();
     const data = staging.getMappedRange().slice(0, bytes);
     staging.unmap();
     const list = this.#staging.get(size);
@@ -196,12 +220,13 @@ export class Gpu {
 
   /** Submits what is recorded. */
   flush(): void {
-    if (this.#failure) throw this.#failure;
+    this.#errors.check();
     this.#endPass();
     const encoder = this.#encoder;
     if (!encoder) return;
     const collect = this.#profiler?.resolve(encoder);
     this.#encoder = undefined;
+    submitting(this.device);
     this.device.queue.submit([encoder.finish()]);
     this.counters.submits++;
     collect?.();
@@ -211,8 +236,8 @@ export class Gpu {
   async finish(): Promise<void> {
     await this.pipelines.checked();
     this.flush();
-    await patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software);
-    if (this.#failure) throw this.#failure;
+    await this.#errors.wait(this.device.queue.onSubmittedWorkDone());
+    this.#errors.check();
   }
 
   /**
@@ -256,10 +281,17 @@ export class Gpu {
     }
   }
 
-  /** Destroys the device and lets Node exit. */
+  /** Destroys the device, with those opened in its place, and lets Node exit. What waits for them is told so. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#lineage.closed = true;
+    const { latest } = this;
+    latest.#errors.end(closedError());
+    latest.#release();
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
     const opened = this.#opened;
     this.device.destroy();
     // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
@@ -269,11 +301,6 @@ export class Gpu {
       .then(() => {
         opened.instance = undefined;
       });
-  }
-
-  #fail(error: Error): void {
-    // A kernel that does not compile makes the commands that use it invalid: the cause says more than its effects.
-    if (!this.#failure || /^kernel /.test(error.message)) this.#failure = error;
   }
 
   #commandEncoder(): GPUCommandEncoder {
@@ -288,7 +315,8 @@ export class Gpu {
 
 /** Opens the machine's adapter; throws a {@link UserError} with advice where there is none. */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  return new Gpu(await openDevice(options));
+  const open = () => openDevice(options);
+  return new Gpu(await open(), new Lineage(open));
 }
 
 /** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */

@@ -50,6 +50,9 @@ interface TuningFile {
 
 const tables = new WeakMap<Gpu, Table>();
 
+/** Measurements by lineage: a device opened in place of a lost one must choose as that did, or give other bits. */
+const measurements = new WeakMap<object, Table['measured']>();
+
 /** Names a family's version after the text of its shaders, with what they include (FNV-1a, 32 bits). */
 export function sourceVersion(...sources: readonly string[]): string {
   let hash = 0x811c9dc5;
@@ -210,7 +213,10 @@ function adapterKey({ adapter }: Gpu): string {
 function tableOf(gpu: Gpu): Table {
   let table = tables.get(gpu);
   if (!table) {
-    table = { measured: readMeasurements(gpu), pending: new Map() };
+    let measured = measurements.get(gpu.lineage);
+    if (!measured) measurements.set(gpu.lineage, (measured = readMeasurements(gpu)));
+    // What is pending runs on the device that met it.
+    table = { measured, pending: new Map() };
     tables.set(gpu, table);
   }
   return table;

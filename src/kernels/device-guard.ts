@@ -1,0 +1,29 @@
+/**
+ * What the engine asks of a device that can fail, told before it is asked, so that a test can have any of it fail: the device
+ * lost at the n-th submission, the n-th buffer refused. Unwatched, it costs a comparison a submission and a new buffer.
+ */
+export interface DeviceOperation {
+  readonly kind: 'submit' | 'allocate';
+  readonly device: GPUDevice;
+  /** Of an allocation. */
+  readonly bytes?: number;
+}
+
+/** Called before each operation. An allocation fails where it returns 'out of memory'. */
+export type DeviceGuard = (operation: DeviceOperation) => 'out of memory' | undefined;
+
+let guard: DeviceGuard | undefined;
+
+/** Puts a guard before every operation of every device until the function returned is called. For tests. */
+export function guardDevice(watching: DeviceGuard): () => void {
+  if (guard) throw new Error('the devices are guarded already');
+  guard = watching;
+  return () => {
+    guard = undefined;
+  };
+}
+
+/** Before a submission. */
+export function submitting(device: GPUDevice): void {
+  guard?.({ kind: 'submit', device });
+}
