@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { openGpu } from '../src/kernels/gpu.ts';
 import { bindingsOf, f32, specialize } from '../src/kernels/wgsl.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -113,17 +112,13 @@ fn main() {
 
 describe('a kernel', () => {
   it('that does not compile is reported with its name and the WGSL line', async () => {
-    // A device of its own: an error of this kind ends it.
-    const gpu = await openGpu();
-    try {
-      const buffers = [gpu.pool.allocate(4), gpu.pool.allocate(4)];
-      gpu.run({ name: 'broken', source: copy.replace('EXTRA', '+ nothing') }, { buffers, groups: [1] });
-      await expect(gpu.finish()).rejects.toThrow(
-        /kernel broken does not compile:\n.*nothing.*\n +6 \| {3}out\[0\] = x\[0\] \+ nothing;\n +\| +\^/,
-      );
-    } finally {
-      gpu.close();
-    }
+    const gpu = await sharedGpu();
+    const buffers = [gpu.pool.allocate(4), gpu.pool.allocate(4)];
+    const broken = { name: 'broken', source: copy.replace('EXTRA', '+ nothing') };
+    expect(() => gpu.run(broken, { buffers, groups: [1] })).toThrow(
+      /kernel broken does not compile:\n.*nothing.*\n +6 \| {3}out\[0\] = x\[0\] \+ nothing;\n +\| +\^/,
+    );
+    for (const buffer of buffers) gpu.pool.release(buffer);
   });
 
   it('names itself when a constant is unknown, buffers lack, or the output is also an input', async () => {

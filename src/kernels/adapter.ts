@@ -28,6 +28,8 @@ export interface AdapterDescription {
 export interface OpenedDevice {
   readonly device: GPUDevice;
   readonly description: AdapterDescription;
+  /** Whether the device says what is wrong with a call before the call returns, as Dawn does in Node; browsers say it later. */
+  readonly immediate: boolean;
   /** Dawn's instance: while anything holds it, Node does not exit. */
   instance: unknown;
 }
@@ -44,9 +46,11 @@ export function dawnFlags(options: AdapterOptions): string[] {
   return flags;
 }
 
+const inNode = typeof process !== 'undefined' && Boolean(process.versions?.node);
+
 /** The browser's `navigator.gpu`, or Dawn in Node. */
 async function webgpu(options: AdapterOptions): Promise<GPU> {
-  if (typeof process === 'undefined' || !process.versions?.node) {
+  if (!inNode) {
     const { navigator } = globalThis as { navigator?: { gpu?: GPU } };
     if (!navigator?.gpu)
       throw new UserError('this browser has no WebGPU', 'Use a current Chrome, Edge, Firefox or Safari.');
@@ -87,6 +91,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   return {
     device,
     instance,
+    immediate: inNode,
     description: {
       name: info.device || info.description || info.vendor || 'unknown adapter',
       vendor: info.vendor,

@@ -1,4 +1,5 @@
 import type { GpuStorage } from './buffer-pool.ts';
+import type { DeviceErrors } from './device-errors.ts';
 import type { Pipeline } from './pipelines.ts';
 
 interface Entry {
@@ -18,12 +19,14 @@ const largest = 65536;
  */
 export class BindGroups {
   readonly #device: GPUDevice;
+  readonly #errors: DeviceErrors;
   readonly #byHash = new Map<number, Entry[]>();
   readonly #uniforms = new Map<string, GPUBuffer>();
   #size = 0;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, errors: DeviceErrors) {
     this.#device = device;
+    this.#errors = errors;
   }
 
   /** The bind group; made at the first call with these contents. */
@@ -61,9 +64,37 @@ export class BindGroups {
           throw new Error(`kernel ${pipeline.name}: buffer ${other} is also the output, ${index}`);
     const entries: GPUBindGroupEntry[] = [];
     if (pipeline.hasParams) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
-    for (const [i, buffer] of buffers.entries())
+    for (const [i, buffer] of buffers.entries()) {
+      if (!buffer.live) throw new Error(`kernel ${pipeline.name}: buffer ${i} was given back to the pool`);
       entries.push({ binding: pipeline.storage[i]!, resource: buffer.resource });
-    return this.#device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries });
+    }
+    return this.#errors.attempt(
+      () => {
+        const group = this.#device.createBindGroup({
+          label: pipeline.name,
+          layout: pipeline.layout,
+          entries,
+        });
+        if (this.#errors.immediate) this.#try(pipeline, group);
+        return group;
+      },
+      ({ message }) => new Error(`kernel ${pipeline.name}: ${message}`),
+      () => this.clear(), // what is wrong is not kept as if it were right
+    );
+  }
+
+  /**
+   * What is wrong with a bind group (a buffer smaller than the kernel declares it) shows in an encoder, and would take with it
+   * all that is recorded there: so in one of its own first.
+   */
+  #try(pipeline: Pipeline, group: GPUBindGroup): void {
+    const encoder = this.#device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline.raw);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(1);
+    pass.end();
+    encoder.finish();
   }
 
   /** Uniform blocks are immutable and shared by content: sizes repeat from step to step, so a steady state writes none. */

@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import type { OpenedDevice } from './adapter.ts';
 import { patiently, turns } from './patience.ts';
 
 /** The device is gone (a driver reset, for instance), with all that was on it; see {@link recovering}. */
@@ -14,19 +15,40 @@ export class DeviceLostError extends UserError {
 }
 
 /**
- * What has gone wrong on a device. An error that the device outlives is thrown once, by the next wait; what ends it (loss,
- * close()) by every wait from then on, those under way included: they are never left hanging.
+ * What has gone wrong on a device. An error that the device outlives is thrown once: by the call that caused it where the device
+ * says so at once, else by the next wait. What ends it (loss, close()) is thrown by every wait from then on, those under way
+ * included: they are never left hanging.
  */
 export class DeviceErrors {
+  readonly #device: GPUDevice;
   readonly #software: boolean;
+  readonly #immediate: boolean;
   #end: Error | undefined;
   #pending: Error | undefined;
+  /** Whether it is known which call the pending error comes of. */
+  #explained = false;
+  /** What the call under way has been told. */
+  #heard: GPUError[] | undefined;
   /** How to give up each wait under way. */
   readonly #waits = new Set<(error: Error) => void>();
+  /** Errors on their way. */
+  readonly #scopes = new Set<Promise<void>>();
 
-  /** @param software whether the processor computes, which decides how a wait waits */
-  constructor(software: boolean) {
-    this.#software = software;
+  constructor({ device, description, immediate }: Omit<OpenedDevice, 'instance'>) {
+    this.#device = device;
+    this.#software = description.software;
+    this.#immediate = immediate;
+    device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      event.preventDefault(); // which would print it: it is thrown
+      if (this.#heard) this.#heard.push(error);
+      else this.#note(plainError(error));
+    });
+  }
+
+  /** Whether {@link attempt} throws what the device says, and not only the next wait. */
+  get immediate(): boolean {
+    return this.#immediate;
   }
 
   /** What ended the device, if anything did. */
@@ -42,14 +64,54 @@ export class DeviceErrors {
     this.#waits.clear();
   }
 
-  /** Something recorded or sent before was wrong; the next check() throws it. */
-  note(error: Error): void {
-    // The first error explains those that follow from it; that of a kernel explains those found before it, too.
-    if (!this.#pending || (/^kernel /.test(error.message) && !/^kernel /.test(this.#pending.message)))
-      this.#pending = error;
+  /**
+   * What `make` gives. An error that the device finds in its calls is thrown here where the device says so at once; else the
+   * next wait throws it, and `later` is called first.
+   *
+   * @param tell the error to throw for what the device says
+   */
+  attempt<T>(make: () => T, tell: (error: GPUError) => Error = plainError, later?: () => void): T {
+    if (!this.#immediate) return this.#attemptLater(make, tell, later);
+    const outer = this.#heard;
+    const heard: GPUError[] = [];
+    this.#heard = heard;
+    let made: T;
+    try {
+      made = make();
+    } finally {
+      this.#heard = outer;
+    }
+    // What follows from the first says less.
+    if (heard.length > 0) throw tell(heard[0]!);
+    return made;
   }
 
-  /** Throws what ended the device, or once what was noted. */
+  #attemptLater<T>(make: () => T, tell: (error: GPUError) => Error, later?: () => void): T {
+    this.#device.pushErrorScope('validation');
+    try {
+      return make();
+    } finally {
+      const told = this.#device.popErrorScope().then(
+        (error) => {
+          this.#scopes.delete(told);
+          if (!error) return;
+          later?.();
+          this.#note(tell(error), tell !== plainError);
+        },
+        () => void this.#scopes.delete(told), // the device is lost, which is told elsewhere
+      );
+      this.#scopes.add(told);
+    }
+  }
+
+  #note(error: Error, explained = false): void {
+    // The first error explains those that follow from it; one of a known call, those told before it.
+    if (this.#pending && (this.#explained || !explained)) return;
+    this.#pending = error;
+    this.#explained = explained;
+  }
+
+  /** Throws what ended the device, or once what has been noted. */
   check(): void {
     if (this.#end) throw this.#end;
     const error = this.#pending;
@@ -57,25 +119,45 @@ export class DeviceErrors {
     if (error) throw error;
   }
 
-  /** The value of `work`, which the device is to settle; rejects at once when the device ends before. */
-  wait<T>(work: Promise<T>): Promise<T> {
+  /** The value of `work`, which the device settles. Rejects at once when the device ends before, and with what was noted. */
+  async wait<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await this.#unlessEnded(work);
+    } finally {
+      // What has been noted explains the failure of `work`, too.
+      while (this.#scopes.size > 0 && !this.#end) await this.#unlessEnded(Promise.all(this.#scopes));
+      this.check();
+    }
+  }
+
+  #unlessEnded<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waits.add(reject);
-      const settled = () => this.#waits.delete(reject);
       if (this.#end) reject(this.#end);
       patiently(work, this.#software).then(
         (value) => {
-          settled();
-          if (this.#end) reject(this.#end);
-          else resolve(value);
+          this.#waits.delete(reject);
+          resolve(value);
         },
         async (error) => {
           // That the device is lost may be told after what it interrupts.
           if (!this.#end) await turns(4);
-          settled();
-          reject(this.#end ?? error);
+          this.#waits.delete(reject);
+          reject(error);
         },
       );
     });
   }
+}
+
+/** A device's error as one of JavaScript's. */
+export function plainError(error: GPUError): Error {
+  return error instanceof GPUOutOfMemoryError ? outOfMemory(error.message) : new Error(error.message);
+}
+
+function outOfMemory(message: string): UserError {
+  return new UserError(
+    `the GPU is out of memory: ${message}`,
+    'Use a smaller batch, float16 weights, or close other programs that use the GPU.',
+  );
 }

@@ -59,32 +59,21 @@ export class Gpu {
   constructor(opened: OpenedDevice, lineage: Lineage<Gpu>) {
     this.#opened = opened;
     this.#lineage = lineage;
-    this.#errors = new DeviceErrors(opened.description.software);
+    this.#errors = new DeviceErrors(opened);
     this.device = opened.device;
     this.adapter = opened.description;
     // Copied: each question to the device crosses into native code.
     this.#features = new Set(this.device.features);
     const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
     this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
-    this.#bindGroups = new BindGroups(this.device);
+    this.#bindGroups = new BindGroups(this.device, this.#errors);
     // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
     // used again, so clearing all is only a matter of speed.
     this.pool = new BufferPool(this.device, () => {
       if (!this.#errors.ended) this.flush();
       this.#bindGroups.clear();
     });
-    this.pipelines = new PipelineCache(this.device, (error) => this.#errors.note(error));
-    this.device.addEventListener('uncapturederror', (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      this.#errors.note(
-        error instanceof GPUOutOfMemoryError
-          ? new UserError(
-              `the GPU is out of memory (${(this.pool.statistics.heldBytes / 2 ** 20).toFixed(0)} MiB held): ${error.message}`,
-              'Use a smaller batch, float16 weights, or close other programs that use the GPU.',
-            )
-          : new Error(error.message),
-      );
-    });
+    this.pipelines = new PipelineCache(this.device, this.#errors);
     void this.device.lost.then(({ reason, message }) => {
       this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
       this.#release();
@@ -132,6 +121,10 @@ export class Gpu {
         `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, ${buffers.length} were given`,
       );
     const [x, y = 1, z = 1] = groups;
+    if (!(isCount(x) && isCount(y) && isCount(z)))
+      throw new Error(
+        `kernel ${kernel.name}: [${groups.join(', ')}] are no counts of workgroups: whole numbers up to ${mostGroups}, beyond which foldGroups() folds a line`,
+      );
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
     this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
@@ -171,6 +164,9 @@ export class Gpu {
 
   /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */
   copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void {
+    checkRange('a copy', from, fromOffset, bytes);
+    checkRange('a copy', to, toOffset, bytes);
+    if (from === to) throw new Error(`a copy within buffer ${from.id}: WebGPU copies between different ones`);
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
     this.#endPass();
     this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
@@ -178,10 +174,13 @@ export class Gpu {
 
   /** Records a copy of a dense matrix into texels; its lines must be a multiple of 256 bytes long. */
   copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void {
+    const { width, height, skipped } = area;
+    if (width > to.width || height > to.height)
+      throw new Error(`a copy of ${width} x ${height} texels into ${to.width} x ${to.height}`);
+    const bytesPerRow = width * texelBytes[to.format];
+    checkRange('a copy', from, skipped * bytesPerRow, height * bytesPerRow);
     this.#commands?.push({ kind: 'texels', from, to, area });
     this.#endPass();
-    const { width, height, skipped } = area;
-    const bytesPerRow = width * texelBytes[to.format];
     this.#commandEncoder().copyBufferToTexture(
       { buffer: from.raw, bytesPerRow, offset: skipped * bytesPerRow },
       { texture: to.raw },
@@ -193,6 +192,7 @@ export class Gpu {
   write(to: GpuBuffer, data: ArrayBufferView, offset = 0): void {
     if (this.#commands)
       throw new Error('a captured step may not write from the host: write its inputs before the replay');
+    checkRange('a write', to, offset, data.byteLength);
     this.flush();
     this.device.queue.writeBuffer(to.raw, offset, data.buffer, data.byteOffset, data.byteLength);
   }
@@ -200,15 +200,14 @@ export class Gpu {
   /** Submits what is recorded and reads `bytes` bytes back. */
   async read(from: GpuBuffer, bytes: number, offset = 0): Promise<ArrayBuffer> {
     const size = Math.ceil(bytes / 4) * 4;
+    checkRange('a read', from, offset, size);
     const free = this.#staging.get(size)?.pop();
     const staging =
       free ?? this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
     this.#endPass();
     this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
     this.flush();
-    await this.pipelines.checked();
     await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
-    this.#errors.check();
     const data = staging.getMappedRange().slice(0, bytes);
     staging.unmap();
     const list = this.#staging.get(size);
@@ -227,17 +226,15 @@ export class Gpu {
     const collect = this.#profiler?.resolve(encoder);
     this.#encoder = undefined;
     submitting(this.device);
-    this.device.queue.submit([encoder.finish()]);
+    this.#errors.attempt(() => this.device.queue.submit([encoder.finish()]));
     this.counters.submits++;
     collect?.();
   }
 
   /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
   async finish(): Promise<void> {
-    await this.pipelines.checked();
     this.flush();
     await this.#errors.wait(this.device.queue.onSubmittedWorkDone());
-    this.#errors.check();
   }
 
   /**
@@ -296,7 +293,7 @@ export class Gpu {
     this.device.destroy();
     // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
     // early, it crashes or hangs. While anything holds it, Node does not exit.
-    void Promise.allSettled([this.device.lost, this.pipelines.checked()])
+    void this.device.lost
       .then(() => turns(4))
       .then(() => {
         opened.instance = undefined;
@@ -319,9 +316,23 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   return new Gpu(await open(), new Lineage(open));
 }
 
+/** Workgroups in each direction, at most; so many has every adapter. */
+const mostGroups = 65535;
+
+function isCount(groups: number): boolean {
+  return groups >>> 0 === groups && groups <= mostGroups;
+}
+
+function checkRange(what: string, { id, capacity }: GpuBuffer, offset: number, bytes: number): void {
+  if (offset >= 0 && bytes >= 0 && offset + bytes <= capacity && offset % 4 === 0 && bytes % 4 === 0) return;
+  throw new Error(
+    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both in multiples of 4, and within`,
+  );
+}
+
 /** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */
 export function foldGroups(count: number): [number, number] {
-  if (count <= 65535) return [count, 1];
-  const rows = Math.ceil(count / 65535);
+  if (count <= mostGroups) return [count, 1];
+  const rows = Math.ceil(count / mostGroups);
   return [Math.ceil(count / rows), rows];
 }

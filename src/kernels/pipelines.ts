@@ -1,3 +1,4 @@
+import type { DeviceErrors } from './device-errors.ts';
 import { type BindingDeclaration, bindingsOf, type Constants, specialize } from './wgsl.ts';
 
 /** A kernel as its author declares it: a name for profiles and errors, and its WGSL. */
@@ -29,13 +30,12 @@ interface Variant {
 export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #compiled = new Map<Kernel, Variant[]>();
-  readonly #checks: Promise<void>[] = [];
-  readonly #fail: (error: Error) => void;
+  readonly #errors: DeviceErrors;
   #nextId = 1;
 
-  constructor(device: GPUDevice, fail: (error: Error) => void) {
+  constructor(device: GPUDevice, errors: DeviceErrors) {
     this.#device = device;
-    this.#fail = fail;
+    this.#errors = errors;
   }
 
   /** The compiled pipeline of a kernel and its override constants; compiled at the first call. */
@@ -44,41 +44,48 @@ export class PipelineCache {
     if (!variants) this.#compiled.set(kernel, (variants = []));
     // Compared one by one: a kernel has few variants, and this is asked for at every dispatch.
     for (const variant of variants) if (same(variant.constants, constants)) return variant.pipeline;
-    const pipeline = this.#compile(kernel, constants);
-    variants.push({ constants: { ...constants }, pipeline });
-    return pipeline;
+    const kept = variants;
+    const forget = () => kept.splice(kept.indexOf(variant), 1);
+    // What does not compile is not kept as if it did.
+    const variant = {
+      constants: { ...constants },
+      pipeline: this.#compile(kernel, constants, () => forget()),
+    };
+    variants.push(variant);
+    return variant.pipeline;
   }
 
-  /** Resolves when every compilation started so far has been checked. */
-  async checked(): Promise<void> {
-    await Promise.all(this.#checks.splice(0));
-  }
-
-  #compile(kernel: Kernel, constants?: Constants): Pipeline {
+  #compile(kernel: Kernel, constants: Constants | undefined, failed: () => void): Pipeline {
+    const { name } = kernel;
     let code: string;
     try {
       code = specialize(kernel.source, constants);
     } catch (error) {
-      throw new Error(`kernel ${kernel.name}: ${(error as Error).message}`, { cause: error });
+      throw new Error(`kernel ${name}: ${(error as Error).message}`, { cause: error });
     }
     const bindings = bindingsOf(code);
-    // In a scope of its own, so that an error is told with the WGSL line before everything that follows from it.
-    this.#device.pushErrorScope('validation');
-    const module = this.#device.createShaderModule({ label: kernel.name, code });
-    const layout = this.#device.createBindGroupLayout({
-      label: kernel.name,
-      entries: bindings.map((declared) => ({
-        binding: declared.binding,
-        visibility: GPUShaderStage.COMPUTE,
-        ...entryOf(declared),
-      })),
-    });
-    const raw = this.#device.createComputePipeline({
-      label: kernel.name,
-      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module },
-    });
-    this.#checks.push(this.#check(kernel.name, code, module, this.#device.popErrorScope()));
+    const device = this.#device;
+    const { raw, layout } = this.#errors.attempt(
+      () => {
+        const module = device.createShaderModule({ label: name, code });
+        const layout = device.createBindGroupLayout({
+          label: name,
+          entries: bindings.map((declared) => ({
+            binding: declared.binding,
+            visibility: GPUShaderStage.COMPUTE,
+            ...entryOf(declared),
+          })),
+        });
+        const raw = device.createComputePipeline({
+          label: name,
+          layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: { module },
+        });
+        return { raw, layout };
+      },
+      ({ message }) => compileError(name, code, message),
+      failed,
+    );
     const storage = bindings.filter(({ type }) => type !== 'uniform');
     return {
       id: this.#nextId++,
@@ -90,27 +97,17 @@ export class PipelineCache {
       writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texels' ? [i] : [])),
     };
   }
+}
 
-  async #check(
-    name: string,
-    code: string,
-    module: GPUShaderModule,
-    validation: Promise<GPUError | null>,
-  ): Promise<void> {
-    const { messages } = await module.getCompilationInfo();
-    const errors = messages.filter((message) => message.type === 'error');
-    const other = await validation;
-    if (errors.length === 0) {
-      if (other) this.#fail(new Error(`kernel ${name}: ${other.message}`));
-      return;
-    }
-    const lines = code.split('\n');
-    const shown = errors.map(({ lineNum, linePos, message }) => {
-      const number = String(lineNum).padStart(5);
-      return `${message}\n${number} | ${lines[lineNum - 1] ?? ''}\n      | ${' '.repeat(Math.max(0, linePos - 1))}^`;
-    });
-    this.#fail(new Error(`kernel ${name} does not compile:\n${shown.join('\n')}`));
-  }
+/** With the WGSL lines that the compiler points at. */
+function compileError(name: string, code: string, message: string): Error {
+  const lines = code.split('\n');
+  const shown = [...message.matchAll(/:(\d+):(\d+) error: (.*)/g)].map(([, line, column, what]) => {
+    const text = `${line!.padStart(5)} | ${lines[Number(line) - 1] ?? ''}`;
+    return `${what}\n${text}\n      | ${' '.repeat(Math.max(0, Number(column) - 1))}^`;
+  });
+  if (shown.length === 0) return new Error(`kernel ${name}: ${message}`);
+  return new Error(`kernel ${name} does not compile:\n${shown.join('\n')}`);
 }
 
 function entryOf({ type, format }: BindingDeclaration): Partial<GPUBindGroupLayoutEntry> {
