@@ -47,7 +47,6 @@ export type { KernelTime } from './kernels/profiler.ts';
 export type { Recording, TexelArea } from './kernels/recording.ts';
 export { type RecoveryOptions, recovering } from './kernels/recovery.ts';
 export type { KeptLines } from './kernels/texels.ts';
-export { f32 } from './kernels/wgsl.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';
 export type { Visibility } from './model/layers.ts';

@@ -12,7 +12,6 @@ import type {
 } from './attention.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 /** What this variant's results depend on. */
 export const plainSources = [deltaSource, gradientScoresSource, productSource, scoresSource, softmaxSource];
@@ -101,7 +100,7 @@ function scores(gpu: Gpu, options: AttentionInputs & AttentionShape, out: GpuBuf
   gpu.run(scoresKernel, {
     constants: maskConstants(options),
     buffers: [q.buffer, k.buffer, ...(options.mask === 'tree' ? [end!] : []), out],
-    params: [queries, keys, heads, headDim, q.offset, q.stride, k.offset, k.stride, f32(scaleOf(options))],
+    params: [queries, keys, heads, headDim, q.offset, q.stride, k.offset, k.stride, scaleOf(options)],
     groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
   });
 }
@@ -121,7 +120,7 @@ function product(gpu: Gpu, shape: AttentionShape, { m, transpose, x, y, scale }:
   const [row, column] = transpose ? [1, keys] : [keys, 1];
   gpu.run(productKernel, {
     buffers: [m, x.buffer, y.buffer],
-    params: [rows, columns, heads, headDim, row, column, x.offset, x.stride, y.offset, y.stride, f32(scale)],
+    params: [rows, columns, heads, headDim, row, column, x.offset, x.stride, y.offset, y.stride, scale],
     groups: [Math.ceil(headDim / 16), Math.ceil(rows / 4), batch * heads],
   });
 }

@@ -6,7 +6,6 @@ import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './atten
 import type { GpuBuffer, GpuStorage, GpuTexels } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { asTexels, copies, type Lines, texelSources, texelsApply } from './texels.ts';
-import { f32 } from './wgsl.ts';
 
 /** What this variant's results depend on. */
 export const rowsSources = [...texelSources, forwardSource, gradientSource, productSource];
@@ -102,7 +101,7 @@ function launchForward(
       ...{ ...sizes, TEXELS: Number(texels) },
     },
     buffers: [...operands, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
-    params: [queries, keys, heads, headDim / 4, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
+    params: [queries, keys, heads, headDim / 4, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
     groups: [Math.ceil(queries / (8 * sizes.OWN)), heads, batch],
   });
 }
@@ -118,7 +117,7 @@ export function rowsBackward(gpu: Gpu, options: AttentionBackward): void {
   gpu.run(gradientKernel, {
     constants: maskConstants(options),
     buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...(mask === 'tree' ? [end!] : []), p, dS],
-    params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
+    params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
     groups: [Math.ceil(keys / 32), Math.ceil(queries / 16), batch * heads],
   });
   const product = (m: GpuBuffer, transposed: boolean, x: Section, y: Section, scale: number) => {
@@ -127,7 +126,7 @@ export function rowsBackward(gpu: Gpu, options: AttentionBackward): void {
     gpu.run(productKernel, {
       constants: { ...maskConstants(options), TRANSPOSED: Number(transposed) },
       buffers: [m, x.buffer, ...ends, y.buffer],
-      params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), f32(scale)],
+      params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), scale],
       groups: [Math.ceil(headDim / 32), Math.ceil(rows / 16), batch * heads],
     });
   };

@@ -4,7 +4,6 @@ import queriesSource from '../../shaders/attention_shared_dq.wgsl';
 import type { AttentionBackward, AttentionForward, AttentionShape, Section } from './attention.ts';
 import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './attention-plain.ts';
 import type { Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 /** What this variant's results depend on. */
 export const sharedSources = [forwardSource, keysSource, queriesSource];
@@ -37,7 +36,7 @@ export function sharedForward(gpu: Gpu, options: AttentionForward): void {
   gpu.run(forwardKernel, {
     constants: { ...maskConstants(options), LSE: Number(Boolean(lse)), ...constants },
     buffers: [q.buffer, k.buffer, v.buffer, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
-    params: [queries, keys, heads, ...inVec4(q, k, v), f32(scaleOf(options) * Math.LOG2E)],
+    params: [queries, keys, heads, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
     groups: [Math.ceil(queries / rows), heads, batch],
   });
 }
@@ -54,7 +53,7 @@ export function sharedBackward(gpu: Gpu, options: AttentionBackward): void {
       buffers: [q, k, v]
         .map(({ buffer }) => buffer)
         .concat(dOut, lse, delta, mask === 'tree' ? [end!] : [], gradients[0]!.buffer),
-      params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), f32(scaleOf(options))],
+      params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
       groups: [Math.ceil(length / rows), heads, batch],
     });
   run(queriesKernel, queries, [dq]);

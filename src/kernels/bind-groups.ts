@@ -1,21 +1,22 @@
 import type { GpuStorage } from './buffer-pool.ts';
 import type { DeviceErrors } from './device-errors.ts';
+import { packParams } from './params.ts';
 import type { Pipeline } from './pipelines.ts';
 
 interface Entry {
   readonly pipeline: Pipeline;
-  readonly words: readonly number[];
+  readonly params: Float64Array;
   readonly buffers: readonly GpuStorage[];
   readonly group: GPUBindGroup;
 }
 
-const noWords: readonly number[] = [];
+const noParams: readonly number[] = [];
 const largest = 65536;
 
 /**
- * Bind groups by what they bind: a pipeline, the words of its uniform block, its storage buffers. A steady state asks for
+ * Bind groups by what they bind: a pipeline, the numbers of its uniform block, its storage buffers. A steady state asks for
  * the same ones step after step, so that it makes none. Looked up by a hash of numbers: a key of text would cost more
- * than the rest of a dispatch.
+ * than the rest of a dispatch. The numbers become words, and are held to the block's declaration, when a group is made.
  */
 export class BindGroups {
   readonly #device: GPUDevice;
@@ -30,23 +31,30 @@ export class BindGroups {
   }
 
   /** The bind group; made at the first call with these contents. */
-  get(pipeline: Pipeline, buffers: readonly GpuStorage[], words = noWords): GPUBindGroup {
+  get(pipeline: Pipeline, buffers: readonly GpuStorage[], params = noParams): GPUBindGroup {
     let hash = pipeline.id;
-    for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i]!, 0x9e3779b1);
+    for (let i = 0; i < params.length; i++) {
+      const value = params[i]!;
+      // The multiple brings in what stands behind the point.
+      hash = Math.imul(hash ^ value ^ (value * 0x20000000), 0x9e3779b1);
+    }
     for (let i = 0; i < buffers.length; i++)
       hash = Math.imul(hash ^ buffers[i]!.id, 0x85ebca6b) ^ (hash >>> 15);
     let entries = this.#byHash.get(hash);
     if (entries) {
       for (const entry of entries)
-        if (entry.pipeline === pipeline && equal(entry.buffers, buffers) && equal(entry.words, words))
+        if (
+          entry.pipeline === pipeline &&
+          sameBuffers(entry.buffers, buffers) &&
+          sameNumbers(entry.params, params)
+        )
           return entry.group;
-    } else this.#byHash.set(hash, (entries = []));
-    const group = this.#create(pipeline, buffers, words);
-    if (this.#size >= largest) {
-      this.clear();
-      this.#byHash.set(hash, (entries = []));
     }
-    entries.push({ pipeline, words: [...words], buffers: [...buffers], group });
+    const group = this.#create(pipeline, buffers, params);
+    if (this.#size >= largest) this.clear();
+    entries = this.#byHash.get(hash);
+    if (!entries) this.#byHash.set(hash, (entries = []));
+    entries.push({ pipeline, params: Float64Array.from(params), buffers: [...buffers], group });
     this.#size++;
     return group;
   }
@@ -54,16 +62,18 @@ export class BindGroups {
   /** Forgets them all. */
   clear(): void {
     this.#byHash.clear();
+    this.#uniforms.clear(); // destroyed with the last group that binds them
     this.#size = 0;
   }
 
-  #create(pipeline: Pipeline, buffers: readonly GpuStorage[], words: readonly number[]): GPUBindGroup {
+  #create(pipeline: Pipeline, buffers: readonly GpuStorage[], params: readonly number[]): GPUBindGroup {
+    const words = wordsOf(pipeline, params);
     for (const index of pipeline.writes)
       for (let other = 0; other < buffers.length; other++)
         if (other !== index && buffers[other] === buffers[index])
           throw new Error(`kernel ${pipeline.name}: buffer ${other} is also the output, ${index}`);
     const entries: GPUBindGroupEntry[] = [];
-    if (pipeline.hasParams) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
+    if (pipeline.params) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
     for (const [i, buffer] of buffers.entries()) {
       if (!buffer.live) throw new Error(`kernel ${pipeline.name}: buffer ${i} was given back to the pool`);
       entries.push({ binding: pipeline.storage[i]!, resource: buffer.resource });
@@ -98,11 +108,11 @@ export class BindGroups {
   }
 
   /** Uniform blocks are immutable and shared by content: sizes repeat from step to step, so a steady state writes none. */
-  #uniform(words: readonly number[]): GPUBuffer {
+  #uniform(words: Uint32Array): GPUBuffer {
     const key = words.join();
     let buffer = this.#uniforms.get(key);
     if (buffer) return buffer;
-    const size = Math.max(16, Math.ceil(words.length / 4) * 16);
+    const size = Math.ceil(words.length / 4) * 16;
     buffer = this.#device.createBuffer({ size, usage: GPUBufferUsage.UNIFORM, mappedAtCreation: true });
     new Uint32Array(buffer.getMappedRange()).set(words);
     buffer.unmap();
@@ -111,8 +121,23 @@ export class BindGroups {
   }
 }
 
-function equal<T>(a: readonly T[], b: readonly T[]): boolean {
+function wordsOf({ name, params }: Pipeline, values: readonly number[]): Uint32Array {
+  try {
+    return packParams(params, values);
+  } catch (error) {
+    throw new Error(`kernel ${name}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function sameBuffers(a: readonly GpuStorage[], b: readonly GpuStorage[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Whether the numbers are the same: NaN is, 0 and -0 are not. */
+function sameNumbers(a: Float64Array, b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
   return true;
 }

@@ -2,7 +2,6 @@ import advanceSource from '../../shaders/advance.wgsl';
 import source from '../../shaders/dropout.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 const advanceKernel = { name: 'advance', source: advanceSource };
 const kernel = { name: 'dropout', source };
@@ -17,7 +16,7 @@ export function dropout(
 ): void {
   gpu.run(kernel, {
     buffers: [x, seed, out],
-    params: [size, stream, Math.floor(p * 2 ** 32), f32(1 / (1 - p))],
+    params: [size, stream, Math.floor(p * 2 ** 32), 1 / (1 - p)],
     groups: foldGroups(Math.ceil(size / 256)),
   });
 }

@@ -3,7 +3,6 @@ import fillSource from '../../shaders/fill.wgsl';
 import scaleSource from '../../shaders/scale.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 const binaryKernel = { name: 'binary', source: binarySource };
 const fillKernel = { name: 'fill', source: fillSource };
@@ -44,10 +43,10 @@ export function binary(
 
 /** out[i] = value for i < size. */
 export function fill(gpu: Gpu, out: GpuBuffer, size: number, value: number): void {
-  gpu.run(fillKernel, { buffers: [out], params: [size, f32(value)], groups: elementGroups(size) });
+  gpu.run(fillKernel, { buffers: [out], params: [size, value], groups: elementGroups(size) });
 }
 
 /** out[i] = factor · x[i] for i < size. */
 export function scaleBy(gpu: Gpu, x: GpuBuffer, out: GpuBuffer, size: number, factor: number): void {
-  gpu.run(scaleKernel, { buffers: [x, out], params: [size, f32(factor)], groups: elementGroups(size) });
+  gpu.run(scaleKernel, { buffers: [x, out], params: [size, factor], groups: elementGroups(size) });
 }

@@ -20,7 +20,7 @@ import type { Constants } from './wgsl.ts';
 
 export type GpuOptions = AdapterOptions;
 
-/** One dispatch: `params` is the uniform block's 32-bit words (see {@link f32} for floats), `groups` the workgroup counts. */
+/** One dispatch: `params` are the numbers of the uniform block, in its fields' order, `groups` the workgroup counts. */
 export interface Launch {
   readonly buffers: readonly GpuStorage[];
   readonly params?: readonly number[];

@@ -5,7 +5,6 @@ import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { rowRuns, sumRows } from './reduce.ts';
 import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
-import { f32 } from './wgsl.ts';
 
 const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
 const dxKernel = rowKernel('layernorm_dx', dxSource);
@@ -55,7 +54,7 @@ export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
       KEEP: Number(moments !== null),
     },
     buffers: [x, ...(affine ? [affine.gamma, affine.beta] : []), y, ...(moments ? [moments] : [])],
-    params: [rows, width, f32(eps)],
+    params: [rows, width, eps],
     groups,
   });
 }

@@ -6,7 +6,6 @@ import { elementGroups } from './elementwise.ts';
 import type { Gpu } from './gpu.ts';
 import { reduceAll, reduceChunk } from './reduce.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
-import { f32 } from './wgsl.ts';
 
 const mseKernel = rowKernel('mse', mseSource);
 const mseDxKernel = { name: 'mse_dx', source: mseDxSource };
@@ -27,7 +26,7 @@ export function meanSquaredError(
   gpu.run(mseKernel[sharing], {
     constants,
     buffers: [x, t, sums],
-    params: [size, reduceChunk, f32(chunks === 1 ? 1 / size : 1)],
+    params: [size, reduceChunk, chunks === 1 ? 1 / size : 1],
     groups,
   });
   if (chunks === 1) return;

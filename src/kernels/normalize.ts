@@ -2,7 +2,6 @@ import source from '../../shaders/l2_normalize.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
-import { f32 } from './wgsl.ts';
 
 const kernel = rowKernel('l2_normalize', source);
 
@@ -26,7 +25,7 @@ export function l2Normalize(
   gpu.run(kernel[sharing], {
     constants: { ...constants, GRADIENT: Number(dy !== null) },
     buffers: [x, ...(dy ? [dy] : []), out],
-    params: [rows, width, f32(options.eps ?? 0)],
+    params: [rows, width, options.eps ?? 0],
     groups,
   });
 }

@@ -5,7 +5,6 @@ import sgdSource from '../../shaders/sgd.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { elementGroups } from './elementwise.ts';
 import type { Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 const adamwKernel = { name: 'adamw', source: adamwSource };
 const advanceKernel = { name: 'adamw_advance', source: advanceSource };
@@ -30,7 +29,7 @@ export function sgd(gpu: Gpu, step: SgdStep): void {
   gpu.run(sgdKernel, {
     constants: { NESTEROV: Number(nesterov) },
     buffers: [settings, gradient, velocity, parameter],
-    params: [size, f32(momentum), f32(weightDecay)],
+    params: [size, momentum, weightDecay],
     groups: elementGroups(size),
   });
 }
@@ -49,7 +48,7 @@ export interface AdamWStep {
   readonly weightDecay: number;
 }
 
-const complements = (betas: readonly [number, number]) => betas.map((beta) => f32(1 - beta));
+const complements = (betas: readonly [number, number]) => betas.map((beta) => 1 - beta);
 
 /** Counts one step: the bias corrections in `settings` (see {@link AdamWStep}) go from those of step t to those of t + 1. */
 export function adamwAdvance(gpu: Gpu, settings: GpuBuffer, betas: readonly [number, number]): void {
@@ -60,7 +59,7 @@ export function adamw(gpu: Gpu, step: AdamWStep): void {
   const { parameter, gradient, first, second, settings, size, betas, eps, weightDecay } = step;
   gpu.run(adamwKernel, {
     buffers: [settings, gradient, first, second, parameter],
-    params: [size, ...betas.map(f32), ...complements(betas), f32(eps), f32(weightDecay)],
+    params: [size, ...betas, ...complements(betas), eps, weightDecay],
     groups: elementGroups(size),
   });
 }
@@ -76,7 +75,7 @@ export function clipScale(
 ): void {
   gpu.run(clipKernel, {
     buffers: [x, squares, out],
-    params: [size, f32(limit)],
+    params: [size, limit],
     groups: elementGroups(size),
   });
 }

@@ -2,7 +2,6 @@ import source from '../../shaders/patches.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { elementGroups } from './elementwise.ts';
 import type { Gpu } from './gpu.ts';
-import { f32 } from './wgsl.ts';
 
 const kernel = { name: 'patches', source };
 
@@ -37,7 +36,7 @@ export function patches(
   gpu.run(kernel, {
     constants: { BYTES: Number(normalization !== null) },
     buffers: [pictures, out],
-    params: [count, height, width, patch, ...mean.map(f32), ...std.map((x) => f32(1 / x))],
+    params: [count, height, width, patch, ...mean, ...std.map((x) => 1 / x)],
     groups: elementGroups(count),
   });
 }

@@ -1,4 +1,5 @@
 import type { DeviceErrors } from './device-errors.ts';
+import { type ParamLayout, paramsOf } from './params.ts';
 import { type BindingDeclaration, bindingsOf, type Constants, specialize } from './wgsl.ts';
 
 /** A kernel as its author declares it: a name for profiles and errors, and its WGSL. */
@@ -13,8 +14,8 @@ export interface Pipeline {
   readonly name: string;
   readonly raw: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  /** Whether binding 0 is the uniform parameter block. */
-  readonly hasParams: boolean;
+  /** The uniform block at binding 0, if there is one. */
+  readonly params: ParamLayout | null;
   /** Binding numbers of the storage buffers, in order. */
   readonly storage: readonly number[];
   /** Indices, among the storage buffers, of those it writes. */
@@ -58,8 +59,10 @@ export class PipelineCache {
   #compile(kernel: Kernel, constants: Constants | undefined, failed: () => void): Pipeline {
     const { name } = kernel;
     let code: string;
+    let params: ParamLayout | null;
     try {
       code = specialize(kernel.source, constants);
+      params = paramsOf(code);
     } catch (error) {
       throw new Error(`kernel ${name}: ${(error as Error).message}`, { cause: error });
     }
@@ -92,7 +95,7 @@ export class PipelineCache {
       name: kernel.name,
       raw,
       layout,
-      hasParams: storage.length < bindings.length,
+      params,
       storage: storage.map(({ binding }) => binding),
       writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texels' ? [i] : [])),
     };

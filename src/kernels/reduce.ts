@@ -3,7 +3,6 @@ import rowsSource from '../../shaders/sum_rows.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
-import { f32 } from './wgsl.ts';
 
 const rowsKernel = { name: 'sum_rows', source: rowsSource };
 const reduceKernel = rowKernel('reduce_rows', reduceSource);
@@ -31,7 +30,7 @@ export function sumRows(
   const [groupsX, groupsZ] = foldGroups(Math.ceil(width / 32));
   gpu.run(rowsKernel, {
     buffers: [x, sums],
-    params: [rows, width, f32(runs === 1 ? factor : 1), run],
+    params: [rows, width, runs === 1 ? factor : 1, run],
     groups: [groupsX, runs, groupsZ],
   });
   if (runs === 1) return;
@@ -63,7 +62,7 @@ function reduceRagged(
   gpu.run(reduceKernel[sharing], {
     constants: { ...constants, OPERATION: operations[operation] },
     buffers: [x, out],
-    params: [size, width, f32(factor)],
+    params: [size, width, factor],
     groups,
   });
 }

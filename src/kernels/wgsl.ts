@@ -159,11 +159,3 @@ export function bindingsOf(source: string): BindingDeclaration[] {
   }
   return found.sort((a, b) => a.binding - b.binding);
 }
-
-/** The bits of a float32 as u32, to pass it in a kernel's parameter list. */
-export function f32(value: number): number {
-  bitsFloat[0] = value;
-  return bitsWord[0]!;
-}
-const bitsFloat = new Float32Array(1);
-const bitsWord = new Uint32Array(bitsFloat.buffer);
