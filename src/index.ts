@@ -39,8 +39,8 @@ export type {
   PoolStatistics,
   TexelFormat,
 } from './kernels/buffer-pool.ts';
-export { elementGroups } from './kernels/elementwise.ts';
 export { DeviceLostError } from './kernels/device-errors.ts';
+export { elementGroups } from './kernels/elementwise.ts';
 export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';
 export type { KernelTime } from './kernels/profiler.ts';
