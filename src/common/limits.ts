@@ -1,0 +1,116 @@
+import { UserError } from './errors.ts';
+
+const kibi = 2 ** 10;
+const mebi = 2 ** 20;
+
+/**
+ * The most that a file may ask of this program, in one place. A file of a few kilobytes can claim any amount of memory
+ * or time, so each reader stops at its limit and says which it was. Together they keep any single file below 1 GB of memory
+ * and, on two slow cores, below 10 seconds. Whoever has a larger file that they trust raises a limit through the
+ * environment: `CLIP_AGIQA_LIMITS=picturePixels=1e9,csvBytes=1e9`.
+ */
+const standard = {
+  /** Header of a safetensors file. 100,000 tensors fit; those of published models take less than 1 MB. */
+  headerBytes: 16 * mebi,
+  /** Tensors of a file, entries of an archive, variables of a MATLAB file. The largest published CLIP has 2,000. */
+  tensors: 100_000,
+  /** Dimensions of a tensor; PyTorch's own operations take no more. */
+  shapeRank: 64,
+  /** One tensor as it is stored and again as float32. ViT-bigG's vocabulary takes 253 MB. */
+  tensorBytes: 512 * mebi,
+  /** What the tensors of a file may take beyond four times its stored bytes: views can repeat them without end. */
+  expandedBytes: 256 * mebi,
+  /** Characters of a tensor's name; nested dicts join theirs. */
+  nameLength: 1000,
+
+  /** Opcodes of a pickle, the items that it copies among them. ViT-L's takes 20,000. */
+  pickleSteps: 10_000_000,
+  /** What a pickle's values take, all that it ever makes together. ViT-L's take 1 MB. */
+  pickleBytes: 256 * mebi,
+  /** Digits of a pickle's integer, or its bytes in the binary form: 64 bits need 20, the time to read one grows with the square. */
+  pickleDigits: 64,
+
+  /** What the compressed entries of an archive unpack to, all together. PyTorch compresses none. */
+  unpackedBytes: 512 * mebi,
+  /** Directory of an archive: 100,000 entries with names of 400 characters. */
+  directoryBytes: 48 * mebi,
+
+  /** A MATLAB file, as it lies on the disk and as it unpacks. Published scores take 20 KB. */
+  matBytes: 64 * mebi,
+  /** Numbers of a MATLAB file, which become 8 bytes each. */
+  matNumbers: 8_000_000,
+
+  /** A CSV file: 400,000 pictures with captions of 100 characters. */
+  csvBytes: 64 * mebi,
+  csvRows: 1_000_000,
+  csvColumns: 1000,
+  /** Fields of a CSV file, each of which becomes a text. */
+  csvFields: 4_000_000,
+
+  /** A JSON file: configurations, indices of shards, metrics of 100,000 epochs. */
+  jsonBytes: 16 * mebi,
+  /** Values in JSON: 16 MB of `[],` would become 300 MB of objects. A header of 100,000 tensors holds 1 million. */
+  jsonValues: 2_000_000,
+  /** A configuration in YAML; those that come with this program take 1 KB. */
+  yamlBytes: 256 * kibi,
+  /** Arrays and objects within one another in JSON and YAML. */
+  depth: 100,
+
+  /** A text to be tokenized: the context takes 77 tokens. */
+  textCharacters: 100_000,
+
+  /** Elements of one tensor of a specification, which is made from a few characters. */
+  generatedElements: 2 ** 27,
+
+  /** A picture file's bytes. */
+  pictureBytes: 256 * mebi,
+  /** Pixels of a picture, three bytes each once decoded. Cameras reach 150 million. */
+  picturePixels: 200_000_000,
+  /** Pixels being decoded at one time, over all threads. */
+  pixelsAtOnce: 250_000_000,
+};
+
+export type LimitName = keyof typeof standard;
+
+const variable = 'CLIP_AGIQA_LIMITS';
+let parsed: { readonly text: string; readonly values: Readonly<Record<LimitName, number>> } | undefined;
+
+/** A limit: the standard one, or the one that the environment gives. Throws `UserError` if the environment makes no sense. */
+export function limit(name: LimitName): number {
+  const text = process.env[variable] ?? '';
+  if (parsed?.text !== text) parsed = { text, values: { ...standard, ...parse(text) } };
+  return parsed.values[name];
+}
+
+function parse(text: string): Partial<Record<LimitName, number>> {
+  const entries = text.split(/[\s,;]+/).filter((entry) => entry !== '');
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const [name = '', value = ''] = entry.split('=');
+      const number = Number(value);
+      if (!Object.hasOwn(standard, name) || value === '' || !(number >= 1 && Number.isFinite(number)))
+        throw new UserError(
+          `${variable}: "${entry}" is no limit`,
+          `Write NAME=NUMBER, with commas between several; names: ${Object.keys(standard).join(', ')}.`,
+        );
+      return [name, number];
+    }),
+  );
+}
+
+/**
+ * The error of a file that asks for more than a limit.
+ *
+ * @param problem what is too much, e.g. `a.pt has 200,000 tensors`; the limit is added
+ */
+export function beyondLimit(name: LimitName, problem: string): UserError {
+  return new UserError(
+    `${problem}, more than the limit of ${limit(name).toLocaleString('en')}`,
+    `The file is damaged or made to do harm; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
+  );
+}
+
+/** Throws the error of {@link beyondLimit} if `amount` is above the limit; `describe` says of what, e.g. `a.pt has 9 tensors`. */
+export function checkLimit(name: LimitName, amount: number, describe: (amount: string) => string): void {
+  if (!(amount <= limit(name))) throw beyondLimit(name, describe(amount.toLocaleString('en')));
+}

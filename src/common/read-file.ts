@@ -1,0 +1,54 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { UserError } from './errors.ts';
+import { checkLimit, type LimitName } from './limits.ts';
+
+/**
+ * Opens a regular file for reading. A folder, pipe or device is refused before it is opened: opening a pipe would wait for
+ * a writer, and a device may never end.
+ *
+ * @throws UserError also if there is no such file or it may not be read
+ */
+export async function openRegular(path: string): Promise<{ handle: FileHandle; size: number }> {
+  let handle: FileHandle | undefined;
+  try {
+    if (!(await stat(path)).isFile())
+      throw new UserError(`${path}: is not a regular file`, 'Give the path of a file.');
+    handle = await open(path, 'r');
+    return { handle, size: (await handle.stat()).size };
+  } catch (error) {
+    await handle?.close();
+    throw unreadable(path, error);
+  }
+}
+
+/** The whole of a regular file of at most `limitName` bytes. Throws `UserError` for any other. */
+export async function readWhole(path: string, limitName: LimitName): Promise<Buffer> {
+  const { handle, size } = await openRegular(path);
+  try {
+    checkLimit(limitName, size, (bytes) => `${path}: has ${bytes} bytes`);
+    const bytes = Buffer.alloc(size);
+    let read = 0;
+    // A file that grows or shrinks meanwhile is read as far as it was long.
+    for (let part = -1; read < size && part !== 0; read += part)
+      part = (await handle.read(bytes, read, size - read, read)).bytesRead;
+    return bytes.subarray(0, read);
+  } catch (error) {
+    throw unreadable(path, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** As {@link readWhole}, as text in UTF-8 without a byte order mark; what is no UTF-8 becomes U+FFFD. */
+export async function readText(path: string, limitName: LimitName): Promise<string> {
+  return new TextDecoder().decode(await readWhole(path, limitName));
+}
+
+/** What the system's refusal to read `path` means for the user. Other errors come back as they are. */
+export function unreadable(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof UserError || code === undefined) return error;
+  return new UserError(`${path}: cannot be read (${code})`, 'Check the path and its permissions.', {
+    cause: error,
+  });
+}
