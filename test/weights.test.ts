@@ -231,7 +231,7 @@ test('files that are no weights are told apart', async () => {
   await expect(write('page', '<!DOCTYPE html><html>')).rejects.toThrow(/web page/);
   await expect(write('none', '')).rejects.toThrow(/is empty/);
   await expect(write('text', 'hello, world')).rejects.toThrow(/neither safetensors nor/);
-  await expect(openTensorFile(at('absent'))).rejects.toThrow(/cannot be opened \(ENOENT\)/);
+  await expect(openTensorFile(at('absent'))).rejects.toThrow(/cannot be read \(ENOENT\)/);
   mkdirSync(at('folder'));
   cpSync(at('text'), at('folder/notes.txt'));
   await expect(openTensorFile(at('folder'))).rejects.toThrow(/holds no weights \(found: notes\.txt\)/);

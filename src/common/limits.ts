@@ -16,13 +16,15 @@ const standard = {
   tensors: 100_000,
   /** Dimensions of a tensor; PyTorch's own operations take no more. */
   shapeRank: 64,
-  /** One tensor as it is stored and again as float32. ViT-bigG's vocabulary takes 253 MB. */
-  tensorBytes: 512 * mebi,
+  /** One tensor, as it is stored and as float32. ViT-bigG's vocabulary takes 253 MB. */
+  tensorBytes: 384 * mebi,
   /** What the tensors of a file may take beyond four times its stored bytes: views can repeat them without end. */
   expandedBytes: 256 * mebi,
   /** Characters of a tensor's name; nested dicts join theirs. */
   nameLength: 1000,
 
+  /** A pickle in an archive, or those at the beginning of a file in PyTorch's old format. ViT-L's takes 0.1 MB. */
+  pickleFileBytes: 64 * mebi,
   /** Opcodes of a pickle, the items that it copies among them. ViT-L's takes 20,000. */
   pickleSteps: 10_000_000,
   /** What a pickle's values take, all that it ever makes together. ViT-L's take 1 MB. */
@@ -31,7 +33,7 @@ const standard = {
   pickleDigits: 64,
 
   /** What the compressed entries of an archive unpack to, all together. PyTorch compresses none. */
-  unpackedBytes: 512 * mebi,
+  unpackedBytes: 256 * mebi,
   /** Directory of an archive: 100,000 entries with names of 400 characters. */
   directoryBytes: 48 * mebi,
 
@@ -101,11 +103,11 @@ function parse(text: string): Partial<Record<LimitName, number>> {
 /**
  * The error of a file that asks for more than a limit.
  *
- * @param problem what is too much, e.g. `a.pt has 200,000 tensors`; the limit is added
+ * @param problem what is too much, e.g. `a.pt: its pickle takes too many steps`; the limit is added
  */
 export function beyondLimit(name: LimitName, problem: string): UserError {
   return new UserError(
-    `${problem}, more than the limit of ${limit(name).toLocaleString('en')}`,
+    `${problem} (the limit is ${limit(name).toLocaleString('en')})`,
     `The file is damaged or made to do harm; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
   );
 }

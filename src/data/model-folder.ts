@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../common/errors.ts';
+import * as v from 'valibot';
+import { shown, UserError } from '../common/errors.ts';
+import { readJson } from '../common/json.ts';
 import type { TensorFile, TensorInfo } from './tensor.ts';
 
 /** Weights of a model folder, in the order they are looked for: Hugging Face's names, then open_clip's. */
@@ -38,7 +39,7 @@ export async function openModelFolder(
   const absent = [...new Set(owners.values())].filter((name) => !existsSync(join(folder, name)));
   if (absent.length > 0)
     throw new UserError(
-      `${path}: ${absent.join(', ')} ${absent.length === 1 ? 'is' : 'are'} not there`,
+      `${path}: ${absent.slice(0, 8).join(', ')} ${absent.length === 1 ? 'is' : 'are'} not there`,
       'Download every shard that the index names into the folder.',
     );
   const shards: TensorFile[] = [];
@@ -60,26 +61,26 @@ export async function openModelFolder(
   }
 }
 
+const indexSchema = v.object({ weight_map: v.record(v.string(), v.string()) });
+
+/** More than any model is cut into; each is opened. */
+const mostShards = 1000;
+
 /** Shard by tensor name. */
 async function readIndex(path: string): Promise<Map<string, string>> {
-  let index: unknown;
-  try {
-    index = JSON.parse(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw new UserError(`${path}: is not JSON (${(error as Error).message})`, 'Download the folder again.');
-  }
-  const map = (index as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== 'object' || map === null) {
-    throw new UserError(`${path}: has no weight_map`, 'Download the folder again.');
-  }
+  const { weight_map: map } = await readJson(path, indexSchema);
   const owners = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     // A shard lies in the folder itself: an index must not lead anywhere else.
-    if (typeof shard !== 'string' || basename(shard) !== shard || /^\.*$|\\/.test(shard)) {
-      throw new UserError(`${path}: names ${JSON.stringify(shard)} as the file of ${tensor}`);
+    if (basename(shard) !== shard || /^\.*$|[\\\0]/.test(shard)) {
+      throw new UserError(`${path}: names ${shown(shard)} as the file of ${tensor}`);
     }
     owners.set(tensor, shard);
   }
+  const shards = new Set(owners.values()).size;
+  if (shards > mostShards)
+    throw new UserError(`${path}: names ${shards} shards, more than ${mostShards}`, 'The file is damaged.');
+  if (shards === 0) throw new UserError(`${path}: names no tensors`, 'Download the folder again.');
   return owners;
 }
 

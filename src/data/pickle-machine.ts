@@ -1,5 +1,13 @@
 import { UserError } from '../common/errors.ts';
-import { containerGlobal, type PickleGlobal, PickleObject, type PickleValue } from './pickle-values.ts';
+import { checkLimit } from '../common/limits.ts';
+import { costs, PickleBudget } from './pickle-budget.ts';
+import {
+  callGlobal,
+  containerGlobal,
+  type PickleGlobal,
+  PickleObject,
+  type PickleValue,
+} from './pickle-values.ts';
 
 export interface PickleOptions {
   /** For messages: the file, or the entry of an archive. */
@@ -15,23 +23,24 @@ export interface PickleOptions {
 /** The bytes end before the pickle does. */
 export class PickleTruncated extends UserError {}
 
-/** Optimiser states hold none beyond 64 bits; the conversion's time grows with the square of the length. */
-const longestInteger = 64;
 const mark = Symbol('mark');
 
 /** The stack, the memo and the bytes of a pickle being read; `pickle.ts` says what each opcode does with them. */
 export class PickleMachine {
   position: number;
+  readonly budget: PickleBudget;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #options: PickleOptions;
   readonly #stack: (PickleValue | typeof mark)[] = [];
   readonly #memo = new Map<number, PickleValue>();
+  readonly #globals = new Map<string, PickleGlobal>();
 
   constructor(bytes: Uint8Array, options: PickleOptions) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#options = options;
+    this.budget = new PickleBudget(options.path);
     this.position = options.offset ?? 0;
   }
 
@@ -65,40 +74,57 @@ export class PickleMachine {
 
   slice(length: number): Uint8Array {
     const start = this.skip(length);
+    this.budget.take(costs.bytes + length);
     return this.#bytes.slice(start, start + length);
   }
 
-  text(length: number): string {
-    return new TextDecoder().decode(this.slice(length));
-  }
-
-  latin1(length: number): string {
-    return Buffer.from(this.slice(length)).toString('latin1');
+  text(length: number, encoding: 'utf8' | 'latin1' = 'utf8'): string {
+    const start = this.skip(length);
+    this.budget.take(costs.text + 2 * length);
+    const { buffer, byteOffset } = this.#bytes;
+    return Buffer.from(buffer, byteOffset + start, length).toString(encoding);
   }
 
   line(encoding: 'utf8' | 'latin1' = 'utf8'): string {
     const end = this.#bytes.indexOf(0x0a, this.position);
-    const line = this.slice((end < 0 ? this.#bytes.length : end) - this.position);
+    const line = this.text((end < 0 ? this.#bytes.length : end) - this.position, encoding);
     this.skip(1);
-    return Buffer.from(line).toString(encoding);
+    return line;
   }
 
   /** A little-endian integer in two's complement. */
   long(length: number): number | bigint {
-    if (length > longestInteger) throw this.malformed(`an integer of ${length} bytes`);
+    this.checkDigits(length, 'bytes');
     const bytes = this.slice(length);
     let value = 0n;
     for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
     return narrow(BigInt.asIntN(8 * length, value));
   }
 
+  /** A decimal integer, as protocol 0 writes it. */
+  decimal(text: string): number | bigint {
+    this.checkDigits(text.length, 'digits');
+    if (!/^[+-]?\d+L?$/.test(text)) throw this.malformed('an integer is none');
+    return narrow(BigInt(text.replace(/L$/, '')));
+  }
+
+  checkDigits(length: number, unit: 'bytes' | 'digits'): void {
+    checkLimit(
+      'pickleDigits',
+      length,
+      (digits) => `${this.#options.path}: its pickle has an integer of ${digits} ${unit}`,
+    );
+  }
+
   // Stack.
 
   push(value: PickleValue): void {
+    this.budget.take(costs.listItem);
     this.#stack.push(value);
   }
 
   pushMark(): void {
+    this.budget.take(costs.listItem);
     this.#stack.push(mark);
   }
 
@@ -122,6 +148,7 @@ export class PickleMachine {
   popMark(): PickleValue[] {
     const start = this.#stack.lastIndexOf(mark);
     if (start < 0) throw this.malformed('a mark is missing');
+    this.budget.container('list', this.#stack.length - start);
     return this.#stack.splice(start).slice(1) as PickleValue[];
   }
 
@@ -132,7 +159,8 @@ export class PickleMachine {
   // Memo, names, objects.
 
   put(key: number): void {
-    this.#memo.set(key, this.top());
+    this.budget.take(costs.hashItem);
+    this.#memo.set(this.#memoKey(key), this.top());
   }
 
   memoize(): void {
@@ -140,29 +168,51 @@ export class PickleMachine {
   }
 
   get(key: number): void {
-    const value = this.#memo.get(key);
+    const value = this.#memo.get(this.#memoKey(key));
     if (value === undefined) throw this.malformed(`memo ${key} is not set`);
     this.push(value);
   }
 
-  global(module: string, name: string): void {
-    const found = containerGlobal(module, name) ?? this.#options.global?.(module, name);
+  #memoKey(key: number): number {
+    if (Number.isSafeInteger(key) && key >= 0) return key;
+    throw this.malformed('a memo has no number');
+  }
+
+  global(module: PickleValue, name: PickleValue): void {
+    if (typeof module !== 'string' || typeof name !== 'string')
+      throw this.malformed('a class is named by something that is no text');
+    const full = `${module}\n${name}`;
+    let found = this.#globals.get(full);
     if (!found) {
-      throw new UserError(
-        `${this.#options.path}: refers to ${module}.${name}, which is not loaded here`,
-        'Only tensors, containers and optimiser states are read, nothing is executed. Save a plain state dict instead.',
-      );
+      found = containerGlobal(module, name) ?? this.#options.global?.(module, name);
+      if (!found) {
+        throw new UserError(
+          `${this.#options.path}: refers to ${module}.${name}, which is not loaded here`,
+          'Only tensors, containers and optimiser states are read, nothing is executed. Save a plain state dict instead.',
+        );
+      }
+      this.budget.take(costs.object + costs.hashItem + 2 * full.length);
+      this.#globals.set(full, found);
     }
     this.push(found);
   }
 
+  /** `type(*args)` onto the stack. */
+  call(type: PickleValue, args: PickleValue): void {
+    if (!Array.isArray(args)) throw this.malformed('a class is called without a tuple');
+    this.budget.take(costs.object);
+    this.push(callGlobal(type, args, this.budget));
+  }
+
   persistent(id: PickleValue): void {
     if (!this.#options.persistent) throw this.malformed('it refers to data outside of it');
+    this.budget.take(costs.object);
     this.push(this.#options.persistent(id));
   }
 
   append(items: PickleValue[]): void {
     const target = this.top();
+    this.budget.container(target instanceof Set ? 'hash' : 'list', items.length);
     if (target instanceof Set) for (const item of items) target.add(item);
     else if (Array.isArray(target)) for (const item of items) target.push(item);
     else throw this.malformed('items are added to something that is no list');
@@ -172,6 +222,7 @@ export class PickleMachine {
     const target = this.top();
     if (!(target instanceof Map) || items.length % 2)
       throw this.malformed('items are set on something that is no dict');
+    this.budget.container('hash', items.length / 2);
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
   }
 

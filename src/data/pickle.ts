@@ -1,5 +1,5 @@
-import { narrow, PickleMachine, type PickleOptions } from './pickle-machine.ts';
-import { callGlobal, type PickleValue } from './pickle-values.ts';
+import { PickleMachine, type PickleOptions } from './pickle-machine.ts';
+import type { PickleValue } from './pickle-values.ts';
 
 export { PickleTruncated } from './pickle-machine.ts';
 
@@ -24,11 +24,12 @@ export function readPickle(bytes: Uint8Array, options: PickleOptions): { value: 
 
 function run(machine: PickleMachine): PickleValue {
   for (;;) {
+    machine.budget.step();
     const opcode = String.fromCharCode(machine.uint8());
     if (opcode === '.') return machine.pop();
-    const step = opcodes[opcode];
-    if (!step) throw machine.malformed(`opcode 0x${opcode.charCodeAt(0).toString(16)} is unknown`);
-    step(machine);
+    if (!Object.hasOwn(opcodes, opcode))
+      throw machine.malformed(`opcode 0x${opcode.charCodeAt(0).toString(16)} is unknown`);
+    opcodes[opcode](machine);
   }
 }
 
@@ -39,8 +40,28 @@ function unescapeText(text: string): string {
   );
 }
 
-function parseInteger(text: string): number | bigint {
-  return narrow(BigInt(text.replace(/L$/, '')));
+/** Python's repr of a float. */
+function parseFloating(machine: PickleMachine, text: string): number {
+  const value = Number(text.replace('inf', 'Infinity'));
+  if (text.trim() === '' || (Number.isNaN(value) && !/^[+-]?nan$/i.test(text)))
+    throw machine.malformed('a float is none');
+  return value;
+}
+
+/** An empty list, which also stands for a tuple. */
+function emptyList(machine: PickleMachine): void {
+  machine.budget.container('list', 0);
+  machine.push([]);
+}
+
+function popped(machine: PickleMachine, count: number): PickleValue[] {
+  machine.budget.container('list', count);
+  return machine.popMany(count);
+}
+
+function hashed(machine: PickleMachine, items: number, make: () => PickleValue): void {
+  machine.budget.container('hash', items);
+  machine.push(make());
 }
 
 const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
@@ -64,10 +85,10 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
   '\x8b': (m) => m.push(m.long(m.uint32())),
   I: (m) => {
     const text = m.line();
-    m.push(text === '00' || text === '01' ? text === '01' : parseInteger(text));
+    m.push(text === '00' || text === '01' ? text === '01' : m.decimal(text));
   },
-  L: (m) => m.push(parseInteger(m.line())),
-  F: (m) => m.push(Number(m.line().replace('inf', 'Infinity'))),
+  L: (m) => m.push(m.decimal(m.line())),
+  F: (m) => m.push(parseFloating(m, m.line())),
   G: (m) => m.push(m.float64()),
 
   X: (m) => m.push(m.text(m.uint32())),
@@ -75,28 +96,31 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
   '\x8d': (m) => m.push(m.text(m.uint64())),
   V: (m) => m.push(unescapeText(m.line('latin1'))),
   S: (m) => m.push(m.line().replace(/^(['"])(.*)\1$/, '$2')),
-  U: (m) => m.push(m.latin1(m.uint8())),
-  T: (m) => m.push(m.latin1(m.uint32())),
+  U: (m) => m.push(m.text(m.uint8(), 'latin1')),
+  T: (m) => m.push(m.text(m.uint32(), 'latin1')),
   C: (m) => m.push(m.slice(m.uint8())),
   B: (m) => m.push(m.slice(m.uint32())),
   '\x8e': (m) => m.push(m.slice(m.uint64())),
   '\x96': (m) => m.push(m.slice(m.uint64())),
 
-  ')': (m) => m.push([]),
-  ']': (m) => m.push([]),
+  ')': emptyList,
+  ']': emptyList,
   t: (m) => m.push(m.popMark()),
   l: (m) => m.push(m.popMark()),
-  '\x85': (m) => m.push(m.popMany(1)),
-  '\x86': (m) => m.push(m.popMany(2)),
-  '\x87': (m) => m.push(m.popMany(3)),
-  '}': (m) => m.push(new Map()),
+  '\x85': (m) => m.push(popped(m, 1)),
+  '\x86': (m) => m.push(popped(m, 2)),
+  '\x87': (m) => m.push(popped(m, 3)),
+  '}': (m) => hashed(m, 0, () => new Map()),
   d: (m) => {
     const items = m.popMark();
-    m.push(new Map());
+    hashed(m, 0, () => new Map());
     m.setItems(items);
   },
-  '\x8f': (m) => m.push(new Set()),
-  '\x91': (m) => m.push(new Set(m.popMark())),
+  '\x8f': (m) => hashed(m, 0, () => new Set()),
+  '\x91': (m) => {
+    const items = m.popMark();
+    hashed(m, items.length, () => new Set(items));
+  },
   a: (m) => m.append([m.pop()]),
   e: (m) => m.append(m.popMark()),
   '\x90': (m) => m.append(m.popMark()),
@@ -114,26 +138,29 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
   c: (m) => m.global(m.line(), m.line()),
   '\x93': (m) => {
     const [module, name] = m.popMany(2);
-    m.global(String(module), String(name));
+    m.global(module, name);
   },
   P: (m) => m.persistent(m.line()),
   Q: (m) => m.persistent(m.pop()),
-  R: (m) => call(m, m.popMany(2)),
-  '\x81': (m) => call(m, m.popMany(2)),
-  '\x92': (m) => call(m, m.popMany(3)),
+  R: reduce,
+  '\x81': reduce,
+  '\x92': (m) => {
+    const [type, args] = m.popMany(3);
+    m.call(type, args);
+  },
   o: (m) => {
     const [type, ...args] = m.popMark();
-    m.push(callGlobal(type, args));
+    m.call(type ?? null, args);
   },
   i: (m) => {
     m.global(m.line(), m.line());
     const type = m.pop();
-    m.push(callGlobal(type, m.popMark()));
+    m.call(type, m.popMark());
   },
   b: (m) => m.build(),
 };
 
-function call(machine: PickleMachine, [type, args]: PickleValue[]): void {
-  if (!Array.isArray(args)) throw machine.malformed('a class is called without a tuple');
-  machine.push(callGlobal(type, args));
+function reduce(machine: PickleMachine): void {
+  const [type, args] = machine.popMany(2);
+  machine.call(type, args);
 }

@@ -1,7 +1,10 @@
-import { UserError } from '../common/errors.ts';
+import { shown, UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
+import { parseJsonText } from '../common/json.ts';
+import { checkLimit, limit } from '../common/limits.ts';
 import { RandomAccessFile } from './random-access.ts';
 import {
+  checkTensorBytes,
   type DType,
   dtypeBytes,
   elementCount,
@@ -10,8 +13,6 @@ import {
   toFloat32,
 } from './tensor.ts';
 
-/** The format's own bound on its header. */
-const largestHeader = 100_000_000;
 const damaged = 'The file is damaged or not safetensors; copy or download it again.';
 
 interface Placement extends TensorInfo {
@@ -54,7 +55,9 @@ class SafetensorsFile implements TensorFile {
   }
 
   async readRaw(name: string): Promise<Uint8Array> {
-    const { offset, bytes } = this.#place(name);
+    const place = this.#place(name);
+    checkTensorBytes(this.path, place);
+    const { offset, bytes } = place;
     return this.#file.read(offset, bytes);
   }
 
@@ -80,16 +83,11 @@ async function readHeader(
   if (file.size < 8) throw new UserError(`${path}: is only ${file.size} bytes long`, damaged);
   const prefix = await file.read(0, 8);
   const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
-  if (length > largestHeader || 8 + length > file.size) {
+  if (8 + length > file.size) {
     throw new UserError(`${path}: claims a header of ${length} bytes in a file of ${file.size}`, damaged);
   }
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await file.read(8, length)));
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`${path}: its header is not JSON (${(error as Error).message})`, damaged);
-  }
+  checkLimit('headerBytes', length, (bytes) => `${path}: its header has ${bytes} bytes`);
+  const header = parseJsonText(headerText(path, await file.read(8, length)), `${path}: its header`);
   if (!isRecord(header)) throw new UserError(`${path}: its header is not a JSON object`, damaged);
 
   const dataStart = 8 + length;
@@ -99,8 +97,17 @@ async function readHeader(
     if (name === '__metadata__') metadata = checkMetadata(path, entry);
     else tensors.set(name, checkEntry(path, name, entry, dataStart));
   }
+  checkLimit('tensors', tensors.size, (count) => `${path}: holds ${count} tensors`);
   checkCoverage(file, tensors, dataStart);
   return { tensors, metadata };
+}
+
+function headerText(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new UserError(`${path}: its header is not text in UTF-8`, damaged);
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -120,18 +127,21 @@ function checkEntry(path: string, name: string, entry: unknown, dataStart: numbe
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(dtypeBytes, dtype)) {
     throw new UserError(
-      `${path}: tensor ${name} has the unknown type ${JSON.stringify(dtype)}`,
+      `${path}: tensor ${name} has the unknown type ${shown(dtype)}`,
       `Known types: ${Object.keys(dtypeBytes).join(', ')}.`,
     );
   }
-  if (!isSizes(shape)) throw fail(`has the shape ${JSON.stringify(shape)}`);
+  checkLimit('nameLength', name.length, (length) => `${path}: a tensor's name has ${length} characters`);
+  if (!isSizes(shape)) throw fail(`has the shape ${shown(shape)}`);
+  if (shape.length > limit('shapeRank'))
+    throw fail(`has ${shape.length} dimensions, more than ${limit('shapeRank')}`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
-    throw fail(`has the data offsets ${JSON.stringify(offsets)}`);
+    throw fail(`has the data offsets ${shown(offsets)}`);
   }
   const bytes = elementCount(shape) * dtypeBytes[dtype as DType];
   if (!Number.isSafeInteger(bytes) || bytes !== offsets[1] - offsets[0]) {
     throw fail(
-      `of shape [${shape.join(', ')}] and type ${dtype} takes ${bytes} bytes, but its offsets span ${offsets[1] - offsets[0]}`,
+      `of shape ${shown(shape)} and type ${dtype} takes ${bytes} bytes, but its offsets span ${offsets[1] - offsets[0]}`,
     );
   }
   return { name, dtype: dtype as DType, shape, offset: dataStart + offsets[0], bytes };

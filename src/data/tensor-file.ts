@@ -1,6 +1,8 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { UserError } from '../common/errors.ts';
+import { unreadable } from '../common/read-file.ts';
 import { openModelFolder } from './model-folder.ts';
+import { RandomAccessFile } from './random-access.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { TensorFile } from './tensor.ts';
 import { openTorchFile } from './torch.ts';
@@ -13,10 +15,13 @@ export type { DType, TensorFile, TensorInfo } from './tensor.ts';
  * Only descriptions are read now; values are read tensor by tensor. Throws `UserError` for anything else.
  */
 export async function openTensorFile(path: string): Promise<TensorFile> {
-  const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${path}: cannot be opened (${error.code})`, 'Check the path.');
+  const info = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
   });
-  if (info.isDirectory()) return openModelFolder(path, openTensorFile);
+  return info.isDirectory() ? openModelFolder(path, openSingleFile) : openSingleFile(path);
+}
+
+async function openSingleFile(path: string): Promise<TensorFile> {
   const start = await readStart(path);
   // Safetensors first: the low bytes of its header's length may be anything.
   if (start[8] === 0x7b && start.readUIntLE(4, 4) === 0) return openSafetensors(path);
@@ -28,10 +33,9 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
 }
 
 async function readStart(path: string): Promise<Buffer> {
-  const file = await open(path, 'r');
+  const file = await RandomAccessFile.open(path);
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
-    return buffer.subarray(0, bytesRead);
+    return Buffer.from(await file.read(0, Math.min(64, file.size)));
   } finally {
     await file.close();
   }

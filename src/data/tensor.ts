@@ -1,3 +1,5 @@
+import { shown } from '../common/errors.ts';
+import { checkLimit } from '../common/limits.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './float16.ts';
 
 /** Element types, named as safetensors names them. */
@@ -47,9 +49,18 @@ export interface HostTensor {
   readonly data: Float32Array;
 }
 
-/** Number of elements of a shape. */
+/** Number of elements of a shape; 0 where any size is, however large the others. */
 export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
+  return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
+}
+
+/** Throws `UserError` for a tensor that is too large to be held: as it is stored, or as float32. */
+export function checkTensorBytes(path: string, { name, dtype, shape }: TensorInfo): void {
+  checkLimit(
+    'tensorBytes',
+    elementCount(shape) * Math.max(4, dtypeBytes[dtype]),
+    (bytes) => `${path}: tensor ${name} of shape ${shown(shape)} takes ${bytes} bytes`,
+  );
 }
 
 /** Little-endian elements as float32 values. Shares memory with `bytes` where nothing has to be converted. */
@@ -66,18 +77,24 @@ export function toFloat32(dtype: DType, bytes: Uint8Array): Float32Array {
     case 'BF16':
       return bfloat16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     case 'F64':
-      return Float32Array.from(new Float64Array(buffer, byteOffset, length));
+      return new Float32Array(new Float64Array(buffer, byteOffset, length));
     case 'I64':
-      return Float32Array.from(new BigInt64Array(buffer, byteOffset, length), Number);
+      return integersToFloat32(new BigInt64Array(buffer, byteOffset, length));
     case 'I32':
-      return Float32Array.from(new Int32Array(buffer, byteOffset, length));
+      return new Float32Array(new Int32Array(buffer, byteOffset, length));
     case 'I16':
-      return Float32Array.from(new Int16Array(buffer, byteOffset, length));
+      return new Float32Array(new Int16Array(buffer, byteOffset, length));
     case 'I8':
-      return Float32Array.from(new Int8Array(buffer, byteOffset, length));
+      return new Float32Array(new Int8Array(buffer, byteOffset, length));
     case 'U8':
-      return Float32Array.from(aligned);
+      return new Float32Array(aligned);
     case 'BOOL':
-      return Float32Array.from(aligned, (value) => (value ? 1 : 0));
+      return new Float32Array(aligned.map((value) => (value ? 1 : 0)));
   }
+}
+
+function integersToFloat32(integers: BigInt64Array): Float32Array {
+  const values = new Float32Array(integers.length);
+  for (let i = 0; i < values.length; i++) values[i] = Number(integers[i]);
+  return values;
 }

@@ -1,6 +1,7 @@
 import { UserError } from '../common/errors.ts';
+import { beyondLimit, limit } from '../common/limits.ts';
 import { PickleTruncated, readPickle } from './pickle.ts';
-import type { PickleValue } from './pickle-values.ts';
+import { describeValue, type PickleValue } from './pickle-values.ts';
 import type { RandomAccessFile } from './random-access.ts';
 import { dtypeBytes } from './tensor.ts';
 import { type StorageSource, type TorchStorage, torchGlobal, torchStorage } from './torch-pickle.ts';
@@ -9,9 +10,8 @@ import { type StorageSource, type TorchStorage, torchGlobal, torchStorage } from
 const magicNumber = 0x1950a86a20f9469cfc6cn;
 const protocolVersion = 1001;
 
-/** How much of the file is searched for its pickles at first, and at most. */
+/** How much of the file is searched for its pickles at first. */
 const firstWindow = 2 ** 20;
-const largestWindow = 2 ** 27;
 
 /**
  * The format `torch.save` wrote before PyTorch 1.6: five pickles (magic number, version, system, the object, the keys of
@@ -21,13 +21,17 @@ export async function readLegacy(
   file: RandomAccessFile,
 ): Promise<{ root: PickleValue; source: StorageSource }> {
   const { path } = file;
-  for (let window = Math.min(firstWindow, file.size); ; window = Math.min(window * 4, file.size)) {
+  const largest = Math.min(file.size, limit('pickleFileBytes'));
+  for (let window = Math.min(firstWindow, largest); ; window = Math.min(window * 4, largest)) {
     try {
       const { root, keys, storages, end } = readPickles(path, await file.read(0, window));
       return { root, source: await locateStorages(file, keys, storages, end) };
     } catch (error) {
       // The pickles' length is stated nowhere; an end too early means that the window was too small.
-      if (!(error instanceof PickleTruncated) || window === file.size || window >= largestWindow) throw error;
+      if (!(error instanceof PickleTruncated)) throw error;
+      if (window === file.size) throw error;
+      if (window === largest)
+        throw beyondLimit('pickleFileBytes', `${path}: its pickles do not end within ${largest} bytes`);
     }
   }
 }
@@ -49,7 +53,7 @@ function readPickles(path: string, bytes: Uint8Array) {
   const version = readPickle(bytes, { path, offset: magic.end });
   if (version.value !== protocolVersion) {
     throw new UserError(
-      `${path}: has version ${String(version.value)} of the old format, not ${protocolVersion}`,
+      `${path}: has version ${describeValue(version.value)} of the old format, not ${protocolVersion}`,
     );
   }
   const system = readPickle(bytes, { path, offset: version.end });
@@ -73,8 +77,10 @@ async function locateStorages(
   const places = new Map<string, { offset: number; bytes: number }>();
   let offset = start;
   for (const key of Array.isArray(keys) ? keys : []) {
-    const storage = storages.get(String(key));
-    if (!storage?.dtype) throw new UserError(`${file.path}: stores ${String(key)}, which nothing refers to`);
+    const storage = typeof key === 'string' ? storages.get(key) : undefined;
+    if (!storage?.dtype)
+      throw new UserError(`${file.path}: stores ${describeValue(key)}, which nothing refers to`);
+    if (places.has(storage.key)) throw new UserError(`${file.path}: stores ${describeValue(key)} twice`);
     const prefix = await file.read(offset, 8);
     const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
     const bytes = length * dtypeBytes[storage.dtype];

@@ -1,11 +1,15 @@
-import { UserError } from '../common/errors.ts';
+import { shown, UserError } from '../common/errors.ts';
+import { checkLimit, limit } from '../common/limits.ts';
 import {
   callGlobal,
+  describeValue,
+  type PickleFunction,
   PickleGlobal,
   PickleObject,
   PickleOpaque,
   type PickleValue,
   recordClass,
+  textOf,
 } from './pickle-values.ts';
 import type { DType } from './tensor.ts';
 
@@ -99,25 +103,28 @@ const elementTypes: Readonly<Record<string, DType>> = {
 
 const first = ([value]: PickleValue[]): PickleValue => value ?? null;
 
-const functions: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
+const functions: Readonly<Record<string, PickleFunction>> = {
   'torch.Size': first,
-  'torch.device': ([type]) => String(type),
-  'torch._utils._rebuild_tensor': rebuildTensor,
-  'torch._utils._rebuild_tensor_v2': rebuildTensor,
+  'torch.device': ([type]) => textOf(type),
+  'torch._utils._rebuild_tensor': (args) => rebuildTensor(args),
+  'torch._utils._rebuild_tensor_v2': (args) => rebuildTensor(args),
   'torch._utils._rebuild_tensor_v3': ([storage, offset, shape, strides, , , dtype]) =>
     rebuildTensor([storage, offset, shape, strides], elementType(dtype)),
   'torch._utils._rebuild_parameter': first,
   'torch._utils._rebuild_parameter_with_state': first,
-  'torch._tensor._rebuild_from_type_v2': ([rebuild, , args]) => {
+  'torch._tensor._rebuild_from_type_v2': ([rebuild, , args], budget) => {
     if (!Array.isArray(args)) throw new TypeError('a tensor is rebuilt without arguments');
-    return callGlobal(rebuild, args);
+    // Only the functions above: one that calls itself with its own arguments would not end.
+    if (!(rebuild instanceof PickleGlobal) || !rebuild.name.startsWith('torch._utils._rebuild_'))
+      throw new TypeError(`a tensor is rebuilt by ${describeValue(rebuild)}`);
+    return callGlobal(rebuild, args, budget);
   },
   'torch.jit._pickle.build_intlist': first,
   'torch.jit._pickle.build_doublelist': first,
   'torch.jit._pickle.build_boollist': first,
   'torch.jit._pickle.build_tensorlist': first,
   'torch.jit._pickle.restore_type_tag': first,
-  'numpy.dtype': ([code]) => new NumpyType(String(code)),
+  'numpy.dtype': ([code]) => new NumpyType(textOf(code)),
   'numpy.core.multiarray.scalar': numpyScalar,
   'numpy._core.multiarray.scalar': numpyScalar,
 };
@@ -176,11 +183,13 @@ function elementType(value: PickleValue | undefined): DType {
 
 function sizeOf(value: PickleValue | undefined): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new TypeError(`${String(value)} is no size`);
+  throw new TypeError(`${describeValue(value)} is no size`);
 }
 
 function sizesOf(value: PickleValue | undefined): number[] {
   if (!Array.isArray(value)) throw new TypeError('a tensor has no shape');
+  if (value.length > limit('shapeRank'))
+    throw new TypeError(`a tensor has ${value.length} dimensions, beyond the limit of ${limit('shapeRank')}`);
   return value.map(sizeOf);
 }
 
@@ -202,7 +211,7 @@ function numpyScalar([type, bytes]: PickleValue[]): PickleValue {
     case 'b1':
       return view.getUint8(0) !== 0;
   }
-  throw new TypeError(`a numpy scalar has the type ${type.code}`);
+  throw new TypeError(`a numpy scalar has the type ${shown(type.code)}`);
 }
 
 /** Keys under which trainers keep the model's state dict beside other things. */
@@ -243,6 +252,7 @@ function sharedPrefix(tensors: ReadonlyMap<string, TorchTensor>): string | undef
 
 /** More entries than any checkpoint has; dicts that hold one another many times would multiply without end. */
 const largestTree = 1_000_000;
+const deepestTree = 100;
 
 class TensorCollector {
   readonly found = new Map<string, TorchTensor>();
@@ -264,13 +274,17 @@ class TensorCollector {
     }
     if (node instanceof TorchTensor) {
       this.found.set(name, node);
+      checkLimit('tensors', this.found.size, (count) => `${this.#path}: holds ${count} tensors`);
       return;
     }
     const items = node instanceof PickleObject ? node.state : node;
-    if (!(items instanceof Map) || this.#open.has(items) || this.#open.size > 100) return;
+    if (!(items instanceof Map) || this.#open.has(items) || this.#open.size > deepestTree) return;
     this.#open.add(items);
     for (const [key, value] of items) {
-      if (typeof key === 'string') this.collect(value, name ? `${name}.${key}` : key);
+      if (typeof key !== 'string') continue;
+      const length = name.length + 1 + key.length;
+      checkLimit('nameLength', length, (characters) => `${this.#path}: a name has ${characters} characters`);
+      this.collect(value, name ? `${name}.${key}` : key);
     }
     this.#open.delete(items);
   }

@@ -1,8 +1,16 @@
 import { UserError } from '../common/errors.ts';
+import { checkLimit } from '../common/limits.ts';
 import { readPickle } from './pickle.ts';
 import type { PickleValue } from './pickle-values.ts';
 import { RandomAccessFile } from './random-access.ts';
-import { dtypeBytes, elementCount, type TensorFile, type TensorInfo, toFloat32 } from './tensor.ts';
+import {
+  checkTensorBytes,
+  dtypeBytes,
+  elementCount,
+  type TensorFile,
+  type TensorInfo,
+  toFloat32,
+} from './tensor.ts';
 import { readLegacy } from './torch-legacy.ts';
 import {
   type StorageSource,
@@ -12,12 +20,6 @@ import {
   torchStorage,
 } from './torch-pickle.ts';
 import { ZipArchive } from './zip-archive.ts';
-
-/** The largest pickle read from an archive; ViT-L's is 0.1 MB. */
-const largestPickle = 2 ** 27;
-
-/** Largest tensor that repeats its storage's elements (stride 0): beyond it the sizes are taken for an attack. */
-const largestExpansion = 2 ** 26;
 
 /**
  * Opens a PyTorch file: `torch.save`'s zip format and the non-zip one before it, or a TorchScript archive. Its tensors
@@ -63,8 +65,7 @@ async function openArchive(archive: ZipArchive): Promise<TorchFile> {
     );
   }
   const size = archive.sizeOf(pickleName)!;
-  if (size > largestPickle)
-    throw new UserError(`${path}: its data.pkl has ${size} bytes`, 'The file is damaged.');
+  checkLimit('pickleFileBytes', size, (bytes) => `${path}: its data.pkl has ${bytes} bytes`);
   const bytes = await archive.read(pickleName, 0, size);
   const { value } = readPickle(bytes, { path, global: torchGlobal, persistent: torchStorage });
   const entry = (key: string) => `${folder}data/${key}`;
@@ -90,6 +91,7 @@ class TorchFile implements TensorFile {
     this.#source = source;
     this.#views = stateDictTensors(root, path);
     for (const [name, view] of this.#views) checkView(path, name, view, source);
+    checkRepetition(path, this.#views, source);
     this.tensors = new Map(
       [...this.#views].map(([name, { dtype, shape }]) => [name, { name, dtype, shape }] as const),
     );
@@ -121,8 +123,10 @@ class TorchFile implements TensorFile {
 /** A checkpoint's own numbers and strings, such as `epoch`. */
 function scalars(root: PickleValue): Record<string, string> {
   if (!(root instanceof Map)) return {};
-  const entries = [...root].filter(([, value]) => typeof value === 'number' || typeof value === 'string');
-  return Object.fromEntries(entries.map(([key, value]) => [String(key), String(value)]));
+  const entries = [...root].filter(
+    ([key, value]) => typeof key === 'string' && (typeof value === 'number' || typeof value === 'string'),
+  );
+  return Object.fromEntries(entries.map(([key, value]) => [key, String(value)]));
 }
 
 /** The elements of its storage that a tensor spans: from `first` up to, without, `end`. */
@@ -145,13 +149,32 @@ function checkView(path: string, name: string, view: TorchTensor, source: Storag
     new UserError(`${path}: tensor ${name} ${problem}`, 'The file is damaged; copy or download it again.');
   const stored = source.sizeOf(view.storage.key);
   if (stored === undefined) throw fail(`lies in storage ${view.storage.key}, which the file does not hold`);
-  const needed = extent(view).end * dtypeBytes[view.dtype];
-  if (!(needed <= stored))
-    throw fail(`needs ${needed} bytes of storage ${view.storage.key}, which has ${stored}`);
-  const count = elementCount(view.shape);
-  if (count * dtypeBytes[view.dtype] > stored && count > largestExpansion) {
-    throw fail(`of shape [${view.shape.join(', ')}] is larger than its storage`);
-  }
+  const size = dtypeBytes[view.dtype];
+  const { first, end } = extent(view);
+  if (!(end * size <= stored))
+    throw fail(`needs ${end * size} bytes of storage ${view.storage.key}, which has ${stored}`);
+  checkTensorBytes(path, { name, dtype: view.dtype, shape: view.shape });
+  // What lies between its elements is read with them.
+  checkLimit(
+    'tensorBytes',
+    (end - first) * size,
+    (bytes) => `${path}: tensor ${name} spans ${bytes} bytes of its storage`,
+  );
+}
+
+/** Views may share and repeat elements, so that a small file holds any amount of tensors: beyond reason, they are refused. */
+function checkRepetition(path: string, views: ReadonlyMap<string, TorchTensor>, source: StorageSource): void {
+  const keys = new Set([...views.values()].map(({ storage }) => storage.key));
+  let stored = 0;
+  for (const key of keys) stored += source.sizeOf(key)!;
+  let taken = 0;
+  for (const { shape, dtype } of views.values()) taken += elementCount(shape) * dtypeBytes[dtype];
+  checkLimit(
+    'expandedBytes',
+    taken - 4 * stored,
+    () =>
+      `${path}: its tensors take ${taken.toLocaleString('en')} bytes, although it stores ${stored.toLocaleString('en')}`,
+  );
 }
 
 /** Copies the elements of a strided view in row-major order; `bytes` begins at its first element. */
