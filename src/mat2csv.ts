@@ -4,7 +4,7 @@ import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
 import { UserError } from './common/errors.ts';
 import { writeOutput } from './common/files.ts';
-import { type MatMatrix, readMat } from './data/mat.ts';
+import { type MatMatrix, readMat, scoreList } from './data/mat.ts';
 
 interface Options {
   out?: string;
@@ -58,7 +58,7 @@ function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?
       `${file}: ${name} is ${matrix.shape.join('x')}, not a list of scores`,
       'Name a single row or column with --variable.',
     );
-  return matrix.data;
+  return scoreList(matrix, `${file}: ${name}`);
 }
 
 await runCommand<Options & Record<string, unknown>>(command, async ({ out, variable, names }, [path]) => {

@@ -69,11 +69,11 @@ test('mistakes are one clear line, status 1, nothing written', () => {
   fails(['--inof', 'a'], /unknown option '--inof'[\s\S]*--info/);
   fails(['--info', 'a', 'b'], /too many arguments/);
   fails([], /Exactly one of --info, --convert and --spec/);
-  fails(['--info', 'absent'], /^error: absent: cannot be opened \(ENOENT\)/);
+  fails(['--info', 'absent'], /^error: absent: cannot be read \(ENOENT\)/);
   fails(['--convert', 'a.safetensors'], /--out is missing/);
   fails(['--convert', 'a.safetensors', '--out', 'x.pt'], /--convert writes safetensors/);
   fails(['--convert', 'a.safetensors', '--out', 'x.safetensors', '--dtype', 'int8'], /float32, float16/);
-  fails(['--spec', 'a.pt', '--out', 'x.safetensors'], /cannot be read as JSON/);
+  fails(['--spec', 'a.pt', '--out', 'x.safetensors'], /a\.pt: is not JSON \(Unexpected token/);
   fails(['--convert', 'words.txt', '--out', 'x.safetensors'], /neither safetensors nor/);
   expect(readdirSync(folder)).toEqual(before);
 });

@@ -56,15 +56,23 @@ test('first and last values of ViT-B/16 by name, computed with NumPy in float32'
 });
 
 test.each([
-  ['{', /cannot be read as JSON/],
-  ['null', /seed/],
-  ['{"seed": 1}', /no tensors/],
+  ['{', /is not JSON/],
+  ['null', /is null, not an object/],
+  ['{"seed": 1}', /tensors is missing/],
   [
     '{"seed": 1, "tensors": {"a": {"shape": [-1], "scale": 1, "offset": 0}}}',
-    /tensor a has the shape \[-1\]/,
+    /tensors\.a\.shape\.0 is -1, not at least 0/,
   ],
-  ['{"seed": 1, "tensors": {"a": {"shape": [1e6, 1e6], "scale": 1, "offset": 0}}}', /tensor a has the shape/],
-  ['{"seed": 1, "tensors": {"a": {"shape": [1], "scale": "1", "offset": 0}}}', /tensor a has no scale/],
+  [
+    '{"seed": 1, "tensors": {"a": {"shape": [1e6, 1e6], "scale": 1, "offset": 0}}}',
+    /tensor a has 1,000,000,000,000 elements/,
+  ],
+  [
+    '{"seed": 1, "tensors": {"a": {"shape": [1], "scale": "1", "offset": 0}}}',
+    /a\.scale is "1", not a number/,
+  ],
+  ['{"seed": 1, "tensors": {"a": {"shape": [1], "scale": 1e300, "offset": 0}}}', /a\.scale is 1e\+300/],
+  ['{"seed": 0.5, "tensors": {}}', /seed is 0\.5, not a whole number/],
 ])('refused: %s', async (text, message) => {
   const path = join(folder, 'bad.json');
   writeFileSync(path, text);

@@ -142,11 +142,11 @@ test('a converted model keeps its configuration and, in float32, its values', as
   expect(Math.max(...error)).toBeLessThanOrEqual(2 ** -11);
   await half.close();
 
-  const large = { ...tensors.get('logit_scale')!, data: Float32Array.of(70000) };
-  const path = await writeEdited(at('large.safetensors'), tensors, (all) => all.set('logit_scale', large));
+  const large = { ...tensors.get('ln_final.bias')!, data: new Float32Array(64).fill(70000) };
+  const path = await writeEdited(at('large.safetensors'), tensors, (all) => all.set('ln_final.bias', large));
   const source = await openClipWeights(path);
   await expect(convertWeights(source, at('never.safetensors'), 'float16')).rejects.toThrow(
-    /logit_scale holds 70000/,
+    /ln_final\.bias holds 70000/,
   );
   await source.close();
 });

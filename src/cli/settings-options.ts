@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
 import { applyValues, defaultValues, type Fields, type FieldValues } from '../common/fields.ts';
+import { checkLimit } from '../common/limits.ts';
 import {
   defaultSettings,
   fields,
@@ -69,8 +70,12 @@ function readConfig(name: string): Record<string, unknown> {
   const path = existsSync(name) || !existsSync(preset) ? name : preset;
   let parsed: unknown;
   try {
+    const found = statSync(path);
+    if (!found.isFile()) throw new UserError(`${name}: is not a regular file`);
+    checkLimit('yamlBytes', found.size, (bytes) => `${name}: has ${bytes} bytes`);
     parsed = parseYaml(readFileSync(path, 'utf8'));
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     const presets = readdirSync(new URL('../configs/', import.meta.url)).map((file) =>
       basename(file, '.yaml'),

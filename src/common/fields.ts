@@ -1,4 +1,4 @@
-import { UserError } from './errors.ts';
+import { shortened, shown, UserError } from './errors.ts';
 
 type Scalar = string | number | boolean;
 
@@ -44,20 +44,25 @@ export function defaultValues<F>(fields: F): FieldValues<F> {
   ) as FieldValues<F>;
 }
 
-/** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
+/**
+ * Merges values, from a file or the command line, over settings. Throws `UserError` for unknown names, wrong types and what
+ * holds no values at all.
+ */
 export function applyValues<F>(
   fields: F,
   settings: FieldValues<F>,
-  values: Readonly<Record<string, unknown>>,
+  values: unknown,
   where: string,
 ): FieldValues<F> {
+  if (typeof values !== 'object' || values === null || Array.isArray(values))
+    throw new UserError(`${where}: settings are ${shown(values)}, not names with values`);
   const known = fields as Readonly<Record<string, Field<Scalar>>>;
   const merged: Record<string, unknown> = { ...settings };
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(known, name))
       throw new UserError(
-        `${where}: there is no setting ${name}`,
+        `${where}: there is no setting ${shortened(name, 100)}`,
         `Settings are: ${Object.keys(known).join(', ')}.`,
       );
     merged[name] = parsed(name, known[name]!, value, where);
@@ -81,20 +86,20 @@ function parsed(
           : Number.NaN;
     if (!Number.isFinite(result) || result < min || result > max) {
       const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
-      throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${JSON.stringify(value)}`);
+      throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${shown(value)}`);
     }
     if (whole && !Number.isInteger(result))
-      throw new UserError(`${where}: ${name} must be a whole number, not ${JSON.stringify(value)}`);
+      throw new UserError(`${where}: ${name} must be a whole number, not ${shown(value)}`);
   } else if (typeof standard === 'boolean') {
     if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
-      throw new UserError(`${where}: ${name} is true or false, not ${JSON.stringify(value)}`);
+      throw new UserError(`${where}: ${name} is true or false, not ${shown(value)}`);
     result = String(value).toLowerCase() === 'true';
   } else {
     if (typeof value !== 'string' && typeof value !== 'number')
-      throw new UserError(`${where}: ${name} must be text, not ${JSON.stringify(value)}`);
+      throw new UserError(`${where}: ${name} must be text, not ${shown(value)}`);
     result = String(value);
   }
   if (choices && !choices.includes(result))
-    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${JSON.stringify(value)}`);
+    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${shown(value)}`);
   return result;
 }

@@ -13,33 +13,41 @@ const damaged = 'The file is damaged; copy it again, or make it again.';
  *
  * @param text undefined where the file lacks it, which is an error too
  * @param where the file, and what of it, for messages, e.g. `model.safetensors, metadata state`
+ * @param advice what to do about a text that does not fit
  * @throws UserError that names the first member that is wrong, and its value
  */
-export function parseJson<T>(text: string | undefined, schema: JsonSchema<T>, where: string): T {
-  if (text === undefined) throw new UserError(`${where}: is missing`, damaged);
-  return checkJson(parseJsonText(text, where), schema, where);
+export function parseJson<T>(
+  text: string | undefined,
+  schema: JsonSchema<T>,
+  where: string,
+  advice = damaged,
+): T {
+  if (text === undefined) throw new UserError(`${where}: is missing`, advice);
+  return checkJson(parseJsonText(text, where, advice), schema, where, advice);
 }
 
 /**
  * Parses JSON of any content, as long as it is neither nested deeper nor made of more values than the limits allow: both
  * are counted in the text, before anything is made of it. Throws `UserError`.
  */
-export function parseJsonText(text: string, where: string): unknown {
+export function parseJsonText(text: string, where: string, advice = damaged): unknown {
   checkExtent(text, where);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${where}: is not JSON (${shortened((error as Error).message, 100)})`, damaged);
+    // Without the piece of the text that V8 quotes: it may be anything.
+    const reason = (error as Error).message.replace(/, (\.\.\.)?".*/s, '');
+    throw new UserError(`${where}: is not JSON (${shortened(reason, 100)})`, advice);
   }
 }
 
 /** As {@link parseJson}, of a whole file. */
-export async function readJson<T>(path: string, schema: JsonSchema<T>): Promise<T> {
-  return parseJson(await readText(path, 'jsonBytes'), schema, path);
+export async function readJson<T>(path: string, schema: JsonSchema<T>, advice?: string): Promise<T> {
+  return parseJson(await readText(path, 'jsonBytes'), schema, path, advice);
 }
 
 /** Checks a value that is parsed already; see {@link parseJson}. */
-export function checkJson<T>(value: unknown, schema: JsonSchema<T>, where: string): T {
+export function checkJson<T>(value: unknown, schema: JsonSchema<T>, where: string, advice = damaged): T {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
@@ -47,7 +55,7 @@ export function checkJson<T>(value: unknown, schema: JsonSchema<T>, where: strin
   const member = path === null ? '' : `${path} `;
   const problem =
     issue.input === undefined ? 'is missing' : `is ${shown(issue.input)}, not ${expectation(issue)}`;
-  throw new UserError(`${where}: ${member}${problem}`, damaged);
+  throw new UserError(`${where}: ${member}${problem}`, advice);
 }
 
 function expectation({ type, expected }: v.BaseIssue<unknown>): string {

@@ -1,6 +1,9 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { UserError } from '../common/errors.ts';
+import * as v from 'valibot';
+import { shown, UserError } from '../common/errors.ts';
+import { parseJson } from '../common/json.ts';
+import { checkLimit } from '../common/limits.ts';
 import type { Activation, ClipConfig, ConfigHints } from './config.ts';
 
 /** Under which safetensors metadata hold what shapes do not tell. */
@@ -27,7 +30,7 @@ export function hintsFromMetadata(metadata: Readonly<Record<string, string>>, pa
   const text = metadata[metadataKey];
   if (text === undefined) return {};
   const from = `${path}, metadata ${metadataKey}`;
-  const stored = parseJson(text, from);
+  const stored = parseJson(text, anyObject, from);
   return {
     vision: {
       ...tower(child(stored, 'vision'), from),
@@ -61,7 +64,7 @@ export function hintsFromFolder(path: string, naming: 'openai' | 'hf' | 'timm'):
     : {};
   // CLIPVisionModel's own file has the tower's settings at its top.
   const vision = config.vision_config ? child(config, 'vision_config') : config;
-  const imageSize = positive(vision.image_size, 'image_size', file);
+  const imageSize = whole(vision.image_size, 'image_size', file);
   return {
     vision: { ...huggingFaceTower(vision, file), ...(imageSize && { imageSize }), ...pixels },
     text: huggingFaceTower(child(config, 'text_config'), file),
@@ -84,8 +87,8 @@ function openClipHints(config: Json, file: string): ConfigHints {
   const vision = child(model, 'vision_cfg');
   const text = child(model, 'text_cfg');
   const activation = model.quick_gelu === true ? 'quick_gelu' : 'gelu';
-  const headWidth = positive(vision.head_width, 'head_width', file);
-  const width = positive(vision.width, 'width', file);
+  const headWidth = whole(vision.head_width, 'head_width', file);
+  const width = whole(vision.width, 'width', file);
   return {
     vision: {
       ...tower({ activation, heads: headWidth && width && width / headWidth }, file),
@@ -97,12 +100,12 @@ function openClipHints(config: Json, file: string): ConfigHints {
 
 /** Checked settings; absent ones are left out, so that spreading keeps a default. */
 function tower(settings: Json, from: string): NonNullable<ConfigHints['text']> {
-  const heads = positive(settings.heads, 'heads', from);
-  const layerNormEps = positive(settings.layerNormEps, 'layer norm eps', from);
+  const heads = whole(settings.heads, 'heads', from);
+  const layerNormEps = within(settings.layerNormEps, ranges.layerNormEps, 'layer norm eps', from);
   const activation = settings.activation ?? undefined;
   if (activation !== undefined && activation !== 'quick_gelu' && activation !== 'gelu') {
     throw new UserError(
-      `${from}: the activation ${JSON.stringify(activation)} is not known`,
+      `${from}: the activation ${shown(activation)} is not known`,
       'Models with quick_gelu or gelu are supported.',
     );
   }
@@ -119,27 +122,50 @@ function normalisation(
   stdKey: string,
   from: string,
 ): Pick<Vision, 'mean' | 'std'> {
-  const mean = triple(settings[meanKey], meanKey, from);
-  const std = triple(settings[stdKey], stdKey, from);
+  const mean = triple(settings[meanKey], ranges.mean, meanKey, from);
+  const std = triple(settings[stdKey], ranges.std, stdKey, from);
   return { ...(mean && { mean }), ...(std && { std }) };
 }
 
-function triple(value: unknown, key: string, from: string): [number, number, number] | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (
-    Array.isArray(value) &&
-    value.length === 3 &&
-    value.every((v) => typeof v === 'number' && Number.isFinite(v))
-  ) {
-    return value as [number, number, number];
-  }
-  throw new UserError(`${from}: ${key} is ${JSON.stringify(value)}, not three numbers`);
+interface NumberRange {
+  readonly min: number;
+  readonly max: number;
 }
 
-function positive(value: unknown, key: string, from: string): number | undefined {
+/** What makes sense of each number, with room: outside of it every feature is constant, or not finite. */
+const ranges = {
+  /** Pixels lie in 0 to 1; some models shift by more, none by much. */
+  mean: { min: -100, max: 100 },
+  /** 1/255 is what pixels in 0 to 255 come to. */
+  std: { min: 1e-3, max: 100 },
+  /** Published models have 1e-12 to 1e-5. */
+  layerNormEps: { min: 1e-20, max: 0.1 },
+} as const satisfies Record<string, NumberRange>;
+
+function triple(
+  value: unknown,
+  range: NumberRange,
+  key: string,
+  from: string,
+): [number, number, number] | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return value;
-  throw new UserError(`${from}: ${key} is ${JSON.stringify(value)}, not a positive number`);
+  if (!Array.isArray(value) || value.length !== 3)
+    throw new UserError(`${from}: ${key} is ${shown(value)}, not three numbers`);
+  return value.map((item) => within(item ?? Number.NaN, range, key, from)) as [number, number, number];
+}
+
+/** A number in a range; undefined where there is none. */
+function within(value: unknown, { min, max }: NumberRange, key: string, from: string): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  throw new UserError(`${from}: ${key} is ${shown(value)}, not a number from ${min} to ${max}`);
+}
+
+/** A positive whole number; undefined where there is none. */
+function whole(value: unknown, key: string, from: string): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'number' && value > 0 && Number.isSafeInteger(value)) return value;
+  throw new UserError(`${from}: ${key} is ${shown(value)}, not a positive whole number`);
 }
 
 function child(parent: Json, key: string): Json {
@@ -147,16 +173,11 @@ function child(parent: Json, key: string): Json {
   return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
 
-function readJson(file: string): Json {
-  return parseJson(readFileSync(file, 'utf8'), file);
-}
+const anyObject = v.record(v.string(), v.unknown());
 
-function parseJson(text: string, from: string): Json {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Json;
-  } catch {
-    // Reported below, as any other text that is no object.
-  }
-  throw new UserError(`${from}: is not a JSON object`, 'The file is damaged; copy or download it again.');
+function readJson(file: string): Json {
+  const info = statSync(file);
+  if (!info.isFile()) throw new UserError(`${file}: is not a regular file`, 'Remove it, or copy it again.');
+  checkLimit('jsonBytes', info.size, (bytes) => `${file}: has ${bytes} bytes`);
+  return parseJson(readFileSync(file, 'utf8'), anyObject, file);
 }

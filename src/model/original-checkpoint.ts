@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../common/errors.ts';
+import { shortened, UserError } from '../common/errors.ts';
+import { requireFinite } from '../data/finite.ts';
 import type { HostTensor } from '../data/tensor.ts';
 import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
 import { type HeadValues, headNames, misshapenTensor } from './head.ts';
@@ -34,7 +35,7 @@ export async function readOriginalCheckpoint(
   return {
     ctx: ctx.tensors.ctx,
     head: head.tensors,
-    epoch: Number.isInteger(stored) ? stored : epochOf(name),
+    epoch: Number.isSafeInteger(stored) && stored >= 0 ? stored : epochOf(name),
   };
 }
 
@@ -43,7 +44,7 @@ export async function readOriginalCheckpoint(
  * `model.pth.tar-N` in `prompt_learner/`.
  */
 export async function readOriginalContext(path: string, epoch?: number | 'best'): Promise<HostTensor> {
-  const file = statSync(path).isDirectory()
+  const file = isFolder(path)
     ? join(path, 'prompt_learner', chooseFile(path, ['prompt_learner'], epoch))
     : path;
   const { ctx } = (await readTensors(file, ['ctx'])).tensors;
@@ -55,6 +56,8 @@ const parts = ['prompt_learner', 'regression'] as const;
 type Part = (typeof parts)[number];
 const best = 'model-best.pth.tar';
 
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
 function epochOf(name: string): number {
   return Number(/^model\.pth\.tar-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
 }
@@ -65,7 +68,7 @@ function chooseFile(
   epoch: number | 'best' | undefined,
 ): string {
   for (const part of wantedParts) {
-    if (!existsSync(join(folder, part))) {
+    if (!isFolder(join(folder, part))) {
       throw new UserError(
         `${folder}: has no folder ${part}`,
         `Give the folder that holds ${wantedParts.join('/ and ')}/ (…/nctx16_cscFalse_ctpend/seed1).`,
@@ -97,13 +100,14 @@ async function readTensors<Name extends string>(
     for (const name of names) {
       const info = file.tensors.get(name);
       if (!info) {
-        const found = [...file.tensors.keys()].slice(0, 8).join(', ');
+        const found = shortened([...file.tensors.keys()].slice(0, 8).join(', '), 200);
         throw new UserError(
           `${path}: tensor ${name} is missing (found: ${found})`,
           "Give a results folder of the published CLIP-AGIQA trainer; CoOp's own has another head.",
         );
       }
-      tensors[name] = { shape: info.shape, data: await file.read(name) };
+      const data = requireFinite(await file.read(name), info.shape, `${path}: tensor ${name}`);
+      tensors[name] = { shape: info.shape, data };
     }
     return { tensors: tensors as Record<Name, HostTensor>, metadata: file.metadata };
   } finally {
@@ -113,6 +117,7 @@ async function readTensors<Name extends string>(
 
 function checkShapes(path: string, head: HeadValues): void {
   const wrong = misshapenTensor(head);
+  if (head['1.weight'].shape.includes(0)) throw new UserError(`${path}: tensor 1.weight is empty`);
   if (wrong) {
     throw new UserError(
       `${path}: tensor ${wrong.name} has the shape [${head[wrong.name].shape.join(', ')}], expected [${wrong.expected.map((size) => size ?? '?').join(', ')}]`,
@@ -122,7 +127,7 @@ function checkShapes(path: string, head: HeadValues): void {
 }
 
 function checkContextShape(path: string, { shape }: HostTensor): void {
-  if (shape.length !== 2 && shape.length !== 3)
+  if ((shape.length !== 2 && shape.length !== 3) || shape.includes(0))
     throw new UserError(
       `${path}: tensor ctx has the shape [${shape.join(', ')}], expected [length, width] or [classes, length, width]`,
     );

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { UserError } from '../common/errors.ts';
+import * as v from 'valibot';
+import { count, finite, readJson } from '../common/json.ts';
+import { checkLimit } from '../common/limits.ts';
 import { elementCount } from '../data/tensor.ts';
 
 /** A tensor whose every value is `offset + scale * u(name, i)`, in float32. */
@@ -59,33 +60,31 @@ export function generateTensor(spec: WeightsSpec, name: string): Float32Array {
   return generateValues(name, elementCount(tensor.shape), { seed: spec.seed, ...tensor });
 }
 
-/** Reads `{ seed, tensors: { NAME: { shape, scale, offset } } }`. Throws `UserError` for anything else. */
-export async function readWeightsSpec(path: string): Promise<WeightsSpec> {
-  let spec: unknown;
-  try {
-    spec = JSON.parse(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw new UserError(`${path}: cannot be read as JSON (${(error as Error).message})`, 'Check the path.');
-  }
-  const { seed, tensors } = (spec ?? {}) as { seed?: unknown; tensors?: unknown };
-  if (!Number.isInteger(seed)) throw new UserError(`${path}: seed is not an integer`, advice);
-  if (typeof tensors !== 'object' || tensors === null) throw new UserError(`${path}: has no tensors`, advice);
-  const checked = Object.entries(tensors).map(
-    ([name, entry]) => [name, checkTensor(path, name, entry)] as const,
-  );
-  return { seed: seed as number, tensors: new Map(checked) };
-}
-
 const advice = 'A specification is JSON: { "seed": 1, "tensors": { NAME: { "shape", "scale", "offset" } } }.';
 
-function checkTensor(path: string, name: string, entry: unknown): TensorSpec {
-  const { shape, scale, offset } = (entry ?? {}) as Record<string, unknown>;
-  const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-  if (!isShape || elementCount(shape as number[]) > 2 ** 31) {
-    throw new UserError(`${path}: tensor ${name} has the shape ${JSON.stringify(shape)}`, advice);
+/** Finite in float32, with room for the sum of two. */
+const number = v.pipe(finite, v.minValue(-1e38), v.maxValue(1e38));
+const specSchema = v.object({
+  seed: v.pipe(v.number(), v.safeInteger()),
+  tensors: v.record(v.string(), v.object({ shape: v.array(count), scale: number, offset: number })),
+});
+
+/**
+ * Reads `{ seed, tensors: { NAME: { shape, scale, offset } } }`. Throws `UserError` for anything else, and for tensors
+ * larger than the limit: a few characters describe any size.
+ */
+export async function readWeightsSpec(path: string): Promise<WeightsSpec> {
+  const { seed, tensors } = await readJson(path, specSchema, advice);
+  const entries = Object.entries(tensors);
+  checkLimit('tensors', entries.length, (amount) => `${path}: describes ${amount} tensors`);
+  for (const [name, { shape }] of entries) {
+    checkLimit('nameLength', name.length, (length) => `${path}: a tensor's name has ${length} characters`);
+    checkLimit('shapeRank', shape.length, (rank) => `${path}: tensor ${name} has ${rank} dimensions`);
+    checkLimit(
+      'generatedElements',
+      elementCount(shape),
+      (elements) => `${path}: tensor ${name} has ${elements} elements`,
+    );
   }
-  if (!Number.isFinite(scale) || !Number.isFinite(offset)) {
-    throw new UserError(`${path}: tensor ${name} has no scale or offset`, advice);
-  }
-  return { shape: shape as number[], scale: scale as number, offset: offset as number };
+  return { seed, tensors: new Map(entries) };
 }

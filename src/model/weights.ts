@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import { requireFinite } from '../data/finite.ts';
 import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
 import {
   type Activation,
@@ -33,6 +34,9 @@ export interface ClipWeights extends WeightValues {
   /** Closes the file. */
   close(): Promise<void>;
 }
+
+/** exp of it is finite in float32, and far beyond what a softmax can use. */
+const largestLogitScale = 50;
 
 /** What the caller knows better than the file. */
 export interface OpenWeightsOptions {
@@ -110,17 +114,35 @@ class MappedWeights implements ClipWeights {
   }
 
   async read(name: string): Promise<Float32Array> {
+    const { sources, layout } = this.#recipes.get(name) ?? { sources: [], layout: 'same' };
     const shape = this.shape(name);
-    const { sources, layout } = this.#recipes.get(name)!;
-    if (layout === 'transposed') return transpose(await this.source.read(sources[0]), shape[0], shape[1]);
-    if (layout !== 'stacked') return this.source.read(sources[0]);
+    if (name === 'logit_scale') return this.#logitScale(sources[0]!);
+    if (layout === 'transposed') return transpose(await this.#finite(sources[0]!), shape[0], shape[1]);
+    if (layout !== 'stacked') return this.#finite(sources[0]!);
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
     let at = 0;
     for (const part of sources) {
-      const rows = await this.source.read(part);
+      const rows = await this.#finite(part);
       values.set(rows, at);
       at += rows.length;
     }
+    return values;
+  }
+
+  /** Of a tensor of the file; one number that is not finite would make every feature NaN. */
+  async #finite(name: string): Promise<Float32Array> {
+    const { path, tensors } = this.source;
+    return requireFinite(await this.source.read(name), tensors.get(name)!.shape, `${path}: tensor ${name}`);
+  }
+
+  /** The logarithm of what multiplies the cosines; CLIP holds it below ln(100). */
+  async #logitScale(name: string): Promise<Float32Array> {
+    const values = await this.#finite(name);
+    if (Math.abs(values[0]!) > largestLogitScale)
+      throw new UserError(
+        `${this.source.path}: tensor ${name} is ${values[0]}, beyond ±${largestLogitScale}`,
+        'It is the logarithm of a scale: CLIP has 4.6.',
+      );
     return values;
   }
 

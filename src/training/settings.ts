@@ -145,11 +145,8 @@ export const datasetSettings = [
 export const defaultSettings = (): Settings => defaultValues(fields);
 
 /** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
-export const applySettings = (
-  settings: Settings,
-  values: Readonly<Record<string, unknown>>,
-  where: string,
-): Settings => applyValues(fields, settings, values, where);
+export const applySettings = (settings: Settings, values: unknown, where: string): Settings =>
+  applyValues(fields, settings, values, where);
 
 /** How the settings have CLIP loaded. */
 export function clipOptions({

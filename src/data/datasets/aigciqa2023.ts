@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
 import { numberField, readCsv, requireColumn } from '../csv.ts';
-import { readMat } from '../mat.ts';
+import { readMat, scoreList } from '../mat.ts';
 import { emptyPart, trainTestSplit } from '../splits.ts';
 import {
   type DatasetLayout,
@@ -52,12 +52,8 @@ async function labelsOfMat(path: string): Promise<Label[]> {
       `${path}: no variable MOSz; found: ${[...variables.keys()].join(', ') || 'none'}`,
       "Use AIGCIQA2023's own MOS files.",
     );
-  if (mos.shape.filter((extent) => extent !== 1).length > 1)
-    throw new UserError(
-      `${path}: MOSz is ${mos.shape.join('x')}, not a column of scores`,
-      'Use the published files.',
-    );
-  return Array.from(mos.data, (value, i) => ({ name: `${i}.png`, folder: 'allimg', mos: value }));
+  const scores = scoreList(mos, `${path}: MOSz`);
+  return Array.from(scores, (value, i) => ({ name: `${i}.png`, folder: 'allimg', mos: value }));
 }
 
 async function labelsOfCsv(path: string): Promise<Label[]> {

@@ -63,7 +63,8 @@ function splitByColumn(table: CsvTable, splitColumn: string): Split {
   const column = requireColumn(table, [splitColumn], 'Say which with --split-column, or leave it out.');
   const parts: Record<keyof Split, number[]> = { train: [], val: [], test: [] };
   table.rows.forEach((row, at) => {
-    const part = partNames[row.fields[column].toLowerCase()];
+    const name = row.fields[column].toLowerCase();
+    const part = Object.hasOwn(partNames, name) ? partNames[name] : undefined;
     if (part === undefined)
       throw new UserError(
         `${table.path}, line ${row.line}: ${column} is "${row.fields[column]}"`,
