@@ -81,3 +81,19 @@ it('endOfTextAt finds the first of the largest ids', () => {
   ).toEqual([2, 1, 2]);
   expect(endOfTextAt(tokenizer.tokenize(['a photo of a cat']))).toBe(6);
 });
+
+describe('a text that is one long word', () => {
+  it('takes time in proportion, not in its square', () => {
+    const letters = Array.from({ length: 100_000 }, (_, i) =>
+      String.fromCharCode(97 + ((Math.imul(i + 1, 2654435761) >>> 8) % 26)),
+    ).join('');
+    const began = performance.now();
+    const ids = tokenizer.encode(letters);
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(tokenizer.decode(ids)).toBe(letters);
+  });
+
+  it('has a limit', () => {
+    expect(() => tokenizer.encode('a'.repeat(100_001))).toThrow(/has 100,001 characters \(the limit is/);
+  });
+});

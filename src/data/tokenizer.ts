@@ -2,12 +2,17 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { decodeHTML } from 'entities';
 import { UserError } from '../common/errors.ts';
+import { checkLimit } from '../common/limits.ts';
+import { mergePairs } from './byte-pairs.ts';
 
 /** Merges of CLIP's vocabulary: 49,152 tokens less 256 bytes, those at a word's end, and the two specials counted apart. */
 const mergeCount = 49152 - 256 - 2;
 const wordEnd = '</w>';
 const startOfText = '<|startoftext|>';
 const endOfText = '<|endoftext|>';
+
+/** Longer words seldom come twice. */
+const longestCachedWord = 100;
 
 /** What BPE runs on: specials, English contractions, runs of letters, single digits, runs of anything else. */
 const pieces = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/giu;
@@ -16,7 +21,7 @@ const pieces = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+
  * CLIP's tokenizer: byte-level byte-pair encoding (Sennrich et al., arXiv 1508.07909) of lower-cased text, with
  * OpenAI's vocabulary of 49,408 tokens.
  *
- * OpenAI's runs ftfy over the text first, to mend wrongly decoded characters. Here only Unicode normalisation (NFC) and
+ * OpenAI's runs ftfy over the text first, to repair wrongly decoded characters. Here only Unicode normalisation (NFC) and
  * straight quotes stand in for it: text that ftfy would leave alone tokenizes identically.
  */
 export class Tokenizer {
@@ -46,8 +51,13 @@ export class Tokenizer {
     return (loaded ??= Promise.resolve(new Tokenizer(readMerges())));
   }
 
-  /** Token ids of a text, without [SOS] and [EOT]. */
+  /** Token ids of a text, without [SOS] and [EOT]. Throws `UserError` for one longer than the limit. */
   encode(text: string): number[] {
+    checkLimit(
+      'textCharacters',
+      text.length,
+      (characters) => `the text "${text.slice(0, 60)}…" has ${characters} characters`,
+    );
     const cleaned = decodeHTML(decodeHTML(straighten(text)))
       .replace(/\s+/g, ' ')
       .trim()
@@ -93,7 +103,10 @@ export class Tokenizer {
 
   #encodeWord(word: string): readonly number[] {
     let ids = this.#words.get(word);
-    if (!ids) this.#words.set(word, (ids = this.#merge(word).map((symbol) => this.#ids.get(symbol)!)));
+    if (!ids) {
+      ids = this.#merge(word).map((symbol) => this.#ids.get(symbol)!);
+      if (word.length <= longestCachedWord) this.#words.set(word, ids);
+    }
     return ids;
   }
 
@@ -102,22 +115,7 @@ export class Tokenizer {
     if (word === startOfText || word === endOfText) return [word];
     const symbols = [...new TextEncoder().encode(word)].map((byte) => symbolOf[byte]!);
     symbols[symbols.length - 1] += wordEnd;
-    while (symbols.length > 1) {
-      let best = Infinity;
-      let pair = '';
-      for (let i = 0; i + 1 < symbols.length; i++) {
-        const candidate = `${symbols[i]} ${symbols[i + 1]}`;
-        const rank = this.#ranks.get(candidate) ?? Infinity;
-        if (rank < best) {
-          best = rank;
-          pair = candidate;
-        }
-      }
-      if (best === Infinity) break;
-      for (let i = 0; i + 1 < symbols.length; i++)
-        if (`${symbols[i]} ${symbols[i + 1]}` === pair) symbols.splice(i, 2, symbols[i]! + symbols[i + 1]!);
-    }
-    return symbols;
+    return mergePairs(symbols, (left, right) => this.#ranks.get(`${left} ${right}`));
   }
 }
 
