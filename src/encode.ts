@@ -5,6 +5,7 @@ import { createCommand, runCommand } from './cli/command.ts';
 import { countOption } from './cli/numbers.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { UserError } from './common/errors.ts';
+import { requireFinite } from './data/finite.ts';
 import { writeSafetensors } from './data/safetensors.ts';
 import { openTensorFile } from './data/tensor-file.ts';
 import { Tokenizer } from './data/tokenizer.ts';
@@ -98,7 +99,7 @@ async function encodeTensors(clip: Clip, path: string, batch: number, features: 
       throw new UserError(
         `${path}: images are [${images.shape.join(', ')}], expected [n, 3, ${imageSize}, ${imageSize}]`,
       );
-    const values = await file.read('images');
+    const values = requireFinite(await file.read('images'), images.shape, `${path}: tensor images`);
     const size = values.length / count!;
     const width = clip.vision.featureWidth;
     const data = new Float32Array(count! * width);
@@ -116,9 +117,16 @@ async function encodeTensors(clip: Clip, path: string, batch: number, features: 
     const { contextLength } = clip.text.config;
     if (tokens.shape.length !== 2 || tokens.shape[1] !== contextLength)
       throw new UserError(`${path}: tokens are [${tokens.shape.join(', ')}], expected [n, ${contextLength}]`);
-    await addTexts(clip, Int32Array.from(await file.read('tokens')), features);
+    await addTexts(clip, wholeTokens(path, await file.read('tokens')), features);
   }
   await file.close();
+}
+
+/** Token ids of a file, whatever type they are stored in. */
+function wholeTokens(path: string, values: Float32Array): Int32Array {
+  const wrong = values.find((value) => !Number.isInteger(value));
+  if (wrong !== undefined) throw new UserError(`${path}: tokens hold ${wrong}, which is no token id`);
+  return Int32Array.from(values);
 }
 
 async function addTexts(clip: Clip, tokens: Int32Array, features: Features): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../src/data/safetensors.ts';
 import { openTensorFile } from '../src/data/tensor-file.ts';
 
@@ -140,4 +140,47 @@ test.each(bad)('refused: %s', async (_, path, message) => {
   const error = await openSafetensors(path).catch((e: Error) => e);
   expect(error).toMatchObject({ name: 'UserError', message: expect.stringMatching(message) });
   expect((error as Error).message).toContain(path);
+});
+
+describe('checksums', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'checksums-')), 'sums.safetensors');
+  const tensors = {
+    'parameters.b': { dtype: 'F32', shape: [3], data: () => Float32Array.of(1, 2, 3) },
+    'parameters.a': { dtype: 'F32', shape: [2], data: Float32Array.of(4, 5) },
+    '7': { dtype: 'U8', shape: [0], data: new Uint8Array() },
+    zero: { dtype: 'U8', shape: [1], data: Uint8Array.of(9) },
+  } as const;
+  const readAll = async () => {
+    const file = await openSafetensors(path);
+    try {
+      for (const name of file.tensors.keys()) await file.read(name);
+      return { names: [...file.tensors.keys()].sort(), metadata: file.metadata };
+    } finally {
+      await file.close();
+    }
+  };
+
+  it('stay out of sight', async () => {
+    await writeSafetensors(path, tensors, { state: '{}' }, { checksums: true });
+    expect(await readAll()).toEqual({ names: Object.keys(tensors).sort(), metadata: { state: '{}' } });
+  });
+
+  it('find any flipped bit', async () => {
+    await writeSafetensors(path, tensors, { state: '{}' }, { checksums: true });
+    const whole = readFileSync(path);
+    for (let at = 0; at < whole.length; at++) {
+      const flipped = Buffer.from(whole);
+      flipped[at]! ^= 1 << (at % 8);
+      writeFileSync(path, flipped);
+      await expect(readAll(), `byte ${at}`).rejects.toMatchObject({ name: 'UserError' });
+    }
+  });
+
+  it('are not asked of files that have none', async () => {
+    await writeSafetensors(path, tensors);
+    const whole = readFileSync(path);
+    whole[whole.length - 1]! ^= 1;
+    writeFileSync(path, whole);
+    expect((await readAll()).names).toHaveLength(4);
+  });
 });

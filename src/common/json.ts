@@ -64,6 +64,8 @@ function expectation({ type, expected }: v.BaseIssue<unknown>): string {
     safe_integer: 'a whole number',
     Array: 'a list',
     Object: 'an object',
+    // Of `anyObject`.
+    unknown: 'an object',
     string: 'a text',
     number: 'a number',
     boolean: 'true or false',
@@ -99,6 +101,10 @@ function checkExtent(text: string, where: string): void {
   checkLimit('jsonValues', values, (amount) => `${where}: holds ${amount} values`);
 }
 
+/** An object of any members. */
+export const anyObject = v.custom<Readonly<Record<string, unknown>>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+);
 /** A finite number; JSON may say 1e999, which becomes infinite. */
 export const finite = v.pipe(v.number(), v.finite());
 /** A whole number from 0 on, exact as a double. */

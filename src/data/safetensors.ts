@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { shown, UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
 import { parseJsonText } from '../common/json.ts';
@@ -13,12 +14,23 @@ import {
   toFloat32,
 } from './tensor.ts';
 
+/** Of the tensor and the metadata for checksums. */
+const checksumsName = '__checksums__';
+const checksumsKind = 'crc-32';
+const changed = 'The file has changed since it was written: a disk or a copy is at fault. Use another copy.';
 const damaged = 'The file is damaged or not safetensors; copy or download it again.';
 
 interface Placement extends TensorInfo {
   /** Byte offset in the file. */
   readonly offset: number;
   readonly bytes: number;
+}
+
+interface Header {
+  readonly tensors: Map<string, Placement>;
+  readonly metadata: Record<string, string>;
+  /** The header's own bytes, with its length in front. */
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -28,8 +40,8 @@ interface Placement extends TensorInfo {
 export async function openSafetensors(path: string): Promise<TensorFile> {
   const file = await RandomAccessFile.open(path);
   try {
-    const { tensors, metadata } = await readHeader(file);
-    return new SafetensorsFile(file, tensors, metadata);
+    const header = await readHeader(file);
+    return new SafetensorsFile(file, header, await readChecksums(file, header));
   } catch (error) {
     await file.close();
     throw error;
@@ -42,23 +54,28 @@ class SafetensorsFile implements TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, Placement>;
   readonly #file: RandomAccessFile;
+  readonly #checksums: ReadonlyMap<string, number> | null;
 
   constructor(
     file: RandomAccessFile,
-    tensors: ReadonlyMap<string, Placement>,
-    metadata: Record<string, string>,
+    { tensors, metadata }: Header,
+    checksums: ReadonlyMap<string, number> | null,
   ) {
     this.#file = file;
     this.path = file.path;
     this.tensors = tensors;
     this.metadata = metadata;
+    this.#checksums = checksums;
   }
 
   async readRaw(name: string): Promise<Uint8Array> {
     const place = this.#place(name);
     checkTensorBytes(this.path, place);
     const { offset, bytes } = place;
-    return this.#file.read(offset, bytes);
+    const data = await this.#file.read(offset, bytes);
+    if (this.#checksums && crc32(data) !== this.#checksums.get(name))
+      throw new UserError(`${this.path}: tensor ${name} does not have its checksum`, changed);
+    return data;
   }
 
   async read(name: string): Promise<Float32Array> {
@@ -76,9 +93,7 @@ class SafetensorsFile implements TensorFile {
   }
 }
 
-async function readHeader(
-  file: RandomAccessFile,
-): Promise<{ tensors: Map<string, Placement>; metadata: Record<string, string> }> {
+async function readHeader(file: RandomAccessFile): Promise<Header> {
   const { path } = file;
   if (file.size < 8) throw new UserError(`${path}: is only ${file.size} bytes long`, damaged);
   const prefix = await file.read(0, 8);
@@ -87,7 +102,8 @@ async function readHeader(
     throw new UserError(`${path}: claims a header of ${length} bytes in a file of ${file.size}`, damaged);
   }
   checkLimit('headerBytes', length, (bytes) => `${path}: its header has ${bytes} bytes`);
-  const header = parseJsonText(headerText(path, await file.read(8, length)), `${path}: its header`);
+  const bytes = await file.read(0, 8 + length);
+  const header = parseJsonText(headerText(path, bytes.subarray(8)), `${path}: its header`);
   if (!isRecord(header)) throw new UserError(`${path}: its header is not a JSON object`, damaged);
 
   const dataStart = 8 + length;
@@ -99,8 +115,31 @@ async function readHeader(
   }
   checkLimit('tensors', tensors.size, (count) => `${path}: holds ${count} tensors`);
   checkCoverage(file, tensors, dataStart);
-  return { tensors, metadata };
+  return { tensors, metadata, bytes };
 }
+
+/**
+ * The CRC-32 of each tensor, where the file says that it has them (see {@link writeSafetensors}); the tensor that holds
+ * them, and the metadata that says so, are taken out of the header. Throws `UserError` if the header has changed.
+ */
+async function readChecksums(file: RandomAccessFile, header: Header): Promise<Map<string, number> | null> {
+  const { tensors, metadata, bytes } = header;
+  const place = tensors.get(checksumsName);
+  if (!place && !Object.hasOwn(metadata, checksumsName)) return null;
+  const names = [...tensors.keys()].filter((name) => name !== checksumsName).sort();
+  const said = metadata[checksumsName] === checksumsKind;
+  if (!said || place?.dtype !== 'U8' || place.bytes !== 4 * (1 + names.length))
+    throw new UserError(`${file.path}: its checksums are missing`, changed);
+  const values = viewOf(await file.read(place.offset, place.bytes));
+  if (crc32(bytes) !== values.getUint32(0, true))
+    throw new UserError(`${file.path}: its header does not have its checksum`, changed);
+  tensors.delete(checksumsName);
+  delete metadata[checksumsName];
+  return new Map(names.map((name, i) => [name, values.getUint32(4 + 4 * i, true)]));
+}
+
+const viewOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): DataView =>
+  new DataView(buffer, byteOffset, byteLength);
 
 function headerText(path: string, bytes: Uint8Array): string {
   try {
@@ -179,6 +218,14 @@ export interface TensorData {
   readonly data: ArrayBufferView | (() => ArrayBufferView | Promise<ArrayBufferView>);
 }
 
+export interface SafetensorsOptions {
+  /**
+   * Adds a tensor of checksums, with which every reading of the file here is compared: the format has none, and a flipped bit
+   * would train or score on unseen. For this program's own files; other readers would find a tensor that they do not know.
+   */
+  readonly checksums?: boolean;
+}
+
 /**
  * Writes a safetensors file atomically. Tensors stand by element size (largest first, which keeps each aligned) and
  * then by name, so that the same tensors give the same bytes. Data given as functions are held one at a time.
@@ -187,6 +234,7 @@ export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
   metadata: Readonly<Record<string, string>> = {},
+  { checksums = false }: SafetensorsOptions = {},
 ): Promise<void> {
   const entries: [string, TensorData][] =
     tensors instanceof Map ? [...tensors] : Object.entries(tensors as Readonly<Record<string, TensorData>>);
@@ -194,8 +242,16 @@ export async function writeSafetensors(
     ([a, { dtype: s }], [b, { dtype: t }]) => dtypeBytes[t] - dtypeBytes[s] || (a < b ? -1 : a > b ? 1 : 0),
   );
 
+  // Filled while the others are written, of which it is behind. CRC-32, little-endian: the header's, then by name.
+  const sums = viewOf(new Uint8Array(checksums ? 4 * (1 + entries.length) : 0));
+  const names = entries.map(([name]) => name).sort();
+  const places = new Map(names.map((name, i) => [name, 4 + 4 * i]));
+  if (checksums) entries.push([checksumsName, { dtype: 'U8', shape: [sums.byteLength], data: sums }]);
+
   const header: [string, unknown][] = [];
-  const texts = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
+  const texts = Object.entries(checksums ? { ...metadata, [checksumsName]: checksumsKind } : metadata).sort(
+    ([a], [b]) => (a < b ? -1 : 1),
+  );
   if (texts.length > 0) header.push(['__metadata__', Object.fromEntries(texts)]);
   let offset = 0;
   for (const [name, { dtype, shape }] of entries) {
@@ -215,6 +271,7 @@ export async function writeSafetensors(
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield prefix;
     yield padded;
+    if (checksums) sums.setUint32(0, crc32(padded, crc32(prefix)), true);
     for (const [name, { dtype, shape, data }] of entries) {
       const view = typeof data === 'function' ? await data() : data;
       const expected = elementCount(shape) * dtypeBytes[dtype];
@@ -223,7 +280,9 @@ export async function writeSafetensors(
           `tensor ${name} of shape [${shape}] and type ${dtype} needs ${expected} bytes, got ${view.byteLength}`,
         );
       }
-      yield new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+      const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+      if (checksums && view !== sums) sums.setUint32(places.get(name)!, crc32(bytes), true);
+      yield bytes;
     }
   }
 }

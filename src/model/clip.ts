@@ -7,7 +7,7 @@ import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { ClipConfig } from './config.ts';
 import { loadParameters, type WeightType } from './parameters.ts';
-import { TextTransformer, trimTokens } from './text.ts';
+import { checkTokens, TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
 import { openClipWeights, type WeightValues } from './weights.ts';
 
@@ -101,8 +101,12 @@ export class Clip {
     return scope(() => this.vision.features(this.vision.patches(images)));
   }
 
-  /** Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. */
+  /**
+   * Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. Throws
+   * `UserError` for ids that are not in the vocabulary.
+   */
   encodeTokens(tokens: Int32Array): Tensor {
+    checkTokens(tokens, this.text.config);
     return scope(() => {
       const { ids, length, eot } = trimTokens(tokens, this.text.config.contextLength);
       return this.text.features(this.text.embed(ids, length), Tensor.from(this.gpu, eot), { mask: 'causal' });

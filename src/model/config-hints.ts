@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import * as v from 'valibot';
 import { shown, UserError } from '../common/errors.ts';
-import { parseJson } from '../common/json.ts';
+import { anyObject, parseJson } from '../common/json.ts';
 import { checkLimit } from '../common/limits.ts';
 import type { Activation, ClipConfig, ConfigHints } from './config.ts';
 
@@ -172,8 +171,6 @@ function child(parent: Json, key: string): Json {
   const value = parent[key];
   return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
-
-const anyObject = v.record(v.string(), v.unknown());
 
 function readJson(file: string): Json {
   const info = statSync(file);

@@ -4,6 +4,7 @@ import { matmul } from '../autograd/ops/matmul.ts';
 import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
 import { endOfTextAt } from '../data/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import {
@@ -84,6 +85,27 @@ export class TextTransformer {
   }
 }
 
+/**
+ * Refuses token ids that are no rows of the context, or none of the vocabulary's: the GPU would read whatever lies beyond
+ * the table. Throws `UserError`.
+ */
+export function checkTokens(
+  tokens: Int32Array,
+  { contextLength, vocabSize }: Pick<TextConfig, 'contextLength' | 'vocabSize'>,
+): void {
+  if (tokens.length === 0 || tokens.length % contextLength !== 0)
+    throw new UserError(
+      `${tokens.length} tokens are not whole rows of ${contextLength}`,
+      'Give at least one row, as long as the context.',
+    );
+  const at = tokens.findIndex((id) => id < 0 || id >= vocabSize);
+  if (at >= 0)
+    throw new UserError(
+      `token ${tokens[at]} at place ${at % contextLength} of row ${Math.floor(at / contextLength)} is not in the vocabulary of ${vocabSize}`,
+      'Tokenize with the vocabulary of these weights.',
+    );
+}
+
 /** The longest used length of token rows of `contextLength` (nothing after [EOT] matters), and each row's [EOT] position: its largest id. */
 export function trimTokens(
   tokens: Int32Array,
@@ -93,7 +115,7 @@ export function trimTokens(
   const ends = Array.from({ length: count }, (_, row) =>
     endOfTextAt(tokens.subarray(row * contextLength, (row + 1) * contextLength)),
   );
-  const length = Math.max(...ends) + 1;
+  const length = ends.reduce((longest, end) => Math.max(longest, end), 0) + 1;
   const ids = new Uint32Array(count * length);
   for (let row = 0; row < count; row++)
     ids.set(tokens.subarray(row * contextLength, row * contextLength + length), row * length);
