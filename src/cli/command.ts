@@ -1,5 +1,6 @@
 import { Command, type OptionValues } from 'commander';
-import { UserError } from '../common/errors.ts';
+import { Stopped, UserError } from '../common/errors.ts';
+import { interruptedStatus } from './interrupt.ts';
 
 /**
  * A command with the conventions every entry point shares: `--help` ends with examples, an unknown option or
@@ -23,7 +24,7 @@ export function createCommand(name: string, description: string, examples: reado
 /**
  * Parses `process.argv` and runs `main` with the options and the positional arguments. A `UserError` becomes one
  * line and its advice on stderr, any other error its stack; both end the process with status 1 at once, because a
- * GPU that is still referenced would otherwise keep it alive.
+ * GPU that is still referenced would otherwise keep it alive. Work that was {@link Stopped} ends with the signal's status.
  */
 export async function runCommand<Options extends OptionValues>(
   command: Command,
@@ -38,6 +39,10 @@ export async function runCommand<Options extends OptionValues>(
     command.parse();
     await main(command.opts<Options>(), command.args);
   } catch (error) {
+    if (error instanceof Stopped) {
+      process.stderr.write(`stopped    ${error.message}\n`);
+      process.exit(interruptedStatus());
+    }
     process.stderr.write(`${describeError(error)}\n`);
     process.exit(1);
   }

@@ -39,3 +39,14 @@ export function shown(value: unknown): string {
   }
   return shortened(text ?? (typeof value === 'object' ? 'a nested value' : String(value)), 100);
 }
+
+/**
+ * Work that ended early because it was asked to (Ctrl-C, SIGTERM). The message says what was done and how to go on; a command
+ * prints it as its last line, without a stack, and exits with the status of the signal.
+ */
+export class Stopped extends Error {
+  constructor(done: string) {
+    super(done);
+    this.name = 'Stopped';
+  }
+}
