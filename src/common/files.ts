@@ -89,12 +89,17 @@ let temporaries = 0;
 export const temporaryName = (): string =>
   `${prefix}${identityText(ownIdentity())}-${temporaries++}${suffix}`;
 
-/** Removes the temporary files in a folder whose processes have gone. Those of other machines stay: they may be at work. */
+/** Whether a name is that of a temporary file or folder whose process has gone. Those of other machines may be at work. */
+export function isAbandoned(name: string): boolean {
+  if (!name.startsWith(prefix) || !name.endsWith(suffix)) return false;
+  const identity = parseIdentity(name.slice(prefix.length, name.lastIndexOf('-')));
+  return identity !== undefined && stateOf(identity) === 'gone';
+}
+
+/** Removes the temporary files in a folder whose processes have gone. */
 export function removeTemporaries(folder: string): void {
   for (const name of readdirSync(folder)) {
-    if (!name.startsWith(prefix) || !name.endsWith(suffix)) continue;
-    const identity = parseIdentity(name.slice(prefix.length, name.lastIndexOf('-')));
-    if (!identity || stateOf(identity) !== 'gone') continue;
+    if (!isAbandoned(name)) continue;
     try {
       if (lstatSync(join(folder, name)).isFile()) removeFile(join(folder, name));
     } catch (error) {
@@ -232,6 +237,8 @@ export function diskError(path: string, error: unknown): UserError | undefined {
     ELOOP: ['too many symbolic links', elsewhere],
     EPIPE: ['whoever was reading has gone', 'Start the reader again.'],
     ENXIO: ['nothing is listening there', elsewhere],
+    EBUSY: ['is in use', elsewhere],
+    EXDEV: ['is on another file system than the folder it is in', elsewhere],
     EIO: ['the disk reports an error', 'Check the disk; nothing was half-written.'],
     EMFILE: ['too many files are open', 'Raise the limit (ulimit -n).'],
     ENFILE: ['too many files are open', 'Close other programs.'],

@@ -6,6 +6,7 @@ import { readCsv, requireColumn } from '../data/csv.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import { pictureExtensions } from '../data/image.ts';
 import { hashPicture } from '../data/picture.ts';
+import type { Drawing } from '../data/scenes/make.ts';
 import type { PretrainingSettings } from './settings.ts';
 
 /** A picture and what is said of it. */
@@ -28,8 +29,8 @@ export interface Pairs {
 /** Bounds of six equal steps, for pictures without scores. */
 const equalSteps = [1, 2, 3, 4, 5].map((i) => i / 6);
 
-/** The pairs to learn from: a dataset's training part, or the given CSV or folder. */
-export async function readPairs(settings: PretrainingSettings): Promise<Pairs> {
+/** The pairs to learn from: a dataset's training part (`draw`: scenes may be drawn), or the given CSV or folder. */
+export async function readPairs(settings: PretrainingSettings, draw?: Drawing): Promise<Pairs> {
   const { pairs: source, limit } = settings;
   if (source !== '') {
     if (!existsSync(source))
@@ -48,6 +49,7 @@ export async function readPairs(settings: PretrainingSettings): Promise<Pairs> {
     name: settings.data,
     root: settings.root || undefined,
     limit: limit || undefined,
+    draw,
   });
   return trainingPairs(dataset);
 }

@@ -104,7 +104,7 @@ export async function pretrainRun(
       `${settings.out} holds a run already`,
       'Go on from it with --resume, or choose another folder with --out.',
     );
-  const { pairs, thresholds, excluded } = await readPairs(settings);
+  const { pairs, thresholds, excluded } = await readPairs(settings, { reporter });
   const views = drawViews(pairs, thresholds, settings);
   reporter.line(
     `data       ${pairs.length} pictures, ${views.length} views${excluded.length > 0 ? `; ${excluded.length} left out, byte for byte the same as a held-out picture` : ''}`,

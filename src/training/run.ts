@@ -76,7 +76,7 @@ export async function trainRun(
   const folder = runFolder(settings);
   const file = (name: string) => join(folder, name);
   const weights = weightsPath(settings.weights);
-  const dataset = await openDataset(datasetOptions(settings));
+  const dataset = await openDataset({ ...datasetOptions(settings), draw: { reporter } });
   const { target, range, samples } = dataset;
   reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} pictures`);
   const resumed = options.resume ? await readCheckpoint(file('checkpoint.safetensors')) : null;

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { UserError } from '../../common/errors.ts';
+import type { Drawing } from '../scenes/make.ts';
 import type { Split } from '../splits.ts';
 
 /** One picture with its mean opinion score. */
@@ -54,6 +55,8 @@ export interface DatasetOptions {
   readonly mosColumn?: string;
   /** Column that says train, val or test. */
   readonly splitColumn?: string;
+  /** Given where `scenes` may be drawn if they are missing. Without it opening a data set only reads. */
+  readonly draw?: Drawing | undefined;
 }
 
 /** A label as read from a data set's files, before its picture is looked for. */

@@ -1,22 +1,71 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UserError } from '../../common/errors.ts';
 import { cacheFolder } from '../../common/folders.ts';
-import { makeScenes } from '../scenes/make.ts';
+import { readCsv } from '../csv.ts';
+import { type Drawing, makeScenes, sceneColumns } from '../scenes/make.ts';
 import { anyCsv } from './csv.ts';
 import type { DatasetLayout } from './dataset.ts';
 
-/** Pictures the project draws and spoils itself, so that there is something to train on where no data set is at hand. */
+/** Pictures the project draws and distorts itself, so that there is something to train on where no data set is at hand. */
 export const scenes: DatasetLayout = {
   name: 'scenes',
   targets: ['quality'],
-  layout: 'made on first use in the user cache folder, or in --root: PNG pictures and data.csv',
+  layout: 'drawn at the first training in the user cache folder, or in --root: PNG pictures and data.csv',
   async read(options, target) {
-    const root = options.root ?? join(cacheFolder(), 'scenes-2');
+    const { draw } = options;
+    const root = options.root ?? (await standardFolder(draw));
     const csv = join(root, 'data.csv');
-    if (!existsSync(csv)) await makeScenes(root);
+    if (!existsSync(csv)) {
+      if (!draw)
+        throw new UserError(
+          `${root}: the scenes are not there`,
+          'A training draws them; say with --root where they lie, or name the data set with --data.',
+        );
+      if (holdsFiles(root))
+        throw new UserError(`${root} holds files, but no scenes drawn here`, otherDataset);
+      await makeScenes(root, undefined, draw);
+    }
+    const { columns } = await readCsv(csv);
+    if (!sceneColumns.every((name) => columns.includes(name)))
+      throw new UserError(`${csv} is not that of the scenes drawn here`, otherDataset);
     return anyCsv.read(
       { ...options, root, csv, imageColumn: 'name', mosColumn: 'mos', splitColumn: 'split' },
       target,
     );
   },
 };
+
+const otherDataset =
+  'Name the data set, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); the scenes need an empty folder, or none.';
+
+const holdsFiles = (folder: string): boolean =>
+  (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(folder).length > 0;
+
+/**
+ * Where the scenes lie without --root: in the user's cache folder or, where that cannot be written, in the system's folder for
+ * temporary files. Drawn there if need be, and if allowed.
+ */
+async function standardFolder(draw: Drawing | undefined): Promise<string> {
+  const cached = join(cacheFolder(), 'scenes-2');
+  const others = join(tmpdir(), `clip-agiqa-webgpu-${process.getuid?.() ?? ''}`);
+  const temporary = isOwn(others) ? join(others, 'scenes-2') : undefined;
+  const found = [cached, temporary].find((folder) => folder && existsSync(join(folder, 'data.csv')));
+  if (found || !draw) return found ?? cached;
+  try {
+    await makeScenes(cached, undefined, draw);
+    return cached;
+  } catch (error) {
+    if (!(error instanceof UserError) || !error.cause || !temporary) throw error;
+    draw.reporter.line(`scenes     ${error.message}; drawn in ${temporary} instead`);
+    await makeScenes(temporary, undefined, draw);
+    return temporary;
+  }
+}
+
+/** Whether a folder, if there is one, is this user's: anyone may make folders among the temporary files. */
+function isOwn(folder: string): boolean {
+  const found = lstatSync(folder, { throwIfNoEntry: false });
+  return !found || (found.isDirectory() && (!process.getuid || found.uid === process.getuid()));
+}
