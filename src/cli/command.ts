@@ -1,5 +1,6 @@
 import { Command, type OptionValues } from 'commander';
 import { Stopped, UserError } from '../common/errors.ts';
+import { printable } from '../common/printable.ts';
 import { interruptedStatus } from './interrupt.ts';
 
 /**
@@ -40,7 +41,7 @@ export async function runCommand<Options extends OptionValues>(
     await main(command.opts<Options>(), command.args);
   } catch (error) {
     if (error instanceof Stopped) {
-      process.stderr.write(`stopped    ${error.message}\n`);
+      process.stderr.write(`stopped    ${printable(error.message)}\n`);
       process.exit(interruptedStatus());
     }
     process.stderr.write(`${describeError(error)}\n`);
@@ -51,9 +52,9 @@ export async function runCommand<Options extends OptionValues>(
 /** What a command prints for an error: message and advice of a `UserError`, else the stack with its causes. */
 export function describeError(error: unknown): string {
   if (error instanceof UserError) {
-    return `error: ${error.message}${error.advice ? `\n  ${error.advice}` : ''}`;
+    return `error: ${printable(error.message)}${error.advice ? `\n  ${printable(error.advice)}` : ''}`;
   }
-  if (!(error instanceof Error)) return `error: ${String(error)}`;
+  if (!(error instanceof Error)) return `error: ${printable(String(error))}`;
   const cause = error.cause === undefined ? '' : `\ncaused by ${describeError(error.cause)}`;
-  return `${error.stack ?? error.message}${cause}`;
+  return `${printable(error.stack ?? error.message, { lines: true })}${cause}`;
 }

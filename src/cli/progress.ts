@@ -1,4 +1,5 @@
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import { printable } from '../common/printable.ts';
 
 /** Without a terminal a bar is a line at most this often. */
 const lineInterval = 10_000;
@@ -64,10 +65,11 @@ export class Progress {
     clear();
   }
 
-  /** A line on stderr, above the bars there are. */
+  /** A line (or several) on stderr, above the bars there are; control characters are shown escaped. */
   static line(text: string): void {
-    if (bars) bars.log(`${text}\n`);
-    else process.stderr.write(`${text}\n`);
+    const shown = printable(text, { lines: true });
+    if (bars) bars.log(`${shown}\n`);
+    else process.stderr.write(`${shown}\n`);
   }
 }
 

@@ -1,3 +1,6 @@
+import { shortened } from '../common/errors.ts';
+import { printable } from '../common/printable.ts';
+
 export interface TableOptions {
   /** Column headings, one for each cell of a row. */
   readonly columns: readonly string[];
@@ -5,12 +8,21 @@ export interface TableOptions {
   readonly align?: string;
 }
 
-/** A plain-text table: headings, a rule, one line a row, columns two spaces apart, no trailing blanks. */
+/** Longest cell in characters: longer than any path, and far from filling a screen's buffer. */
+const longestCell = 4200;
+
+/**
+ * A plain-text table: headings, a rule, one line a row, columns two spaces apart, no trailing blanks. Cells may hold text from
+ * outside: they are made printable.
+ */
 export function formatTable(
   rows: readonly (readonly (string | number)[])[],
   { columns, align = '' }: TableOptions,
 ): string {
-  const lines = [columns, ...rows.map((row) => columns.map((_, c) => String(row[c] ?? '')))];
+  const lines = [
+    columns,
+    ...rows.map((row) => columns.map((_, c) => printable(shortened(String(row[c] ?? ''), longestCell)))),
+  ];
   const widths = columns.map((_, c) => Math.max(...lines.map((line) => displayWidth(line[c]))));
   const format = (line: readonly string[]) =>
     line
