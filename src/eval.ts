@@ -1,5 +1,5 @@
-import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
+import { rawCsvOption } from './cli/csv-options.ts';
 import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
@@ -7,6 +7,7 @@ import { formatTable } from './cli/table.ts';
 import { UserError } from './common/errors.ts';
 import { figureText } from './common/figure-text.ts';
 import { writeOutput } from './common/files.ts';
+import { csvText } from './data/csv-writer.ts';
 import { openDataset } from './data/datasets/index.ts';
 import type { Evaluation, Metrics } from './data/evaluation.ts';
 import { evaluateModel } from './scoring/evaluate-model.ts';
@@ -17,6 +18,7 @@ interface Options {
   model: string;
   part: string;
   out?: string;
+  rawCsv?: boolean;
   json?: boolean;
 }
 
@@ -42,6 +44,7 @@ const command = addEpochFileOption(
   )
   .option('--part <name>', 'train, val or test', 'test')
   .option('--out <file>', 'write name, mos and prediction as CSV')
+  .addOption(rawCsvOption())
   .option('--json', 'print the metrics as JSON on stdout');
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
@@ -59,7 +62,8 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
     weights: settings.weights,
-    batch: settings.encodeBatch,
+    // Not what the model was trained with: every command scores in the same batches, so that a score is the same in all.
+    batch: options.encodeBatch === undefined ? undefined : settings.encodeBatch,
     epoch: epochFile(options.epochFile),
     position: settings.position,
     scoreBy: settings.scoreBy,
@@ -69,8 +73,9 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   gpu.close();
   for (const error of skipped) terminal.line(`skipped    ${error}`);
   if (options.out) {
-    const lines = rows.map(({ name, mos, prediction }) => [name, String(mos), String(prediction)]);
-    await writeOutput(options.out, stringify([['name', 'mos', 'prediction'], ...lines]));
+    const lines = rows.map(({ name, mos, prediction }) => [name, mos, prediction]);
+    const csv = csvText([['name', 'mos', 'prediction'], ...lines], { raw: options.rawCsv });
+    await writeOutput(options.out, csv);
   }
   process.stdout.write(
     options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,

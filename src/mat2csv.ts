@@ -1,15 +1,18 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'csv-stringify/sync';
 import { createCommand, runCommand } from './cli/command.ts';
+import { rawCsvOption } from './cli/csv-options.ts';
 import { UserError } from './common/errors.ts';
-import { writeOutput } from './common/files.ts';
+import { checkOutput, writeOutput } from './common/files.ts';
+import { printable } from './common/printable.ts';
+import { csvText } from './data/csv-writer.ts';
 import { type MatMatrix, readMat, scoreList } from './data/mat.ts';
 
 interface Options {
   out?: string;
   variable?: string;
   names: string;
+  rawCsv?: boolean;
 }
 
 const command = createCommand(
@@ -31,7 +34,8 @@ const command = createCommand(
   .option(
     '--out <file>',
     'CSV file to write (default: standard output); for a folder, the folder (default: the same)',
-  );
+  )
+  .addOption(rawCsvOption());
 
 /** AIGCIQA2023's files and what each scores. */
 const published = { 'mosz1.mat': 'quality', 'mosz2.mat': 'authenticity', 'mosz3.mat': 'correspondence' };
@@ -61,26 +65,30 @@ function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?
   return scoreList(matrix, `${file}: ${name}`);
 }
 
-await runCommand<Options & Record<string, unknown>>(command, async ({ out, variable, names }, [path]) => {
+await runCommand<Options & Record<string, unknown>>(command, async (options, [path]) => {
+  const { out, variable, names, rawCsv } = options;
   if (!names.includes('{i}'))
     throw new UserError(`--names ${names}: no {i} in it`, 'Write {i} where the number goes, as in {i}.png.');
-  const convert = async (file: string, target?: string) => {
+  // Every file is read and checked before the first is written.
+  const read = async (file: string, target: string) => {
+    checkOutput(target);
     const scores = listOf(file, await readMat(file), variable);
-    const rows = Array.from(scores, (mos, i) => [names.replaceAll('{i}', String(i)), String(mos)]);
-    const csv = stringify([['name', 'mos'], ...rows]);
-    if (target === undefined) process.stdout.write(csv);
-    else {
-      await writeOutput(target, csv);
-      process.stderr.write(`${target}: ${rows.length} scores\n`);
-    }
+    return { target, scores };
   };
-  if (!statSync(path!, { throwIfNoEntry: false })?.isDirectory()) return convert(path!, out);
+  const write = async ({ target, scores }: Awaited<ReturnType<typeof read>>) => {
+    const rows = Array.from(scores, (mos, i) => [names.replaceAll('{i}', String(i)), mos]);
+    await writeOutput(target, csvText([['name', 'mos'], ...rows], { raw: rawCsv }));
+    if (target !== '-') process.stderr.write(`${printable(target)}: ${rows.length} scores\n`);
+  };
+  if (!statSync(path!, { throwIfNoEntry: false })?.isDirectory()) return write(await read(path!, out ?? '-'));
   const files = Object.entries(published).filter(([file]) => existsSync(join(path!, file)));
   if (files.length === 0)
     throw new UserError(
       `${path}: none of ${Object.keys(published).join(', ')} is there`,
       "Give AIGCIQA2023's folder MOS, or one MATLAB file.",
     );
+  const found = [];
   for (const [file, target] of files)
-    await convert(join(path!, file), join(out ?? path!, `mos_${target}.csv`));
+    found.push(await read(join(path!, file), join(out ?? path!, `mos_${target}.csv`)));
+  for (const one of found) await write(one);
 });

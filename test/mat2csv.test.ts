@@ -1,15 +1,24 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readCsv } from '../src/data/csv.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'mat2csv-'));
-const script = join(root, 'node_modules', '.cache', 'mat2csv-test', 'mat2csv.js');
+const built = join(root, 'node_modules', '.cache', `mat2csv-test-${process.pid}`);
+const script = join(built, 'mat2csv.js');
 const fixture = (path: string) => join(root, 'test', 'fixtures', path);
 const mosz = fixture('datasets/aigciqa2023/MOS/mosz2.mat');
 
@@ -29,6 +38,8 @@ beforeAll(async () => {
     logLevel: 'error',
   });
 });
+
+afterAll(() => rmSync(built, { recursive: true }));
 
 test('writes name and mos, every digit of them', async () => {
   expect(mat2csv(mosz, '--out', 'mos.csv')).toEqual({
@@ -72,4 +83,31 @@ test('says what is wrong with the file or the options', () => {
   expect(refused(mosz, '--names', 'x.png')).toMatch(/no \{i\} in it/);
   expect(refused(fixture('datasets/aigciqa2023'))).toMatch(/none of mosz1\.mat, .* is there/);
   expect(refused('none.mat')).toMatch(/none\.mat: cannot be read/);
+});
+
+test('writes names that a spreadsheet would run with an apostrophe, unless told not to', async () => {
+  const args = [fixture('mat/plain.mat'), '--variable', 'small', '--names', '=cmd|{i}'];
+  const guarded = mat2csv(...args, '--out', 'formulas.csv');
+  expect(guarded.status).toBe(0);
+  expect(readFileSync(join(folder, 'formulas.csv'), 'utf8')).toContain("\n'=cmd|0,1\n");
+  const { rows } = await readCsv(join(folder, 'formulas.csv'));
+  expect(rows[0]!.fields.name).toBe('=cmd|0');
+  expect(mat2csv(...args, '--raw-csv').stdout).toContain('\n=cmd|0,1\n');
+});
+
+test('refuses an output that cannot be written before it reads, and follows a symbolic link', () => {
+  mkdirSync(join(folder, 'a-folder'));
+  const refused = mat2csv(mosz, '--out', 'a-folder');
+  expect(refused).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^error: a-folder: is a folder/),
+  });
+  // The missing file is not even looked for.
+  expect(mat2csv('missing.mat', '--out', 'a-folder').stderr).toMatch(/is a folder/);
+  writeFileSync(join(folder, 'real.csv'), 'old');
+  symlinkSync('real.csv', join(folder, 'link.csv'));
+  expect(mat2csv(mosz, '--out', 'link.csv').status).toBe(0);
+  expect(readFileSync(join(folder, 'real.csv'), 'utf8')).toMatch(/^name,mos\n/);
+  expect(mat2csv(mosz, '--out', '-').stdout).toBe(readFileSync(join(folder, 'real.csv'), 'utf8'));
+  expect(readdirSync(folder).filter((name) => name.includes('tmp'))).toEqual([]);
 });

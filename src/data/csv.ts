@@ -2,6 +2,7 @@ import { CsvError, parse } from 'csv-parse/sync';
 import { shortened, UserError } from '../common/errors.ts';
 import { checkLimit } from '../common/limits.ts';
 import { readWhole } from '../common/read-file.ts';
+import { unguarded } from './csv-writer.ts';
 
 /** One data row: its line in the file (counted from 1; the last line of a quoted row), and its fields by column name. */
 export interface CsvRow {
@@ -31,6 +32,7 @@ export async function readCsv(path: string): Promise<CsvTable> {
       bom: true,
       skip_empty_lines: true,
       trim: true,
+      cast: unguarded,
       on_record: (record: string[], { lines }) => {
         if (columns) rows.push({ line: lines, fields: fieldsOf(columns, record) });
         else columns = checkColumns(path, record);

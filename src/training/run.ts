@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { stringify as toCsv } from 'csv-stringify/sync';
 import { stringify as toYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { writeOutput } from '../common/files.ts';
+import { csvText } from '../data/csv-writer.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
@@ -253,8 +253,8 @@ async function writePredictions(
   if (samples.length === 0) return null;
   const predictions = await loop.predict(samples);
   const chosen = Array.from(samples, (sample) => dataset.samples[sample]!);
-  const rows = chosen.map(({ name, mos }, i) => [name, String(mos), String(predictions[i])]);
-  await writeOutput(path, toCsv([['name', 'mos', 'prediction'], ...rows]));
+  const rows = chosen.map(({ name, mos }, i) => [name, mos, predictions[i]!]);
+  await writeOutput(path, csvText([['name', 'mos', 'prediction'], ...rows]));
   return evaluate(
     [...predictions],
     chosen.map(({ mos }) => mos),

@@ -1,6 +1,6 @@
-import { stringify } from 'csv-stringify/sync';
 import { UserError } from '../../common/errors.ts';
 import { writeOutput } from '../../common/files.ts';
+import { csvText } from '../csv-writer.ts';
 import { classOf, fewShot, limitSplit, type Split } from '../splits.ts';
 import { agin } from './agin.ts';
 import { agiqa3k } from './agiqa-3k.ts';
@@ -85,8 +85,8 @@ export async function writeSplitCsv(path: string, dataset: Dataset): Promise<voi
   const rows = (['train', 'val', 'test'] as const).flatMap((part) =>
     Array.from(dataset.split[part], (at) => {
       const { name, mos } = dataset.samples[at];
-      return [name, String(mos), part];
+      return [name, mos, part];
     }),
   );
-  await writeOutput(path, stringify([['name', 'mos', 'split'], ...rows]));
+  await writeOutput(path, csvText([['name', 'mos', 'split'], ...rows]));
 }
