@@ -47,6 +47,6 @@ describe('decodeImage', () => {
   ])('names the file that is %s', async (_, bytes) => {
     const failure = await decodeImage(bytes, '/some/where/bad.png').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UserError);
-    expect((failure as UserError).message).toMatch(/^bad\.png: not a readable picture/);
+    expect((failure as UserError).message).toMatch(/^\/some\/where\/bad\.png: not a readable picture/);
   });
 });

@@ -1,6 +1,7 @@
-import { basename } from 'node:path';
 import sharp from 'sharp';
 import { UserError } from '../common/errors.ts';
+import { beyondLimit, limit } from '../common/limits.ts';
+import { pictureFormat } from './picture-format.ts';
 
 // Every picture is decoded once: libvips' own cache would only hold memory.
 sharp.cache(false);
@@ -24,13 +25,31 @@ export const pictureExtensions: ReadonlySet<string> = new Set(
  * alpha dropped (not blended), EXIF rotation and colour profiles ignored, the first frame of an animation. Three
  * cases differ: fully transparent pixels of a GIF are black (its decoder does not keep their colour), 16-bit samples keep their high byte (Pillow clips grey ones to 255 and so
  * makes them white), and CMYK is converted by Pillow's formula, R = (255 − K)(255 − C) / 255.
- * `name` stands in the error of an unreadable picture.
+ * The bytes' first few decide what format they are read as, whatever the file's name is, and the size they declare is
+ * checked before they are decoded.
+ *
+ * @param name stands in the error of an unreadable picture
+ * @param admit is waited for between the two, with the number of pixels
+ * @throws UserError for what is no whole picture, or one of more pixels than the limit
  */
-export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbImage> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  admit: (pixels: number) => Promise<void> = async () => {},
+): Promise<RgbImage> {
+  const format = pictureFormat(bytes);
+  if (!format) throw unreadable(name, 'its content is in none of these formats');
   try {
+    const { width, height, space } = await sharp(bytes, { limitInputPixels: false }).metadata();
+    const pixels = width * height * (format === 'avif' ? 2 : 1);
+    if (!(pixels <= limit('picturePixels'))) throw tooLarge(name, width, height);
+    await admit(pixels);
     // 'error' lets through what libjpeg only warns about, as Pillow does, but no truncated file.
-    const input = sharp(bytes, { failOn: 'error', ignoreIcc: true });
-    const { space } = await input.metadata();
+    const input = sharp(bytes, {
+      failOn: 'error',
+      ignoreIcc: true,
+      limitInputPixels: limit('picturePixels'),
+    }).timeout({ seconds: limit('pictureSeconds') });
     if (space === 'cmyk') {
       const { data, info } = await input
         .pipelineColourspace('cmyk')
@@ -50,13 +69,23 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbI
       data: info.channels === 1 ? greyToRgb(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new UserError(
-      `${basename(name)}: not a readable picture (${reason})`,
-      'Check that the file is a whole JPEG, PNG, WebP, GIF, TIFF or AVIF.',
-      { cause: error },
-    );
+    if (error instanceof UserError) throw error;
+    throw unreadable(name, error instanceof Error ? error.message.split('\n')[0]! : String(error), error);
   }
+}
+
+const unreadable = (name: string, reason: string, cause?: unknown) =>
+  new UserError(
+    `${name}: not a readable picture (${reason})`,
+    'Check that the file is a whole JPEG, PNG, WebP, GIF, TIFF or AVIF.',
+    { cause },
+  );
+
+/** The limit's name stands in the message, since a picture's advice is not shown where others go on. */
+function tooLarge(name: string, width: number, height: number): UserError {
+  const [w, h] = [width, height].map((side) => side.toLocaleString('en'));
+  const { message, advice } = beyondLimit('picturePixels', `${name}: is ${w} x ${h} pixels large`);
+  return new UserError(`${message} (picturePixels in CLIP_AGIQA_LIMITS)`, advice);
 }
 
 function greyToRgb(grey: Uint8Array): Uint8Array {

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { type PictureJob, type PreparedPicture, preparePicture } from './picture.ts';
-import type { WorkerReply, WorkerRequest } from './picture-worker.ts';
+import { limit } from '../common/limits.ts';
+import type { PictureJob, PreparedPicture } from './picture.ts';
+import { type Lane, LaneLost, OwnLane, WorkerLane } from './picture-lane.ts';
+import { PixelBudget } from './pixel-budget.ts';
 
 export type { PictureJob } from './picture.ts';
 
@@ -18,32 +19,34 @@ export interface PictureLoaderOptions {
   readonly ahead?: number;
   /** The worker's bundle, where it is not in its usual place. */
   readonly workerFile?: URL;
+  /** Milliseconds that a picture may take before its thread is given up. By default the limit `pictureSeconds`, and half of it more. */
+  readonly patience?: number;
 }
 
 /** Jobs a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
 const JOBS_PER_LANE = 2;
 
-/** A thread that prepares pictures: a worker, or this one. */
-interface Lane {
-  active: number;
-  prepare(job: PictureJob): Promise<PreparedPicture>;
-  close(): Promise<void>;
-}
+/** Of all loaders of the process. */
+const budget = new PixelBudget();
 
 interface Task {
   readonly job: PictureJob;
   readonly resolve: (picture: PreparedPicture) => void;
   readonly reject: (reason: unknown) => void;
+  /** A thread was lost while it had this picture and another: it is tried once more, alone. */
+  suspect: boolean;
 }
 
 /**
  * Decodes, crops and resizes pictures ahead of their use. Results come in the order of the jobs and do not depend
  * on the number of threads. Workers start with the first job and keep no process alive that has nothing to load.
+ * A picture that ends or blocks its thread is an unreadable one; the others go on in a new thread.
  */
 export class PictureLoader {
   private readonly ahead: number;
   private readonly workers: number;
   private readonly workerFile: URL | undefined;
+  private readonly patience: number;
   private lanes: Lane[] | undefined;
   private queue: Task[] = [];
   private closed = false;
@@ -52,6 +55,8 @@ export class PictureLoader {
     this.workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
     this.ahead = Math.max(1, options.ahead ?? 64);
     this.workerFile = options.workerFile ?? findWorker();
+    // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
+    this.patience = options.patience ?? 1500 * limit('pictureSeconds');
   }
 
   /** Results for all jobs, in order. Jobs are drawn from the iterable as room for them comes free. */
@@ -93,7 +98,7 @@ export class PictureLoader {
     const { promise, resolve, reject } = withResolvers<PreparedPicture>();
     // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
     promise.catch(() => {});
-    const task = { job, resolve, reject };
+    const task = { job, resolve, reject, suspect: false };
     if (this.closed) reject(new Error('PictureLoader was closed'));
     else this.queue.push(task);
     this.dispatch();
@@ -102,75 +107,43 @@ export class PictureLoader {
 
   private dispatch(): void {
     this.lanes ??= this.openLanes();
-    while (this.queue.length > 0) {
+    while (this.queue.length > 0 && !this.closed) {
+      this.lanes = this.lanes.map((lane) => (lane.lost ? this.openLane() : lane));
       const lane = this.lanes.reduce((a, b) => (b.active < a.active ? b : a));
-      if (lane.active >= JOBS_PER_LANE) return;
-      const { job, resolve, reject } = this.queue.shift()!;
-      lane.active++;
+      const task = this.queue[0]!;
+      if (lane.active >= (task.suspect ? 1 : JOBS_PER_LANE)) return;
+      this.queue.shift();
+      // Alone in its thread: no other joins it there.
+      const places = task.suspect ? JOBS_PER_LANE : 1;
+      lane.active += places;
       lane
-        .prepare(job)
-        .then(resolve, reject)
+        .prepare(task.job)
+        .then(task.resolve, (reason) => this.failed(task, reason))
         .finally(() => {
-          lane.active--;
-          if (!this.closed) this.dispatch();
+          lane.active -= places;
+          this.dispatch();
         });
     }
   }
 
+  private failed(task: Task, reason: unknown): void {
+    if (!(reason instanceof LaneLost) || !reason.began || this.closed) task.reject(reason);
+    else if (task.suspect) task.resolve({ error: `${task.job.path}: cannot be decoded (${reason.message})` });
+    else {
+      task.suspect = true;
+      this.queue.unshift(task);
+    }
+  }
+
   private openLanes(): Lane[] {
+    const count = this.workerFile === undefined ? 0 : this.workers;
+    return Array.from({ length: Math.max(1, count) }, () => this.openLane());
+  }
+
+  private openLane(): Lane {
     const { workerFile, workers } = this;
-    if (workers === 0 || workerFile === undefined)
-      return [{ active: 0, prepare: preparePicture, close: async () => {} }];
-    return Array.from({ length: workers }, () => new WorkerLane(workerFile));
-  }
-}
-
-class WorkerLane implements Lane {
-  active = 0;
-  private readonly worker: Worker;
-  private readonly pending = new Map<number, Omit<Task, 'job'>>();
-  private nextId = 0;
-  /** Why the thread is no more, once it is. */
-  private ended: { readonly reason: unknown } | undefined;
-
-  constructor(file: URL) {
-    this.worker = new Worker(file, { execArgv: [] });
-    this.worker.unref();
-    this.worker.on('message', ({ id, picture, bug }: WorkerReply) => {
-      const task = this.take(id);
-      if (picture) task?.resolve(picture);
-      else task?.reject(bug);
-    });
-    this.worker.on('error', (error) => this.fail(error));
-    this.worker.on('exit', (code) => this.fail(new Error(`a picture thread ended (exit code ${code})`)));
-  }
-
-  async prepare(job: PictureJob): Promise<PreparedPicture> {
-    if (this.ended) throw this.ended.reason;
-    const { promise, resolve, reject } = withResolvers<PreparedPicture>();
-    const id = this.nextId++;
-    this.pending.set(id, { resolve, reject });
-    this.worker.ref();
-    this.worker.postMessage({ id, job } satisfies WorkerRequest);
-    return promise;
-  }
-
-  async close(): Promise<void> {
-    this.fail(new Error('PictureLoader was closed'));
-    await this.worker.terminate();
-  }
-
-  private take(id: number): Omit<Task, 'job'> | undefined {
-    const task = this.pending.get(id);
-    this.pending.delete(id);
-    // Not once it is being ended: a late reply would let go of the thread, and the process end before close() returns.
-    if (this.pending.size === 0 && !this.ended) this.worker.unref();
-    return task;
-  }
-
-  private fail(reason: unknown): void {
-    this.ended ??= { reason };
-    for (const id of [...this.pending.keys()]) this.take(id)?.reject(reason);
+    if (workers === 0 || workerFile === undefined) return new OwnLane(budget);
+    return new WorkerLane(workerFile, budget, this.patience);
   }
 }
 

@@ -2,25 +2,40 @@
 import { parentPort } from 'node:worker_threads';
 import { type PictureJob, type PreparedPicture, preparePicture } from './picture.ts';
 
-export interface WorkerRequest {
-  readonly id: number;
-  readonly job: PictureJob;
-}
+/** A job; or, of one that asked, that it may decode. */
+export type WorkerRequest =
+  | { readonly id: number; readonly job: PictureJob }
+  | { readonly id: number; readonly admitted: true };
 
 /** `bug` is what was thrown beside errors of the picture itself. */
-export interface WorkerReply {
-  readonly id: number;
-  readonly picture?: PreparedPicture;
-  readonly bug?: unknown;
-}
+export type WorkerReply =
+  /** The thread has begun, and takes jobs. */
+  | { readonly kind: 'ready' }
+  /** The picture of this job has so many pixels; it waits to be admitted. */
+  | { readonly kind: 'ask'; readonly id: number; readonly pixels: number }
+  | { readonly kind: 'done'; readonly id: number; readonly picture: PreparedPicture }
+  | { readonly kind: 'bug'; readonly id: number; readonly bug: unknown };
 
 const port = parentPort!;
-port.on('message', async ({ id, job }: WorkerRequest) => {
+const waiting = new Map<number, () => void>();
+const reply = (message: WorkerReply, transfer: readonly ArrayBuffer[] = []) =>
+  port.postMessage(message, transfer);
+
+port.on('message', async (request: WorkerRequest) => {
+  const { id } = request;
+  if ('admitted' in request) {
+    waiting.get(id)?.();
+    waiting.delete(id);
+    return;
+  }
   try {
-    const picture = await preparePicture(job);
-    const buffers = 'pixels' in picture ? [picture.pixels.buffer as ArrayBuffer] : [];
-    port.postMessage({ id, picture } satisfies WorkerReply, buffers);
+    const picture = await preparePicture(request.job, (pixels) => {
+      reply({ kind: 'ask', id, pixels });
+      return new Promise((admitted) => waiting.set(id, admitted));
+    });
+    reply({ kind: 'done', id, picture }, 'pixels' in picture ? [picture.pixels.buffer as ArrayBuffer] : []);
   } catch (bug) {
-    port.postMessage({ id, bug } satisfies WorkerReply);
+    reply({ kind: 'bug', id, bug });
   }
 });
+reply({ kind: 'ready' });

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { UserError } from '../common/errors.ts';
+import { limit } from '../common/limits.ts';
+import { readWhole } from '../common/read-file.ts';
 import { type DistortionDraw, distort } from './distort.ts';
 import { decodeImage, type RgbImage } from './image.ts';
 import { cropTransform, drawCrop, testTransform } from './transforms.ts';
@@ -36,16 +38,33 @@ export type PreparedPicture =
   | { readonly pixels: Uint8Array; readonly hash: string }
   | { readonly error: string };
 
+/** Resolves once so many pixels may be decoded; see {@link PixelBudget}. Asked at most once a picture. */
+export type Admission = (pixels: number) => Promise<void>;
+
+/** Files up to this size are read before their picture is admitted: their header says how large it is. */
+const smallFile = 2 ** 24;
+
 /** SHA-256 (hex) of a picture file's bytes. */
 export async function hashPicture(path: string): Promise<string> {
-  return hashBytes(await readPicture(path));
+  return hashBytes(await readWhole(path, 'pictureBytes'));
 }
 
-/** Reads, decodes, crops and resizes one picture. What is wrong with the picture comes back as `error`; bugs are thrown. */
-export async function preparePicture(job: PictureJob): Promise<PreparedPicture> {
+/**
+ * Reads, decodes, crops and resizes one picture. What is wrong with the picture comes back as `error`; bugs are thrown.
+ *
+ * @param admit holds the picture back until there is memory for it
+ */
+export async function preparePicture(
+  job: PictureJob,
+  admit: Admission = async () => {},
+): Promise<PreparedPicture> {
   try {
-    const bytes = await readPicture(job.path);
-    const image = await decodeImage(bytes, job.path);
+    const found = await stat(job.path).catch(() => null);
+    // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
+    const large = found !== null && found.size > smallFile;
+    if (large) await admit(limit('pixelsAtOnce'));
+    const bytes = await readWhole(job.path, 'pictureBytes');
+    const image = await decodeImage(bytes, job.path, large ? undefined : admit);
     const pixels = transformPicture(image, job);
     const { distortion, size } = job;
     return { pixels: distortion ? await distort(pixels, size, distortion) : pixels, hash: hashBytes(bytes) };
@@ -57,15 +76,6 @@ export async function preparePicture(job: PictureJob): Promise<PreparedPicture> 
 
 function hashBytes(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-async function readPicture(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UserError(`${path}: cannot be read (${code})`, 'Check the path.', { cause: error });
-  }
 }
 
 function transformPicture(image: RgbImage, { path, size, transform }: PictureJob): Uint8Array {

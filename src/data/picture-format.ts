@@ -1,0 +1,31 @@
+/** The formats that are read. */
+export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
+
+/** TIFF with 32-bit and 64-bit offsets, in both byte orders. */
+const tiffs = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
+
+/**
+ * What a picture file is by its first bytes; undefined for anything else. libvips by itself would also run what it has
+ * loaders for, such as SVG, of which a kilobyte can take minutes, under any name.
+ */
+export function pictureFormat(bytes: Uint8Array): PictureFormat | undefined {
+  const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
+  if (text(0, 3) === '\xff\xd8\xff') return 'jpeg';
+  if (text(0, 8) === '\x89PNG\r\n\x1a\n') return 'png';
+  if (text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP') return 'webp';
+  if (['GIF87a', 'GIF89a'].includes(text(0, 6))) return 'gif';
+  if (tiffs.includes(text(0, 4))) return 'tiff';
+  return isAvif(text(0, 256)) ? 'avif' : undefined;
+}
+
+/** ISO base media (ISO/IEC 14496-12): a box of type `ftyp` comes first, with brands of four characters, one of them AVIF's. */
+function isAvif(start: string): boolean {
+  if (start.slice(4, 8) !== 'ftyp') return false;
+  const bytes = Buffer.from(start, 'latin1');
+  const end = Math.min(bytes.readUInt32BE(0), bytes.length);
+  // After the first brand come four bytes of its version.
+  const brands = Array.from({ length: Math.floor(Math.max(0, end - 8) / 4) }, (_, i) =>
+    start.slice(8 + 4 * i, 12 + 4 * i),
+  );
+  return brands.some((brand, i) => i !== 1 && (brand === 'avif' || brand === 'avis'));
+}

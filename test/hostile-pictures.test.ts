@@ -1,0 +1,251 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { crc32 } from 'node:zlib';
+import sharp from 'sharp';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/loader.ts';
+import { preparePicture } from '../src/data/picture.ts';
+import { pictureFormat } from '../src/data/picture-format.ts';
+import { PixelBudget } from '../src/data/pixel-budget.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'hostile-pictures-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  delete process.env.CLIP_AGIQA_LIMITS;
+});
+const place = (name: string) => join(folder, name);
+const job = (path: string): PictureJob => ({ path, size: 8, transform: { kind: 'test' } });
+const errorOf = async (path: string) => {
+  const prepared = await preparePicture(job(path));
+  return 'error' in prepared ? prepared.error : undefined;
+};
+const posix = it.skipIf(process.platform === 'win32');
+
+describe('only regular files are read as pictures', () => {
+  it('a folder is none', async () => {
+    mkdirSync(place('folder.png'));
+    expect(await errorOf(place('folder.png'))).toBe(`${place('folder.png')}: is not a regular file`);
+  });
+
+  posix('a pipe, a device and a socket are none, and nobody waits for them', async () => {
+    execFileSync('mkfifo', [place('pipe.png')]);
+    symlinkSync('/dev/zero', place('endless.png'));
+    const server = createServer().listen(place('socket.png'));
+    await new Promise((listening) => server.once('listening', listening));
+    for (const name of ['pipe.png', 'endless.png', 'socket.png'])
+      expect(await errorOf(place(name))).toBe(`${place(name)}: is not a regular file`);
+    server.close();
+  });
+
+  posix('a link that leads to itself is an unreadable one', async () => {
+    symlinkSync('loop.png', place('loop.png'));
+    expect(await errorOf(place('loop.png'))).toMatch(/loop\.png: cannot be read \(ELOOP\)/);
+  });
+
+  it('a huge one is refused by its size', async () => {
+    writeFileSync(place('huge.png'), '');
+    truncateSync(place('huge.png'), 2 ** 30);
+    expect(await errorOf(place('huge.png'))).toMatch(
+      /huge\.png: has 1,073,741,824 bytes, more than the limit of 268,435,456/,
+    );
+  });
+});
+
+describe('the content decides the format', () => {
+  const svg =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>';
+  it.each([
+    ['SVG', svg],
+    ['SVG after blanks', `\n  ${svg}`],
+    ['SVG with a declaration', `<?xml version="1.0"?>${svg}`],
+    ['SVG, compressed', Buffer.from('H4sIAAAAAAAAA7Mp', 'base64')],
+    ['BMP', Buffer.from('BM\x9a\x00\x00\x00\x00\x00\x00\x00')],
+    ['PDF', '%PDF-1.7'],
+    ['PPM', 'P6 1 1 255 abc'],
+    ['HEIC', Buffer.from('\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1', 'latin1')],
+    ['nothing', ''],
+  ])('%s is refused before a decoder sees it, whatever its name', async (_, bytes) => {
+    writeFileSync(place('named.png'), bytes);
+    expect(await errorOf(place('named.png'))).toBe(
+      `${place('named.png')}: not a readable picture (its content is in none of these formats)`,
+    );
+  });
+
+  it.each(['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'] as const)('%s is known', async (format) => {
+    const bytes = await sharp({ create: { width: 16, height: 16, channels: 3, background: 'red' } })
+      .toFormat(format)
+      .toBuffer();
+    expect(pictureFormat(bytes)).toBe(format);
+    writeFileSync(place('picture.txt'), bytes);
+    expect(await errorOf(place('picture.txt'))).toBeUndefined();
+  });
+});
+
+describe('a picture of too many pixels', () => {
+  /** A header, and no more: it is not read further. */
+  const header = (side: number) => {
+    const chunk = Buffer.alloc(8 + 13 + 4);
+    chunk.writeUInt32BE(13);
+    chunk.write('IHDR', 4);
+    chunk.writeUInt32BE(side, 8);
+    chunk.writeUInt32BE(side, 12);
+    chunk.writeUInt8(8, 16);
+    chunk.writeUInt32BE(crc32(chunk.subarray(4, 21)), 21);
+    const end = Buffer.from('0000000049454e44ae426082', 'hex');
+    const data = Buffer.from('0000000c4944415408d763f8cfc0000003010100', 'hex');
+    return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk, data, end]);
+  };
+
+  it('is refused before it is decoded, by size and limit', async () => {
+    writeFileSync(place('bomb.png'), header(16_000));
+    const before = process.memoryUsage().rss;
+    expect(await errorOf(place('bomb.png'))).toBe(
+      `${place('bomb.png')}: is 16,000 x 16,000 pixels large, more than the limit of 67,108,864 (picturePixels in CLIP_AGIQA_LIMITS)`,
+    );
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 2 ** 20);
+  });
+
+  it('is one of more than the limit that was set', async () => {
+    const picture = (width: number) =>
+      sharp({ create: { width, height: 10, channels: 3, background: 'grey' } })
+        .png()
+        .toFile(place(`${width}.png`));
+    await Promise.all([picture(10), picture(11)]);
+    process.env.CLIP_AGIQA_LIMITS = 'picturePixels=100';
+    expect(await errorOf(place('10.png'))).toBeUndefined();
+    expect(await errorOf(place('11.png'))).toMatch(/is 11 x 10 pixels large, more than the limit of 100 /);
+  });
+});
+
+describe('PixelBudget', () => {
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  const mega = 2 ** 20;
+
+  it('admits in order, never more than the budget, and one beyond it alone', async () => {
+    process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${10 * mega}`;
+    const budget = new PixelBudget();
+    const admitted: number[] = [];
+    const releases = new Map<number, () => void>();
+    const ask = (k: number, megapixels: number) =>
+      void budget.admit(megapixels * mega).then((release) => {
+        admitted.push(k);
+        releases.set(k, release);
+        expect(budget.used).toBeLessThanOrEqual(10 * mega);
+      });
+    for (const [k, megapixels] of [6, 4, 2, 3, 50, 2].entries()) ask(k, megapixels);
+    await settled();
+    expect(admitted).toEqual([0, 1]);
+    releases.get(1)!();
+    await settled();
+    expect(admitted).toEqual([0, 1, 2]); // 3 does not fit, and 5 does not overtake it
+    releases.get(0)!();
+    releases.get(0)!(); // a second time does nothing
+    await settled();
+    expect(admitted).toEqual([0, 1, 2, 3]);
+    releases.get(2)!();
+    await settled();
+    expect(admitted).toEqual([0, 1, 2, 3]);
+    releases.get(3)!();
+    await settled();
+    expect(admitted).toEqual([0, 1, 2, 3, 4]);
+    releases.get(4)!();
+    await settled();
+    expect(admitted).toEqual([0, 1, 2, 3, 4, 5]);
+    releases.get(5)!();
+    expect(budget.used).toBe(0);
+  });
+
+  it('lets go of who no longer waits', async () => {
+    process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${10 * mega}`;
+    const budget = new PixelBudget();
+    const first = await budget.admit(10 * mega);
+    const leaving = new AbortController();
+    const second = budget.admit(10 * mega, leaving.signal);
+    const third = budget.admit(10 * mega);
+    leaving.abort();
+    (await second)();
+    first();
+    (await third)();
+    expect(budget.used).toBe(0);
+  });
+});
+
+describe('PictureLoader', () => {
+  /** A thread that does as the job's path says; a picture's hash is when it was decoded. */
+  const thread = (name: string) => {
+    const file = place(name);
+    writeFileSync(
+      file,
+      `import { parentPort } from 'node:worker_threads';
+       const now = () => performance.timeOrigin + performance.now();
+       const decode = (id) => {
+         const began = now();
+         setTimeout(() => parentPort.postMessage({ kind: 'done', id, picture: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), 40);
+       };
+       parentPort.on('message', ({ id, job }) => {
+         if (!job) decode(id);
+         else if (job.path === 'ends') process.exit(5);
+         else if (job.path === 'throws') throw new Error('no decoder');
+         else if (job.path === 'hangs') for (;;);
+         else if (job.path === 'large') parentPort.postMessage({ kind: 'ask', id, pixels: 3 * 2 ** 20 });
+         else decode(id);
+       });
+       parentPort.postMessage({ kind: 'ready' });`,
+    );
+    return pathToFileURL(file);
+  };
+
+  async function load(loader: PictureLoader, paths: readonly string[]): Promise<LoadedPicture[]> {
+    const all: LoadedPicture[] = [];
+    for await (const picture of loader.load(paths.map(job))) all.push(picture);
+    return all;
+  }
+
+  it('loses a row, not the run, to a picture whose decoder ends, fails or hangs', async () => {
+    const loader = new PictureLoader({ workers: 2, workerFile: thread('bad.mjs'), patience: 300 });
+    const paths = ['a', 'ends', 'b', 'throws', 'c', 'd', 'hangs', 'e', 'f', 'g', 'ends', 'h'];
+    const loaded = await load(loader, paths);
+    expect(loaded.map(({ index }) => index)).toEqual(paths.map((_, i) => i));
+    expect(loaded.flatMap((picture) => ('error' in picture ? [[picture.path, picture.error]] : []))).toEqual([
+      ['ends', 'ends: cannot be decoded (a picture thread ended (exit code 5))'],
+      ['throws', 'throws: cannot be decoded (a picture thread failed: no decoder)'],
+      ['hangs', 'hangs: cannot be decoded (a picture thread gave no answer for 0.3 s)'],
+      ['ends', 'ends: cannot be decoded (a picture thread ended (exit code 5))'],
+    ]);
+    expect((await load(loader, ['a', 'b'])).every((picture) => 'pixels' in picture)).toBe(true);
+    await loader.close();
+  });
+
+  it('decodes no more pixels at once than the budget, over all threads', async () => {
+    process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${7 * 2 ** 20}`;
+    // The patience is shorter than the waiting, which does not count.
+    const loader = new PictureLoader({ workers: 3, workerFile: thread('large.mjs'), patience: 400 });
+    const loaded = await load(loader, Array<string>(24).fill('large'));
+    await loader.close();
+    const spans = loaded.map((picture) => ('hash' in picture ? picture.hash.split(' ').map(Number) : []));
+    for (const [began] of spans) {
+      const atOnce = spans.filter(([from, to]) => from! <= began! && began! < to!).length;
+      expect(atOnce).toBeLessThanOrEqual(2);
+    }
+    expect(spans.every(([from, to]) => to! > from!)).toBe(true);
+  });
+
+  it('gives the same pixels where a picture waits for its turn', async () => {
+    const path = place('middling.png');
+    await sharp({ create: { width: 1200, height: 1000, channels: 3, background: 'teal' } })
+      .png()
+      .toFile(path);
+    const alone = await preparePicture(job(path));
+    process.env.CLIP_AGIQA_LIMITS = 'pixelsAtOnce=1000000';
+    for (const workers of [0, 2]) {
+      const loader = new PictureLoader({ workers });
+      for (const picture of await load(loader, Array<string>(5).fill(path)))
+        expect(picture).toMatchObject(alone);
+      await loader.close();
+    }
+  });
+});
