@@ -1,8 +1,20 @@
-import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../src/common/errors.ts';
+import { guardDisk, TornWrite } from '../src/common/disk.ts';
+import { identityText, ownIdentity, type ProcessIdentity } from '../src/common/process-identity.ts';
 import { FeatureCache } from '../src/data/feature-cache.ts';
 
 const width = 5;
@@ -130,10 +142,196 @@ describe('FeatureCache', () => {
     expect(() => half.put('picture 2', new Float32Array(width + 1))).toThrow();
   });
 
-  it('says which folder cannot be used', async () => {
+  it('gives no vector under another key, even where its file was changed behind its back', async () => {
+    const folder = newFolder();
+    await filled(folder, [1, 2]);
+    const cache = await FeatureCache.open(folder, { width });
+    const [path] = segments(folder);
+    const bytes = readFileSync(path!);
+    writeFileSync(path!, Buffer.concat([bytes.subarray(recordBytes), bytes.subarray(0, recordBytes)]));
+    expect(await cache.get(['picture 1', 'picture 2'])).toEqual([undefined, undefined]);
+    await cache.close();
+    expect(await read(folder, [1, 2])).toEqual([vector(1), vector(2)]);
+  });
+});
+
+const noSpace = () => Object.assign(new Error('full'), { code: 'ENOSPC' });
+
+describe('a cache that the disk refuses', () => {
+  it('costs a line where it cannot be opened, and is empty', async () => {
     const folder = newFolder();
     writeFileSync(folder, 'a file');
-    await expect(FeatureCache.open(folder, { width })).rejects.toThrow(UserError);
-    await expect(FeatureCache.open(folder, { width })).rejects.toThrow(/the feature cache cannot be used/);
+    const lines: string[] = [];
+    const cache = await FeatureCache.open(folder, {
+      width,
+      type: 'float16',
+      warn: (line) => lines.push(line),
+    });
+    const rounded = cache.put('picture 1', vector(1));
+    expect(rounded).not.toEqual(vector(1)); // the same bits as with a cache
+    await cache.flush();
+    expect(await cache.get(['picture 1'])).toEqual([undefined]);
+    await cache.close();
+    expect(lines).toEqual([expect.stringMatching(/^cache {6}cannot be used.* is a file|in the way/)]);
+    expect(readFileSync(folder, 'utf8')).toBe('a file');
+  });
+
+  it('costs a line on a full disk, and keeps what was written before', async () => {
+    const folder = newFolder();
+    const lines: string[] = [];
+    const cache = await FeatureCache.open(folder, { width, warn: (line) => lines.push(line) });
+    cache.put('picture 1', vector(1));
+    await cache.flush();
+    const release = guardDisk(({ kind }) => {
+      if (kind === 'write') throw new TornWrite(recordBytes + 7, noSpace());
+    });
+    for (const k of [2, 3]) cache.put(`picture ${k}`, vector(k));
+    await cache.flush();
+    release();
+    cache.put('picture 4', vector(4)); // it was refused once: it is not tried again
+    await cache.close();
+    expect(lines).toEqual([expect.stringMatching(/^cache {6}cannot be written.*no space left on the disk/)]);
+    // What was torn holds a whole record, which is right.
+    expect(await read(folder, [1, 2, 3, 4])).toEqual([vector(1), vector(2), undefined, undefined]);
+  });
+
+  it('passes on what is no refusal of the disk', async () => {
+    const cache = await FeatureCache.open(newFolder(), { width });
+    cache.put('picture 1', vector(1));
+    const release = guardDisk(() => {
+      throw new Error('killed');
+    });
+    await expect(cache.flush()).rejects.toThrow('killed');
+    release();
+    await cache.close();
+  });
+});
+
+describe('many segments', () => {
+  const here = ownIdentity();
+  const gone = (k: number) => ({ ...here, boot: k.toString(16).padStart(8, '0') });
+  const nameOf = (identity: ProcessIdentity, k: number) =>
+    `f32x${width}-${identityText(identity)}-${k.toString(16).padStart(12, '0')}.features`;
+
+  /** A folder with a segment for each key, left by processes that have gone. */
+  async function abandoned(keys: readonly number[]): Promise<string> {
+    const folder = newFolder();
+    mkdirSync(folder);
+    for (const k of keys) {
+      const alone = newFolder();
+      await filled(alone, [k]);
+      renameSync(segments(alone)[0]!, join(folder, nameOf(gone(k), k)));
+    }
+    return folder;
+  }
+  const upTo = (count: number) => Array.from({ length: count }, (_, k) => k);
+
+  it('are merged into one, and nothing is lost', async () => {
+    const keys = upTo(20);
+    const folder = await abandoned(keys);
+    const kept = [nameOf(here, 100), nameOf({ ...here, machine: '0123abcd' }, 101), 'mine.features'];
+    for (const name of kept) copyFileSync(join(folder, nameOf(gone(3), 3)), join(folder, name));
+    expect(await read(folder, keys)).toEqual(keys.map(vector));
+    const left = readdirSync(folder);
+    expect(left).toEqual(expect.arrayContaining(kept));
+    expect(left).toHaveLength(kept.length + 1);
+    expect(await read(folder, keys)).toEqual(keys.map(vector));
+  });
+
+  it('are merged without what is damaged, cut or there twice', async () => {
+    const keys = upTo(18);
+    const folder = await abandoned(keys);
+    const path = (k: number) => join(folder, nameOf(gone(k), k));
+    const bytes = readFileSync(path(5));
+    bytes[40]! ^= 1;
+    writeFileSync(path(5), bytes);
+    truncateSync(path(6), recordBytes - 1);
+    copyFileSync(path(7), path(17));
+    await read(folder, []);
+    const [merged, ...others] = segments(folder);
+    expect(others).toEqual([]);
+    expect(readFileSync(merged!).length).toBe(15 * recordBytes);
+    expect(await read(folder, keys)).toEqual(
+      keys.map((k) => (k < 5 || (k > 6 && k < 17) ? vector(k) : undefined)),
+    );
+  });
+
+  it('are read by a cache that was opened before another merged them', async () => {
+    const keys = upTo(20);
+    const folder = await abandoned(keys.slice(0, 10));
+    const before = await FeatureCache.open(folder, { width });
+    const rest = await abandoned(keys.slice(10));
+    for (const name of readdirSync(rest)) copyFileSync(join(rest, name), join(folder, name));
+    await read(folder, []);
+    expect(readdirSync(folder)).toHaveLength(1);
+    expect(await before.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    await before.close();
+  });
+
+  it.skipIf(process.platform !== 'linux')('keep no file open', async () => {
+    const folder = await abandoned(upTo(12));
+    const files = () => readdirSync('/proc/self/fd').length;
+    const before = files();
+    const cache = await FeatureCache.open(folder, { width });
+    expect(await cache.get(['picture 3', 'picture 7'])).toEqual([vector(3), vector(7)]);
+    expect(files()).toBe(before);
+    await cache.close();
+  });
+
+  it('lose nothing wherever merging is stopped', async () => {
+    const keys = upTo(17);
+    for (let stop = 1; ; stop++) {
+      const folder = await abandoned(keys);
+      let operations = 0;
+      const release = guardDisk(({ kind, bytes }) => {
+        if (++operations < stop) return;
+        const killed = new Error('killed');
+        throw kind === 'write' && operations === stop
+          ? new TornWrite(Math.floor(bytes! / 2), killed)
+          : killed;
+      });
+      const ended = await FeatureCache.open(folder, { width }).then(
+        () => true,
+        () => false,
+      );
+      release();
+      const others = upTo(20).map((k) => k + 50);
+      await filled(folder, others);
+      expect(await read(folder, [...keys, ...others])).toEqual([...keys, ...others].map(vector));
+      if (!ended) continue;
+      expect(stop).toBeGreaterThan(17);
+      return;
+    }
+  });
+
+  it('stay as they are where the disk is full', async () => {
+    const keys = upTo(17);
+    const folder = await abandoned(keys);
+    const names = readdirSync(folder);
+    const lines: string[] = [];
+    const release = guardDisk(({ kind }) => {
+      if (kind === 'write') throw new TornWrite(3, noSpace());
+    });
+    const cache = await FeatureCache.open(folder, { width, warn: (line) => lines.push(line) });
+    release();
+    expect(await cache.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    await cache.close();
+    expect(lines).toEqual([expect.stringMatching(/cannot be merged.*no space left/)]);
+    expect(readdirSync(folder)).toEqual(names);
+  });
+
+  it('that grow while they are merged stay', async () => {
+    const keys = upTo(17);
+    const folder = await abandoned(keys);
+    const growing = join(folder, nameOf(gone(4), 4));
+    const more = await abandoned([40]);
+    const record = readFileSync(segments(more)[0]!);
+    const release = guardDisk(({ kind, path }) => {
+      if (kind === 'rename' && path.startsWith(folder)) appendFileSync(growing, record);
+    });
+    await read(folder, []);
+    release();
+    expect(existsSync(growing)).toBe(true);
+    expect(await read(folder, [...keys, 40])).toEqual([...keys, 40].map(vector));
   });
 });
