@@ -85,6 +85,15 @@ describe('bootstrapIntervals', () => {
     }
   });
 
+  it('cuts 2.5 % off each end', () => {
+    let calls = 0;
+    // 0, 1, 2 … 999 over the resamples, in another order; the first call is of the pairs themselves.
+    const counting = () => (calls++ * 387) % 1000;
+    const { counted } = bootstrapIntervals({ counted: counting }, [1, 2], [1, 2], { resamples: 1000 });
+    expect(calls).toBe(1001);
+    expect(counted).toEqual([25, 975]);
+  });
+
   it('is NaN where no resample has the metric, and no other metric suffers', () => {
     const { srcc: rank, rmse: error } = bootstrapIntervals({ srcc, rmse }, [1, 1, 1], [1, 2, 3], {
       resamples: 20,

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { guardDisk, TornWrite } from '../src/common/disk.ts';
+import { type DiskOperation, guardDisk, TornWrite } from '../src/common/disk.ts';
 import { checkOutput, openOutput, prepareFolder, temporaryName, writeOutput } from '../src/common/files.ts';
 import { identityText, ownIdentity, parseIdentity, stateOf } from '../src/common/process-identity.ts';
 
@@ -34,6 +34,26 @@ describe('an output', () => {
     await expect(failing).rejects.toThrow(TypeError);
     expect(readFileSync(path, 'utf8')).toBe('second');
     expect(readdirSync(join(path, '..'))).toEqual(['out.txt']);
+  });
+
+  it('reaches the disk before it gets its name, and the name reaches it after', async () => {
+    const folder = newFolder();
+    const seen: DiskOperation[] = [];
+    const release = guardDisk((operation) => void seen.push(operation));
+    try {
+      await writeOutput(join(folder, 'out.txt'), [Buffer.from('one'), Buffer.from('two')]);
+    } finally {
+      release();
+    }
+    const beside = expect.stringMatching(/\.clip-agiqa-.*\.tmp$/);
+    expect(seen.filter(({ kind }) => kind !== 'make-folder')).toEqual([
+      { kind: 'open', path: beside },
+      { kind: 'write', path: beside, bytes: 3 },
+      { kind: 'write', path: beside, bytes: 3 },
+      { kind: 'sync', path: beside },
+      { kind: 'rename', path: join(folder, 'out.txt') },
+      { kind: 'sync', path: folder },
+    ]);
   });
 
   it('keeps the permissions of the file it replaces', async () => {

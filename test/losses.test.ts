@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { meanSquaredErrorDx } from '../src/kernels/losses.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms, rowsOf, sumOf } from './reference.ts';
 
@@ -17,6 +18,19 @@ describe('mseLoss', () => {
     const gpu = await sharedGpu();
     const target = Tensor.from(gpu, randoms(17, 3));
     await gradcheck((x) => mseLoss(x!, target), [Tensor.from(gpu, randoms(17, 4))], { tolerance: 2e-3 });
+  });
+
+  it('writes its gradient up to the last pair, and nothing beyond', async () => {
+    const gpu = await sharedGpu();
+    const [x, t] = [Tensor.from(gpu, randoms(66, 5)), Tensor.from(gpu, randoms(66, 6))];
+    const one = Tensor.from(gpu, [1]);
+    for (const size of [1, 3, 63, 64, 65]) {
+      const dx = Tensor.from(gpu, new Float32Array(66).fill(9));
+      meanSquaredErrorDx(gpu, x.buffer, t.buffer, one.buffer, dx.buffer, size);
+      expect((await dx.read()).map((value, i) => (value === 9 ? 0 : i + 1)).filter(Boolean)).toEqual(
+        Float32Array.from({ length: size }, (_, i) => i + 1),
+      );
+    }
   });
 
   it('refuses lists of different length', async () => {

@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -296,6 +297,16 @@ describe('a run of pre-training', () => {
       pretrainRun(gpu, { ...halves, lr: 1e-3 }, { resume: true, reporter: silent }),
     ).rejects.toThrow(/trained with lr 0.003, not 0.001/);
   }, 120_000);
+
+  it('stops at a loss that is not finite, and leaves no weights', async () => {
+    const out = join(folder, 'diverged');
+    const diverging = { ...settings(), out, lr: 1e20, warmup: 0, clipNorm: 1e30, checkpointEvery: 1 };
+    await expect(pretrainRun(gpu, diverging, { resume: false, reporter: silent })).rejects.toMatchObject({
+      name: 'UserError',
+      message: expect.stringMatching(/not finite|became (NaN|-?Infinity)/),
+    });
+    expect(existsSync(join(out, 'model.safetensors'))).toBe(false);
+  });
 
   it('refuses what cannot be', async () => {
     const run = (change: object) =>

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeScenes } from '../src/data/scenes/make.ts';
+import type { HostTensor } from '../src/data/tensor.ts';
 import { openClipWeights } from '../src/model/weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
@@ -111,6 +112,35 @@ describe('a training run', () => {
     expect(summary.test!.overall.n).toBe(6);
     const [first] = linesOf(name);
     expect(Number.isFinite(first.loss)).toBe(true);
+  });
+
+  it('ends with the parameters of the best epoch, not of the last', async () => {
+    const gpu = await sharedGpu();
+    // Some seed's best epoch is not its last; which one depends on the adapter's rounding.
+    for (let seed = 1; ; seed++) {
+      expect(seed, 'no seed whose best epoch comes before the last').toBeLessThan(20);
+      const out = `best-${seed}`;
+      const settings = settingsOf(out, { finalModel: 'best_val', valSize: 0.4, lr: 0.02, seed, epochs: 5 });
+      const parameters: ReadonlyMap<string, HostTensor>[] = [];
+      let reading: Promise<void> = Promise.resolve();
+      const read = async (epoch: number) => {
+        parameters[epoch] = (await readCheckpoint(join(folder, out, 'checkpoint.safetensors'))).parameters;
+      };
+      const line = (text: string) => {
+        const epoch = /^epoch +(\d+)/.exec(text)?.[1];
+        // The file is opened at once, and an open file is not changed by its successor.
+        if (epoch) reading = Promise.all([reading, read(Number(epoch))]).then(() => {});
+      };
+      const { finalEpoch } = await trainRun(gpu, settings, { resume: false, reporter: { ...silent, line } });
+      await reading;
+      const scores = linesOf(out).map(({ val }) => val.srcc as number);
+      expect(finalEpoch).toBe(scores.indexOf(Math.max(...scores)) + 1);
+      if (finalEpoch === settings.epochs) continue;
+      const model = await readCheckpoint(join(folder, out, 'model.safetensors'));
+      expect(model.parameters).toEqual(parameters[finalEpoch]);
+      expect(model.parameters).not.toEqual(parameters[settings.epochs]);
+      break;
+    }
   });
 
   it('gives the same from a float16 cache as while filling it, and nearly the same as without', async () => {

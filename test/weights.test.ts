@@ -56,6 +56,15 @@ test("OpenAI's names, in safetensors and in a TorchScript archive", async () => 
   await weights.close();
 });
 
+test('what files do not say of the pixels is as published', async () => {
+  // https://github.com/openai/CLIP/blob/main/clip/clip.py and ImageNet's of timm.data.constants
+  const openai = await openClipWeights(at('openai.safetensors'));
+  expect(openai.config.vision.mean).toEqual([0.48145466, 0.4578275, 0.40821073]);
+  expect(openai.config.vision.std).toEqual([0.26862954, 0.26130258, 0.27577711]);
+  await openai.close();
+  expect(timmDefaults).toMatchObject({ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] });
+});
+
 test("open_clip's separate text tower and its configuration file", async () => {
   const inner = at('open_clip');
   mkdirSync(inner);
