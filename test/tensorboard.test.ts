@@ -3,76 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { metricsOf } from '../src/data/evaluation.ts';
-import { crc32c } from '../src/data/tfevents.ts';
 import type { EpochRecord } from '../src/training/loop.ts';
 import { TensorBoardLog } from '../src/training/tensorboard.ts';
+import { parseEvents } from './event-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tensorboard-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-type Field = number | bigint | Buffer;
-
-/** The fields of a protobuf message, by number and in order: a reader apart from the writer. */
-function fields(message: Buffer): [number, Field][] {
-  const found: [number, Field][] = [];
-  let at = 0;
-  const varint = () => {
-    for (let value = 0n, shift = 0n; ; shift += 7n) {
-      const byte = message[at++]!;
-      value |= BigInt(byte & 127) << shift;
-      if (byte < 128) return value;
-    }
-  };
-  const take = (length: number) => message.subarray(at, (at += length));
-  while (at < message.length) {
-    const key = Number(varint());
-    const read = {
-      0: varint,
-      1: () => take(8).readDoubleLE(),
-      2: () => take(Number(varint())),
-      5: () => take(4).readFloatLE(),
-    }[key & 7]!;
-    found.push([key >> 3, read()]);
-  }
-  return found;
-}
-
-interface Scalars {
-  wallTime: number;
-  step: number;
-  scalars: Record<string, number>;
-}
-
-/** Events of a folder's only event file, every checksum verified. */
-function readEvents(): { version: string; events: Scalars[] } {
+/** Events of the folder's only event file. */
+function readEvents() {
   const names = readdirSync(folder).filter((name) => name.startsWith('events.out.tfevents.'));
   expect(names).toHaveLength(1);
-  const file = readFileSync(join(folder, names[0]!));
-  const masked = (bytes: Buffer) => {
-    const crc = BigInt(crc32c(bytes));
-    return Number((((crc >> 15n) | ((crc << 17n) & 0xffffffffn)) + 0xa282ead8n) % 2n ** 32n);
-  };
-  const messages: [number, Field][][] = [];
-  for (let at = 0; at < file.length; ) {
-    const length = Number(file.readBigUInt64LE(at));
-    expect(file.readUInt32LE(at + 8)).toBe(masked(file.subarray(at, at + 8)));
-    const data = file.subarray(at + 12, at + 12 + length);
-    expect(file.readUInt32LE(at + 12 + length)).toBe(masked(data));
-    messages.push(fields(data));
-    at += 16 + length;
-  }
-  const [head, ...rest] = messages.map((message) => new Map(message));
-  const events = rest.map((event) => ({
-    wallTime: event.get(1) as number,
-    step: Number(event.get(2)),
-    scalars: Object.fromEntries(
-      fields(event.get(5) as Buffer).map(([, value]) => {
-        const scalar = new Map(fields(value as Buffer));
-        return [String(scalar.get(1)), scalar.get(2) as number];
-      }),
-    ),
-  }));
-  return { version: String(head!.get(3)), events };
+  return parseEvents(readFileSync(join(folder, names[0]!)));
 }
 
 const record = (epoch: number): EpochRecord => ({

@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { defaultValues } from '../../src/common/fields.ts';
+import { makeScenes } from '../../src/data/scenes/make.ts';
+import type { Gpu } from '../../src/kernels/gpu.ts';
+import { pretrainRun } from '../../src/pretraining/run.ts';
+import { type PretrainingSettings, pretrainingFields } from '../../src/pretraining/settings.ts';
+import { silent } from '../../src/training/reporter.ts';
+import { trainRun } from '../../src/training/run.ts';
+import { trainSeeds } from '../../src/training/seeds.ts';
+import { applySettings, defaultSettings, type Settings } from '../../src/training/settings.ts';
+
+/** A kind of run that faults are tried on, in a folder of the test's own. */
+export interface Kind {
+  readonly name: string;
+  /** What the run writes: folders below the folder it is given. */
+  readonly roots: readonly string[];
+  run(gpu: Gpu, folder: string, resume: boolean): Promise<unknown>;
+}
+
+const picturesBeside = (folder: string): string => join(folder, '..', 'pictures');
+
+/** Draws the few pictures all kinds learn from, beside the folders they run in. */
+export const preparePictures = (folder: string): Promise<void> =>
+  makeScenes(picturesBeside(folder), { scenes: 10, versions: 2, size: 32, seed: 3 });
+
+/** The smallest settings with which everything takes place more than once. */
+function tinySettings(folder: string, changes: Partial<Settings>): Settings {
+  const values = {
+    data: 'scenes',
+    root: picturesBeside(folder),
+    weights: resolve('test/fixtures/tiny-clip.json'),
+    trainer: 'image-only',
+    epochs: 3,
+    batchSize: 8,
+    views: 2,
+    hidden: 16,
+    tune: 'never',
+    // Shared by all and filled by the first.
+    cache: join(folder, '..', 'cache'),
+    out: join(folder, 'run'),
+  };
+  return applySettings(defaultSettings(), { ...values, ...changes }, 'test');
+}
+
+function training(
+  name: string,
+  changes: Partial<Settings>,
+  { roots = [], tensorboard = false }: { roots?: readonly string[]; tensorboard?: boolean } = {},
+): Kind {
+  return {
+    name,
+    roots: ['run', ...roots],
+    run: (gpu, folder, resume) => {
+      const cache = roots.includes('cache') ? { cache: join(folder, 'cache') } : {};
+      const settings = tinySettings(folder, { ...changes, ...cache });
+      return trainRun(gpu, settings, {
+        resume: resume && hasCheckpoint(settings.out),
+        reporter: silent,
+        tensorboard,
+      });
+    },
+  };
+}
+
+const hasCheckpoint = (folder: string): boolean => existsSync(join(folder, 'checkpoint.safetensors'));
+
+export const kinds: readonly Kind[] = [
+  training('train last', { nCtx: 2, trainer: 'clip-agiqa' }),
+  training('train best_val', { finalModel: 'best_val', valSize: 0.4, lr: 0.02, epochs: 5 }),
+  training('train with TensorBoard', { optimizer: 'adamw' }, { tensorboard: true }),
+  training('train with a cache', { cacheType: 'float16', encodeBatch: 4 }, { roots: ['cache'] }),
+  {
+    name: 'pretrain',
+    roots: ['run'],
+    run: (gpu, folder, resume) => {
+      const out = join(folder, 'run');
+      const settings: PretrainingSettings = {
+        ...defaultValues(pretrainingFields),
+        ...{ data: 'scenes', root: picturesBeside(folder), out, cache: 'none' },
+        ...{ imageSize: 32, patchSize: 16, visionWidth: 64, visionLayers: 1, textWidth: 64, textLayers: 1 },
+        ...{ start: 'random', embedding: 16, views: 1, batchSize: 8, chunkSize: 8 },
+        ...{ epochs: 2, checkpointEvery: 2, tune: 'never' },
+      };
+      return pretrainRun(gpu, settings, { resume: resume && hasCheckpoint(out), reporter: silent });
+    },
+  },
+  {
+    name: 'seeds',
+    roots: ['run'],
+    run: (gpu, folder, resume) =>
+      trainSeeds(gpu, tinySettings(folder, { epochs: 2, out: join(folder, 'run') }), [1, 2], {
+        resume,
+        reporter: silent,
+      }),
+  },
+];
