@@ -1,4 +1,4 @@
-// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, bench/bench.ts into dist/bench.js and bench/lab/NAME.ts into dist/bench/lab/NAME.js. WGSL is inlined as text; npm packages stay external.
+// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, bench/bench.ts into dist/bench.js, test/faults/torture.ts into dist/torture.js and bench/lab/NAME.ts into dist/bench/lab/NAME.js. WGSL is inlined as text; npm packages stay external.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -10,6 +10,7 @@ await build({
     ...entryPoints.map((f) => ({ in: `src/${f}`, out: f.replace(/\.ts$/, '') })),
     ...labs.map((f) => ({ in: `bench/lab/${f}`, out: `bench/lab/${f.replace(/\.ts$/, '')}` })),
     ...(existsSync('bench/bench.ts') ? [{ in: 'bench/bench.ts', out: 'bench' }] : []),
+    ...(existsSync('test/faults/torture.ts') ? [{ in: 'test/faults/torture.ts', out: 'torture' }] : []),
     { in: 'src/data/picture-worker.ts', out: 'picture-worker' },
   ],
   outdir: 'dist',

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { defaultValues } from '../../src/common/fields.ts';
 import { makeScenes } from '../../src/data/scenes/make.ts';
 import type { Gpu } from '../../src/kernels/gpu.ts';
@@ -9,6 +9,7 @@ import { silent } from '../../src/training/reporter.ts';
 import { trainRun } from '../../src/training/run.ts';
 import { trainSeeds } from '../../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../../src/training/settings.ts';
+import { inProject } from './project.ts';
 
 /** A kind of run that faults are tried on, in a folder of the test's own. */
 export interface Kind {
@@ -29,7 +30,7 @@ function tinySettings(folder: string, changes: Partial<Settings>): Settings {
   const values = {
     data: 'scenes',
     root: picturesBeside(folder),
-    weights: resolve('test/fixtures/tiny-clip.json'),
+    weights: inProject('test/fixtures/tiny-clip.json'),
     trainer: 'image-only',
     epochs: 3,
     batchSize: 8,
