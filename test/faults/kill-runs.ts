@@ -106,7 +106,6 @@ export class Torture {
         draw,
         tally,
         ms: whole.ms,
-        writes,
       });
       left -= killed;
       const differing = problem ? [problem] : differences(artifactsOf(folder), wanted);
