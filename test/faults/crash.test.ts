@@ -14,14 +14,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('killed at any moment and resumed, the same bytes come out:', () => {
   it.each(kinds)('$name', async (kind) => {
     const gpu = await sharedGpu();
-    const undisturbed = await runUndisturbed(gpu, kind, join(folder, kind.name.replaceAll(' ', '-')));
+    const undisturbed = await runUndisturbed(gpu, kind, join(folder, kind.name));
     const states = crashStates(undisturbed.points);
     const gone = goneProcess();
     const wrong: string[] = [];
     for (const { points, left } of states)
       for (const difference of await resumeFrom(gpu, undisturbed, left, gone))
         wrong.push(`${describePoints(points, undisturbed.folder)}: ${difference}`);
-    console.log(kind.name, undisturbed.points.length, states.length);
     expect(wrong).toEqual([]);
   });
 });

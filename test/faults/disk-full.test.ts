@@ -88,7 +88,7 @@ function refusals({ points }: Undisturbed): Refusal[] {
   });
 }
 
-describe.each(['train last', 'train best_val', 'train with TensorBoard', 'seeds'])('%s', (name) => {
+describe.each(['last', 'best_val', 'tensorboard', 'seeds', 'scenes'])('%s', (name) => {
   it('says in one line that the disk is full, keeps what was finished, and goes on once there is space', async () => {
     const run = await runUndisturbed(gpu, kindOf(name), inFolder(`full ${name}`));
     const full = ({ kind, bytes }: DiskOperation) => {

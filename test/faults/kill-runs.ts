@@ -5,18 +5,11 @@ import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import { commands, type Draw, prepareShared, type TorturedCommand } from './commands.ts';
+import { chosenBy, type Outcome, type Part, type TortureOptions } from './part.ts';
 import { type KillMoment, type KillSignal, runVictim } from './victim.ts';
 
-export interface TortureOptions {
-  /** How many processes to kill in all. */
-  readonly kills: number;
-  readonly seed: number;
-  /** Runs side by side. */
-  readonly jobs: number;
-}
-
 /** What has happened to one command. */
-export interface Tally {
+interface Tally {
   readonly kind: string;
   readonly signals: Record<KillSignal, number>;
   /** How many of the kills came as a temporary file appeared. */
@@ -29,20 +22,23 @@ export interface Tally {
 }
 
 /** Kills commands at random moments, starts them again until they end, and compares what they leave with undisturbed runs. */
-export class Torture {
-  readonly tallies = new Map<string, Tally>();
+export class KillRuns implements Part {
+  readonly name = 'kills';
+  readonly #tallies = new Map<string, Tally>();
   readonly #scratch: string;
   readonly #options: TortureOptions;
   readonly #running = new Set<() => void>();
   readonly #bar = new Progress();
 
   constructor(scratch: string, options: TortureOptions) {
-    this.#scratch = scratch;
+    this.#scratch = join(scratch, 'kills');
     this.#options = options;
   }
 
-  async run(chosen: readonly TorturedCommand[]): Promise<void> {
+  async run(): Promise<void> {
     const { kills, jobs } = this.#options;
+    const chosen = chosenBy(commands, this.#options);
+    mkdirSync(this.#scratch);
     await prepareShared(join(this.#scratch, 'shared'));
     await this.#prepareModel();
     this.#bar.start(kills, 'kills');
@@ -62,6 +58,22 @@ export class Torture {
   stop(): void {
     this.#bar.stop();
     for (const end of this.#running) end();
+  }
+
+  outcome(): Outcome {
+    const tallies = [...this.#tallies.values()];
+    return {
+      columns: [
+        ...['command', 'kills', 'SIGKILL', 'SIGTERM', 'SIGINT', 'at a write'],
+        ...['runs ended', 'identical', 'wrong', 'temporaries left'],
+      ],
+      rows: tallies.map(({ kind, signals, atWrite, ended, identical, wrong, temporaries }) => {
+        const each = [signals.SIGKILL, signals.SIGTERM, signals.SIGINT];
+        const kills = each.reduce((sum, count) => sum + count, 0);
+        return [kind, kills, ...each, atWrite, ended, identical, wrong.length, temporaries];
+      }),
+      wrong: tallies.flatMap(({ wrong }) => wrong),
+    };
   }
 
   /** The model that pictures are scored with. */
@@ -87,7 +99,7 @@ export class Torture {
       signals: { SIGKILL: 0, SIGTERM: 0, SIGINT: 0 },
       ...{ atWrite: 0, ended: 0, identical: 0, wrong: [], temporaries: 0 },
     };
-    this.tallies.set(kind.name, tally);
+    this.#tallies.set(kind.name, tally);
     let draws = 0;
     const draw: Draw = (below) => Math.floor(uniform(seed, 0x7000 + stream, draws++) * below);
     const undisturbed = this.#newFolder(kind, 'undisturbed');

@@ -67,10 +67,10 @@ function training(
 const hasCheckpoint = (folder: string): boolean => existsSync(join(folder, 'checkpoint.safetensors'));
 
 export const kinds: readonly Kind[] = [
-  training('train last', { nCtx: 2, trainer: 'clip-agiqa' }),
-  training('train best_val', { finalModel: 'best_val', valSize: 0.4, lr: 0.02, epochs: 5 }),
-  training('train with TensorBoard', { optimizer: 'adamw' }, { tensorboard: true }),
-  training('train with a cache', { cacheType: 'float16', encodeBatch: 4 }, { roots: ['cache'] }),
+  training('last', { nCtx: 2, trainer: 'clip-agiqa' }),
+  training('best_val', { finalModel: 'best_val', valSize: 0.4, lr: 0.02, epochs: 5 }),
+  training('tensorboard', { optimizer: 'adamw' }, { tensorboard: true }),
+  training('cache', { cacheType: 'float16', encodeBatch: 4 }, { roots: ['cache'] }),
   {
     name: 'pretrain',
     roots: ['run'],
@@ -94,5 +94,11 @@ export const kinds: readonly Kind[] = [
         resume,
         reporter: silent,
       }),
+  },
+  {
+    name: 'scenes',
+    roots: ['run'],
+    run: (_, folder) =>
+      makeScenes(join(folder, 'run', 'scenes'), { scenes: 2, versions: 2, size: 16, seed: 1 }),
   },
 ];

@@ -6,101 +6,89 @@ import { countOption } from '../../src/cli/numbers.ts';
 import { Progress } from '../../src/cli/progress.ts';
 import { formatTable } from '../../src/cli/table.ts';
 import { UserError } from '../../src/common/errors.ts';
-import { commands, type TorturedCommand } from './commands.ts';
-import { type Tally, Torture } from './kill-runs.ts';
+import { commands } from './commands.ts';
+import { KillRuns } from './kill-runs.ts';
+import { kinds } from './kinds.ts';
+import type { Part, TortureOptions } from './part.ts';
+import { PointRuns } from './point-runs.ts';
 
-interface Options {
-  kills: number;
-  seed: number;
+const makers: Readonly<Record<string, (scratch: string, options: TortureOptions) => Part>> = {
+  kills: (scratch, options) => new KillRuns(scratch, options),
+  points: (scratch, options) => new PointRuns(scratch, options),
+};
+
+interface Options extends Omit<TortureOptions, 'kinds'> {
   kinds?: string;
-  jobs: number;
   keep?: boolean;
   json?: boolean;
 }
 
+const names = [...new Set([...commands, ...kinds].map(({ name }) => name))];
 const command = createCommand(
   'torture',
-  'Kills commands at random moments, starts them again until they end, and compares what they leave with undisturbed runs.',
+  'Kills commands, takes their disk and their GPU away, and compares what they come to with undisturbed runs.',
   [
-    'node dist/torture.js                                   # 500 kills over all commands',
+    'node dist/torture.js                                # 500 processes killed, started again and compared',
     'node dist/torture.js --kills 2000 --seed 7',
-    'node dist/torture.js --kinds best_val,pretrain --kills 100 --json',
+    'node dist/torture.js points --kinds best_val,pretrain',
+    'node dist/torture.js kills points losses --json',
   ],
 )
-  .option('--kills <n>', 'how many kills in all', countOption('--kills'), 500)
-  .option('--seed <n>', 'of the moments and signals', countOption('--seed'), 1)
-  .option(
-    '--kinds <list>',
-    `which commands: ${commands.map(({ name, summary }) => `${name} (${summary})`).join(', ')}; default: all`,
+  .argument(
+    '[parts...]',
+    'kills: SIGKILL, SIGTERM or SIGINT at random moments, or as a temporary file appears; points: a kill before each operation on the disk and within each write, in this process; default: kills',
   )
-  .option('--jobs <n>', 'runs side by side', countOption('--jobs'), Math.min(4, availableParallelism()))
+  .option('--kills <n>', 'how many processes to kill in all', countOption('--kills'), 500)
+  .option('--seed <n>', 'of moments and signals', countOption('--seed'), 1)
+  .option('--kinds <list>', `which runs, of ${names.join(', ')}; default: all`)
+  .option('--jobs <n>', 'processes side by side', countOption('--jobs'), Math.min(4, availableParallelism()))
   .option('--keep', 'keep the folder of the runs')
   .option('--json', 'print the counts as JSON on stdout');
 
-await runCommand<Options>(command, async (options) => {
-  const chosen = chooseCommands(options.kinds);
+await runCommand<Options>(command, async ({ kinds: list, ...options }, asked) => {
+  const chosen = list?.split(',').map((name) => name.trim());
+  refuseUnknown('kind', chosen ?? [], names);
+  refuseUnknown('part', asked, Object.keys(makers));
   const scratch = mkdtempSync(join(tmpdir(), 'torture-'));
-  const torture = new Torture(scratch, options);
+  const parts = (asked.length > 0 ? asked : ['kills']).map((name) =>
+    makers[name]!(scratch, { ...options, kinds: chosen }),
+  );
   for (const [signal, status] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)
     process.once(signal, () => {
-      torture.stop();
-      report([...torture.tallies.values()], options.json);
+      for (const part of parts) part.stop();
+      report(parts, options.json);
       Progress.line(`stopped    the runs are in ${scratch}`);
       process.exit(status);
     });
-  await torture.run(chosen);
-  const tallies = [...torture.tallies.values()];
-  report(tallies, options.json);
-  const failed = tallies.some(({ wrong, temporaries }) => wrong.length > 0 || temporaries > 0);
+  for (const part of parts) await part.run();
+  const failed = report(parts, options.json);
   if (failed || options.keep) Progress.line(`the runs are in ${scratch}`);
   // Made above, by this process, under a name nobody else has.
   else rmSync(scratch, { recursive: true });
   if (failed) process.exitCode = 1;
 });
 
-function chooseCommands(kinds: string | undefined): TorturedCommand[] {
-  const names = kinds?.split(',').map((name) => name.trim());
-  const unknown = names?.find((name) => !commands.some((one) => one.name === name));
+function refuseUnknown(what: string, given: readonly string[], known: readonly string[]): void {
+  const unknown = given.find((name) => !known.includes(name));
   if (unknown !== undefined)
-    throw new UserError(
-      `there is no kind ${unknown}`,
-      `Choose from ${commands.map(({ name }) => name).join(', ')}.`,
-    );
-  return commands.filter(({ name }) => names?.includes(name) ?? true);
+    throw new UserError(`there is no ${what} ${unknown}`, `Choose from ${known.join(', ')}.`);
 }
 
-function report(tallies: readonly Tally[], json: boolean | undefined): void {
-  const rows = tallies.map(({ kind, signals, atWrite, ended, identical, wrong, temporaries }) => {
-    const { SIGKILL, SIGTERM, SIGINT } = signals;
-    return [
-      kind,
-      SIGKILL + SIGTERM + SIGINT,
-      SIGKILL,
-      SIGTERM,
-      SIGINT,
-      atWrite,
-      ended,
-      identical,
-      wrong.length,
-      temporaries,
-    ];
-  });
-  const sums = rows.reduce<(string | number)[]>(
-    (sum, row) => row.map((value, i) => (i === 0 ? 'all' : Number(sum[i] ?? 0) + Number(value))),
-    [],
-  );
-  const columns = [
-    ...['command', 'kills', 'SIGKILL', 'SIGTERM', 'SIGINT', 'at a write'],
-    ...['runs ended', 'identical', 'wrong', 'temporaries left'],
-  ];
-  const table = formatTable(
-    [...rows, sums].map((row) => row.map(String)),
-    { columns, align: 'lrrrrrrrrr' },
-  );
-  Progress.line(table);
-  for (const { wrong } of tallies) for (const line of wrong) Progress.line(`wrong      ${line}`);
-  if (json) process.stdout.write(`${JSON.stringify(tallies)}\n`);
+/** Prints a table a part; tells whether anything was wrong. */
+function report(parts: readonly Part[], json: boolean | undefined): boolean {
+  const outcomes = parts.map((part) => ({ part: part.name, ...part.outcome() }));
+  for (const { columns, rows, wrong } of outcomes) {
+    const sums = columns.map((_, c) =>
+      c === 0 ? 'all' : rows.reduce((sum, row) => sum + Number(row[c]), 0),
+    );
+    Progress.line(
+      `\n${formatTable([...rows, sums], { columns, align: `l${'r'.repeat(columns.length - 1)}` })}`,
+    );
+    for (const line of wrong) Progress.line(`wrong      ${line}`);
+  }
+  if (json) process.stdout.write(`${JSON.stringify(outcomes)}\n`);
+  return outcomes.some(({ wrong }) => wrong.length > 0);
 }
