@@ -1,11 +1,16 @@
-import { appendFileSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { writeOutput } from '../common/files.ts';
+import { DiskFile, removeFile } from '../common/disk.ts';
+import { diskError, writeOutput } from '../common/files.ts';
 import { fileVersionRecord, scalarsRecord } from '../data/tfevents.ts';
 import type { EpochRecord } from './loop.ts';
 
 const prefix = 'events.out.tfevents.';
+
+/** The event files in a folder. */
+export const eventFiles = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => name.startsWith(prefix));
 
 /**
  * A run's curves for TensorBoard (`tensorboard --logdir output`): one event file, to which each epoch appends. A run
@@ -26,21 +31,30 @@ export class TensorBoardLog {
     const name = `${prefix}${Math.floor(now)}.${hostname()}.${process.pid}`;
     const path = join(folder, name);
     await writeOutput(path, fileVersionRecord(now));
-    for (const old of readdirSync(folder))
-      if (old.startsWith(prefix) && old !== name) rmSync(join(folder, old));
+    for (const old of eventFiles(folder)) if (old !== name) removeFile(join(folder, old));
     return new TensorBoardLog(path);
   }
 
   /** Appends the epochs that are not yet written; `records`: all so far. */
   write(records: readonly EpochRecord[]): void {
     const fresh = records.slice(this.#written);
+    if (fresh.length === 0) return;
     // Epochs of before a resumption get the times at which they would have ended.
     let wallTime = Date.now() / 1000 - fresh.slice(1).reduce((sum, { seconds }) => sum + seconds, 0);
     const events = fresh.map((record, i) => {
       if (i > 0) wallTime += record.seconds;
       return scalarsRecord({ wallTime, step: record.epoch, scalars: scalarsOf(record) });
     });
-    appendFileSync(this.#path, Buffer.concat(events));
+    try {
+      const file = new DiskFile(this.#path, 'a');
+      try {
+        file.write(Buffer.concat(events));
+      } finally {
+        file.close();
+      }
+    } catch (error) {
+      throw diskError(this.#path, error) ?? error;
+    }
     this.#written = records.length;
   }
 }

@@ -1,0 +1,201 @@
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse as parseYaml, stringify as toYaml } from 'yaml';
+import { removeEmptyFolder, removeFile } from '../common/disk.ts';
+import { UserError } from '../common/errors.ts';
+import { diskError, prepareFolder, writeOutput } from '../common/files.ts';
+import { lockRun, type RunLock } from './run-lock.ts';
+import { eventFiles } from './tensorboard.ts';
+
+/** The commands that leave runs. */
+export type RunCommand = 'train' | 'pretrain';
+
+/** How a run begins: in a folder without one, on from its last checkpoint, or in place of the one that is there. */
+export type RunStart = 'new' | 'resume' | 'overwrite';
+
+/** What a run leaves when it ends; an unfinished one has none of these, so that it is never taken for a finished one. */
+const results = ['model.safetensors', 'predictions.csv', 'summary.json', 'report.html'];
+
+/** Every file a run makes, besides TensorBoard's, in the order in which they are removed: first what a resumed run would start from. */
+const files = [
+  'checkpoint.safetensors',
+  'config.yaml',
+  ...results,
+  'split.csv',
+  'metrics.jsonl',
+  'best.safetensors', // of earlier versions
+];
+
+/**
+ * The folder of a run, held for this process: the one place that decides whether a run may begin there and which files go.
+ * Training and pre-training share it. What is removed is removed by name, and only what a run makes.
+ */
+export class RunFolder {
+  readonly path: string;
+  readonly #command: RunCommand;
+  readonly #made: boolean;
+  readonly #lock: RunLock;
+
+  private constructor(path: string, command: RunCommand, made: boolean, lock: RunLock) {
+    this.path = path;
+    this.#command = command;
+    this.#made = made;
+    this.#lock = lock;
+  }
+
+  /**
+   * Makes the folder if need be, and holds it until release(). Nothing in it is touched before begin().
+   *
+   * @throws UserError if it cannot be written, another run is under way there, one is there that `start` does not allow for,
+   *   or there is none to resume
+   */
+  static async claim(path: string, command: RunCommand, start: RunStart): Promise<RunFolder> {
+    const made = !existsSync(path);
+    prepareFolder(path);
+    const folder = new RunFolder(path, command, made, await lockRun(path));
+    try {
+      refuseLinks(path);
+      if (start === 'new') refuseRun(path, command);
+      if (start === 'resume' && !isRun(path)) throw nothingToResume(path);
+      return folder;
+    } catch (error) {
+      folder.release();
+      throw error;
+    }
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  /** The checkpoint's path, or null if there is none yet. */
+  get checkpoint(): string | null {
+    const path = this.file('checkpoint.safetensors');
+    return existsSync(path) ? path : null;
+  }
+
+  /** The command line that goes on with this run. */
+  get goOn(): string {
+    return goOnCommand(this.path, this.#command);
+  }
+
+  /**
+   * Begins the run: removes what it will make again, of an older run or of its own end, and writes config.yaml.
+   *
+   * @param removed `results` of one that goes on from its checkpoint; `nothing` of one that has nothing left to train
+   */
+  async begin(
+    settings: Readonly<Record<string, unknown>>,
+    removed: 'everything' | 'results' | 'nothing',
+  ): Promise<void> {
+    if (removed === 'everything') this.#remove([...files, ...eventFiles(this.path)]);
+    if (removed === 'results') this.#remove(results);
+    await writeOutput(this.file('config.yaml'), `${header(this.#command)}\n${toYaml(settings)}`);
+  }
+
+  /** Lets go of the folder, which goes too if it was made for nothing. */
+  release(): void {
+    this.#lock.release();
+    if (!this.#made) return;
+    try {
+      removeEmptyFolder(this.path);
+    } catch {
+      // The run is in it.
+    }
+  }
+
+  #remove(names: readonly string[]): void {
+    for (const name of names) {
+      const path = this.file(name);
+      try {
+        removeFile(path);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskError(path, error) ?? error;
+      }
+    }
+  }
+}
+
+/** Refuses a folder with a run in it, or with a file of the name of one that a run makes. */
+export function refuseRun(path: string, command: RunCommand): void {
+  const found = filesOf(path);
+  const unbegun = found.every(
+    (name) => name === 'split.csv' || name === 'config.yaml' || !files.includes(name),
+  );
+  // Ended before its first checkpoint, a run leaves nothing worth keeping; a config.yaml of the user's own is another matter.
+  if (found.length === 0 || (unbegun && commandOf(path))) return;
+  const finished = found.includes('summary.json');
+  const what = !found.includes('config.yaml') && !found.includes('checkpoint.safetensors');
+  throw new UserError(
+    what
+      ? `${path} holds files that a run would replace (${found.join(', ')})`
+      : `${path} holds a run already${finished ? '' : ', which has not ended'}`,
+    what
+      ? 'Choose another folder with --out, or let them be replaced with --overwrite.'
+      : `Go on with it: ${goOnCommand(path, commandOf(path) ?? command)}; begin it again with --overwrite, or choose another folder with --out.`,
+  );
+}
+
+/**
+ * Refuses a run's folder in which a name that a run writes is a symbolic link: in a folder that somebody sent it would have a file
+ * elsewhere written.
+ */
+export function refuseLinks(path: string): void {
+  for (const name of filesOf(path))
+    if (lstatSync(join(path, name)).isSymbolicLink())
+      throw new UserError(
+        `${join(path, name)} is a symbolic link, where a run writes a file of its own`,
+        'Remove the link, or choose another folder.',
+      );
+}
+
+/** Whether a run has begun in a folder. */
+export const isRun = (path: string): boolean =>
+  existsSync(join(path, 'checkpoint.safetensors')) || commandOf(path) !== undefined;
+
+/** Which command's run a folder holds, by the first line of its config.yaml. */
+export function commandOf(path: string): RunCommand | undefined {
+  const [first] = configOf(path).split('\n', 1);
+  return (['train', 'pretrain'] as const).find((command) => first === header(command));
+}
+
+/** The settings in a run's config.yaml; null where there is none of a run. */
+export function configSettings(path: string): unknown {
+  if (!commandOf(path)) return null;
+  try {
+    return parseYaml(configOf(path)) as unknown;
+  } catch (error) {
+    throw new UserError(
+      `${join(path, 'config.yaml')}: ${(error as Error).message.split('\n')[0]}`,
+      'The file is damaged; begin the run again with --overwrite.',
+    );
+  }
+}
+
+export const nothingToResume = (path: string): UserError =>
+  new UserError(
+    `${path}: there is nothing to resume`,
+    'Name the folder of the run, --resume DIR, or leave --resume out.',
+  );
+
+/** The command line that goes on with a run. */
+export function goOnCommand(path: string, command: RunCommand): string {
+  const plain = /^[\w./:@%+=-]+$/.test(path);
+  return `node dist/${command}.js --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
+}
+
+const header = (command: RunCommand) => `# Settings of a run of ${command}, which --resume goes on with.`;
+
+function filesOf(path: string): string[] {
+  if (!existsSync(path)) return [];
+  const names = new Set(readdirSync(path));
+  return [...files.filter((name) => names.has(name)), ...eventFiles(path)];
+}
+
+function configOf(path: string): string {
+  try {
+    return readFileSync(join(path, 'config.yaml'), 'utf8');
+  } catch {
+    return '';
+  }
+}
