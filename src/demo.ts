@@ -1,13 +1,17 @@
 import { createCommand, runCommand } from './cli/command.ts';
+import { watchInterrupts } from './cli/interrupt.ts';
 import { reportRun } from './cli/report.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
+import { UserError } from './common/errors.ts';
 import { openDataset } from './data/datasets/index.ts';
 import { evaluateModel } from './scoring/evaluate-model.ts';
 import { Scorer } from './scoring/scorer.ts';
+import { checkChanges, savedSettings, withAbsolutePaths } from './training/resume.ts';
 import { metricsText, trainRun } from './training/run.ts';
-import { datasetOptions } from './training/settings.ts';
+import { isRun } from './training/run-folder.ts';
+import { applySettings, datasetOptions, defaultSettings, type Settings } from './training/settings.ts';
 
 const command = addSettingOptions(
   createCommand(
@@ -15,25 +19,30 @@ const command = addSettingOptions(
     'Trains CLIP-AGIQA on the embedded model with pictures the project draws itself, then scores some of them.',
     ['npm run demo', 'node dist/demo.js --epochs 100'],
   ),
-);
+).option('--overwrite', 'begin in place of the run that is in the folder; a demo always does so in its own');
 
 /** Test pictures shown at the end. */
 const shown = 10;
 
-await runCommand<Record<string, string>>(command, async (options) => {
-  const settings = settingsFrom({ config: 'demo', out: 'output/demo', ...options });
+/** Where a demo goes unless --out says otherwise. */
+const ownFolder = 'output/demo';
+
+await runCommand<Record<string, string> & { overwrite?: boolean }>(command, async (options) => {
+  const signal = watchInterrupts();
+  const settings = settingsFrom({ config: 'demo', out: ownFolder, ...options });
+  const overwrite = options.overwrite || (await isDemo(settings));
   const gpu = await startGpu(terminal);
   terminal.line(
     'The pictures are scenes drawn here and spoiled at known levels; every fifth scene is for the test.',
   );
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
-    resume: false,
+    ...{ resume: false, overwrite, signal },
     reporter: terminal,
   });
   const dataset = await openDataset(datasetOptions(settings));
   const scorer = await Scorer.load(gpu, folder);
   const some = { ...dataset, split: { ...dataset.split, test: dataset.split.test.slice(0, shown) } };
-  const { rows } = await evaluateModel(scorer, some, 'test', terminal);
+  const { rows } = await evaluateModel(scorer, some, 'test', terminal, signal);
   await scorer.close();
   gpu.close();
   const report = await reportRun(folder, terminal);
@@ -47,3 +56,16 @@ await runCommand<Record<string, string>>(command, async (options) => {
   if (report) process.stdout.write(`look at it       ${report}\n`);
   process.stdout.write(`score your own   node dist/score.js PICTURE… --model ${folder}\n`);
 });
+
+/** Whether what stands in the demo's own folder is a demo of these settings, which would come out the same again. */
+async function isDemo(settings: Settings): Promise<boolean> {
+  if (settings.out !== ownFolder || !isRun(ownFolder)) return false;
+  try {
+    const saved = applySettings(defaultSettings(), await savedSettings(ownFolder, 'train'), ownFolder);
+    checkChanges({ ...saved, epochs: settings.epochs }, withAbsolutePaths(settings), ownFolder);
+    return saved.epochs === settings.epochs;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}

@@ -1,12 +1,13 @@
 import { createCommand, runCommand } from './cli/command.ts';
 import { rawCsvOption } from './cli/csv-options.ts';
+import { watchInterrupts } from './cli/interrupt.ts';
 import { addEpochFileOption, epochFile } from './cli/original-options.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
 import { UserError } from './common/errors.ts';
 import { figureText } from './common/figure-text.ts';
-import { writeOutput } from './common/files.ts';
+import { checkOutput, writeOutput } from './common/files.ts';
 import { csvText } from './data/csv-writer.ts';
 import { openDataset } from './data/datasets/index.ts';
 import type { Evaluation, Metrics } from './data/evaluation.ts';
@@ -26,7 +27,7 @@ const command = addEpochFileOption(
   addSettingOptions(
     createCommand(
       'eval',
-      "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with.",
+      "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with. It reads, and writes nothing but --out.",
       [
         'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
         'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
@@ -48,9 +49,11 @@ const command = addEpochFileOption(
   .option('--json', 'print the metrics as JSON on stdout');
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
+  const signal = watchInterrupts();
   const { part } = options;
   if (part !== 'train' && part !== 'val' && part !== 'test')
     throw new UserError(`--part is train, val or test, not ${part}`);
+  if (options.out) checkOutput(options.out);
   const settings = settingsFrom(options, await trainedSettings(options.model));
   if (settings.data === '')
     throw new UserError(
@@ -68,7 +71,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     position: settings.position,
     scoreBy: settings.scoreBy,
   });
-  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal);
+  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal, signal);
   await scorer.close();
   gpu.close();
   for (const error of skipped) terminal.line(`skipped    ${error}`);

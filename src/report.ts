@@ -1,5 +1,7 @@
 import { createCommand, runCommand } from './cli/command.ts';
+import { watchInterrupts } from './cli/interrupt.ts';
 import { countOption } from './cli/numbers.ts';
+import { Stopped } from './common/errors.ts';
 
 interface Options {
   root?: string;
@@ -8,7 +10,7 @@ interface Options {
 
 const command = createCommand(
   'report',
-  "Writes report.html in a run's folder: one page with curves, predictions, errors and pictures. A training ends with it; this makes it anew.",
+  "Writes report.html in a run's folder: one page with curves, predictions, errors and pictures. A training ends with it; this makes it again.",
   [
     'node dist/report.js output/my-run',
     'node dist/report.js output/my-run --root AGIQA-3K --pictures 12   # where the dataset lies now',
@@ -26,5 +28,9 @@ const command = createCommand(
 
 await runCommand<Options & Record<string, unknown>>(command, async ({ root, pictures }, runs) => {
   const { writeReport } = await import('./report/write-report.ts'); // --help needs no plotting library
-  for (const run of runs) process.stdout.write(`${await writeReport(run, { root, pictures })}\n`);
+  const signal = watchInterrupts();
+  for (const [i, run] of runs.entries()) {
+    process.stdout.write(`${await writeReport(run, { root, pictures })}\n`);
+    if (signal.aborted) throw new Stopped(`after ${i + 1} of ${runs.length} reports`);
+  }
 });

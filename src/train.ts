@@ -1,27 +1,33 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
 import { createCommand, runCommand } from './cli/command.ts';
+import { watchInterrupts } from './cli/interrupt.ts';
 import { reportRun } from './cli/report.ts';
+import { addRunOptions, type RunFlags, runSettings } from './cli/run-options.ts';
 import { addSettingOptions, settingsFrom } from './cli/settings-options.ts';
 import { startGpu, terminal } from './cli/start.ts';
 import { formatTable } from './cli/table.ts';
 import { figureText } from './common/figure-text.ts';
 import { clearTuning } from './kernels/tuning.ts';
+import { runFolder } from './training/default-folder.ts';
 import { metricsText, type RunSummary, trainRun } from './training/run.ts';
 import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from './training/seeds.ts';
+import { applySettings, defaultSettings, type Settings } from './training/settings.ts';
 
-const command = addSettingOptions(
-  createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on pictures with mean opinion scores.', [
-    'node dist/train.js                          # the embedded default: small model, generated pictures',
-    'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
-    'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
-    'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
-    'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
-    'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
-    'node dist/train.js --resume --out output/my-run …   # go on from the last checkpoint',
-  ]),
+const command = addRunOptions(
+  addSettingOptions(
+    createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on pictures with mean opinion scores.', [
+      'node dist/train.js                          # the embedded default: small model, generated pictures',
+      'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
+      'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
+      'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
+      'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
+      'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
+      'node dist/train.js --resume output/my-run   # go on from its last checkpoint, with its settings',
+      'node dist/train.js --resume output/my-run --epochs 200   # and train it longer than was planned',
+    ]),
+  ),
 )
-  .option('--resume', 'go on from the checkpoint in the run folder')
   .option(
     '--seeds <list>',
     'one run for each of these seeds, e.g. 1,2,3, and their mean ± standard deviation',
@@ -33,8 +39,7 @@ const command = addSettingOptions(
   .option('--retune', 'forget what was measured of the kernel variants on this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
-interface Options {
-  resume?: boolean;
+interface Options extends RunFlags {
   retune?: boolean;
   tensorboard?: boolean;
   seeds?: string;
@@ -42,15 +47,26 @@ interface Options {
 }
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
-  const settings = settingsFrom(options);
+  const signal = watchInterrupts();
   const seeds = options.seeds === undefined ? null : parseSeeds(options.seeds);
+  const { settings, resume } = await runSettings<Settings>(
+    options,
+    {
+      command: 'train',
+      seeds,
+      merge: (base) => settingsFrom(options, base),
+      parse: (saved, where) => applySettings(defaultSettings(), saved, where),
+      folder: (given) => (seeds ? given.out || dirname(runFolder(given)) : runFolder(given)),
+    },
+    terminal,
+  );
   const gpu = await startGpu(terminal);
   try {
     if (options.retune) await clearTuning(gpu);
     terminal.line('settings');
     terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
-    const { resume = false, tensorboard = false } = options;
-    const how = { resume, tensorboard, reporter: terminal };
+    const { overwrite, tensorboard } = options;
+    const how = { resume, overwrite, tensorboard, signal, reporter: terminal };
     let summary: RunSummary | SeedsSummary;
     if (seeds) {
       summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: showRun });

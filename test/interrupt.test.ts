@@ -23,7 +23,7 @@ beforeAll(async () => {
        process.stdout.write(' aborted');
        if (how === 'stubborn') await new Promise(() => {});
        clearInterval(alive);
-       throw new Stopped('after 3 of 5; go on with: program --resume');
+       throw new Stopped('after 3 of 5', 'program --resume');
      });`,
   );
   await build({

@@ -20,12 +20,14 @@ import { makeScenes } from '../src/data/scenes/make.ts';
 import type { Gpu } from '../src/kernels/gpu.ts';
 import { initialWeights } from '../src/model/initial-weights.ts';
 import { openClipWeights } from '../src/model/weights.ts';
+import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { pretrainingLoss } from '../src/pretraining/objective.ts';
 import { readPairs, trainingPairs } from '../src/pretraining/pairs.ts';
-import { pretrainingConfig, pretrainRun, standardize } from '../src/pretraining/run.ts';
+import { pretrainRun } from '../src/pretraining/run.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
+import { standardize } from '../src/pretraining/teacher.ts';
 import { drawViews } from '../src/pretraining/views.ts';
 import { silent } from '../src/training/reporter.ts';
 import { sharedGpu } from './gpu.ts';
@@ -217,7 +219,7 @@ describe('pairs and views', () => {
   });
 
   it('say how good a spoiled picture still is', () => {
-    const pair = { path: 'p.png', text: 'a cat', generator: 'sd', quality: 1 };
+    const pair = { name: 'p.png', path: 'p.png', text: 'a cat', generator: 'sd', quality: 1 };
     const bounds = [1, 2, 3, 4, 5].map((i) => i / 6);
     const settings = {
       ...tiny,
@@ -295,7 +297,7 @@ describe('a run of pre-training', () => {
     expect(await tensors(halves.out)).toEqual(await tensors(whole.folder));
     await expect(
       pretrainRun(gpu, { ...halves, lr: 1e-3 }, { resume: true, reporter: silent }),
-    ).rejects.toThrow(/trained with lr 0.003, not 0.001/);
+    ).rejects.toThrow(/trained with --lr 0.003, not 0.001/);
   }, 120_000);
 
   it('stops at a loss that is not finite, and leaves no weights', async () => {

@@ -41,12 +41,17 @@ export function shown(value: unknown): string {
 }
 
 /**
- * Work that ended early because it was asked to (Ctrl-C, SIGTERM). The message says what was done and how to go on; a command
- * prints it as its last line, without a stack, and exits with the status of the signal.
+ * Work that ended early because it was asked to (Ctrl-C, SIGTERM). A command prints what was done and how to go on as its last
+ * line, without a stack, and exits with the status of the signal.
  */
 export class Stopped extends Error {
-  constructor(done: string) {
-    super(done);
+  /** What was done: `after epoch 3 of 100`. */
+  readonly done: string;
+
+  /** @param goOn the command line that goes on from there */
+  constructor(done: string, goOn?: string) {
+    super(goOn === undefined ? done : `${done}; go on with: ${goOn}`);
     this.name = 'Stopped';
+    this.done = done;
   }
 }

@@ -9,6 +9,7 @@ import type { Recording } from '../kernels/recording.ts';
 import { tuneAs } from '../kernels/tuning.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import { warmupCosine } from '../model/lr-schedule.ts';
+import { checkFinite } from '../training/finite.ts';
 import { RunningSum } from '../training/running-sum.ts';
 import type { PretrainingModel } from './model.ts';
 import type { LossWeights } from './objective.ts';
@@ -41,6 +42,8 @@ export interface StepRecord {
 export interface PretrainingState {
   readonly step: number;
   readonly records: readonly StepRecord[];
+  /** How many epochs the run was to have, when it began and after each step at which that was raised. */
+  readonly plan: readonly { readonly after: number; readonly epochs: number }[];
 }
 
 export interface PretrainingEvents {
@@ -59,6 +62,26 @@ const lossNames = [
 const betas = [0.9, 0.98] as const;
 const eps = 1e-6;
 
+type BatchSettings = Pick<PretrainingSettings, 'batchSize' | 'chunkSize' | 'epochs'>;
+
+/** Steps of a whole run. */
+export const stepCount = (views: number, { batchSize, epochs }: BatchSettings): number =>
+  epochs * Math.floor(views / batchSize);
+
+/** Refuses batches that cannot be cut into chunks, or that the views do not fill. */
+export function checkBatches(views: number, { batchSize, chunkSize }: BatchSettings): void {
+  if (chunkSize < 1 || batchSize % Math.min(chunkSize, batchSize) !== 0)
+    throw new UserError(
+      `--batch-size ${batchSize} is no multiple of --chunk-size ${chunkSize}`,
+      'Choose a chunk size that divides the batch size.',
+    );
+  if (views < batchSize)
+    throw new UserError(
+      `${views} views do not fill one batch of ${batchSize}`,
+      'Lower --batch-size, or draw more --views.',
+    );
+}
+
 /** Contrastive pre-training over seeded epochs of views. A step is captured once and replayed; its batch and rate are data in buffers. */
 export class PretrainingLoop {
   readonly gpu: Gpu;
@@ -74,24 +97,15 @@ export class PretrainingLoop {
   #recording: Recording | undefined;
 
   constructor(gpu: Gpu, model: PretrainingModel, data: PretrainingData, settings: PretrainingSettings) {
-    const { batchSize, chunkSize, epochs, lr, weightDecay } = settings;
-    if (chunkSize < 1 || batchSize % Math.min(chunkSize, batchSize) !== 0)
-      throw new UserError(
-        `--batch-size ${batchSize} is no multiple of --chunk-size ${chunkSize}`,
-        'Choose a chunk size that divides the batch size.',
-      );
+    checkBatches(data.views.length, settings);
+    const { batchSize, chunkSize, lr, weightDecay } = settings;
     this.gpu = gpu;
     this.model = model;
     this.#data = data;
     this.#settings = settings;
     this.#chunks = batchSize / Math.min(chunkSize, batchSize);
     this.stepsPerEpoch = Math.floor(data.views.length / batchSize);
-    if (this.stepsPerEpoch === 0)
-      throw new UserError(
-        `${data.views.length} views do not fill one batch of ${batchSize}`,
-        'Lower --batch-size, or draw more --views.',
-      );
-    this.steps = epochs * this.stepsPerEpoch;
+    this.steps = stepCount(data.views.length, settings);
     const all = model.parameters();
     const matrices = all.filter(({ shape }) => shape.length > 1);
     const vectors = all.filter(({ shape }) => shape.length <= 1);
@@ -104,8 +118,17 @@ export class PretrainingLoop {
     this.#sums = { contrastive: sum(), distillation: sum(), quality: sum() };
   }
 
-  /** Trains from `start` (the beginning, or a resumed state) to the last step. */
-  async run(start: PretrainingState, events: PretrainingEvents = {}): Promise<PretrainingState> {
+  /**
+   * Trains from `start` (the beginning, or a resumed state) to the last step.
+   *
+   * @param signal ends it between two steps
+   * @throws NonFiniteError if a loss is not finite
+   */
+  async run(
+    start: PretrainingState,
+    events: PretrainingEvents = {},
+    signal?: AbortSignal,
+  ): Promise<PretrainingState> {
     const { batchSize, checkpointEvery } = this.#settings;
     let state = start;
     if (state.step >= this.steps) return state;
@@ -116,6 +139,7 @@ export class PretrainingLoop {
       let began = performance.now();
       let since = state.step;
       for (const batch of schedule()) {
+        signal?.throwIfAborted();
         const { step } = state;
         const lr = warmupCosine(step, this.steps, this.#settings);
         await this.#load(batch, pictures);
@@ -124,7 +148,7 @@ export class PretrainingLoop {
         state = { ...state, step: step + 1 };
         events.step?.();
         if (state.step % checkpointEvery !== 0 && state.step !== this.steps) continue;
-        const means = await this.#means(state.step - since);
+        const means = await this.#means(state.step - since, state.step);
         const seconds = (performance.now() - began) / 1000;
         const record: StepRecord = {
           step: state.step,
@@ -257,13 +281,13 @@ export class PretrainingLoop {
   }
 
   /** Mean losses since they were last asked for; null for those that are not in use. */
-  async #means(steps: number): Promise<Pick<StepRecord, (typeof lossNames)[number]>> {
+  async #means(steps: number, upTo: number): Promise<Pick<StepRecord, (typeof lossNames)[number]>> {
     const { targets } = this.#inputs;
+    const when = steps === 1 ? `in step ${upTo}` : `in steps ${upTo - steps + 1} to ${upTo}`;
     const means = { contrastive: 0, distillation: null as number | null, quality: null as number | null };
     for (const name of lossNames) {
       const mean = (await this.#sums[name].take()) / steps;
-      if (!Number.isFinite(mean))
-        throw new UserError(`the ${name} loss became ${mean}`, 'Lower --lr; the last checkpoint is intact.');
+      checkFinite(mean, `the ${name} loss`, when);
       if (name === 'contrastive' || (name === 'distillation' ? targets.teacher : targets.quality))
         means[name] = mean;
     }
@@ -277,6 +301,6 @@ function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
 
 async function nextPixels(pictures: AsyncIterator<LoadedPicture>): Promise<Uint8Array> {
   const { value } = (await pictures.next()) as IteratorYieldResult<LoadedPicture>;
-  if ('error' in value) throw new UserError(value.error, 'Mend or remove the picture.');
+  if ('error' in value) throw new UserError(value.error, 'Repair or remove the picture.');
   return value.pixels;
 }

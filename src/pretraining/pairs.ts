@@ -11,6 +11,8 @@ import type { PretrainingSettings } from './settings.ts';
 
 /** A picture and what is said of it. */
 export interface Pair {
+  /** As the label file, the CSV or the folder names it: the same wherever the pictures lie. */
+  readonly name: string;
   readonly path: string;
   readonly text: string;
   readonly generator: string;
@@ -59,15 +61,17 @@ export async function trainingPairs(dataset: Dataset): Promise<Pairs> {
   const { samples, split, range, thresholds } = dataset;
   const hashes = (part: Int32Array) => Promise.all(Array.from(part, (at) => hashPicture(samples[at]!.path)));
   const held = new Set([...(await hashes(split.test)), ...(await hashes(split.val))]);
+  // Scores that are all the same say nothing.
+  const scored = range[1] > range[0];
   const share = (mos: number) => (mos - range[0]) / (range[1] - range[0]);
   const pairs: Pair[] = [];
   const excluded: string[] = [];
   for (const [i, hash] of (await hashes(split.train)).entries()) {
     const { name, path, mos, prompt = '', generator = '' } = samples[split.train[i]!]!;
     if (held.has(hash)) excluded.push(name);
-    else pairs.push({ path, text: prompt, generator, quality: share(mos) });
+    else pairs.push({ name, path, text: prompt, generator, quality: scored ? share(mos) : null });
   }
-  return { pairs, thresholds: thresholds.map(share), excluded };
+  return { pairs, thresholds: scored ? thresholds.map(share) : equalSteps, excluded };
 }
 
 async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<Pair[]> {
@@ -82,7 +86,7 @@ async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<
         `${path}, line ${line}: ${file} is not there`,
         'Say where the pictures lie with --root.',
       );
-    return { path: file, text: fields[caption]!, generator: '', quality: null };
+    return { name: fields[image]!, path: file, text: fields[caption]!, generator: '', quality: null };
   });
 }
 
@@ -100,7 +104,7 @@ async function pairsOfFolder(folder: string): Promise<Pair[]> {
       : dirname(name) === '.'
         ? ''
         : basename(dirname(name)).replaceAll(/[_-]+/g, ' ');
-    if (text !== '') pairs.push({ path, text, generator: '', quality: null });
+    if (text !== '') pairs.push({ name, path, text, generator: '', quality: null });
   }
   return pairs;
 }

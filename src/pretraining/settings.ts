@@ -59,7 +59,7 @@ export const pretrainingFields = {
   encodeBatch: field(8, 'pictures the teacher takes at once'),
   checkpointEvery: field(100, 'steps between checkpoints'),
   tune: tuneField,
-  out: field('output/pretrain', 'folder of the results'),
+  out: field('', 'folder of the results; empty: output/pretrain/DATA/seedN'),
 } as const;
 
 export type PretrainingSettings = FieldValues<typeof pretrainingFields>;

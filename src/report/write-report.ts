@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { writeOutput } from '../common/files.ts';
+import { checkOutput, writeOutput } from '../common/files.ts';
+import { refuseLinks } from '../training/run-folder.ts';
 import { galleries } from './gallery.ts';
 import { reportPage } from './page.ts';
 import { readRun } from './run-files.ts';
@@ -12,16 +13,18 @@ export interface ReportOptions {
 }
 
 /**
- * Writes `report.html` in a finished run's folder: one self-contained page.
+ * Writes `report.html` in a finished run's folder: one self-contained page, and nothing else anywhere.
  *
  * @returns its path
  * @throws UserError if the folder holds no finished run
  */
 export async function writeReport(folder: string, options: ReportOptions = {}): Promise<string> {
   const run = await readRun(folder, options);
+  const path = join(folder, 'report.html');
+  refuseLinks(folder);
+  checkOutput(path);
   const located = run.predictions.some(({ path }) => path !== undefined);
   const rows = located ? await galleries(run.predictions, options.pictures ?? 6) : [];
-  const path = join(folder, 'report.html');
   await writeOutput(path, reportPage(run, rows));
   return path;
 }

@@ -1,3 +1,4 @@
+import { Stopped } from '../common/errors.ts';
 import type { Dataset } from '../data/datasets/index.ts';
 import { type Evaluation, evaluate } from '../data/evaluation.ts';
 import type { Reporter } from '../training/reporter.ts';
@@ -10,18 +11,27 @@ export interface ModelEvaluation {
   readonly skipped: readonly string[];
 }
 
-/** Scores one part of a dataset and compares with its MOS. */
+/**
+ * Scores one part of a dataset and compares with its MOS.
+ *
+ * @throws Stopped if `signal` ended it
+ */
 export async function evaluateModel(
   scorer: Scorer,
   dataset: Dataset,
   part: 'train' | 'val' | 'test',
   reporter: Reporter,
+  signal?: AbortSignal,
 ): Promise<ModelEvaluation> {
   const samples = Array.from(dataset.split[part], (at) => dataset.samples[at]!);
   const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
   const skipped: string[] = [];
   const bar = reporter.bar(`scoring the ${part} part`, samples.length);
   for await (const { index, ...result } of scorer.score(samples.map(({ path }) => path))) {
+    if (signal?.aborted)
+      throw new Stopped(
+        `after ${rows.length + skipped.length} of ${samples.length} pictures; nothing was written`,
+      );
     const { name, mos, generator = '' } = samples[index]!;
     if ('error' in result) skipped.push(result.error);
     else rows.push({ name, mos, prediction: result.score, generator });

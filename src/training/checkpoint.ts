@@ -1,60 +1,124 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
+import { anyObject, count, finite, type JsonSchema, parseJson } from '../common/json.ts';
+import { requireFinite } from '../data/finite.ts';
 import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
 import type { HostTensor, TensorFile } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
+import { type DataIdentity, dataIdentitySchema } from './data-identity.ts';
 import type { TrainingState } from './loop.ts';
+import { commandOf, goOnCommand } from './run-folder.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
 
 /** What a checkpoint file holds: learned tensors, optimizer state, constants that spare the text tower, and how they came about. */
 export interface Checkpoint {
+  /** Without `out`: a run's folder is where it lies. */
   readonly settings: Settings;
   readonly state: TrainingState;
   /** SHA-256 of the CLIP weights' bytes: features of other weights would give nonsense. */
   readonly weightsId: string;
   /** The quality words, in the order of the head's input. */
   readonly words: readonly string[];
+  /** What it was trained on; absent in files of earlier versions. */
+  readonly data?: DataIdentity | undefined;
   readonly parameters: ReadonlyMap<string, HostTensor>;
+  /** Parameters of the best epoch, where that is to be kept and is not the last: one file, so that the two never part. */
+  readonly best?: ReadonlyMap<string, HostTensor>;
   readonly optimizer: ReadonlyMap<string, HostTensor>;
   readonly constants: ReadonlyMap<string, HostTensor>;
 }
 
-const format = 'clip-agiqa-webgpu checkpoint 1';
+const damaged = 'The file is damaged; use another copy, or train again.';
+const format = 'clip-agiqa-webgpu checkpoint 2';
+/** Read as models; their runs cannot be resumed, since they do not say what they were trained on. */
+const earlierFormats: readonly unknown[] = ['clip-agiqa-webgpu checkpoint 1'];
 
-/** Writes a checkpoint as safetensors: `parameters.*`, `optimizer.*`, `constants.*`, the rest as metadata. */
+/** Writes a checkpoint as safetensors: `parameters.*`, `best.*`, `optimizer.*`, `constants.*`, the rest as metadata. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
-  const { settings, state, weightsId, words, parameters, optimizer, constants } = checkpoint;
-  await writeSafetensors(path, joinParts({ parameters, optimizer, constants }), {
+  const { settings, state, weightsId, words, data, parameters, optimizer, constants } = checkpoint;
+  const best = checkpoint.best ?? new Map();
+  const metadata = {
     format,
-    settings: JSON.stringify(settings),
+    settings: JSON.stringify({ ...settings, out: '' }),
     state: JSON.stringify(state),
     weights_id: weightsId,
     words: JSON.stringify(words),
-  });
+    ...(data ? { data: JSON.stringify(data) } : {}),
+  };
+  const tensors = joinParts({ parameters, best, optimizer, constants });
+  await writeSafetensors(path, tensors, metadata, { checksums: true });
 }
 
+/**
+ * Reads a checkpoint or a model.
+ *
+ * @throws UserError if it is neither, if its metadata is damaged, or if one of its numbers is not finite
+ */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const file = await openTensorFile(path);
   try {
     const { metadata } = file;
-    if (metadata.format !== format)
+    if (metadata.format !== format && !earlierFormats.includes(metadata.format))
       throw new UserError(
         `${path} is not a checkpoint of this program`,
         'Give the checkpoint.safetensors or model.safetensors of a training run, or a folder of the original trainer.',
       );
+    const parse = <T>(name: string, schema: JsonSchema<T>) =>
+      parseJson(metadata[name], schema, `${path}, metadata ${name}`);
+    if (metadata.weights_id === undefined)
+      throw new UserError(`${path}: does not say which weights it was trained on`, damaged);
     return {
-      settings: applySettings(defaultSettings(), JSON.parse(metadata.settings!), path),
-      state: JSON.parse(metadata.state!),
-      weightsId: metadata.weights_id!,
-      words: JSON.parse(metadata.words!),
-      ...(await readParts(file, ['parameters', 'optimizer', 'constants'])),
+      settings: applySettings(defaultSettings(), parse('settings', anyObject), path),
+      state: parse('state', stateSchema),
+      weightsId: metadata.weights_id,
+      words: parse('words', v.array(v.string())),
+      ...(metadata.data === undefined ? {} : { data: parse('data', dataIdentitySchema) }),
+      ...(await readParts(file, ['parameters', 'best', 'optimizer', 'constants'])),
     };
   } finally {
     await file.close();
   }
 }
+
+/** The settings in a checkpoint's metadata, and which command wrote it. */
+export async function checkpointSettings(path: string): Promise<{ format: string; settings: unknown }> {
+  const file = await openTensorFile(path);
+  try {
+    const { format: found = '', settings } = file.metadata;
+    return { format: found, settings: parseJson(settings, anyObject, `${path}, metadata settings`) };
+  } finally {
+    await file.close();
+  }
+}
+
+/** JSON has no NaN, which a figure that is not defined is: it comes back from null. */
+const figure = v.pipe(
+  v.nullable(v.number()),
+  v.transform((value) => value ?? Number.NaN),
+);
+const metrics = v.object({ n: count, srcc: figure, plcc: figure, krcc: figure, rmse: figure, mae: figure });
+const share = v.nullable(finite);
+
+export const epochRecordSchema = v.object({
+  epoch: count,
+  lr: finite,
+  loss: finite,
+  seconds: finite,
+  val: v.nullable(metrics),
+  test: v.nullable(metrics),
+  accuracy: v.optional(v.object({ val: share, test: share })),
+});
+
+const stateSchema = v.object({
+  epoch: count,
+  records: v.array(epochRecordSchema),
+  best: v.nullable(v.object({ epoch: count, srcc: finite })),
+  before: v.optional(v.nullable(metrics)),
+  plan: v.optional(v.array(v.object({ after: count, epochs: count }))),
+});
 
 /** Tensors by name, in parts, as a file holds them: `PART.NAME`, float32. Data given as functions are read when they are written. */
 export function joinParts(
@@ -67,7 +131,7 @@ export function joinParts(
   return tensors;
 }
 
-/** The named parts of a file that {@link joinParts} made; a part may be empty. */
+/** The named parts of a file that {@link joinParts} made; a part may be empty. A number that is not finite is refused. */
 export async function readParts<Part extends string>(
   file: TensorFile,
   names: readonly Part[],
@@ -78,7 +142,10 @@ export async function readParts<Part extends string>(
   >;
   for (const [name, { shape }] of file.tensors) {
     const dot = name.indexOf('.');
-    parts[name.slice(0, dot) as Part]?.set(name.slice(dot + 1), { shape, data: await file.read(name) });
+    const part = names.find((wanted) => wanted === name.slice(0, dot));
+    if (!part) continue;
+    const data = requireFinite(await file.read(name), shape, `${file.path}: tensor ${name}`);
+    parts[part].set(name.slice(dot + 1), { shape, data });
   }
   return parts;
 }
@@ -86,7 +153,10 @@ export async function readParts<Part extends string>(
 /** Why a run's folder lacks what a finished run leaves: the training has not ended, or else `otherwise`. */
 export function missingResult(folder: string, otherwise: UserError): UserError {
   return existsSync(join(folder, 'checkpoint.safetensors'))
-    ? new UserError(`${folder}: this training has not ended`, 'Go on with it: node dist/train.js --resume.')
+    ? new UserError(
+        `${folder}: this training has not ended`,
+        `Go on with it: ${goOnCommand(folder, commandOf(folder) ?? 'train')}`,
+      )
     : otherwise;
 }
 

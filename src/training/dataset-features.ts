@@ -29,6 +29,7 @@ export async function encodeDataset(
   parts: { readonly trained: Int32Array; readonly centred: Int32Array },
   settings: Settings,
   reporter: Reporter,
+  signal?: AbortSignal,
 ): Promise<DatasetFeatures> {
   const { width } = pictures.encoder;
   const unreadable = new Map<number, UnreadablePicture>();
@@ -44,6 +45,7 @@ export async function encodeDataset(
     const rows = new Map<number, Float32Array>();
     const bar = reporter.bar(label, jobs.length);
     for await (const result of pictures.encode(jobs)) {
+      signal?.throwIfAborted();
       const sample = samples[Math.floor(result.index / views)]!;
       if ('error' in result) unreadable.set(sample, result);
       else {

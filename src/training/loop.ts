@@ -5,11 +5,13 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/batches.ts';
 import { type Metrics, metricsOf } from '../data/evaluation.ts';
+import { findNonFinite } from '../data/finite.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { Recording } from '../kernels/recording.ts';
 import { tuneAs } from '../kernels/tuning.ts';
 import { learningRates } from '../model/lr-schedule.ts';
 import type { FeatureSource } from './feature-source.ts';
+import { checkFinite, NonFiniteError } from './finite.ts';
 import type { Batch, Learner } from './learner.ts';
 import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
@@ -26,6 +28,8 @@ export interface TrainingData {
   readonly trainFeatures: FeatureSource;
   /** Centre-crop features, for val and test. */
   readonly testFeatures: FeatureSource;
+  /** By sample, for messages. */
+  readonly names?: readonly string[];
   /** How the learner's scores relate to the MOS; absent where it learns the MOS itself. */
   readonly target?: TargetScaling | undefined;
 }
@@ -48,6 +52,10 @@ export interface TrainingState {
   readonly epoch: number;
   readonly records: readonly EpochRecord[];
   readonly best: { readonly epoch: number; readonly srcc: number } | null;
+  /** Metrics of the test part before the first epoch. */
+  readonly before?: Metrics | null | undefined;
+  /** How many epochs the run was to have, when it began and after each time that was raised. */
+  readonly plan?: readonly { readonly after: number; readonly epochs: number }[] | undefined;
 }
 
 export interface LoopEvents {
@@ -112,8 +120,13 @@ export class TrainingLoop {
     return Math.floor(this.#data.train.length / this.#batchSize);
   }
 
-  /** Trains from `start` (the beginning, or a resumed state) to the last epoch. */
-  async run(start: TrainingState, events: LoopEvents = {}): Promise<TrainingState> {
+  /**
+   * Trains from `start` (the beginning, or a resumed state) to the last epoch.
+   *
+   * @param signal ends it between two steps
+   * @throws NonFiniteError if the loss or a prediction is not finite
+   */
+  async run(start: TrainingState, events: LoopEvents = {}, signal?: AbortSignal): Promise<TrainingState> {
     const { epochs } = this.#settings;
     const rates = learningRates(this.#settings);
     let state = start;
@@ -121,12 +134,8 @@ export class TrainingLoop {
     await this.#prepare();
     for (let epoch = state.epoch; epoch < epochs; epoch++) {
       const began = performance.now();
-      const loss = await this.#epoch(epoch, rates[epoch]!, events);
-      if (!Number.isFinite(loss))
-        throw new UserError(
-          `the training loss became ${loss} in epoch ${epoch + 1}`,
-          'Lower --lr; the last checkpoint is intact.',
-        );
+      const loss = await this.#epoch(epoch, rates[epoch]!, events, signal);
+      checkFinite(loss, 'the training loss', `in epoch ${epoch + 1}`);
       const seconds = (performance.now() - began) / 1000;
       const val = await this.score(this.#data.val);
       const test = await this.score(this.#data.test);
@@ -138,6 +147,7 @@ export class TrainingLoop {
       const improved =
         val !== null && Number.isFinite(val.srcc) && val.srcc > (state.best?.srcc ?? -Infinity);
       state = {
+        ...state,
         epoch: epoch + 1,
         records: [...state.records, record],
         best: improved ? { epoch: epoch + 1, srcc: val.srcc } : state.best,
@@ -147,14 +157,24 @@ export class TrainingLoop {
     return state;
   }
 
-  /** Predictions for samples, from their centre crops; `read` as the learner's `predict`, or one of its readings. */
+  /**
+   * Predictions for samples, from their centre crops; `read` as the learner's `predict`, or one of its readings.
+   *
+   * @throws NonFiniteError
+   */
   async predict(
     samples: Int32Array,
     read: (features: Tensor) => Tensor = (features) => this.learner.predict(features),
   ): Promise<Float32Array> {
-    const { target } = this.#data;
+    const { target, names } = this.#data;
     const predictions = await this.#rows(samples, read);
-    return target ? predictions.map((value) => target.restore(value)) : predictions;
+    const restored = target ? predictions.map((value) => target.restore(value)) : predictions;
+    const found = findNonFinite(restored);
+    if (!found) return restored;
+    const sample = samples[found.first]!;
+    throw new NonFiniteError(
+      `the prediction for ${names?.[sample] ?? `sample ${sample}`} became ${restored[found.first]}`,
+    );
   }
 
   /** Metrics over samples; null where there are none. */
@@ -216,7 +236,12 @@ export class TrainingLoop {
     await tuneAs(this.gpu, this.#settings.tune);
   }
 
-  async #epoch(epoch: number, lr: number, events: LoopEvents): Promise<number> {
+  async #epoch(
+    epoch: number,
+    lr: number,
+    events: LoopEvents,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     this.optimizer?.setLearningRate(lr);
     const steps = this.stepsPerEpoch;
     const batches = trainingBatches(this.#data.train, this.#batchSize, this.#settings.seed, epoch);
@@ -226,6 +251,7 @@ export class TrainingLoop {
     );
     let step = 0;
     for (const samples of batches) {
+      signal?.throwIfAborted();
       await this.#load(samples, epoch, epoch * steps + step);
       if (!this.#capture) scope(() => this.#step());
       else if (this.#recording) this.#recording.replay();

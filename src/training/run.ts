@@ -1,278 +1,225 @@
-import { join } from 'node:path';
-import { stringify as toYaml } from 'yaml';
-import { UserError } from '../common/errors.ts';
-import { figureText } from '../common/figure-text.ts';
-import { writeOutput } from '../common/files.ts';
-import { csvText } from '../data/csv-writer.ts';
-import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
-import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
-import { classOf, trainTestSplit } from '../data/splits.ts';
-import { Tokenizer } from '../data/tokenizer.ts';
+import { classOf } from '../data/splits.ts';
 import type { Gpu } from '../kernels/gpu.ts';
-import { qualityWords } from '../model/agiqa.ts';
+import { recovering } from '../kernels/recovery.ts';
 import { Clip } from '../model/clip.ts';
-import { weightsPath } from '../model/embedded.ts';
-import { weightsId } from '../model/weights-id.ts';
-import { type Checkpoint, readCheckpoint, restore, toHost, writeCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, restore, toHost } from './checkpoint.ts';
 import { mosScale } from './class-centres.ts';
-import { checkLearner, createLearner, usesContext, usesHead, usesText } from './create-learner.ts';
-import { encodeDataset } from './dataset-features.ts';
+import { checkLearner, createLearner, usesHead } from './create-learner.ts';
+import { requireSameData } from './data-identity.ts';
+import { type DatasetFeatures, encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { StoredFeatures } from './feature-source.ts';
+import { checkFinite } from './finite.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
-import { PictureFeatures, type UnreadablePicture } from './picture-features.ts';
+import { OnlineFeatures } from './online-features.ts';
+import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from './picture-features.ts';
 import type { Reporter } from './reporter.ts';
-import { clipOptions, datasetOptions, type Settings } from './settings.ts';
+import {
+  metricsText,
+  type RunOutcome,
+  type RunSummary,
+  runOutcome,
+  wordsOf,
+  writeResults,
+} from './results.ts';
+import { beginRun, explained, openRun, type Run, type RunOptions, saveCheckpoint } from './run-state.ts';
+import { clipOptions, type Settings } from './settings.ts';
 import { TargetScaling } from './target-scaling.ts';
-import { TensorBoardLog } from './tensorboard.ts';
 
-/** What a finished run leaves, also written as summary.json. */
-export interface RunSummary {
-  readonly folder: string;
-  readonly settings: Settings;
-  readonly adapter: string;
-  /** Which score was learned, and its smallest and largest value: predictions are in this unit. */
-  readonly mos: { readonly target: string; readonly range: readonly [number, number] };
-  readonly pictures: { readonly train: number; readonly val: number; readonly test: number };
-  readonly unreadable: readonly string[];
-  readonly missing: readonly string[];
-  readonly epochs: number;
-  /** Which epoch's parameters were kept. */
-  readonly finalEpoch: number;
-  readonly before: Metrics | null;
-  readonly test: Evaluation | null;
-  /** Share of test pictures put into their quality class, by a model that classifies. */
-  readonly accuracy: number | null;
-  /** Of a model that can be read in several ways: the figures of each. */
-  readonly readings?: Readonly<Record<string, Metrics | null>>;
-  readonly seconds: number;
-}
+export { metricsText, type RunSummary } from './results.ts';
 
-/** Default folder of a run's results, by everything that distinguishes runs people compare. */
-export function runFolder(settings: Settings): string {
-  const { out, data, target, trainer, nCtx, classSpecific, position, shots, seed } = settings;
-  if (out !== '') return out;
-  const few = shots > 0 ? `_${shots}shots` : '';
-  const prompt = usesContext(trainer) ? `_nctx${nCtx}_csc${classSpecific}_ctp${position}` : '';
-  return join('output', target ? `${data}-${target}` : data, `${trainer}${few}${prompt}`, `seed${seed}`);
-}
-
-/** Trains as `settings` say, and leaves checkpoints, metrics and predictions in the run's folder. */
-export async function trainRun(
-  gpu: Gpu,
-  given: Settings,
-  options: {
-    readonly resume: boolean;
-    readonly reporter: Reporter;
-    /** Write TensorBoard's event file too. */
-    readonly tensorboard?: boolean;
-  },
-): Promise<RunSummary> {
+/**
+ * Trains as `settings` say, and leaves checkpoints, metrics and predictions in the run's folder.
+ *
+ * @throws UserError if the run cannot begin, go on, or ends in numbers that are not finite
+ * @throws Stopped if `options.signal` ended it
+ */
+export async function trainRun(gpu: Gpu, settings: Settings, options: RunOptions): Promise<RunSummary> {
   const began = performance.now();
-  const { reporter } = options;
-  const learns = given.trainer !== 'zero-shot';
-  const settings = learns ? given : { ...given, epochs: 0 };
-  const folder = runFolder(settings);
-  const file = (name: string) => join(folder, name);
-  const weights = weightsPath(settings.weights);
-  const dataset = await openDataset({ ...datasetOptions(settings), draw: { reporter } });
-  const { target, range, samples } = dataset;
-  reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} pictures`);
-  const resumed = options.resume ? await readCheckpoint(file('checkpoint.safetensors')) : null;
-  const id = await weightsId(weights);
-  if (resumed && resumed.weightsId !== id)
-    throw new UserError(
-      `${folder} was trained on other weights than ${settings.weights}`,
-      'Give the same --weights.',
-    );
+  const run = await openRun(settings, options);
+  try {
+    const outcome = await recovering(gpu, (device) => attempt(device, run), {
+      progress: () => (run.last?.state.epoch ?? 0) + (run.features ? 1 : 0),
+      lost: ({ message }) => options.reporter.line(`recovering ${message}`),
+    });
+    const seconds = (performance.now() - began) / 1000;
+    return await writeResults(run, outcome, { adapter: gpu.adapter.name, seconds });
+  } catch (error) {
+    throw explained(run, error);
+  } finally {
+    run.folder.release();
+  }
+}
+
+/** All that needs a device: encodes what is not encoded yet, trains from the last checkpoint to the end, and reads the outcome. */
+async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
+  const { settings, tokenizer, weights } = run;
   // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
-  const images = await Clip.load(gpu, weights, { ...clipOptions(settings), text: false });
+  const images = await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false });
   let clip = images;
-  const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
-  checkLearner(images.config, tokenizer, settings);
-  const encoder = pictureEncoder(images.vision, id, settings);
+  let pictures: PictureFeatures | undefined;
+  try {
+    checkLearner(images.config, tokenizer, settings);
+    const encoder = pictureEncoder(images.vision, weights.id, settings);
+    await beginRun(run);
+    pictures = await openPictures(gpu, images, encoder, settings);
+    const features = await encodeRun(run, pictures);
+    if (features.train instanceof StoredFeatures) images.releaseVision();
+    if (tokenizer) clip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false });
+    return await trainOn(gpu, run, clip, features);
+  } finally {
+    await pictures?.close();
+    for (const towers of new Set([images, clip])) towers.dispose();
+  }
+}
+
+async function openPictures(
+  gpu: Gpu,
+  { vision }: Clip,
+  encoder: PictureEncoder,
+  settings: Settings,
+): Promise<PictureFeatures> {
   // Crops drawn anew each step would fill it without ever being met again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
     width: encoder.width,
     type: settings.cacheType,
   });
-  const pictures = new PictureFeatures(gpu, images.vision, encoder, { batch: settings.encodeBatch, cache });
-  try {
-    const split = withValidation(dataset, settings);
-    const centred = Int32Array.of(...split.val, ...split.test);
-    const features = await encodeDataset(
+  return new PictureFeatures(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
+}
+
+/** The features of the run's pictures, as far as they are known before training. */
+async function encodeRun(run: Run, pictures: PictureFeatures): Promise<DatasetFeatures> {
+  const { settings, dataset, options, last } = run;
+  if (!run.features) {
+    const { train, val, test } = dataset.split;
+    const learns = settings.trainer !== 'zero-shot';
+    // The views of a run that was extended stay those it began with.
+    const epochs = last?.state.plan?.[0]?.epochs ?? settings.epochs;
+    run.features = await encodeDataset(
       pictures,
       dataset,
-      { trained: learns ? split.train : new Int32Array(), centred },
-      settings,
-      reporter,
+      { trained: learns ? train : new Int32Array(), centred: Int32Array.of(...val, ...test) },
+      { ...settings, epochs },
+      options.reporter,
+      options.signal,
     );
     const { encoded, cached } = pictures.counters;
-    reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
-    reportUnreadable(features.unreadable, reporter);
-    if (features.train instanceof StoredFeatures) images.releaseVision();
-    if (tokenizer) clip = await Clip.load(gpu, weights, { ...clipOptions(settings), vision: false });
-    const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
-    const train = readable(split.train);
-    const mos = Float32Array.from(dataset.samples, (sample) => sample.mos);
-    const classes = Uint32Array.from(dataset.samples, ({ mos: score }) => classOf(score, dataset.thresholds));
-    const ofTrain = <T>(values: ArrayLike<T>) => Array.from(train, (sample) => values[sample]!);
-    const standardised = settings.mosScaling === 'standard' && usesHead(settings.trainer);
-    const data: TrainingData = {
-      train,
-      val: readable(split.val),
-      test: readable(split.test),
-      mos,
-      classes,
-      trainFeatures: features.train,
-      testFeatures: features.test,
-      target: standardised ? TargetScaling.of(ofTrain(mos)) : undefined,
-    };
-    const scale = mosScale(ofTrain(mos), ofTrain(classes), dataset.thresholds);
-    const learner = createLearner(clip, tokenizer, encoder.width, settings, scale, () =>
-      features.known.statistics(data.train),
-    );
+    options.reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
+    reportUnreadable(run.features.unreadable, options.reporter);
+    if (last) requireSameData(last.data!, identified(run), run.folder.path);
+  }
+  if (!(run.features.train instanceof OnlineFeatures)) return run.features;
+  return { ...run.features, train: new OnlineFeatures(pictures, dataset.samples, settings.seed) };
+}
+
+/** What the run is trained on, now that it is known which pictures can be decoded. */
+function identified({ data, dataset, features }: Run) {
+  const names = [...features!.unreadable.keys()].map((sample) => dataset.samples[sample]!.name);
+  return { ...data, unreadable: names.sort() };
+}
+
+async function trainOn(gpu: Gpu, run: Run, clip: Clip, features: DatasetFeatures): Promise<RunOutcome> {
+  const { settings, dataset } = run;
+  const data = trainingData(run, features);
+  const ofTrain = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
+  const scale = mosScale(ofTrain(data.mos), ofTrain(data.classes), dataset.thresholds);
+  const learner = createLearner(clip, run.tokenizer, features.test.width, settings, scale, () =>
+    features.known.statistics(data.train),
+  );
+  try {
     const loop = new TrainingLoop(gpu, learner, data, settings);
-    let state: TrainingState = { epoch: 0, records: [], best: null };
-    if (resumed) {
-      restore(learner.parameters(), resumed.parameters, folder);
-      restore(loop.optimizer?.state() ?? new Map(), resumed.optimizer, folder);
-      state = resumed.state;
-      reporter.line(`resuming   after epoch ${state.epoch} of ${settings.epochs}`);
+    try {
+      const state = await trainEpochs(run, loop, await startState(run, loop, data));
+      return await runOutcome(run, loop, data, state);
+    } finally {
+      loop.dispose();
     }
-    await writeOutput(file('config.yaml'), toYaml(settings));
-    await writeSplitCsv(file('split.csv'), { ...dataset, split });
-    const snapshot = async (at: TrainingState): Promise<Checkpoint> => ({
-      settings,
-      state: at,
-      weightsId: id,
-      words: usesText(settings.trainer) ? qualityWords : [],
-      parameters: await toHost(learner.parameters()),
-      optimizer: await toHost(loop.optimizer?.state() ?? new Map()),
-      constants: new Map(),
-    });
-    const before = await loop.score(data.test);
-    if (!resumed) reporter.line(`untrained  ${metricsText(before)}`);
-    const tensorboard = options.tensorboard ? await TensorBoardLog.open(folder) : null;
-    tensorboard?.write(state.records);
-    state = await trainEpochs(loop, state, {
-      settings,
-      reporter,
-      save: async (at, improved) => {
-        const checkpoint = await snapshot(at);
-        await writeCheckpoint(file('checkpoint.safetensors'), checkpoint);
-        if (improved) await writeCheckpoint(file('best.safetensors'), checkpoint);
-        await writeOutput(
-          file('metrics.jsonl'),
-          at.records.map((record) => `${JSON.stringify(record)}\n`).join(''),
-        );
-        tensorboard?.write(at.records);
-      },
-    });
-    const finalEpoch = settings.finalModel === 'best_val' && state.best ? state.best.epoch : state.epoch;
-    if (finalEpoch !== state.epoch)
-      restore(learner.parameters(), (await readCheckpoint(file('best.safetensors'))).parameters, folder);
-    const learned = await learner.constants();
-    const constants = data.target?.fold(learned) ?? learned;
-    await writeCheckpoint(file('model.safetensors'), {
-      ...(await snapshot(state)),
-      optimizer: new Map(),
-      constants,
-    });
-    const test = await writePredictions(file('predictions.csv'), loop, dataset, data.test);
-    const accuracy = await loop.accuracy(data.test);
-    const readings: Record<string, Metrics | null> = {};
-    for (const [name, read] of learner.readings ?? []) readings[name] = await loop.score(data.test, read);
-    loop.dispose();
-    learner.dispose();
-    const summary: RunSummary = {
-      folder,
-      settings,
-      adapter: gpu.adapter.name,
-      mos: { target: dataset.target, range: dataset.range },
-      pictures: { train: data.train.length, val: data.val.length, test: data.test.length },
-      unreadable: [...features.unreadable.values()].map(({ path }) => path),
-      missing: dataset.missing,
-      epochs: state.epoch,
-      finalEpoch,
-      before,
-      test,
-      accuracy,
-      ...(learner.readings ? { readings } : {}),
-      seconds: (performance.now() - began) / 1000,
-    };
-    await writeOutput(file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
-    return summary;
   } finally {
-    await pictures.close();
-    for (const towers of new Set([images, clip])) towers.dispose();
+    learner.dispose();
   }
 }
 
-async function trainEpochs(
-  loop: TrainingLoop,
-  state: TrainingState,
-  options: {
-    readonly settings: Settings;
-    readonly reporter: Reporter;
-    readonly save: (state: TrainingState, improved: boolean) => Promise<void>;
-  },
-): Promise<TrainingState> {
-  const { settings, reporter, save } = options;
-  const bar = reporter.bar('training', (settings.epochs - state.epoch) * loop.stepsPerEpoch);
+function trainingData({ settings, dataset }: Run, features: DatasetFeatures): TrainingData {
+  const { samples, split, thresholds } = dataset;
+  const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
+  const train = readable(split.train);
+  const mos = Float32Array.from(samples, (sample) => sample.mos);
+  const standardised = settings.mosScaling === 'standard' && usesHead(settings.trainer);
+  return {
+    train,
+    val: readable(split.val),
+    test: readable(split.test),
+    mos,
+    classes: Uint32Array.from(samples, ({ mos: score }) => classOf(score, thresholds)),
+    names: samples.map(({ name }) => name),
+    trainFeatures: features.train,
+    testFeatures: features.test,
+    target: standardised ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
+  };
+}
+
+/** Where training starts: at the last checkpoint, whose values go to the device, or at the beginning. */
+async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Promise<TrainingState> {
+  const { last, settings, folder, options } = run;
+  if (last) {
+    restore(loop.learner.parameters(), last.parameters, folder.path);
+    restore(loop.optimizer?.state() ?? new Map(), last.optimizer, folder.path);
+    options.reporter.line(`resuming   after epoch ${last.state.epoch} of ${settings.epochs}`);
+    return last.state;
+  }
+  const before = await loop.score(data.test);
+  options.reporter.line(`untrained  ${metricsText(before)}`);
+  const plan = [{ after: 0, epochs: settings.epochs }];
+  return { epoch: 0, records: [], best: null, before, plan };
+}
+
+async function trainEpochs(run: Run, loop: TrainingLoop, start: TrainingState): Promise<TrainingState> {
+  const { settings, options } = run;
+  const bar = options.reporter.bar('training', (settings.epochs - start.epoch) * loop.stepsPerEpoch);
+  const events = {
+    step: () => bar.advance(),
+    epoch: async (state: TrainingState, record: EpochRecord, improved: boolean) => {
+      await saveCheckpoint(run, await snapshot(run, loop, state));
+      options.reporter.line(epochText(record, settings.epochs, improved));
+    },
+  };
   try {
-    return await loop.run(state, {
-      step: () => bar.advance(),
-      epoch: async (at, record, improved) => {
-        await save(at, improved);
-        reporter.line(epochText(record, settings.epochs, improved));
-      },
-    });
+    return await loop.run(start, events, options.signal);
   } finally {
     bar.stop();
   }
 }
 
-/** The split, with a validation part cut from the training part where best_val needs one and the dataset has none. */
-function withValidation(dataset: Dataset, { finalModel, valSize, splitSeed }: Settings): Dataset['split'] {
-  const { split } = dataset;
-  if (finalModel !== 'best_val' || split.val.length > 0) return split;
-  const { train, test } = trainTestSplit(split.train.length, valSize, splitSeed);
-  const pick = (part: Int32Array) => part.map((at) => split.train[at]!);
-  return { train: pick(train), val: pick(test), test: split.test };
+/** Everything a run needs to go on from here, read back from the device; throws if a number of it is not finite. */
+async function snapshot(run: Run, loop: TrainingLoop, state: TrainingState): Promise<Checkpoint> {
+  const { settings, weights, last } = run;
+  const parameters = await toHost(loop.learner.parameters());
+  const optimizer = await toHost(loop.optimizer?.state() ?? new Map());
+  const when = `in epoch ${state.epoch}`;
+  for (const [name, { data }] of parameters) checkFinite(data, name, when);
+  for (const [name, { data }] of optimizer) checkFinite(data, `the optimizer's ${name}`, when);
+  return {
+    ...{ settings, state, parameters, optimizer },
+    weightsId: weights.id,
+    words: wordsOf(run),
+    data: identified(run),
+    ...(settings.finalModel === 'best_val' && last ? { best: bestOf(last, state) } : {}),
+    constants: new Map(),
+  };
 }
 
-async function writePredictions(
-  path: string,
-  loop: TrainingLoop,
-  dataset: Dataset,
-  samples: Int32Array,
-): Promise<Evaluation | null> {
-  if (samples.length === 0) return null;
-  const predictions = await loop.predict(samples);
-  const chosen = Array.from(samples, (sample) => dataset.samples[sample]!);
-  const rows = chosen.map(({ name, mos }, i) => [name, mos, predictions[i]!]);
-  await writeOutput(path, csvText([['name', 'mos', 'prediction'], ...rows]));
-  return evaluate(
-    [...predictions],
-    chosen.map(({ mos }) => mos),
-    { groups: chosen.map(({ generator }) => generator ?? ''), bootstrap: 1000 },
-  );
+/** The best epoch's parameters, unless that epoch is the one that is being saved, whose parameters they are. */
+function bestOf(last: Checkpoint, { best, epoch }: TrainingState): Checkpoint['parameters'] {
+  if (!best || best.epoch === epoch) return new Map();
+  return best.epoch === last.state.epoch ? last.parameters : last.best!;
 }
 
 function reportUnreadable(unreadable: ReadonlyMap<number, UnreadablePicture>, reporter: Reporter): void {
   if (unreadable.size === 0) return;
   reporter.line(`skipped    ${unreadable.size} unreadable picture${unreadable.size === 1 ? '' : 's'}:`);
   for (const { error } of unreadable.values()) reporter.line(`           ${error}`);
-}
-
-/** The usual three figures on one line. */
-export function metricsText(metrics: Metrics | null): string {
-  if (!metrics) return 'no pictures';
-  const { srcc, plcc, krcc, rmse } = metrics;
-  return `SRCC ${figureText(srcc)}  PLCC ${figureText(plcc)}  KRCC ${figureText(krcc)}  RMSE ${figureText(rmse)}`;
 }
 
 function epochText(

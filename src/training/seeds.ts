@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { UserError } from '../common/errors.ts';
-import { writeOutput } from '../common/files.ts';
+import { removeFile } from '../common/disk.ts';
+import { Stopped, UserError } from '../common/errors.ts';
+import { prepareFolder, writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/gpu.ts';
-import type { Reporter } from './reporter.ts';
-import { type RunSummary, runFolder, trainRun } from './run.ts';
+import { runFolder } from './default-folder.ts';
+import { type RunSummary, trainRun } from './run.ts';
+import { goOnCommand, isRun, refuseRun } from './run-folder.ts';
+import type { RunOptions } from './run-state.ts';
 import type { Settings } from './settings.ts';
 
 const figures = ['srcc', 'plcc', 'krcc', 'rmse'] as const;
@@ -23,9 +26,9 @@ export interface SeedsSummary {
 /** A list such as `1,2,3`. */
 export function parseSeeds(text: string): number[] {
   const seeds = text.split(',').map((part) => (/^\s*\d+\s*$/.test(part) ? Number(part) : Number.NaN));
-  if (seeds.some(Number.isNaN) || new Set(seeds).size < seeds.length)
+  if (!seeds.every(Number.isSafeInteger) || new Set(seeds).size < seeds.length)
     throw new UserError(
-      `--seeds takes different whole numbers, not ${text}`,
+      `--seeds takes different whole numbers below 2^53, not ${text}`,
       'Separate them by commas: --seeds 1,2,3.',
     );
   return seeds;
@@ -40,29 +43,44 @@ export function meanAndDeviation(values: readonly number[]): { mean: number; dev
 
 /**
  * One run after the other, each in the folder `seedN` of `settings.out` or of the default folder. The feature cache
- * spares later runs the centre crops; training crops are drawn by the seed. `resume` goes on where a seed's folder has a checkpoint.
+ * spares later runs the centre crops; training crops are drawn by the seed. `resume` goes on where a seed's run has begun.
  */
 export async function trainSeeds(
   gpu: Gpu,
   settings: Settings,
   seeds: readonly number[],
-  options: {
-    readonly resume: boolean;
-    readonly reporter: Reporter;
-    /** Write each run's TensorBoard event file too. */
-    readonly tensorboard?: boolean;
+  options: RunOptions & {
     /** After each run. */
     readonly finished?: (summary: RunSummary) => Promise<void> | void;
   },
 ): Promise<SeedsSummary> {
-  const { reporter, tensorboard, finished } = options;
+  const { resume, overwrite, reporter, finished } = options;
   const folder = settings.out || dirname(runFolder(settings));
+  const from = typeof resume === 'string' ? resume : folder;
+  const file = join(folder, 'seeds.json');
+  // Before hours of work, not after the first seed's.
+  prepareFolder(folder);
+  if (!resume && !overwrite) for (const seed of seeds) refuseRun(join(folder, `seed${seed}`), 'train');
+  // Of earlier runs, some of which are about to change.
+  if (existsSync(file)) {
+    if (!resume && !overwrite)
+      throw new UserError(
+        `${file} is there already`,
+        'Go on with --resume, replace it with --overwrite, or choose another folder with --out.',
+      );
+    removeFile(file);
+  }
   const runs: (SeedFigures & { seed: number; folder: string })[] = [];
   for (const [i, seed] of seeds.entries()) {
     reporter.line(`seed ${seed}     run ${i + 1} of ${seeds.length}`);
     const out = join(folder, `seed${seed}`);
-    const resume = options.resume && existsSync(join(out, 'checkpoint.safetensors'));
-    const summary = await trainRun(gpu, { ...settings, seed, out }, { resume, reporter, tensorboard });
+    const earlier = join(from, `seed${seed}`);
+    const how = { ...options, resume: resume !== false && isRun(earlier) && earlier };
+    const summary = await trainRun(gpu, { ...settings, seed, out }, how).catch((error) => {
+      if (!(error instanceof Stopped)) throw error;
+      const goOn = `${goOnCommand(folder, 'train')} --seeds ${seeds.join()}`;
+      throw new Stopped(`in run ${i + 1} of ${seeds.length} (seed ${seed}) ${error.done}`, goOn);
+    });
     await finished?.(summary);
     if (!summary.test)
       throw new UserError(`${settings.data} has no test part, so there is nothing to compare the seeds by`);
@@ -74,6 +92,6 @@ export async function trainSeeds(
       figures.map((name) => [name, meanAndDeviation(runs.map((run) => run[name]))[part]]),
     ) as unknown as SeedFigures;
   const summary: SeedsSummary = { folder, runs, mean: over('mean'), deviation: over('deviation') };
-  await writeOutput(join(folder, 'seeds.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await writeOutput(file, `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
 }

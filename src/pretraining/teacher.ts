@@ -1,0 +1,73 @@
+import { UserError } from '../common/errors.ts';
+import { openFeatureCache } from '../data/feature-cache.ts';
+import type { Gpu } from '../kernels/gpu.ts';
+import { Clip } from '../model/clip.ts';
+import { featureStatistics } from '../model/feature-scaling.ts';
+import { weightsId } from '../model/weights-id.ts';
+import { pictureEncoder } from '../training/encoders.ts';
+import { PictureFeatures } from '../training/picture-features.ts';
+import type { Reporter } from '../training/reporter.ts';
+import type { PretrainingSettings } from './settings.ts';
+import type { View } from './views.ts';
+
+/**
+ * The teacher's features of every view, each number standardised over the views.
+ *
+ * @param ready called before the first picture is encoded, once the settings have been found to make sense
+ */
+export async function teacherFeatures(
+  gpu: Gpu,
+  views: readonly View[],
+  settings: PretrainingSettings,
+  reporter: Reporter,
+  ready: () => Promise<void>,
+  signal?: AbortSignal,
+): Promise<{ teacher: Float32Array | null; teacherWidth: number }> {
+  if (settings.teacher === '') {
+    await ready();
+    return { teacher: null, teacherWidth: 0 };
+  }
+  const clip = await Clip.load(gpu, settings.teacher, { text: false });
+  try {
+    const { imageSize } = clip.vision.config;
+    if (imageSize !== settings.imageSize)
+      throw new UserError(
+        `the teacher takes pictures of ${imageSize} pixels, the model of ${settings.imageSize}`,
+        'Choose the same --image-size.',
+      );
+    const encoder = pictureEncoder(clip.vision, await weightsId(settings.teacher), {
+      trainer: 'image-only',
+      layers: settings.teacherLayers,
+      pool: 'stats',
+      weightType: 'float32',
+    });
+    const { width } = encoder;
+    await ready();
+    const cache = await openFeatureCache(settings.cache, { width });
+    const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
+    const teacher = new Float32Array(views.length * width);
+    const bar = reporter.bar("the teacher's features", views.length);
+    try {
+      for await (const result of pictures.encode(views.map(({ job }) => job))) {
+        signal?.throwIfAborted();
+        if ('error' in result) throw new UserError(result.error, 'Repair or remove the picture.');
+        teacher.set(result.feature, result.index * width);
+        bar.advance();
+      }
+    } finally {
+      bar.stop();
+      await pictures.close();
+    }
+    standardize(teacher, width);
+    return { teacher, teacherWidth: width };
+  } finally {
+    clip.dispose();
+  }
+}
+
+/** Shifts and scales each column of rows of `width` to mean 0 and deviation 1, in place. */
+export function standardize(rows: Float32Array, width: number): void {
+  const { mean, deviation } = featureStatistics([rows], width);
+  for (let i = 0; i < rows.length; i++)
+    rows[i] = (rows[i]! - mean[i % width]!) / (deviation[i % width]! || 1);
+}

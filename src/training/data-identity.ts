@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import { UserError } from '../common/errors.ts';
+
+/** What a run was trained on, so that it is not resumed on anything else. */
+export type DataIdentity = v.InferOutput<typeof dataIdentitySchema>;
+
+export const dataIdentitySchema = v.object({
+  /** SHA-256 of what was learned from, in its order: names, scores and parts, but not where the pictures lie. */
+  digest: v.string(),
+  /** How many entries it has, by part: for the message. */
+  counts: v.record(v.string(), v.number()),
+  /** Names of pictures that could not be decoded; absent before that is known. */
+  unreadable: v.optional(v.array(v.string())),
+});
+
+/** The identity of entries by part; an entry is a list of texts and numbers. */
+export function dataIdentity(
+  parts: Readonly<Record<string, Iterable<readonly (string | number | null)[]>>>,
+): DataIdentity {
+  const hash = createHash('sha256');
+  const counts: Record<string, number> = {};
+  for (const [part, entries] of Object.entries(parts)) {
+    counts[part] = 0;
+    for (const entry of entries) {
+      hash.update(`${JSON.stringify([part, ...entry])}\n`);
+      counts[part]++;
+    }
+  }
+  return { digest: hash.digest('hex'), counts };
+}
+
+/**
+ * Refuses data other than a run was trained on.
+ *
+ * @param folder the run's, for the message
+ */
+export function requireSameData(before: DataIdentity, now: DataIdentity, folder: string): void {
+  if (before.digest !== now.digest)
+    throw new UserError(
+      `${folder} was trained on other data: ${countsText(before)} then, ${countsText(now)} now, and names, scores or parts differ`,
+      'Give the data it began with (--root, --csv), or begin another run with --out.',
+    );
+  const [then, found] = [before.unreadable, now.unreadable];
+  if (!then || !found || then.join('\n') === found.join('\n')) return;
+  const changed = [
+    ...found.filter((name) => !then.includes(name)),
+    ...then.filter((name) => !found.includes(name)),
+  ];
+  throw new UserError(
+    `${folder}: ${changed[0]} ${found.includes(changed[0]!) ? 'can no longer be decoded' : 'could not be decoded when the run began, and now can'}${changed.length > 1 ? ` (and ${changed.length - 1} more)` : ''}`,
+    'Put the pictures back as they were, or begin another run with --out.',
+  );
+}
+
+const countsText = ({ counts }: DataIdentity): string =>
+  Object.entries(counts)
+    .map(([part, count]) => `${count} ${part}`)
+    .join(', ');

@@ -1,0 +1,153 @@
+import { figureText } from '../common/figure-text.ts';
+import { writeOutput } from '../common/files.ts';
+import { csvText } from '../data/csv-writer.ts';
+import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
+import type { HostTensor } from '../data/tensor.ts';
+import { qualityWords } from '../model/agiqa.ts';
+import { restore, toHost, writeCheckpoint } from './checkpoint.ts';
+import { usesText } from './create-learner.ts';
+import { checkFinite } from './finite.ts';
+import type { Learner } from './learner.ts';
+import type { TrainingData, TrainingLoop, TrainingState } from './loop.ts';
+import type { Run } from './run-state.ts';
+import type { Settings } from './settings.ts';
+
+/** What a finished run leaves, also written as summary.json. */
+export interface RunSummary {
+  readonly folder: string;
+  readonly settings: Settings;
+  readonly adapter: string;
+  /** Which score was learned, and its smallest and largest value: predictions are in this unit. */
+  readonly mos: { readonly target: string; readonly range: readonly [number, number] };
+  readonly pictures: { readonly train: number; readonly val: number; readonly test: number };
+  readonly unreadable: readonly string[];
+  readonly missing: readonly string[];
+  readonly epochs: number;
+  /** Which epoch's parameters were kept. */
+  readonly finalEpoch: number;
+  /** After which epochs the run was given more, and how many in all then; absent of a run that was not extended. */
+  readonly extended?: readonly { readonly after: number; readonly epochs: number }[];
+  readonly before: Metrics | null;
+  readonly test: Evaluation | null;
+  /** Share of test pictures put into their quality class, by a model that classifies. */
+  readonly accuracy: number | null;
+  /** Of a model that can be read in several ways: the figures of each. */
+  readonly readings?: Readonly<Record<string, Metrics | null>>;
+  readonly seconds: number;
+}
+
+/** What a trained model comes to, on the host. */
+export interface RunOutcome {
+  readonly state: TrainingState;
+  readonly finalEpoch: number;
+  readonly parameters: ReadonlyMap<string, HostTensor>;
+  readonly constants: ReadonlyMap<string, HostTensor>;
+  readonly data: TrainingData;
+  /** Of the test part. */
+  readonly predictions: Float32Array;
+  readonly accuracy: number | null;
+  readonly readings: Readonly<Record<string, Metrics | null>> | undefined;
+}
+
+/**
+ * Takes the parameters that are to be kept, and computes what is left of the model and what it predicts.
+ *
+ * @throws NonFiniteError if any of it is not finite
+ */
+export async function runOutcome(
+  run: Run,
+  loop: TrainingLoop,
+  data: TrainingData,
+  state: TrainingState,
+): Promise<RunOutcome> {
+  const { learner } = loop;
+  const { finalModel } = run.settings;
+  const finalEpoch = finalModel === 'best_val' && state.best ? state.best.epoch : state.epoch;
+  if (finalEpoch !== state.epoch) restore(learner.parameters(), run.last!.best!, run.folder.path);
+  const learned = await learner.constants();
+  const outcome = {
+    state,
+    finalEpoch,
+    parameters: await toHost(learner.parameters()),
+    constants: data.target?.fold(learned) ?? learned,
+    data,
+    predictions: await loop.predict(data.test),
+    accuracy: await loop.accuracy(data.test),
+    readings: learner.readings && (await readingsOf(loop, learner.readings, data)),
+  };
+  for (const part of [outcome.parameters, outcome.constants])
+    for (const [name, tensor] of part) checkFinite(tensor.data, name, 'in the trained model');
+  return outcome;
+}
+
+async function readingsOf(
+  loop: TrainingLoop,
+  readings: NonNullable<Learner['readings']>,
+  data: TrainingData,
+): Promise<Record<string, Metrics | null>> {
+  const found: Record<string, Metrics | null> = {};
+  for (const [name, read] of readings) found[name] = await loop.score(data.test, read);
+  return found;
+}
+
+/** Writes model.safetensors, predictions.csv and, last, summary.json. */
+export async function writeResults(
+  run: Run,
+  outcome: RunOutcome,
+  measured: { readonly adapter: string; readonly seconds: number },
+): Promise<RunSummary> {
+  const { settings, folder, dataset, weights, features } = run;
+  const { state, finalEpoch, parameters, constants, data, predictions, accuracy, readings } = outcome;
+  await writeCheckpoint(folder.file('model.safetensors'), {
+    ...{ settings, state, parameters, constants },
+    weightsId: weights.id,
+    words: wordsOf(run),
+    data: run.data,
+    optimizer: new Map(),
+  });
+  const samples = Array.from(data.test, (sample) => dataset.samples[sample]!);
+  if (samples.length > 0) {
+    const rows = samples.map(({ name, mos }, i) => [name, mos, predictions[i]!]);
+    await writeOutput(folder.file('predictions.csv'), csvText([['name', 'mos', 'prediction'], ...rows]));
+  }
+  const extended = state.plan?.slice(1) ?? [];
+  const summary: RunSummary = {
+    folder: folder.path,
+    settings,
+    adapter: measured.adapter,
+    mos: { target: dataset.target, range: dataset.range },
+    pictures: { train: data.train.length, val: data.val.length, test: data.test.length },
+    unreadable: [...features!.unreadable.values()].map(({ path }) => path),
+    missing: dataset.missing,
+    epochs: state.epoch,
+    finalEpoch,
+    ...(extended.length > 0 ? { extended } : {}),
+    before: state.before ?? null,
+    test: testEvaluation(samples, predictions),
+    accuracy,
+    ...(readings ? { readings } : {}),
+    seconds: measured.seconds,
+  };
+  await writeOutput(folder.file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  return summary;
+}
+
+function testEvaluation(samples: Run['dataset']['samples'], predictions: Float32Array): Evaluation | null {
+  if (samples.length === 0) return null;
+  return evaluate(
+    [...predictions],
+    samples.map(({ mos }) => mos),
+    { groups: samples.map(({ generator }) => generator ?? ''), bootstrap: 1000 },
+  );
+}
+
+/** The quality words, in the order of the head's input, of a model that reads them. */
+export const wordsOf = ({ settings }: Run): readonly string[] =>
+  usesText(settings.trainer) ? qualityWords : [];
+
+/** The usual three figures on one line. */
+export function metricsText(metrics: Metrics | null): string {
+  if (!metrics) return 'no pictures';
+  const { srcc, plcc, krcc, rmse } = metrics;
+  return `SRCC ${figureText(srcc)}  PLCC ${figureText(plcc)}  KRCC ${figureText(krcc)}  RMSE ${figureText(rmse)}`;
+}
