@@ -1,21 +1,34 @@
 import { Option } from 'commander';
-import { keep } from './autograd/scope.ts';
-import { Tensor } from './autograd/tensor.ts';
 import { createCommand, runCommand } from './cli/command.ts';
+import { watchInterrupts } from './cli/interrupt.ts';
 import { countOption } from './cli/numbers.ts';
 import { startGpu, terminal } from './cli/start.ts';
-import { UserError } from './common/errors.ts';
+import { Stopped, UserError } from './common/errors.ts';
+import { checkOutput } from './common/files.ts';
+import { printable } from './common/printable.ts';
 import { requireFinite } from './data/finite.ts';
 import { writeSafetensors } from './data/safetensors.ts';
-import { openTensorFile } from './data/tensor-file.ts';
+import { openTensorFile, type TensorFile } from './data/tensor-file.ts';
 import { Tokenizer } from './data/tokenizer.ts';
-import { Clip } from './model/clip.ts';
-import type { Activation } from './model/config.ts';
+import type { Gpu } from './kernels/gpu.ts';
+import { recovering } from './kernels/recovery.ts';
+import { checkVocabulary } from './model/agiqa.ts';
+import { Clip, noTextTower } from './model/clip.ts';
+import type { Activation, ClipConfig, TextConfig } from './model/config.ts';
 import { weightsPath } from './model/embedded.ts';
+import { checkTokens } from './model/text.ts';
 import { weightsId } from './model/weights-id.ts';
 import { findPictures } from './scoring/pictures.ts';
+import { encodeBatch } from './training/encode-batch.ts';
 import { pictureEncoder } from './training/encoders.ts';
-import { PictureFeatures } from './training/picture-features.ts';
+import { OnDevice } from './training/on-device.ts';
+import { PictureFeatures, type PictureTower } from './training/picture-features.ts';
+import {
+  encodeImageRows,
+  encodeTokenRows,
+  type FeatureRows,
+  type WithClip,
+} from './training/tensor-features.ts';
 
 interface Options {
   weights: string;
@@ -37,14 +50,19 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
     'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded',
     'embedded',
   )
-  .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features')
+  .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features; - for stdout')
   .option('--image <path...>', 'picture files or folders')
   .option('--text <text...>', 'texts')
   .option(
     '--tensors <file>',
     'safetensors with `images` [n, 3, size, size] (normalised) and / or `tokens` [n, context]',
   )
-  .option('--batch <n>', 'pictures at once', countOption('--batch'), 8)
+  .option(
+    '--batch <n>',
+    'pictures at once; another number may change the last bits of a feature',
+    countOption('--batch'),
+    encodeBatch,
+  )
   .addOption(
     new Option('--weight-type <type>', 'storage of the matrices')
       .choices(['float32', 'float16'])
@@ -57,118 +75,171 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
     ).choices(['quick_gelu', 'gelu']),
   );
 
-type Features = Map<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
 
 await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   const options = { ...given, weights: weightsPath(given.weights) };
-  const { image, text, tensors } = options;
+  const { image, text, tensors, batch } = options;
   if (!image && !text && !tensors)
     throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');
+  checkOutput(options.out);
+  const paths = image && findPictures(image);
+  const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
-  const clip = await Clip.load(gpu, options.weights, {
-    weightType: options.weightType,
-    activation: options.activation,
-    vision: Boolean(image || tensors),
-    text: Boolean(text || tensors),
-  });
+  const model = openModel(gpu, options, await weightsId(options.weights));
+  const { config } = await model.run(async (clip) => clip);
   const features: Features = new Map();
   const metadata: Record<string, string> = {};
-  if (tensors) await encodeTensors(clip, tensors, options.batch, features);
-  if (image) metadata.images = JSON.stringify(await encodePictures(clip, image, options, features));
+  const add = (name: string, { shape, data }: FeatureRows) =>
+    features.set(name, { dtype: 'F32', shape, data });
+  let stopped: string | undefined;
+  if (tensors) {
+    const { images, tokens } = await readTensors(tensors, config);
+    if (images)
+      add('image_features', await encodeImageRows(images, config.vision.imageSize, batch, model.run));
+    if (tokens) add('text_features', await encodeTokenRows(tokens, textOf(config).contextLength, model.run));
+  }
   if (text) {
-    const tokens = (await Tokenizer.load()).tokenize(text, clip.text.config.contextLength);
-    await addTexts(clip, tokens, features);
+    const tokenizer = await Tokenizer.load();
+    const { contextLength } = checkVocabularyOf(config, tokenizer);
+    add(
+      'text_features',
+      await encodeTokenRows(tokenizer.tokenize(text, contextLength), contextLength, model.run),
+    );
     metadata.texts = JSON.stringify(text);
   }
+  if (paths) {
+    const { rows, reached, ...found } = await encodePictures(gpu, model.tower, paths, batch, signal);
+    if (rows) add('image_features', rows);
+    metadata.images = JSON.stringify(found.paths);
+    if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} pictures encoded`;
+  }
+  gpu.close();
+  if (stopped && features.size === 0) throw new Stopped('before anything was encoded; nothing was written');
   await writeSafetensors(options.out, features, metadata);
   for (const [name, { shape }] of features) terminal.line(`${name.padEnd(15)} [${shape.join(', ')}]`);
-  terminal.line(`written to ${options.out}`);
-  gpu.close();
+  if (stopped)
+    throw new Stopped(`${stopped}, written to ${options.out}; run the same command again for the rest`);
+  if (options.out !== '-') terminal.line(`written to ${printable(options.out)}`);
 });
 
-async function encodeTensors(clip: Clip, path: string, batch: number, features: Features): Promise<void> {
-  const file = await openTensorFile(path);
-  const images = file.tensors.get('images');
-  const tokens = file.tensors.get('tokens');
-  if (!images && !tokens)
-    throw new UserError(`${path} holds neither images nor tokens`, 'Name the tensors `images` and `tokens`.');
-  if (images) {
-    const { imageSize } = clip.config.vision;
-    const [count, ...rest] = images.shape;
-    if (rest.join() !== [3, imageSize, imageSize].join())
-      throw new UserError(
-        `${path}: images are [${images.shape.join(', ')}], expected [n, 3, ${imageSize}, ${imageSize}]`,
-      );
-    const values = requireFinite(await file.read('images'), images.shape, `${path}: tensor images`);
-    const size = values.length / count!;
-    const width = clip.vision.featureWidth;
-    const data = new Float32Array(count! * width);
-    for (let at = 0; at < count!; at += batch) {
-      const part = values.subarray(at * size, Math.min(count!, at + batch) * size);
-      const input = keep(Tensor.from(clip.gpu, part, [part.length / size, 3, imageSize, imageSize]));
-      const encoded = clip.encodeImages(input);
-      data.set(await encoded.read(), at * width);
-      encoded.dispose();
-      input.dispose();
-    }
-    features.set('image_features', { dtype: 'F32', shape: [count!, width], data });
-  }
-  if (tokens) {
-    const { contextLength } = clip.text.config;
-    if (tokens.shape.length !== 2 || tokens.shape[1] !== contextLength)
-      throw new UserError(`${path}: tokens are [${tokens.shape.join(', ')}], expected [n, ${contextLength}]`);
-    await addTexts(clip, wholeTokens(path, await file.read('tokens')), features);
-  }
-  await file.close();
+/** The model on whichever device works: as a whole, and as the tower of pictures. */
+function openModel(
+  gpu: Gpu,
+  { weights, weightType, activation, image, text, tensors }: Options,
+  id: string,
+): { run: WithClip; tower: (device: Gpu) => Promise<PictureTower> } {
+  const clip = new OnDevice(async (device: Gpu) => {
+    if (device !== gpu && (await weightsId(weights)) !== id)
+      throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
+    return Clip.load(device, weights, {
+      weightType,
+      activation,
+      vision: Boolean(image || tensors),
+      text: Boolean(text || tensors),
+    });
+  });
+  return {
+    run: (work) => recovering(gpu, async (device) => work(await clip.on(device))),
+    tower: async (device) => {
+      const { vision } = await clip.on(device);
+      const feature = { trainer: 'clip-agiqa', layers: '', pool: 'cls', weightType } as const;
+      return { vision, encoder: pictureEncoder(vision, id, feature) };
+    },
+  };
 }
 
-/** Token ids of a file, whatever type they are stored in. */
-function wholeTokens(path: string, values: Float32Array): Int32Array {
-  const wrong = values.find((value) => !Number.isInteger(value));
-  if (wrong !== undefined) throw new UserError(`${path}: tokens hold ${wrong}, which is no token id`);
+function textOf({ text }: ClipConfig): TextConfig {
+  if (!text) throw noTextTower();
+  return text;
+}
+
+function checkVocabularyOf(config: ClipConfig, tokenizer: Tokenizer): TextConfig {
+  const text = textOf(config);
+  checkVocabulary(text, tokenizer);
+  return text;
+}
+
+/** The ready inputs of a file, checked. */
+async function readTensors(
+  path: string,
+  config: ClipConfig,
+): Promise<{ images: Float32Array | null; tokens: Int32Array | null }> {
+  const file = await openTensorFile(path);
+  try {
+    const found = { images: file.tensors.get('images'), tokens: file.tensors.get('tokens') };
+    if (!found.images && !found.tokens)
+      throw new UserError(
+        `${path} holds neither images nor tokens`,
+        'Name the tensors `images` and `tokens`.',
+      );
+    const { imageSize } = config.vision;
+    return {
+      images: found.images ? await readImages(file, found.images.shape, imageSize) : null,
+      tokens: found.tokens ? await readTokens(file, found.tokens.shape, textOf(config)) : null,
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readImages(file: TensorFile, shape: readonly number[], side: number): Promise<Float32Array> {
+  checkShape(file, 'images', shape, [3, side, side]);
+  return requireFinite(await file.read('images'), shape, `${file.path}: tensor images`);
+}
+
+async function readTokens(
+  file: TensorFile,
+  shape: readonly number[],
+  config: TextConfig,
+): Promise<Int32Array> {
+  checkShape(file, 'tokens', shape, [config.contextLength]);
+  const values = await file.read('tokens');
+  checkTokens(values, config, `${file.path}: `);
   return Int32Array.from(values);
 }
 
-async function addTexts(clip: Clip, tokens: Int32Array, features: Features): Promise<void> {
-  const encoded = clip.encodeTokens(tokens);
-  features.set('text_features', { dtype: 'F32', shape: [...encoded.shape], data: await encoded.read() });
-  encoded.dispose();
+function checkShape(
+  { path }: TensorFile,
+  name: string,
+  shape: readonly number[],
+  row: readonly number[],
+): void {
+  const [count, ...rest] = shape;
+  if (rest.join() !== row.join())
+    throw new UserError(`${path}: ${name} are [${shape.join(', ')}], expected [n, ${row.join(', ')}]`);
+  if (count === 0) throw new UserError(`${path}: ${name} has no rows`, 'Give at least one.');
 }
 
-/** Returns the paths in the order of the rows; unreadable pictures are left out and named. */
+/** Features and paths of the pictures in the order given; unreadable ones are left out and named. */
 async function encodePictures(
-  clip: Clip,
-  paths: string[],
-  options: Options,
-  features: Features,
-): Promise<string[]> {
-  const { weights, batch, weightType } = options;
-  const found = findPictures(paths);
-  const encoder = pictureEncoder(clip.vision, await weightsId(weights), {
-    trainer: 'clip-agiqa',
-    layers: '',
-    pool: 'cls',
-    weightType,
-  });
-  const pictures = new PictureFeatures(clip.gpu, clip.vision, encoder, {
-    batch: Math.min(batch, found.length),
-    cache: null,
-  });
+  gpu: Gpu,
+  reopen: (device: Gpu) => Promise<PictureTower>,
+  paths: readonly string[],
+  batch: number,
+  signal: AbortSignal,
+): Promise<{ rows: FeatureRows | null; paths: string[]; reached: number }> {
+  const { vision, encoder } = await recovering(gpu, reopen);
+  const pictures = new PictureFeatures(gpu.latest, vision, encoder, { batch, cache: null, reopen });
   const size = pictures.imageSize;
-  const rows: { path: string; feature: Float32Array }[] = [];
-  const bar = terminal.bar('encoding', found.length);
-  for await (const result of pictures.encode(
-    found.map((path) => ({ path, size, transform: { kind: 'test' as const } })),
-  )) {
-    if ('error' in result) terminal.line(`skipped    ${result.error}`);
-    else rows.push({ path: found[result.index]!, feature: result.feature });
+  const encoded: { path: string; feature: Float32Array }[] = [];
+  let reached = 0;
+  const bar = terminal.bar('encoding', paths.length);
+  const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
+  for await (const result of signal.aborted ? [] : pictures.encode(jobs)) {
+    reached++;
+    if ('error' in result) terminal.line(`skipped    ${printable(result.error)}`);
+    else encoded.push({ path: paths[result.index]!, feature: result.feature });
     bar.advance();
+    if (signal.aborted) break;
   }
   bar.stop();
   await pictures.close();
-  if (rows.length === 0) throw new UserError(`none of the ${found.length} pictures could be read`);
-  const data = new Float32Array(rows.length * encoder.width);
-  for (const [i, { feature }] of rows.entries()) data.set(feature, i * encoder.width);
-  features.set('image_features', { dtype: 'F32', shape: [rows.length, encoder.width], data });
-  return rows.map(({ path }) => path);
+  if (encoded.length === 0 && reached === paths.length)
+    throw new UserError(`none of the ${paths.length} pictures could be read`);
+  const { width } = encoder;
+  const data = new Float32Array(encoded.length * width);
+  for (const [i, { feature }] of encoded.entries()) data.set(feature, i * width);
+  const rows = encoded.length > 0 ? { shape: [encoded.length, width], data } : null;
+  return { rows, paths: encoded.map(({ path }) => path), reached };
 }

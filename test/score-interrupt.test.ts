@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,8 +20,12 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Scores the folder, sends Ctrl-C once `begun` says so, and gives the exit status and what was printed. */
-async function interrupt(args: string[], begun: (stdout: string) => boolean) {
+/** Scores the folder, sends the signal once `begun` says so, and gives the exit status and what was printed. */
+async function interrupt(
+  args: string[],
+  begun: (stdout: string) => boolean,
+  signal: 'SIGINT' | 'SIGTERM' = 'SIGINT',
+) {
   const child = spawn(process.execPath, ['dist/score.js', many, '--model', model, ...args]);
   let stdout = '';
   let stderr = '';
@@ -29,27 +33,45 @@ async function interrupt(args: string[], begun: (stdout: string) => boolean) {
   child.stderr.on('data', (data) => (stderr += data));
   const ended = new Promise<number | null>((done) => child.on('close', done));
   for (let waited = 0; !begun(stdout) && waited < 60_000; waited += 5) await sleep(5);
-  child.kill('SIGINT');
+  child.kill(signal);
   return { status: await ended, stdout, stderr };
 }
 
-it('Ctrl-C leaves the rows scored so far in the CSV, and status 130', async () => {
-  const csv = join(folder, 'scores.csv');
-  const part = `${csv}.part`;
-  const rowsOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []);
-  const { status, stderr } = await interrupt(['--csv', csv], () => rowsOf(part).length > 8);
-  expect(status).toBe(130);
-  expect(stderr).toMatch(/stopped +the scores so far are written/);
-  const [header, ...rows] = rowsOf(csv);
+const temporary = () => readdirSync(folder).find((name) => name.startsWith('.clip-agiqa-'));
+
+it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s leaves a whole CSV that says what was not scored, and status %i', async (signal, code) => {
+  const csv = join(folder, `${signal}.csv`);
+  const begun = () => {
+    try {
+      return readFileSync(join(folder, temporary()!), 'utf8').split('\n').length > 10;
+    } catch {
+      return false; // not there yet, or the one by which the place was checked
+    }
+  };
+  const { status, stderr } = await interrupt(['--csv', csv], begun, signal);
+  expect(status).toBe(code);
+  const [header, ...rows] = readFileSync(csv, 'utf8').trim().split('\n');
   expect(header).toBe('path,score,error');
-  expect(rows.length).toBeGreaterThanOrEqual(8);
-  expect(rows.length).toBeLessThan(count);
-  for (const [i, row] of rows.entries()) expect(row).toMatch(new RegExp(`${1000 + i}\\.png,-?[\\d.e-]+,$`));
-  expect(existsSync(part)).toBe(false);
+  expect(rows).toHaveLength(count);
+  const scored = rows.findIndex((row) => row.endsWith(',,not scored: the command was stopped before'));
+  expect(scored).toBeGreaterThanOrEqual(8);
+  for (const [i, row] of rows.entries())
+    expect(row).toMatch(
+      new RegExp(
+        `${1000 + i}\\.png,${i < scored ? '-?[\\d.e-]+,$' : ',not scored: the command was stopped before$'}`,
+      ),
+    );
+  expect(stderr.trim().split('\n').at(-1)).toBe(
+    `stopped    ${scored} of ${count} pictures scored, written to ${csv}; run the same command again for the rest`,
+  );
+  expect(temporary()).toBeUndefined();
 });
 
 it('Ctrl-C leaves whole lines of JSON', async () => {
-  const { status, stdout } = await interrupt(['--json'], (text) => text.split('\n').length > 8);
+  const { status, stdout, stderr } = await interrupt(['--json'], (text) => text.split('\n').length > 8);
   expect(status).toBe(130);
   const rows = stdout
     .trim()
@@ -58,4 +80,5 @@ it('Ctrl-C leaves whole lines of JSON', async () => {
   expect(rows.length).toBeGreaterThanOrEqual(8);
   expect(rows.length).toBeLessThan(count);
   for (const { score } of rows) expect(score).toEqual(expect.any(Number));
+  expect(stderr).toContain(`stopped    ${rows.length} of ${count} pictures scored;`);
 });

@@ -17,6 +17,7 @@ import {
   scanSegment,
   segmentName,
 } from './feature-segments.ts';
+import { findNonFinite } from './finite.ts';
 import { float16ToFloat32, float32ToFloat16 } from './float16.ts';
 
 export interface FeatureCacheOptions {
@@ -114,12 +115,19 @@ export class FeatureCache {
     if (vector.length !== this.#width)
       throw new Error(`${vector.length} numbers in a cache of ${this.#width}`);
     const values = this.#half ? float32ToFloat16(vector) : vector.slice();
+    const kept = values instanceof Uint16Array ? float16ToFloat32(values) : vector;
+    const at = findNonFinite(kept)?.first;
+    if (at !== undefined)
+      throw new UserError(
+        `a feature of ${vector[at]} cannot be kept in the cache${this.#half ? ' as float16' : ''}`,
+        this.#half ? 'Use --cache-type float32, or --cache none.' : 'Check the weights with weights --info.',
+      );
     if (this.#writable)
       this.#pending.push({
         hash: hashOf(key),
         vector: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
       });
-    return values instanceof Uint16Array ? float16ToFloat32(values) : vector;
+    return kept;
   }
 
   /** Writes what was put. */

@@ -102,13 +102,16 @@ export class Clip {
   }
 
   /**
-   * Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. Throws
-   * `UserError` for ids that are not in the vocabulary.
+   * Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. What stands
+   * after the last [EOT] is not computed; with `atLeast` so many tokens of each row are, whatever the texts.
+   *
+   * @throws UserError for ids outside of the vocabulary
    */
-  encodeTokens(tokens: Int32Array): Tensor {
-    checkTokens(tokens, this.text.config);
+  encodeTokens(tokens: Int32Array, options: { readonly atLeast?: number } = {}): Tensor {
+    const { config } = this.text;
+    checkTokens(tokens, config);
     return scope(() => {
-      const { ids, length, eot } = trimTokens(tokens, this.text.config.contextLength);
+      const { ids, length, eot } = trimTokens(tokens, config.contextLength, options.atLeast);
       return this.text.features(this.text.embed(ids, length), Tensor.from(this.gpu, eot), { mask: 'causal' });
     });
   }

@@ -86,36 +86,50 @@ export class TextTransformer {
 }
 
 /**
+/**
  * Refuses token ids that are no rows of the context, or none of the vocabulary's: the GPU would read whatever lies beyond
  * the table. Throws `UserError`.
+ *
+ * @param where begins the message, e.g. `a.safetensors: `
  */
 export function checkTokens(
-  tokens: Int32Array,
+  tokens: ArrayLike<number>,
   { contextLength, vocabSize }: Pick<TextConfig, 'contextLength' | 'vocabSize'>,
+  where = '',
 ): void {
-  if (tokens.length === 0 || tokens.length % contextLength !== 0)
+  const { length } = tokens;
+  if (length === 0 || length % contextLength !== 0)
     throw new UserError(
-      `${tokens.length} tokens are not whole rows of ${contextLength}`,
+      `${where}${length} tokens are not whole rows of ${contextLength}`,
       'Give at least one row, as long as the context.',
     );
-  const at = tokens.findIndex((id) => id < 0 || id >= vocabSize);
-  if (at >= 0)
+  for (let at = 0; at < length; at++) {
+    const id = tokens[at]!;
+    if (Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
     throw new UserError(
-      `token ${tokens[at]} at place ${at % contextLength} of row ${Math.floor(at / contextLength)} is not in the vocabulary of ${vocabSize}`,
+      `${where}token ${id} at place ${at % contextLength} of row ${Math.floor(at / contextLength)} is not in the vocabulary of ${vocabSize}`,
       'Tokenize with the vocabulary of these weights.',
     );
+  }
 }
 
-/** The longest used length of token rows of `contextLength` (nothing after [EOT] matters), and each row's [EOT] position: its largest id. */
+/**
+ * The longest used length of token rows of `contextLength` (nothing after [EOT] matters), at least `atLeast`, and each row's
+ * [EOT] position: its largest id.
+ */
 export function trimTokens(
   tokens: Int32Array,
   contextLength: number,
+  atLeast = 1,
 ): { ids: Uint32Array; length: number; eot: Uint32Array } {
   const count = tokens.length / contextLength;
   const ends = Array.from({ length: count }, (_, row) =>
     endOfTextAt(tokens.subarray(row * contextLength, (row + 1) * contextLength)),
   );
-  const length = ends.reduce((longest, end) => Math.max(longest, end), 0) + 1;
+  const length = Math.min(
+    contextLength,
+    ends.reduce((longest, end) => Math.max(longest, end + 1), atLeast),
+  );
   const ids = new Uint32Array(count * length);
   for (let row = 0; row < count; row++)
     ids.set(tokens.subarray(row * contextLength, row * contextLength + length), row * length);

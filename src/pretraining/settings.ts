@@ -1,4 +1,5 @@
 import { type FieldValues, field } from '../common/fields.ts';
+import { encodeBatch } from '../training/encode-batch.ts';
 import { tuneField } from '../training/settings.ts';
 
 /**
@@ -56,7 +57,7 @@ export const pretrainingFields = {
     '',
     "folder of the cache of the teacher's features; empty: one in the user cache folder; none: no cache",
   ),
-  encodeBatch: field(8, 'pictures the teacher takes at once'),
+  encodeBatch: field(encodeBatch, 'pictures the teacher takes at once'),
   checkpointEvery: field(100, 'steps between checkpoints'),
   tune: tuneField,
   out: field('', 'folder of the results; empty: output/pretrain/DATA/seedN'),

@@ -43,7 +43,7 @@ export async function teacherFeatures(
     });
     const { width } = encoder;
     await ready();
-    const cache = await openFeatureCache(settings.cache, { width });
+    const cache = await openFeatureCache(settings.cache, { width, warn: (line) => reporter.line(line) });
     const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
     const teacher = new Float32Array(views.length * width);
     const bar = reporter.bar("the teacher's features", views.length);

@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { concat, reshape } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
+import { findNonFinite } from '../data/finite.ts';
 import type { Gpu } from '../kernels/gpu.ts';
+import { recovering } from '../kernels/recovery.ts';
 import { Clip } from '../model/clip.ts';
 import { weightsPath } from '../model/embedded.ts';
 import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, missingResult, readCheckpoint } from '../training/checkpoint.ts';
 import type { Reading } from '../training/class-constants.ts';
+import { encodeBatch } from '../training/encode-batch.ts';
 import { pictureEncoder } from '../training/encoders.ts';
-import { PictureFeatures } from '../training/picture-features.ts';
+import { OnDevice } from '../training/on-device.ts';
+import { type PictureEncoder, PictureFeatures, type PictureTower } from '../training/picture-features.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import {
   isOriginalFolder,
@@ -32,22 +37,44 @@ export interface ScorerOptions extends Partial<OriginalModelOptions> {
   readonly weights?: string;
   /** Which reading of a zero-shot model; by default the one it was made with. */
   readonly scoreBy?: Reading;
-  /** Pictures the vision tower takes at once. */
+  /** Pictures the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
   readonly batch?: number;
 }
 
-/** Scores pictures with a trained model. Needs the image tower and a head; the text features are constants. */
+/** All of a scorer that lives on a device. */
+interface ScoringTower extends PictureTower {
+  readonly clip: Clip;
+  readonly scoring: ScoringModel;
+}
+
+/**
+ * Scores pictures with a trained model. Needs the image tower and a head; the text features are constants. Where the device is
+ * lost it goes on by itself on a new one, with the same results.
+ */
 export class Scorer {
   readonly settings: Settings;
-  readonly #clip: Clip;
+  readonly #gpu: Gpu;
+  readonly #tower: OnDevice<ScoringTower>;
   readonly #pictures: PictureFeatures;
-  readonly #model: ScoringModel;
+  readonly #batch: number;
 
-  private constructor(clip: Clip, pictures: PictureFeatures, model: ScoringModel, settings: Settings) {
-    this.#clip = clip;
-    this.#pictures = pictures;
-    this.#model = model;
+  private constructor(
+    gpu: Gpu,
+    tower: OnDevice<ScoringTower>,
+    first: ScoringTower,
+    settings: Settings,
+    batch: number,
+  ) {
     this.settings = settings;
+    this.#gpu = gpu;
+    this.#tower = tower;
+    this.#batch = batch;
+    const reopen = (device: Gpu) => tower.on(device);
+    this.#pictures = new PictureFeatures(first.clip.gpu, first.vision, first.encoder, {
+      batch,
+      cache: null,
+      reopen,
+    });
   }
 
   /**
@@ -73,23 +100,27 @@ export class Scorer {
         'Give the same file with --weights: a head reads no other features.',
       );
     const { epoch, position = 'end', prompts } = options;
-    const scoring = model
-      ? scoringModel(gpu, model, path, options.scoreBy ?? trained.scoreBy)
-      : headModel(
-          gpu,
-          await originalHead(gpu, path, weights, { epoch, position, prompts, ...clipOptions(settings) }),
+    const head = model
+      ? null
+      : await recovering(gpu, (device) =>
+          originalHead(device, path, weights, { epoch, position, prompts, ...clipOptions(settings) }),
         );
-    const clip = await Clip.load(gpu, weights, { ...clipOptions(settings), text: false });
-    const { id: featureId, encode } = pictureEncoder(clip.vision, id, settings);
-    // The score follows the feature on the GPU: one number a picture is read back, a batch at a time.
-    const encoder = {
-      width: 1,
-      id: `${featureId} score`,
-      encode: (patches: Tensor) => scope(() => scoring.predict(encode(patches))),
-    };
-    const batch = options.batch ?? settings.encodeBatch;
-    const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch, cache: null });
-    return new Scorer(clip, pictures, scoring, settings);
+    const tower = new OnDevice(async (device: Gpu): Promise<ScoringTower> => {
+      if (device !== gpu && (await weightsId(weights)) !== id)
+        throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
+      const scoring = head
+        ? headModel(device, head)
+        : scoringModel(device, model!, path, options.scoreBy ?? trained.scoreBy);
+      try {
+        const clip = await Clip.load(device, weights, { ...clipOptions(settings), text: false });
+        return { clip, scoring, vision: clip.vision, encoder: scoreEncoder(clip, scoring, id, settings) };
+      } catch (error) {
+        scoring.dispose();
+        throw error;
+      }
+    });
+    const first = await recovering(gpu, (device) => tower.on(device));
+    return new Scorer(gpu, tower, first, settings, options.batch ?? encodeBatch);
   }
 
   /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
@@ -100,24 +131,64 @@ export class Scorer {
       const { index } = result;
       const path = paths[index]!;
       if ('error' in result) yield { index, path, error: result.error };
-      else yield { index, path, score: result.feature[0]! };
+      else yield { index, path, score: result.feature.at(-1)! };
     }
   }
 
   /** The score of one picture feature (not normalised). */
   async scoreFeature(feature: Float32Array): Promise<number> {
-    const score = scope(() => this.#model.predict(Tensor.from(this.#clip.gpu, feature, [1, feature.length])));
-    const [value] = await score.read();
-    score.dispose();
-    return value!;
+    const at = findNonFinite(feature)?.first;
+    if (at !== undefined)
+      throw new UserError(`number ${at + 1} of the ${feature.length} of the feature is ${feature[at]}`);
+    // In a batch of the usual shape, as score() has it.
+    const rows = new Float32Array(this.#batch * feature.length);
+    rows.set(feature);
+    const [score] = await recovering(this.#gpu, async (device) => {
+      const { scoring } = await this.#tower.on(device);
+      const scores = scope(() => scoring.predict(Tensor.from(device, rows, [this.#batch, feature.length])));
+      const values = await scores.read();
+      scores.dispose();
+      return values;
+    });
+    if (!Number.isFinite(score)) throw new UserError(`the score is ${score}`, 'The model is damaged.');
+    return score!;
   }
 
   /** Ends the picture threads and frees the model; the device stays open. */
   async close(): Promise<void> {
     await this.#pictures.close();
-    this.#model.dispose();
-    this.#clip.dispose();
+    await this.#tower.latest?.then(
+      ({ scoring, clip }) => {
+        scoring.dispose();
+        clip.dispose();
+      },
+      () => {}, // it was never made again
+    );
   }
+}
+
+/**
+ * The feature and, behind it, its score: computed on the GPU, and read back together a batch at a time. A head may make a
+ * finite score of a feature that is not, so both are looked at.
+ */
+function scoreEncoder(
+  clip: Clip,
+  scoring: ScoringModel,
+  weights: string,
+  settings: Settings,
+): PictureEncoder {
+  const { width, id, encode } = pictureEncoder(clip.vision, weights, settings);
+  return {
+    width: width + 1,
+    id: `${id} score`,
+    encode: (patches) =>
+      scope(() => {
+        const features = encode(patches);
+        const scores = scoring.predict(features);
+        return concat([features, reshape(scores, [features.dim(0), 1])], 1);
+      }),
+    describe: (at) => (at === width ? 'its score' : `number ${at + 1} of the ${width} of its feature`),
+  };
 }
 
 /** The settings a model was trained with; of a folder of the published trainer, what is known of them. */

@@ -6,7 +6,11 @@ import type { VisionTransformer } from '../model/vit.ts';
 import type { PictureEncoder } from './picture-features.ts';
 import type { Settings } from './settings.ts';
 
-/** The picture features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. */
+/**
+ * The picture features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. The id
+ * holds all that they depend on beside the device and the picture: the weights do not say their activation, heads, eps, mean
+ * and deviation by themselves.
+ */
 export function pictureEncoder(
   vision: VisionTransformer,
   weightsId: string,
@@ -14,7 +18,7 @@ export function pictureEncoder(
 ): PictureEncoder {
   const { trainer, layers, pool, weightType } = settings;
   const { width } = vision.config;
-  const id = `${weightsId} ${weightType}`;
+  const id = `${weightsId} ${weightType} ${JSON.stringify(vision.config)}`;
   if (trainer !== 'image-only' || (layers === '' && pool === 'cls'))
     return { width: vision.featureWidth, id: `${id} feature`, encode: (patches) => vision.features(patches) };
   const blocks = layers === '' ? [vision.config.layers] : layers.split(',').map(Number);

@@ -1,10 +1,16 @@
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
 import type { FeatureCache } from '../data/feature-cache.ts';
+import { findNonFinite } from '../data/finite.ts';
+import { decoderId } from '../data/image.ts';
 import { type LoadedPicture, type PictureJob, PictureLoader } from '../data/loader.ts';
 import { hashPicture } from '../data/picture.ts';
 import type { Gpu } from '../kernels/gpu.ts';
+import { numericsId } from '../kernels/numerics.ts';
+import { recovering } from '../kernels/recovery.ts';
 import type { VisionTransformer } from '../model/vit.ts';
+import { OnDevice } from './on-device.ts';
 
 /** Turns picture patches into features [B, width]: the tower's projected feature, or pooled block outputs. */
 export interface PictureEncoder {
@@ -12,6 +18,8 @@ export interface PictureEncoder {
   /** Names the computation in cache keys: two encoders of one name give the same features. */
   readonly id: string;
   encode(patches: Tensor): Tensor;
+  /** What one of its numbers is, for errors. By default a number of the feature. */
+  describe?(at: number): string;
 }
 
 export interface EncodedPicture {
@@ -25,18 +33,46 @@ export interface UnreadablePicture {
   readonly error: string;
 }
 
+/** The image tower and what is made of its patches, on a device. */
+export interface PictureTower {
+  readonly vision: VisionTransformer;
+  readonly encoder: PictureEncoder;
+}
+
+export interface PictureFeaturesOptions {
+  /** Pictures the tower takes at once; a batch that is not full is filled up. */
+  readonly batch: number;
+  readonly cache: FeatureCache | null;
+  /** Makes the tower again on the device that was opened in place of a lost one. Without it the loss ends the work. */
+  readonly reopen?: (gpu: Gpu) => Promise<PictureTower>;
+}
+
 /** Pictures looked up in the cache at once. */
 const stretch = 256;
 
-/** Features of pictures: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. */
+/** A picture of a batch. */
+interface Member {
+  readonly index: number;
+  readonly job: PictureJob;
+  /** Of the bytes that were decoded. */
+  readonly hash: string;
+}
+
+/**
+ * Features of pictures: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. Every batch has
+ * the same shape, so a picture's feature has the same bits whatever it is encoded with.
+ */
 export class PictureFeatures {
   readonly gpu: Gpu;
   readonly encoder: PictureEncoder;
-  readonly #vision: VisionTransformer;
+  readonly imageSize: number;
+  readonly #tower: OnDevice<PictureTower>;
+  readonly #recovers: boolean;
   readonly #batch: number;
   readonly #cache: FeatureCache | null;
   readonly #loader: PictureLoader;
   readonly #pixels: Uint8Array;
+  #numerics = '';
   /** Pictures that went through the tower, those the cache spared it, and milliseconds it waited for the next picture. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
 
@@ -44,31 +80,32 @@ export class PictureFeatures {
     gpu: Gpu,
     vision: VisionTransformer,
     encoder: PictureEncoder,
-    options: { readonly batch: number; readonly cache: FeatureCache | null },
+    { batch, cache, reopen }: PictureFeaturesOptions,
   ) {
     this.gpu = gpu;
     this.encoder = encoder;
-    this.#vision = vision;
-    this.#batch = options.batch;
-    this.#cache = options.cache;
-    this.#loader = new PictureLoader({ ahead: Math.max(16, 2 * options.batch) });
-    this.#pixels = new Uint8Array(options.batch * vision.config.imageSize ** 2 * 3);
-  }
-
-  get imageSize(): number {
-    return this.#vision.config.imageSize;
+    this.imageSize = vision.config.imageSize;
+    this.#tower = new OnDevice(async (device) => {
+      if (device === gpu) return { vision, encoder };
+      return reopen!(device);
+    });
+    this.#recovers = reopen !== undefined;
+    this.#batch = batch;
+    this.#cache = cache;
+    this.#loader = new PictureLoader({ ahead: Math.max(16, 2 * batch) });
+    this.#pixels = new Uint8Array(batch * this.imageSize ** 2 * 3);
   }
 
   /** Yields one result a job, in their order, but with a cache the known ones of each stretch of jobs first; `index` is the job's place in `jobs`. */
   async *encode(jobs: readonly PictureJob[]): AsyncIterable<EncodedPicture | UnreadablePicture> {
     if (!this.#cache) {
-      yield* this.#encodeFresh(jobs, jobs.keys(), null);
+      yield* this.#encodeFresh(jobs, jobs.keys());
       return;
     }
+    this.#numerics = numericsId(this.gpu);
     for (let from = 0; from < jobs.length; from += stretch) {
       const part = jobs.slice(from, from + stretch);
-      const keys = await this.#keys(part);
-      const known = await this.#cache.get(keys);
+      const known = await this.#known(this.#cache, part);
       const missing: number[] = [];
       for (const [i, feature] of known.entries()) {
         if (!feature) {
@@ -79,7 +116,7 @@ export class PictureFeatures {
         yield { index: from + i, feature };
       }
       const fresh = missing.map((index) => jobs[index]!);
-      yield* this.#encodeFresh(fresh, missing, (index) => keys[index - from]!);
+      yield* this.#encodeFresh(fresh, missing);
       await this.#cache.flush();
     }
   }
@@ -87,11 +124,10 @@ export class PictureFeatures {
   async *#encodeFresh(
     jobs: readonly PictureJob[],
     places: Iterable<number>,
-    key: ((index: number) => string) | null,
   ): AsyncIterable<EncodedPicture | UnreadablePicture> {
     const indices = [...places];
     const bytes = this.imageSize ** 2 * 3;
-    let waiting: number[] = [];
+    let waiting: Member[] = [];
     let failed: UnreadablePicture[] = []; // until the batch before them has run
     for await (const loaded of this.#load(jobs)) {
       const index = indices[loaded.index]!;
@@ -102,13 +138,13 @@ export class PictureFeatures {
         continue;
       }
       this.#pixels.set(loaded.pixels, waiting.length * bytes);
-      waiting.push(index);
+      waiting.push({ index, job: jobs[loaded.index]!, hash: loaded.hash });
       if (waiting.length < this.#batch) continue;
-      yield* inOrder(await this.#run(waiting, key), failed);
+      yield* inOrder(await this.#run(waiting), failed);
       waiting = [];
       failed = [];
     }
-    yield* inOrder(waiting.length > 0 ? await this.#run(waiting, key) : [], failed);
+    yield* inOrder(waiting.length > 0 ? await this.#run(waiting) : [], failed);
   }
 
   /** The pictures as the loader has them ready; counts how long it is waited for. */
@@ -132,36 +168,72 @@ export class PictureFeatures {
     await this.#cache?.close();
   }
 
-  /** A short batch runs as a full one: its shapes are compiled and tuned, and its rows do not mix. */
-  async #run(indices: readonly number[], key: ((index: number) => string) | null): Promise<EncodedPicture[]> {
+  /** Encodes the first pictures of the batch that stands in `#pixels`; what stands behind them does not touch their rows. */
+  async #run(members: readonly Member[]): Promise<EncodedPicture[]> {
     const { width } = this.encoder;
-    const words = new Uint32Array(this.#pixels.buffer, 0, this.#pixels.length / 4);
-    const features = scope(() => {
-      const pixels = Tensor.from(this.gpu, words, [this.#batch, words.length / this.#batch]);
-      return this.encoder.encode(this.#vision.patchesFromBytes(pixels));
-    });
-    const values = await features.read();
-    features.dispose();
-    this.counters.encoded += indices.length;
-    return indices.map((index, i) => {
+    const values = await this.#encode();
+    this.counters.encoded += members.length;
+    return members.map(({ index, job, hash }, i) => {
       const feature = values.slice(i * width, (i + 1) * width);
-      return { index, feature: key ? this.#cache!.put(key(index), feature) : feature };
+      checkFeature(feature, job.path, this.encoder);
+      // By what was decoded: the file may have been replaced since it was looked up.
+      return { index, feature: this.#cache ? this.#cache.put(this.#keyOf(job, hash), feature) : feature };
     });
   }
 
-  async #keys(jobs: readonly PictureJob[]): Promise<string[]> {
+  async #encode(): Promise<Float32Array> {
+    const words = new Uint32Array(this.#pixels.buffer, 0, this.#pixels.length / 4);
+    const encode = async (gpu: Gpu) => {
+      const { vision, encoder } = await this.#tower.on(gpu);
+      const features = scope(() => {
+        const pixels = Tensor.from(gpu, words, [this.#batch, words.length / this.#batch]);
+        return encoder.encode(vision.patchesFromBytes(pixels));
+      });
+      const values = await features.read();
+      features.dispose();
+      return values;
+    };
+    return this.#recovers ? recovering(this.gpu, encode) : encode(this.gpu);
+  }
+
+  async #known(
+    cache: FeatureCache,
+    jobs: readonly PictureJob[],
+  ): Promise<readonly (Float32Array | undefined)[]> {
+    // Nothing is read twice where nothing can be known.
+    if (cache.size === 0) return jobs.map(() => undefined);
     const hashes = new Map<string, Promise<string>>();
     const hash = (path: string) => {
       if (!hashes.has(path)) hashes.set(path, hashOrName(path));
       return hashes.get(path)!;
     };
-    return Promise.all(
-      jobs.map(
-        async ({ path, size, transform, distortion }) =>
-          `${this.encoder.id}|${await hash(path)}|${size}|${JSON.stringify(transform)}${distortion ? `|${JSON.stringify(distortion)}` : ''}`,
-      ),
-    );
+    const keys = await Promise.all(jobs.map(async (job) => this.#keyOf(job, await hash(job.path))));
+    const found = await cache.get(keys);
+    return found.map((feature) => (feature && !findNonFinite(feature) ? feature : undefined));
   }
+
+  /** Holds everything that the feature depends on. */
+  #keyOf({ size, transform, distortion }: PictureJob, hash: string): string {
+    return JSON.stringify([
+      this.encoder.id,
+      this.#batch,
+      this.#numerics,
+      decoderId,
+      hash,
+      size,
+      transform,
+      distortion ?? null,
+    ]);
+  }
+}
+
+function checkFeature(feature: Float32Array, path: string, { describe, width }: PictureEncoder): void {
+  const at = findNonFinite(feature)?.first;
+  if (at === undefined) return;
+  throw new UserError(
+    `${path}: ${describe?.(at) ?? `number ${at + 1} of the ${width} of its feature`} is ${feature[at]}`,
+    'The weights hold numbers that are not finite (weights --info counts them), or too large ones: try --weight-type float32.',
+  );
 }
 
 const inOrder = (encoded: readonly EncodedPicture[], failed: readonly UnreadablePicture[]) =>

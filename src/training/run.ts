@@ -85,6 +85,7 @@ async function openPictures(
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
     width: encoder.width,
     type: settings.cacheType,
+    warn: (line) => reporter.line(line),
   });
   return new PictureFeatures(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
 }

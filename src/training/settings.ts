@@ -2,6 +2,7 @@ import { applyValues, defaultValues, type FieldValues, field } from '../common/f
 import type { DatasetOptions } from '../data/datasets/index.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
+import { encodeBatch } from './encode-batch.ts';
 
 /** Shared by every command that trains. */
 export const tuneField = field<TuneChoice>(
@@ -115,7 +116,11 @@ export const fields = {
   ),
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
   seed: field(1, 'seed of the initial values, crops, order and dropout'),
-  encodeBatch: field(8, 'pictures the vision tower takes at once', { min: 1 }),
+  encodeBatch: field(
+    encodeBatch,
+    'pictures the vision tower takes at once; another number may change the last bits of a feature',
+    { min: 1 },
+  ),
   tune: tuneField,
   out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
 } as const;
