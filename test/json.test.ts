@@ -25,8 +25,11 @@ test.each([
   [JSON.stringify({ ...whole, name: { a: 1 } }), /name is {"a":1}, not a text/],
   [JSON.stringify({ ...whole, state: { epochs: {} } }), /state\.epochs is {}, not a list/],
   ['{"state":{"epochs":[1,1e999]}}', /state\.epochs\.1 is Infinity, not a finite number/],
-  [`${'['.repeat(200_000)}${']'.repeat(200_000)}`, /is nested 200,000 levels deep \(the limit is 100\)/],
-  [`[${'[],'.repeat(1_000_000)}0]`, /holds 2,000,002 values \(the limit is/],
+  [
+    `${'['.repeat(200_000)}${']'.repeat(200_000)}`,
+    /is nested 200,000 levels deep, more than the limit of 100/,
+  ],
+  [`[${'[],'.repeat(1_000_000)}0]`, /holds 2,000,002 values, more than the limit of/],
 ])('refused: %.30s', (text, message) => {
   const attempt = () => parseJson(text, schema, 'a.json');
   expect(attempt).toThrow(message);
@@ -50,7 +53,7 @@ test('only regular files of a bounded size are read', async () => {
   await expect(readJson(pipe, schema)).rejects.toThrow(/is not a regular file/);
   process.env.CLIP_AGIQA_LIMITS = 'jsonBytes=10';
   try {
-    await expect(readJson(path, schema)).rejects.toThrow(/has \d+ bytes \(the limit is 10\)/);
+    await expect(readJson(path, schema)).rejects.toThrow(/has \d+ bytes, more than the limit of 10/);
   } finally {
     delete process.env.CLIP_AGIQA_LIMITS;
   }

@@ -94,6 +94,8 @@ describe('a text that is one long word', () => {
   });
 
   it('has a limit', () => {
-    expect(() => tokenizer.encode('a'.repeat(100_001))).toThrow(/has 100,001 characters \(the limit is/);
+    expect(() => tokenizer.encode('a'.repeat(100_001))).toThrow(
+      /has 100,001 characters, more than the limit of/,
+    );
   });
 });

@@ -54,7 +54,7 @@ const standard = {
   /** Values in JSON: 16 MB of `[],` would become 300 MB of objects. A header of 100,000 tensors holds 1 million. */
   jsonValues: 2_000_000,
   /** A configuration in YAML; those that come with this program take 1 KB. */
-  yamlBytes: 256 * kibi,
+  yamlBytes: 64 * kibi,
   /** Arrays and objects within one another in JSON and YAML. */
   depth: 100,
 
@@ -108,11 +108,11 @@ function parse(text: string): Partial<Record<LimitName, number>> {
 /**
  * The error of a file that asks for more than a limit.
  *
- * @param problem what is too much, e.g. `a.pt: its pickle takes too many steps`; the limit is added
+ * @param problem what is too much, e.g. `a.pt has 200,000 tensors`; the limit is added
  */
 export function beyondLimit(name: LimitName, problem: string): UserError {
   return new UserError(
-    `${problem} (the limit is ${limit(name).toLocaleString('en')})`,
+    `${problem}, more than the limit of ${limit(name).toLocaleString('en')}`,
     `The file is damaged or made to do harm; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
   );
 }
