@@ -8,7 +8,7 @@ const times = new Set(['seconds', 'picturesPerSecond']);
 
 /**
  * What a run leaves, file by file, without what says when and how fast it ran: two runs that come to the same have equal maps.
- * Segments of a feature cache are left out, since nothing says how features are spread over them.
+ * Segments of a feature cache are left out, since nothing says how features are spread over them, and so is where the folder lies.
  */
 export function artifactsOf(folder: string): Map<string, string> {
   const found = new Map<string, string>();
@@ -21,7 +21,7 @@ export function artifactsOf(folder: string): Map<string, string> {
     const directory = name.slice(0, name.lastIndexOf('/') + 1);
     const file = name.slice(directory.length);
     if (file.startsWith('events.out.tfevents.')) curves.push(`${directory}\n${eventsOf(readFileSync(path))}`);
-    else found.set(name, contentOf(path));
+    else found.set(name, contentOf(path).replaceAll(folder, '.'));
   }
   if (curves.length > 0) found.set('TensorBoard curves', curves.join('\n'));
   return found;

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeScenes } from '../../src/data/scenes/make.ts';
+import { hasBegun } from './kinds.ts';
 import { inProject } from './project.ts';
 
 /** Draws whole numbers below `below`; the same ones with the same seed. */
@@ -45,10 +46,7 @@ const shared = ['--cache', '../shared/cache'];
 /** Goes on with a run that has left something to go on from, by its folder alone or with all that it was begun with. */
 function resuming(name: string, args: readonly string[]) {
   return (folder: string, draw: Draw): string[] => {
-    const begun = ['checkpoint.safetensors', 'config.yaml'].some((file) =>
-      existsSync(join(folder, 'run', file)),
-    );
-    if (!begun) return [inDist(name), ...args];
+    if (!hasBegun(join(folder, 'run'))) return [inDist(name), ...args];
     return draw(2) === 0 ? [inDist(name), '--resume', 'run'] : [inDist(name), ...args, '--resume'];
   };
 }

@@ -38,7 +38,7 @@ function tinySettings(folder: string, changes: Partial<Settings>): Settings {
     hidden: 16,
     tune: 'never',
     // Shared by all and filled by the first.
-    cache: join(folder, '..', 'cache'),
+    cache: join(folder, '..', 'shared-cache'),
     out: join(folder, 'run'),
   };
   return applySettings(defaultSettings(), { ...values, ...changes }, 'test');
@@ -56,7 +56,7 @@ function training(
       const cache = roots.includes('cache') ? { cache: join(folder, 'cache') } : {};
       const settings = tinySettings(folder, { ...changes, ...cache });
       return trainRun(gpu, settings, {
-        resume: resume && hasCheckpoint(settings.out),
+        resume: resume && hasBegun(settings.out),
         reporter: silent,
         tensorboard,
       });
@@ -64,7 +64,9 @@ function training(
   };
 }
 
-const hasCheckpoint = (folder: string): boolean => existsSync(join(folder, 'checkpoint.safetensors'));
+/** Whether there is anything to go on with: a run killed before that begins anew. */
+export const hasBegun = (folder: string): boolean =>
+  ['checkpoint.safetensors', 'config.yaml'].some((name) => existsSync(join(folder, name)));
 
 export const kinds: readonly Kind[] = [
   training('last', { nCtx: 2, trainer: 'clip-agiqa' }),
@@ -83,7 +85,7 @@ export const kinds: readonly Kind[] = [
         ...{ start: 'random', embedding: 16, views: 1, batchSize: 8, chunkSize: 8 },
         ...{ epochs: 2, checkpointEvery: 2, tune: 'never' },
       };
-      return pretrainRun(gpu, settings, { resume: resume && hasCheckpoint(out), reporter: silent });
+      return pretrainRun(gpu, settings, { resume: resume && hasBegun(out), reporter: silent });
     },
   },
   {
@@ -98,7 +100,11 @@ export const kinds: readonly Kind[] = [
   {
     name: 'scenes',
     roots: ['run'],
-    run: (_, folder) =>
-      makeScenes(join(folder, 'run', 'scenes'), { scenes: 2, versions: 2, size: 16, seed: 1 }),
+    // As a training does it that finds none.
+    run: async (_, folder) => {
+      const scenes = join(folder, 'run', 'scenes');
+      if (!existsSync(join(scenes, 'data.csv')))
+        await makeScenes(scenes, { scenes: 2, versions: 2, size: 16, seed: 1 });
+    },
   },
 ];
