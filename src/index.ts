@@ -26,7 +26,7 @@ export {
   type ValueAndGradients,
   valueAndGradients,
 } from './autograd/tape.ts';
-export { Tensor, type TensorType } from './autograd/tensor.ts';
+export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
 export { UserError } from './common/errors.ts';
 export type { DType, TensorFile, TensorInfo } from './data/tensor.ts';
 export { Tokenizer } from './data/tokenizer.ts';
@@ -40,6 +40,7 @@ export type {
   TexelFormat,
 } from './kernels/buffer-pool.ts';
 export { DeviceLostError } from './kernels/device-errors.ts';
+export { OutOfMemoryError } from './kernels/device-memory.ts';
 export { elementGroups } from './kernels/elementwise.ts';
 export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';

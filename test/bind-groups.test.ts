@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { BindGroups } from '../src/kernels/bind-groups.ts';
 import { DeviceErrors } from '../src/kernels/device-errors.ts';
+import { DeviceMemory } from '../src/kernels/device-memory.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();
@@ -13,10 +14,8 @@ struct Params { value: u32, other: u32 }
 @compute @workgroup_size(1) fn main() { out[0] = params.value + 1000u * params.other + x[0]; }`;
 
 it('gives one bind group for the same contents, another for any other', () => {
-  const groups = new BindGroups(
-    gpu.device,
-    new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true }),
-  );
+  const errors = new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true });
+  const groups = new BindGroups(gpu.device, new DeviceMemory(gpu.device, errors), errors);
   const pipelines = ['one', 'two'].map((name) => gpu.pipelines.get({ name, source }));
   const buffers = Array.from({ length: 8 }, () => gpu.pool.allocate(4));
   const twice = [1, 2].map(() => {

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { Arena, BufferPool, sizeClass } from '../src/kernels/buffer-pool.ts';
+import { DeviceErrors } from '../src/kernels/device-errors.ts';
+import { DeviceMemory } from '../src/kernels/device-memory.ts';
 import { openGpu } from '../src/kernels/gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();
-const pool = () => new BufferPool(gpu.device, () => {});
+const errors = new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true });
+const pool = () => new BufferPool(gpu.device.limits, new DeviceMemory(gpu.device, errors), () => {});
 
 describe('sizeClass', () => {
   it('wastes at most a sixteenth beyond 4 KiB, and is a multiple of 256', () => {
@@ -93,7 +96,7 @@ describe('BufferPool', () => {
   it('says that a tensor is too large for the adapter', () => {
     const attempt = () => pool().allocate(2 ** 45);
     expect(attempt).toThrow(UserError);
-    expect(attempt).toThrow(/33554432 MiB exceeds this adapter's largest buffer/);
+    expect(attempt).toThrow(/33554432.0 MiB exceeds this adapter's largest buffer/);
   });
 
   it('sets buffers aside for an arena until it is dissolved', () => {

@@ -1,6 +1,8 @@
+import type { Gpu } from '../kernels/gpu.ts';
 import { clipScale } from '../kernels/optim.ts';
 import { reduceAll } from '../kernels/reduce.ts';
 import { copyBlock } from '../kernels/rows.ts';
+import { allOrNone } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
 /**
@@ -12,7 +14,10 @@ import { Tensor } from './tensor.ts';
 export function clipGradients(gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: number): Map<Tensor, Tensor> {
   const [first] = gradients.values();
   if (!first) return new Map();
-  const { gpu } = first;
+  return allOrNone(() => clipped(first.gpu, gradients, maxNorm));
+}
+
+function clipped(gpu: Gpu, gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: number): Map<Tensor, Tensor> {
   const parts = Tensor.empty(gpu, [gradients.size]);
   const total = Tensor.empty(gpu, [1]);
   const at = { rows: 1, width: 1, xStride: 1, xAt: 0, outStride: 1 };
@@ -21,13 +26,13 @@ export function clipGradients(gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: n
     copyBlock(gpu, total.buffer, parts.buffer, { ...at, outAt: i });
   }
   reduceAll(gpu, parts.buffer, total.buffer, parts.size);
-  const clipped = new Map<Tensor, Tensor>();
+  const scaled = new Map<Tensor, Tensor>();
   for (const [parameter, gradient] of gradients) {
     const out = Tensor.empty(gpu, gradient.shape);
     clipScale(gpu, gradient.buffer, total.buffer, out.buffer, out.size, maxNorm);
-    clipped.set(parameter, out);
+    scaled.set(parameter, out);
   }
   parts.dispose();
   total.dispose();
-  return clipped;
+  return scaled;
 }

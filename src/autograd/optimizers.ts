@@ -1,6 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { adamw, adamwAdvance, sgd } from '../kernels/optim.ts';
-import { keep } from './scope.ts';
+import { allOrNone, keep } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
 /** Overwrites an optimiser's state with values saved of one of the same parameters. */
@@ -36,8 +36,15 @@ export class Sgd {
     const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
     if (nesterov && momentum <= 0) throw new Error('Nesterov momentum needs a momentum above 0');
     this.#parameters = parameters;
-    this.#velocities = parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape)));
-    this.#settings = keep(Tensor.from(parameters[0]!.gpu, [lr]));
+    const [zeros, settings] = allOrNone(
+      () =>
+        [
+          parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape))),
+          keep(Tensor.from(parameters[0]!.gpu, [lr])),
+        ] as const,
+    );
+    this.#velocities = zeros;
+    this.#settings = settings;
     this.#momentum = momentum;
     this.#weightDecay = weightDecay;
     this.#nesterov = nesterov;
@@ -108,9 +115,12 @@ export class AdamW {
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 } = options;
     const zeros = () => parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape)));
     this.#parameters = parameters;
-    this.#first = zeros();
-    this.#second = zeros();
-    this.#settings = keep(Tensor.from(parameters[0]!.gpu, [options.lr, 0, 0]));
+    const [first, second, settings] = allOrNone(
+      () => [zeros(), zeros(), keep(Tensor.from(parameters[0]!.gpu, [options.lr, 0, 0]))] as const,
+    );
+    this.#first = first;
+    this.#second = second;
+    this.#settings = settings;
     this.#betas = betas;
     this.#eps = eps;
     this.#weightDecay = weightDecay;

@@ -3,9 +3,31 @@ import type { Tensor } from './tensor.ts';
 /** Explicit lifetimes: the tensors made in the innermost open scope, freed together when it ends. */
 const scopes: Set<Tensor>[] = [];
 
+/** What has been made since the outermost open {@link allOrNone} began, kept or not. */
+const made: Tensor[] = [];
+let recording = 0;
+
 /** Registers a new tensor with the innermost scope. */
 export function adopt(tensor: Tensor): void {
   scopes.at(-1)?.add(tensor);
+  if (recording > 0) made.push(tensor);
+}
+
+/**
+ * Runs `body`, and if it throws frees every tensor made in it, those that were kept too: for whatever makes several that
+ * are of use together only. The body must be synchronous.
+ */
+export function allOrNone<T>(body: () => T): T {
+  const before = made.length;
+  recording++;
+  try {
+    return body();
+  } catch (error) {
+    for (const tensor of made.splice(before)) tensor.dispose();
+    throw error;
+  } finally {
+    if (--recording === 0) made.length = 0;
+  }
 }
 
 /** Removes a tensor from whatever scope holds it. */
@@ -24,21 +46,25 @@ export function keep<T extends Tensor>(tensor: T): T {
  * objects of them), which pass to the enclosing scope. The body must be synchronous: GPU work is only recorded, so nothing waits.
  */
 export function scope<T>(body: () => T): T {
-  const made = new Set<Tensor>();
-  scopes.push(made);
+  const own = new Set<Tensor>();
+  scopes.push(own);
   let result: T;
   try {
     result = body();
   } catch (error) {
     scopes.pop();
-    for (const tensor of made) tensor.dispose();
+    for (const tensor of own) tensor.dispose();
     throw error;
   }
   scopes.pop();
-  if (result instanceof Promise)
+  if (result instanceof Promise) {
+    for (const tensor of own) tensor.dispose();
+    // What becomes of the promise follows from this mistake, which is thrown.
+    result.catch(() => {});
     throw new Error('scope() takes a synchronous function; read results after it');
-  for (const tensor of tensorsIn(result)) if (made.delete(tensor)) adopt(tensor);
-  for (const tensor of made) tensor.dispose();
+  }
+  for (const tensor of tensorsIn(result)) if (own.delete(tensor)) scopes.at(-1)?.add(tensor);
+  for (const tensor of own) tensor.dispose();
   return result;
 }
 

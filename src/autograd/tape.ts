@@ -1,5 +1,5 @@
 import { binary, fill } from '../kernels/elementwise.ts';
-import { keep, scope } from './scope.ts';
+import { allOrNone, keep, scope } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
 /** What an op's forward may ask and leave behind. */
@@ -55,14 +55,11 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
   const needs = inputs.map(({ id }) => tape?.tracked.has(id) ?? false);
   const recording = needs.includes(true);
   const saved: Tensor[] = [];
-  const output = op.forward(inputs, attributes, {
-    recording,
-    needs,
-    save: (...tensors) => {
-      // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
-      if (recording) for (const tensor of tensors) saved.push(keep(tensor.view()));
-    },
-  });
+  const save = (...tensors: Tensor[]) => {
+    // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
+    if (recording) for (const tensor of tensors) saved.push(keep(tensor.view()));
+  };
+  const output = allOrNone(() => op.forward(inputs, attributes, { recording, needs, save }));
   if (recording) {
     tape!.tracked.add(output.id);
     tape!.nodes.push({
@@ -132,7 +129,7 @@ function backward(
   const byId = new Map<number, Tensor>();
   accumulate(byId, value.id, seed);
   const leaves = new Set(parameters.map(({ id }) => id));
-  for (let node = tape.nodes.pop(); node; node = tape.nodes.pop()) {
+  for (let node = tape.nodes.at(-1); node; node = tape.nodes.at(-1)) {
     const dy = byId.get(node.output);
     if (dy) {
       const taken: Tensor[] = [];
@@ -154,6 +151,7 @@ function backward(
       }
     }
     for (const tensor of node.saved) tensor.dispose();
+    tape.nodes.pop(); // now, since what is on the tape is freed if anything throws
   }
   const found = new Map<Tensor, Tensor>();
   for (const parameter of parameters) {

@@ -1,4 +1,5 @@
 import type { GpuBuffer, GpuStorage } from '../kernels/buffer-pool.ts';
+import { naming } from '../kernels/device-memory.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { bundle, canKeep, type KeptLines, keepInTexels } from '../kernels/texels.ts';
 import { adopt, forget } from './scope.ts';
@@ -53,28 +54,33 @@ export class Tensor {
     adopt(this);
   }
 
-  /** A tensor with undefined contents. */
-  static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32'): Tensor {
-    return new Tensor(new Storage(gpu, gpu.pool.allocate(byteLength(elements(shape), type))), shape, type);
+  /** A tensor with undefined contents. Should there be no room for it, the error gives its name. */
+  static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32', name = ''): Tensor {
+    const count = elements(shape);
+    if (!Number.isInteger(count) || count < 0) throw new Error(`[${shape.join(', ')}] is no shape`);
+    const bytes = byteLength(count, type);
+    const buffer = naming(
+      () => purposeOf(shape, name),
+      () => gpu.pool.allocate(bytes),
+    );
+    return new Tensor(new Storage(gpu, buffer), shape, type);
   }
 
-  /** A tensor with these values; Float32Array gives f32, Uint32Array u32, Uint16Array the bits of f16. */
-  static from(
-    gpu: Gpu,
-    values: Float32Array | Uint32Array | Uint16Array | readonly number[],
-    shape: readonly number[] = [values.length],
-  ): Tensor {
-    const data = Array.isArray(values) ? new Float32Array(values) : (values as Float32Array);
-    const type =
-      (data as unknown) instanceof Uint32Array
-        ? 'u32'
-        : (data as unknown) instanceof Uint16Array
-          ? 'f16'
-          : 'f32';
+  /**
+   * A tensor with these values; Float32Array gives f32, Uint32Array u32, Uint16Array the bits of f16; plain numbers and
+   * Float64Array are rounded to f32.
+   */
+  static from(gpu: Gpu, values: TensorValues, shape: readonly number[] = [values.length], name = ''): Tensor {
+    const data = typedValues(values);
     if (data.length !== elements(shape))
       throw new Error(`${data.length} values do not fill the shape [${shape.join(', ')}]`);
-    const tensor = Tensor.empty(gpu, shape, type);
-    tensor.write(data);
+    const tensor = Tensor.empty(gpu, shape, typeOf(data), name);
+    try {
+      tensor.write(data);
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
     return tensor;
   }
 
@@ -87,10 +93,18 @@ export class Tensor {
    * The constant weight of a linear layer, [N, K], from float32 values or the bits of halves. Where this adapter reads texels
    * faster than buffers (a software one) it is kept in texels, and then only linear() takes it.
    */
-  static weight(gpu: Gpu, values: Float32Array | Uint16Array, shape: readonly [number, number]): Tensor {
+  static weight(
+    gpu: Gpu,
+    values: Float32Array | Uint16Array,
+    shape: readonly [number, number],
+    name = '',
+  ): Tensor {
     const [rows, length] = shape;
-    if (!canKeep(gpu, rows, length)) return Tensor.from(gpu, values, shape);
-    const texels = keepInTexels(gpu, values, rows, length);
+    if (!canKeep(gpu, rows, length)) return Tensor.from(gpu, values, shape, name);
+    const texels = naming(
+      () => purposeOf(shape, name),
+      () => keepInTexels(gpu, values, rows, length),
+    );
     return new Tensor(new Storage(gpu, texels), shape, values instanceof Uint16Array ? 'f16' : 'f32');
   }
 
@@ -149,6 +163,10 @@ export class Tensor {
   /** Overwrites the contents from the host. */
   write(values: Float32Array | Uint32Array | Uint16Array): void {
     if (values.length !== this.size) throw new Error(`${values.length} values for a tensor of ${this.size}`);
+    if (typeOf(values) !== this.type)
+      throw new Error(
+        `a ${values.constructor.name} is ${typeOf(values)}, and tensor ${this.id} is ${this.type}`,
+      );
     if (values instanceof Uint16Array && values.length % 2 === 1) {
       const padded = new Uint16Array(values.length + 1);
       padded.set(values);
@@ -174,6 +192,31 @@ export class Tensor {
     forget(this);
     this.#storage.release();
   }
+}
+
+function purposeOf(shape: readonly number[], name: string): string {
+  return `${name === '' ? 'a tensor' : `tensor ${name}`} [${shape.join(', ')}]`;
+}
+
+/** What {@link Tensor.from} takes. */
+export type TensorValues = Float32Array | Uint32Array | Uint16Array | Float64Array | readonly number[];
+
+function typedValues(values: TensorValues): Float32Array | Uint32Array | Uint16Array {
+  if (values instanceof Float32Array || values instanceof Uint32Array || values instanceof Uint16Array)
+    return values;
+  if (values instanceof Float64Array) return Float32Array.from(values);
+  if (Array.isArray(values) && values.every((value) => typeof value === 'number'))
+    return Float32Array.from(values);
+  const given = Array.isArray(values)
+    ? 'an array of other things than numbers'
+    : `a ${(values as object | null)?.constructor?.name ?? typeof values}`;
+  throw new Error(
+    `tensors are made of a Float32Array, Float64Array or numbers (f32), a Uint32Array (u32) or a Uint16Array (the bits of f16), not of ${given}`,
+  );
+}
+
+function typeOf(values: Float32Array | Uint32Array | Uint16Array): TensorType {
+  return values instanceof Uint32Array ? 'u32' : values instanceof Uint16Array ? 'f16' : 'f32';
 }
 
 export function elements(shape: readonly number[]): number {

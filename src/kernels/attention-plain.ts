@@ -12,6 +12,7 @@ import type {
 } from './attention.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
+import { withScratch } from './scratch.ts';
 
 /** What this variant's results depend on. */
 export const plainSources = [deltaSource, gradientScoresSource, productSource, scoresSource, softmaxSource];
@@ -45,39 +46,40 @@ export function aligned({ headDim }: AttentionShape, sections: readonly Section[
 export function plainForward(gpu: Gpu, options: AttentionForward): void {
   const { batch, queries, keys, heads, headDim, v, out } = options;
   const rows = batch * heads * queries;
-  const matrix = gpu.pool.allocate(rows * keys * 4);
-  const lse = options.lse ?? gpu.pool.allocate(rows * 4);
-  scores(gpu, options, matrix);
-  gpu.run(softmaxKernel, {
-    buffers: [matrix, lse],
-    params: [rows, keys],
-    groups: foldGroups(Math.ceil(rows / 64)),
+  withScratch(gpu, 'attention_plain', (hold) => {
+    const matrix = hold(gpu.pool.allocate(rows * keys * 4));
+    const lse = options.lse ?? hold(gpu.pool.allocate(rows * 4));
+    scores(gpu, options, matrix);
+    gpu.run(softmaxKernel, {
+      buffers: [matrix, lse],
+      params: [rows, keys],
+      groups: foldGroups(Math.ceil(rows / 64)),
+    });
+    const target = { buffer: out, offset: 0, stride: heads * headDim };
+    product(gpu, options, { m: matrix, transpose: false, x: v, y: target, scale: 1 });
   });
-  const target = { buffer: out, offset: 0, stride: heads * headDim };
-  product(gpu, options, { m: matrix, transpose: false, x: v, y: target, scale: 1 });
-  gpu.pool.release(matrix);
-  if (!options.lse) gpu.pool.release(lse);
 }
 
 export function plainBackward(gpu: Gpu, options: AttentionBackward): void {
   const { batch, queries, keys, heads, headDim, q, k, v, out, lse, dOut, dq, dk, dv } = options;
   const rows = batch * heads * queries;
-  const p = gpu.pool.allocate(rows * keys * 4);
-  const dS = gpu.pool.allocate(rows * keys * 4);
-  const delta = gpu.pool.allocate(rows * 4);
-  attentionDelta(gpu, options, out, dOut, delta);
-  scores(gpu, options, p);
-  gpu.run(gradientScoresKernel, {
-    buffers: [dOut, v.buffer, lse, delta, p, dS],
-    params: [queries, keys, heads, headDim, v.offset, v.stride],
-    groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+  withScratch(gpu, 'attention_plain', (hold) => {
+    const p = hold(gpu.pool.allocate(rows * keys * 4));
+    const dS = hold(gpu.pool.allocate(rows * keys * 4));
+    const delta = hold(gpu.pool.allocate(rows * 4));
+    attentionDelta(gpu, options, out, dOut, delta);
+    scores(gpu, options, p);
+    gpu.run(gradientScoresKernel, {
+      buffers: [dOut, v.buffer, lse, delta, p, dS],
+      params: [queries, keys, heads, headDim, v.offset, v.stride],
+      groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+    });
+    const scale = scaleOf(options);
+    product(gpu, options, { m: dS, transpose: false, x: k, y: dq, scale });
+    product(gpu, options, { m: dS, transpose: true, x: q, y: dk, scale });
+    const dO = { buffer: dOut, offset: 0, stride: heads * headDim };
+    product(gpu, options, { m: p, transpose: true, x: dO, y: dv, scale: 1 });
   });
-  const scale = scaleOf(options);
-  product(gpu, options, { m: dS, transpose: false, x: k, y: dq, scale });
-  product(gpu, options, { m: dS, transpose: true, x: q, y: dk, scale });
-  const dO = { buffer: dOut, offset: 0, stride: heads * headDim };
-  product(gpu, options, { m: p, transpose: true, x: dO, y: dv, scale: 1 });
-  for (const buffer of [p, dS, delta]) gpu.pool.release(buffer);
 }
 
 /** delta[b, h, i] = dO_i · O_i of each head: [batch, heads, queries]. */

@@ -5,6 +5,7 @@ import type { AttentionBackward, AttentionForward, AttentionShape, Section } fro
 import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './attention-plain.ts';
 import type { GpuBuffer, GpuStorage, GpuTexels } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { withScratch } from './scratch.ts';
 import { asTexels, copies, type Lines, texelSources, texelsApply } from './texels.ts';
 
 /** What this variant's results depend on. */
@@ -71,20 +72,21 @@ export function rowsForward(gpu: Gpu, options: AttentionForward): void {
 /** As {@link rowsForward}, for up to 40 queries a workgroup, from texels. */
 export function rowsFromTexelsForward(gpu: Gpu, options: AttentionForward): void {
   const { batch, queries, keys, q, k, v } = options;
-  // Queries, keys and values from one projection are one matrix, and copied once.
-  const copied: { readonly section: Section; readonly tokens: number; readonly texels: GpuTexels }[] = [];
-  const texelsOf = (section: Section, tokens: number) => {
-    const { buffer, stride } = section;
-    const same = copied.find(
-      (one) => one.section.buffer === buffer && one.section.stride === stride && one.tokens === tokens,
-    );
-    if (same) return same.texels;
-    const texels = asTexels(gpu, { buffer, ...linesOf(section, batch, tokens) });
-    copied.push({ section, tokens, texels });
-    return texels;
-  };
-  launchForward(gpu, options, [texelsOf(q, queries), texelsOf(k, keys), texelsOf(v, keys)], true);
-  for (const { texels } of copied) gpu.pool.release(texels);
+  withScratch(gpu, forwardKernel.name, (hold) => {
+    // Queries, keys and values from one projection are one matrix, and copied once.
+    const copied: { readonly section: Section; readonly tokens: number; readonly texels: GpuTexels }[] = [];
+    const texelsOf = (section: Section, tokens: number) => {
+      const { buffer, stride } = section;
+      const same = copied.find(
+        (one) => one.section.buffer === buffer && one.section.stride === stride && one.tokens === tokens,
+      );
+      if (same) return same.texels;
+      const texels = hold(asTexels(gpu, { buffer, ...linesOf(section, batch, tokens) }));
+      copied.push({ section, tokens, texels });
+      return texels;
+    };
+    launchForward(gpu, options, [texelsOf(q, queries), texelsOf(k, keys), texelsOf(v, keys)], true);
+  });
 }
 
 function launchForward(
@@ -110,28 +112,29 @@ function launchForward(
 export function rowsBackward(gpu: Gpu, options: AttentionBackward): void {
   const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, end, lse, mask } = options;
   const line = Math.ceil(keys / 4);
-  const delta = gpu.pool.allocate(batch * heads * queries * 4);
-  const p = gpu.pool.allocate(batch * heads * queries * line * 16);
-  const dS = gpu.pool.allocate(batch * heads * queries * line * 16);
-  attentionDelta(gpu, options, out, dOut, delta);
-  gpu.run(gradientKernel, {
-    constants: maskConstants(options),
-    buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...(mask === 'tree' ? [end!] : []), p, dS],
-    params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
-    groups: [Math.ceil(keys / 32), Math.ceil(queries / 16), batch * heads],
-  });
-  const product = (m: GpuBuffer, transposed: boolean, x: Section, y: Section, scale: number) => {
-    const [rows, columns] = transposed ? [keys, queries] : [queries, keys];
-    const ends = mask === 'tree' && transposed ? [end!] : [];
-    gpu.run(productKernel, {
-      constants: { ...maskConstants(options), TRANSPOSED: Number(transposed) },
-      buffers: [m, x.buffer, ...ends, y.buffer],
-      params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), scale],
-      groups: [Math.ceil(headDim / 32), Math.ceil(rows / 16), batch * heads],
+  withScratch(gpu, gradientKernel.name, (hold) => {
+    const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
+    const p = hold(gpu.pool.allocate(batch * heads * queries * line * 16));
+    const dS = hold(gpu.pool.allocate(batch * heads * queries * line * 16));
+    attentionDelta(gpu, options, out, dOut, delta);
+    gpu.run(gradientKernel, {
+      constants: maskConstants(options),
+      buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...(mask === 'tree' ? [end!] : []), p, dS],
+      params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
+      groups: [Math.ceil(keys / 32), Math.ceil(queries / 16), batch * heads],
     });
-  };
-  product(dS, false, k, dq, scaleOf(options));
-  product(dS, true, q, dk, scaleOf(options));
-  product(p, true, { buffer: dOut, offset: 0, stride: heads * headDim }, dv, 1);
-  for (const buffer of [delta, p, dS]) gpu.pool.release(buffer);
+    const product = (m: GpuBuffer, transposed: boolean, x: Section, y: Section, scale: number) => {
+      const [rows, columns] = transposed ? [keys, queries] : [queries, keys];
+      const ends = mask === 'tree' && transposed ? [end!] : [];
+      gpu.run(productKernel, {
+        constants: { ...maskConstants(options), TRANSPOSED: Number(transposed) },
+        buffers: [m, x.buffer, ...ends, y.buffer],
+        params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), scale],
+        groups: [Math.ceil(headDim / 32), Math.ceil(rows / 16), batch * heads],
+      });
+    };
+    product(dS, false, k, dq, scaleOf(options));
+    product(dS, true, q, dk, scaleOf(options));
+    product(p, true, { buffer: dOut, offset: 0, stride: heads * headDim }, dv, 1);
+  });
 }

@@ -4,6 +4,7 @@ import queriesSource from '../../shaders/attention_shared_dq.wgsl';
 import type { AttentionBackward, AttentionForward, AttentionShape, Section } from './attention.ts';
 import { aligned, attentionDelta, inVec4, maskConstants, scaleOf } from './attention-plain.ts';
 import type { Gpu } from './gpu.ts';
+import { withScratch } from './scratch.ts';
 
 /** What this variant's results depend on. */
 export const sharedSources = [forwardSource, keysSource, queriesSource];
@@ -45,18 +46,19 @@ export function sharedForward(gpu: Gpu, options: AttentionForward): void {
 export function sharedBackward(gpu: Gpu, options: AttentionBackward): void {
   const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, lse, end, mask } = options;
   const { constants, rows } = tiling(gpu, headDim);
-  const delta = gpu.pool.allocate(batch * heads * queries * 4);
-  attentionDelta(gpu, options, out, dOut, delta);
-  const run = (kernel: typeof queriesKernel, length: number, gradients: readonly Section[]) =>
-    gpu.run(kernel, {
-      constants: { ...maskConstants(options), ...constants },
-      buffers: [q, k, v]
-        .map(({ buffer }) => buffer)
-        .concat(dOut, lse, delta, mask === 'tree' ? [end!] : [], gradients[0]!.buffer),
-      params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
-      groups: [Math.ceil(length / rows), heads, batch],
-    });
-  run(queriesKernel, queries, [dq]);
-  run(keysKernel, keys, [dk, dv]);
-  gpu.pool.release(delta);
+  withScratch(gpu, queriesKernel.name, (hold) => {
+    const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
+    attentionDelta(gpu, options, out, dOut, delta);
+    const run = (kernel: typeof queriesKernel, length: number, gradients: readonly Section[]) =>
+      gpu.run(kernel, {
+        constants: { ...maskConstants(options), ...constants },
+        buffers: [q, k, v]
+          .map(({ buffer }) => buffer)
+          .concat(dOut, lse, delta, mask === 'tree' ? [end!] : [], gradients[0]!.buffer),
+        params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
+        groups: [Math.ceil(length / rows), heads, batch],
+      });
+    run(queriesKernel, queries, [dq]);
+    run(keysKernel, keys, [dk, dv]);
+  });
 }

@@ -1,5 +1,6 @@
 import type { GpuStorage } from './buffer-pool.ts';
 import type { DeviceErrors } from './device-errors.ts';
+import type { DeviceMemory } from './device-memory.ts';
 import { packParams } from './params.ts';
 import type { Pipeline } from './pipelines.ts';
 
@@ -20,13 +21,15 @@ const largest = 65536;
  */
 export class BindGroups {
   readonly #device: GPUDevice;
+  readonly #memory: DeviceMemory;
   readonly #errors: DeviceErrors;
   readonly #byHash = new Map<number, Entry[]>();
   readonly #uniforms = new Map<string, GPUBuffer>();
   #size = 0;
 
-  constructor(device: GPUDevice, errors: DeviceErrors) {
+  constructor(device: GPUDevice, memory: DeviceMemory, errors: DeviceErrors) {
     this.#device = device;
+    this.#memory = memory;
     this.#errors = errors;
   }
 
@@ -113,7 +116,8 @@ export class BindGroups {
     let buffer = this.#uniforms.get(key);
     if (buffer) return buffer;
     const size = Math.ceil(words.length / 4) * 16;
-    buffer = this.#device.createBuffer({ size, usage: GPUBufferUsage.UNIFORM, mappedAtCreation: true });
+    const usage = GPUBufferUsage.UNIFORM;
+    buffer = this.#memory.createBuffer({ size, usage, mappedAtCreation: true }, 'the params of a kernel');
     new Uint32Array(buffer.getMappedRange()).set(words);
     buffer.unmap();
     this.#uniforms.set(key, buffer);

@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import { bytesText, type DeviceMemory } from './device-memory.ts';
 
 /** Storage lent by a {@link BufferPool}. `generation` grows with each release, so that stale holders are found out. */
 interface Lent<Kind, Raw> {
@@ -40,6 +41,8 @@ export const texelBytes: Readonly<Record<TexelFormat, number>> = { rgba32float: 
 export class Arena {
   readonly free = new FreeLists();
   readonly owned: GpuStorage[] = [];
+  /** What came from the pool and has not been lent since: no command of the step uses it. */
+  readonly idle = new Set<GpuStorage>();
 }
 
 /** Free storage, lowest id first: the same sequence of requests is then served by the same buffers. */
@@ -103,7 +106,7 @@ export interface PoolStatistics {
  * as soon as the last command that uses it is recorded.
  */
 export class BufferPool {
-  readonly #device: GPUDevice;
+  readonly #memory: DeviceMemory;
   /** Bytes of the largest buffer that can be bound. */
   readonly #largest: number;
   /** Texels of a texture's side. */
@@ -118,10 +121,11 @@ export class BufferPool {
   #heldBytes = 0;
   #created = 0;
 
-  constructor(device: GPUDevice, onDestroy: () => void) {
-    this.#device = device;
-    this.#largest = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
-    this.#side = device.limits.maxTextureDimension2D;
+  constructor(limits: GPUSupportedLimits, memory: DeviceMemory, onDestroy: () => void) {
+    this.#memory = memory;
+    memory.addStore(this);
+    this.#largest = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+    this.#side = limits.maxTextureDimension2D;
     this.#onDestroy = onDestroy;
   }
 
@@ -156,9 +160,12 @@ export class BufferPool {
   }
 
   #lend<T extends GpuStorage>(storage: T): T {
-    if (this.#arena && !storage.arena) {
-      storage.arena = this.#arena;
-      this.#arena.owned.push(storage);
+    if (this.#arena) {
+      this.#arena.idle.delete(storage);
+      if (!storage.arena) {
+        storage.arena = this.#arena;
+        this.#arena.owned.push(storage);
+      }
     }
     storage.live = true;
     this.#liveBuffers++;
@@ -183,6 +190,7 @@ export class BufferPool {
     for (const buffer of this.#free.drain()) {
       buffer.arena = arena;
       arena.owned.push(buffer);
+      arena.idle.add(buffer);
       arena.free.put(buffer);
     }
     this.#arena = arena;
@@ -191,6 +199,7 @@ export class BufferPool {
   /** New buffers belong to the pool again; `used` are those the arena must keep. */
   endArena(arena: Arena, used: ReadonlySet<GpuStorage>): void {
     this.#arena = undefined;
+    arena.idle.clear();
     // What the capture did not touch goes back to everybody.
     for (const buffer of arena.free.drain()) {
       if (used.has(buffer)) arena.free.put(buffer);
@@ -208,18 +217,34 @@ export class BufferPool {
     arena.owned.length = 0;
   }
 
-  /** Destroys the buffers that nobody holds. */
+  /** Destroys what nobody holds; of a capture under way, what its step has not used so far. */
   trim(): void {
-    for (const buffer of this.#free.drain()) {
-      this.#heldBytes -= buffer.capacity;
-      this.#onDestroy();
-      buffer.raw.destroy();
+    const arena = this.#arena;
+    const unused = this.#free.drain();
+    if (arena) {
+      const free = arena.free.drain();
+      for (const storage of free) if (!arena.idle.has(storage)) arena.free.put(storage);
+      unused.push(...free.filter((storage) => arena.idle.delete(storage)));
+      const gone = new Set(unused);
+      const kept = arena.owned.splice(0).filter((storage) => !gone.has(storage));
+      for (const storage of kept) arena.owned.push(storage);
+    }
+    if (unused.length === 0) return;
+    this.#onDestroy();
+    for (const { raw, capacity } of unused) {
+      this.#heldBytes -= capacity;
+      raw.destroy();
     }
   }
 
   /** The peak starts again from what is lent out now. */
   resetPeak(): void {
     this.#peakBytes = this.#liveBytes;
+  }
+
+  /** Bytes held on the device, lent out or free. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   get statistics(): PoolStatistics {
@@ -233,21 +258,21 @@ export class BufferPool {
   }
 
   #createBuffer(capacity: number): GpuBuffer {
-    const raw = this.#device.createBuffer({
-      size: capacity,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const raw = this.#memory.createBuffer({ size: capacity, usage }, 'a buffer');
     return { kind: 'buffer', raw, resource: { buffer: raw }, ...this.#count(capacity) };
   }
 
   #createTexels(given: number, height: number, format: TexelFormat): GpuTexels {
     const width = oddLines(given, format);
-    const raw = this.#device.createTexture({
-      size: [width, height],
-      format,
-      usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
-    });
-    const state = this.#count(width * height * texelBytes[format]);
+    const capacity = width * height * texelBytes[format];
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    const raw = this.#memory.createTexture(
+      { size: [width, height], format, usage },
+      capacity,
+      `${width} x ${height} texels`,
+    );
+    const state = this.#count(capacity);
     return { kind: 'texels', raw, resource: raw.createView(), width, height, format, ...state };
   }
 
@@ -267,7 +292,7 @@ function oddLines(width: number, format: TexelFormat): number {
 
 function tooLarge(bytes: number, largest: number): UserError {
   return new UserError(
-    `a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB exceeds this adapter's largest buffer, ${(largest / 2 ** 20).toFixed(0)} MiB`,
+    `a tensor of ${bytesText(bytes)} exceeds this adapter's largest buffer, ${bytesText(largest)}`,
     'Use a smaller batch.',
   );
 }

@@ -9,7 +9,7 @@ export interface DeviceOperation {
   readonly bytes?: number;
 }
 
-/** Called before each operation. An allocation fails where it returns 'out of memory'. */
+/** Called before each operation. A buffer or texture is refused where it returns 'out of memory'. */
 export type DeviceGuard = (operation: DeviceOperation) => 'out of memory' | undefined;
 
 let guard: DeviceGuard | undefined;
@@ -26,4 +26,11 @@ export function guardDevice(watching: DeviceGuard): () => void {
 /** Before a submission. */
 export function submitting(device: GPUDevice): void {
   guard?.({ kind: 'submit', device });
+}
+
+/** Before an allocation. One that is to fail is refused as the device would refuse it. */
+export function allocating(device: GPUDevice, bytes: number): void {
+  if (guard?.({ kind: 'allocate', device, bytes }) !== 'out of memory') return;
+  const error = new GPUOutOfMemoryError('the guard refuses it');
+  device.dispatchEvent(Object.assign(new Event('uncapturederror', { cancelable: true }), { error }));
 }

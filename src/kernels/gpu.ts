@@ -11,11 +11,13 @@ import {
 } from './buffer-pool.ts';
 import { DeviceErrors, DeviceLostError } from './device-errors.ts';
 import { submitting } from './device-guard.ts';
+import { DeviceMemory } from './device-memory.ts';
 import { closedError, Lineage } from './lineage.ts';
 import { turns } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording, type TexelArea } from './recording.ts';
+import { Staging } from './staging.ts';
 import type { Constants } from './wgsl.ts';
 
 export type GpuOptions = AdapterOptions;
@@ -52,7 +54,8 @@ export class Gpu {
   #commands: Command[] | undefined; // what a capture under way has recorded
   readonly #bindGroups: BindGroups;
   readonly #features: ReadonlySet<string>;
-  readonly #staging = new Map<number, GPUBuffer[]>();
+  readonly #memory: DeviceMemory;
+  readonly #staging: Staging;
   /** Dispatches and submissions so far. */
   readonly counters = { dispatches: 0, submits: 0 };
 
@@ -66,10 +69,12 @@ export class Gpu {
     this.#features = new Set(this.device.features);
     const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
     this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
-    this.#bindGroups = new BindGroups(this.device, this.#errors);
+    this.#memory = new DeviceMemory(this.device, this.#errors);
+    this.#staging = new Staging(this.#memory);
+    this.#bindGroups = new BindGroups(this.device, this.#memory, this.#errors);
     // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
     // used again, so clearing all is only a matter of speed.
-    this.pool = new BufferPool(this.device, () => {
+    this.pool = new BufferPool(this.device.limits, this.#memory, () => {
       if (!this.#errors.ended) this.flush();
       this.#bindGroups.clear();
     });
@@ -201,20 +206,27 @@ export class Gpu {
   async read(from: GpuBuffer, bytes: number, offset = 0): Promise<ArrayBuffer> {
     const size = Math.ceil(bytes / 4) * 4;
     checkRange('a read', from, offset, size);
-    const free = this.#staging.get(size)?.pop();
-    const staging =
-      free ?? this.device.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
-    this.#endPass();
-    this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
-    this.flush();
-    await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
-    const data = staging.getMappedRange().slice(0, bytes);
-    staging.unmap();
-    const list = this.#staging.get(size);
-    if (!list) this.#staging.set(size, [staging]);
-    else if (list.length < 4) list.push(staging);
-    else staging.destroy();
-    return data;
+    this.#errors.check(); // before anything is recorded that would be in the way of what comes next
+    const staging = this.#staging.take(size);
+    try {
+      this.#endPass();
+      this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
+      this.flush();
+      await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
+      const data = staging.getMappedRange().slice(0, bytes);
+      staging.unmap();
+      this.#staging.give(staging);
+      return data;
+    } catch (error) {
+      this.#staging.drop(staging);
+      throw error;
+    }
+  }
+
+  /** Gives the driver back what nobody uses: free buffers of the pool, and those of reads. */
+  trim(): void {
+    this.pool.trim();
+    this.#staging.trim();
   }
 
   /** Submits what is recorded. */
@@ -266,13 +278,19 @@ export class Gpu {
     if (!this.has('timestamp-query'))
       throw new UserError('this adapter has no timestamp queries', 'Profile on another adapter.');
     await this.finish();
-    const profiler = new Profiler(this.device);
+    const profiler = new Profiler(this.device, this.#memory, this.#errors);
     this.#profiler = profiler;
     try {
       await work();
       await this.finish();
       return await profiler.report();
     } finally {
+      // What is still recorded writes to the profiler's queries: they must not go before it is sent.
+      try {
+        this.flush();
+      } catch {
+        // Thrown by whatever brought us here.
+      }
       this.#profiler = undefined;
       profiler.destroy();
     }

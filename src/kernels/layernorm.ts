@@ -5,6 +5,7 @@ import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { rowRuns, sumRows } from './reduce.ts';
 import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './row-sharing.ts';
+import { withScratch } from './scratch.ts';
 
 const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
 const dxKernel = rowKernel('layernorm_dx', dxSource);
@@ -113,16 +114,16 @@ export function layerNormDgamma(
 ): void {
   const { x, moments, dy, rows, width, dgamma, dbeta } = options;
   const { run, runs } = rowRuns(rows);
-  const partial = (out: GpuBuffer) => (runs === 1 ? out : gpu.pool.allocate(4 * runs * width));
-  const [partialGamma, partialBeta] = [partial(dgamma), partial(dbeta)];
-  gpu.run(dgammaKernel, {
-    buffers: [x, moments, dy, partialGamma, partialBeta],
-    params: [rows, width, run],
-    groups: [Math.ceil(width / 32), runs],
+  withScratch(gpu, dgammaKernel.name, (hold) => {
+    const partial = (out: GpuBuffer) => (runs === 1 ? out : hold(gpu.pool.allocate(4 * runs * width)));
+    const [partialGamma, partialBeta] = [partial(dgamma), partial(dbeta)];
+    gpu.run(dgammaKernel, {
+      buffers: [x, moments, dy, partialGamma, partialBeta],
+      params: [rows, width, run],
+      groups: [Math.ceil(width / 32), runs],
+    });
+    if (runs === 1) return;
+    sumRows(gpu, partialGamma, dgamma, runs, width);
+    sumRows(gpu, partialBeta, dbeta, runs, width);
   });
-  if (runs === 1) return;
-  sumRows(gpu, partialGamma, dgamma, runs, width);
-  sumRows(gpu, partialBeta, dbeta, runs, width);
-  gpu.pool.release(partialGamma);
-  gpu.pool.release(partialBeta);
 }

@@ -6,6 +6,7 @@ import { elementGroups } from './elementwise.ts';
 import type { Gpu } from './gpu.ts';
 import { reduceAll, reduceChunk } from './reduce.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
+import { withScratch } from './scratch.ts';
 
 const mseKernel = rowKernel('mse', mseSource);
 const mseDxKernel = { name: 'mse_dx', source: mseDxSource };
@@ -21,17 +22,17 @@ export function meanSquaredError(
   variant?: RowSharing,
 ): void {
   const chunks = Math.ceil(size / reduceChunk);
-  const sums = chunks === 1 ? loss : gpu.pool.allocate(4 * chunks);
   const { sharing, constants, groups } = rowLaunch(gpu, chunks, variant);
-  gpu.run(mseKernel[sharing], {
-    constants,
-    buffers: [x, t, sums],
-    params: [size, reduceChunk, chunks === 1 ? 1 / size : 1],
-    groups,
+  withScratch(gpu, 'mse', (hold) => {
+    const sums = chunks === 1 ? loss : hold(gpu.pool.allocate(4 * chunks));
+    gpu.run(mseKernel[sharing], {
+      constants,
+      buffers: [x, t, sums],
+      params: [size, reduceChunk, chunks === 1 ? 1 / size : 1],
+      groups,
+    });
+    if (chunks > 1) reduceAll(gpu, sums, loss, chunks, { factor: 1 / size, sharing: variant });
   });
-  if (chunks === 1) return;
-  reduceAll(gpu, sums, loss, chunks, { factor: 1 / size, sharing: variant });
-  gpu.pool.release(sums);
 }
 
 /** dx[size] = dloss[0] · 2/size · (x - t). */
@@ -60,16 +61,17 @@ export function crossEntropy(
   width: number,
   variant?: RowSharing,
 ): void {
-  const terms = gpu.pool.allocate(4 * rows);
   const { sharing, constants, groups } = rowLaunch(gpu, rows, variant);
-  gpu.run(crossEntropyKernel[sharing], {
-    constants: { ...constants, GRADIENT: 0 },
-    buffers: [x, t, terms],
-    params: [rows, width],
-    groups,
+  withScratch(gpu, 'cross_entropy', (hold) => {
+    const terms = hold(gpu.pool.allocate(4 * rows));
+    gpu.run(crossEntropyKernel[sharing], {
+      constants: { ...constants, GRADIENT: 0 },
+      buffers: [x, t, terms],
+      params: [rows, width],
+      groups,
+    });
+    reduceAll(gpu, terms, loss, rows, { factor: 1 / rows, sharing: variant });
   });
-  reduceAll(gpu, terms, loss, rows, { factor: 1 / rows, sharing: variant });
-  gpu.pool.release(terms);
 }
 
 /** dx [rows, width] of {@link crossEntropy}. */

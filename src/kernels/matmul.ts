@@ -16,6 +16,7 @@ import {
   type Tiling,
   tilings,
 } from './matmul-variants.ts';
+import { withScratch } from './scratch.ts';
 import { asTexels, type KeptLines, texelSources } from './texels.ts';
 import { choose, sourceVersion } from './tuning.ts';
 import type { Constants } from './wgsl.ts';
@@ -170,26 +171,28 @@ function launchTexels(
 ): void {
   const { m, n, k, transposeB, batch, kept } = shape;
   const [rows, columns] = operandsOf(shape);
-  const lines = isKept(b) ? b : { texels: asTexels(gpu, { ...columns, buffer: b }), line: 0 };
-  const halves = lines.texels.format === 'rgba16float' ? 1 : 0;
-  const block = batch === 1 && m > gpu.pool.mostLines ? blockOf(gpu) : m;
-  for (let first = 0; first < m; first += block) {
-    const height = Math.min(block, m - first);
-    const copied = asTexels(gpu, { ...rows, rows: height, buffer: a }, first);
-    gpu.run(texels, {
-      constants: {
-        ...epilogue,
-        ...{ HALF_B: halves, OWN: tiling.own, COLS: tiling.columns },
-        ...{ LINES: Number(transposeB), KEPT: Number(kept) },
-      },
-      buffers: [copied, lines.texels, ...ends],
-      params: [
-        ...[m, n, k, rows.batch! > 1 ? m : 0, columns.batch! > 1 ? columns.rows : 0],
-        ...[lines.line, first, height],
-      ],
-      groups: [Math.ceil(height / (8 * tiling.own)), Math.ceil(n / (8 * tiling.columns)), batch],
-    });
-    gpu.pool.release(copied);
-  }
-  if (!kept) gpu.pool.release(lines.texels);
+  withScratch(gpu, texels.name, (hold) => {
+    const lines = isKept(b) ? b : { texels: hold(asTexels(gpu, { ...columns, buffer: b })), line: 0 };
+    const halves = lines.texels.format === 'rgba16float' ? 1 : 0;
+    const block = batch === 1 && m > gpu.pool.mostLines ? blockOf(gpu) : m;
+    for (let first = 0; first < m; first += block) {
+      const height = Math.min(block, m - first);
+      withScratch(gpu, texels.name, (holdBlock) => {
+        const copied = holdBlock(asTexels(gpu, { ...rows, rows: height, buffer: a }, first));
+        gpu.run(texels, {
+          constants: {
+            ...epilogue,
+            ...{ HALF_B: halves, OWN: tiling.own, COLS: tiling.columns },
+            ...{ LINES: Number(transposeB), KEPT: Number(kept) },
+          },
+          buffers: [copied, lines.texels, ...ends],
+          params: [
+            ...[m, n, k, rows.batch! > 1 ? m : 0, columns.batch! > 1 ? columns.rows : 0],
+            ...[lines.line, first, height],
+          ],
+          groups: [Math.ceil(height / (8 * tiling.own)), Math.ceil(n / (8 * tiling.columns)), batch],
+        });
+      });
+    }
+  });
 }

@@ -1,3 +1,6 @@
+import type { DeviceErrors } from './device-errors.ts';
+import type { DeviceMemory } from './device-memory.ts';
+
 /** Time of one kernel (and detail, such as a shape) over a profiled stretch of work. */
 export interface KernelTime {
   readonly name: string;
@@ -9,20 +12,20 @@ const capacity = 2048; // dispatches timed between two read-backs: a query set h
 
 /** Times every dispatch with timestamp queries, a compute pass each; adds up by name. */
 export class Profiler {
-  readonly #device: GPUDevice;
+  readonly #memory: DeviceMemory;
+  readonly #errors: DeviceErrors;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #totals = new Map<string, { calls: number; nanoseconds: bigint }>();
   readonly #pending: Promise<void>[] = [];
   #names: string[] = [];
 
-  constructor(device: GPUDevice) {
-    this.#device = device;
-    this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 * capacity });
-    this.#resolved = device.createBuffer({
-      size: 16 * capacity,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
+  constructor(device: GPUDevice, memory: DeviceMemory, errors: DeviceErrors) {
+    this.#memory = memory;
+    this.#errors = errors;
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    this.#resolved = memory.createBuffer({ size: 16 * capacity, usage }, 'the times of a profile');
+    this.#queries = errors.attempt(() => device.createQuerySet({ type: 'timestamp', count: 2 * capacity }));
   }
 
   get full(): boolean {
@@ -45,26 +48,31 @@ export class Profiler {
     if (names.length === 0) return undefined;
     this.#names = [];
     const bytes = 16 * names.length;
-    const staging = this.#device.createBuffer({
-      size: bytes,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+    const staging = this.#memory.createBuffer({ size: bytes, usage }, 'the times of a profile');
     encoder.resolveQuerySet(this.#queries, 0, 2 * names.length, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
     return () => {
-      this.#pending.push(
-        staging.mapAsync(GPUMapMode.READ).then(() => {
-          const ticks = new BigUint64Array(staging.getMappedRange());
-          for (const [i, name] of names.entries()) {
-            const total = this.#totals.get(name) ?? { calls: 0, nanoseconds: 0n };
-            total.calls++;
-            total.nanoseconds += ticks[2 * i + 1]! - ticks[2 * i]!;
-            this.#totals.set(name, total);
-          }
-          staging.destroy();
-        }),
-      );
+      const read = this.#collect(names, staging);
+      // Whether report() is reached or not.
+      read.catch(() => {});
+      this.#pending.push(read);
     };
+  }
+
+  async #collect(names: readonly string[], staging: GPUBuffer): Promise<void> {
+    try {
+      await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
+      const ticks = new BigUint64Array(staging.getMappedRange());
+      for (const [i, name] of names.entries()) {
+        const total = this.#totals.get(name) ?? { calls: 0, nanoseconds: 0n };
+        total.calls++;
+        total.nanoseconds += ticks[2 * i + 1]! - ticks[2 * i]!;
+        this.#totals.set(name, total);
+      }
+    } finally {
+      staging.destroy();
+    }
   }
 
   /** The times so far, the dearest kernel first. */

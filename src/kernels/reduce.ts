@@ -3,6 +3,7 @@ import rowsSource from '../../shaders/sum_rows.wgsl';
 import type { GpuBuffer } from './buffer-pool.ts';
 import { foldGroups, type Gpu } from './gpu.ts';
 import { type RowSharing, rowKernel, rowLaunch } from './row-sharing.ts';
+import { withScratch } from './scratch.ts';
 
 const rowsKernel = { name: 'sum_rows', source: rowsSource };
 const reduceKernel = rowKernel('reduce_rows', reduceSource);
@@ -26,16 +27,16 @@ export function sumRows(
   factor = 1,
 ): void {
   const { run, runs } = rowRuns(rows);
-  const sums = runs === 1 ? out : gpu.pool.allocate(4 * runs * width);
   const [groupsX, groupsZ] = foldGroups(Math.ceil(width / 32));
-  gpu.run(rowsKernel, {
-    buffers: [x, sums],
-    params: [rows, width, runs === 1 ? factor : 1, run],
-    groups: [groupsX, runs, groupsZ],
+  withScratch(gpu, rowsKernel.name, (hold) => {
+    const sums = runs === 1 ? out : hold(gpu.pool.allocate(4 * runs * width));
+    gpu.run(rowsKernel, {
+      buffers: [x, sums],
+      params: [rows, width, runs === 1 ? factor : 1, run],
+      groups: [groupsX, runs, groupsZ],
+    });
+    if (runs > 1) sumRows(gpu, sums, out, runs, width, factor);
   });
-  if (runs === 1) return;
-  sumRows(gpu, sums, out, runs, width, factor);
-  gpu.pool.release(sums);
 }
 
 const operations = { sum: 0, squares: 1, max: 2 } as const;
@@ -96,10 +97,11 @@ export function reduceAll(
     return;
   }
   const { operation = 'sum', factor, sharing } = options;
-  const partial = gpu.pool.allocate(4 * chunks);
-  reduceRagged(gpu, x, partial, size, reduceChunk, { operation, sharing });
-  // Squares are sums from the second pass on.
-  const rest = operation === 'max' ? operation : 'sum';
-  reduceAll(gpu, partial, out, chunks, { operation: rest, factor: factor ?? 1, sharing });
-  gpu.pool.release(partial);
+  withScratch(gpu, 'reduce_rows', (hold) => {
+    const partial = hold(gpu.pool.allocate(4 * chunks));
+    reduceRagged(gpu, x, partial, size, reduceChunk, { operation, sharing });
+    // Squares are sums from the second pass on.
+    const rest = operation === 'max' ? operation : 'sum';
+    reduceAll(gpu, partial, out, chunks, { operation: rest, factor: factor ?? 1, sharing });
+  });
 }

@@ -1,6 +1,7 @@
 import writeSource from '../../shaders/texels_write.wgsl';
 import type { GpuBuffer, GpuTexels } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
+import { filled } from './scratch.ts';
 
 /** What a matrix in texels depends on besides the driver's copy. */
 export const texelSources = [writeSource];
@@ -60,23 +61,26 @@ export function asTexels(gpu: Gpu, matrix: LinesInBuffer, skipped = 0): GpuTexel
   const { buffer, rows, length, batch = 1, transposed = false, half = false } = matrix;
   const width = Math.ceil(length / 4);
   if (copies(matrix)) {
-    const texels = gpu.pool.allocateTexels(width, rows * batch, half ? 'rgba16float' : 'rgba32float');
-    gpu.copyToTexels(buffer, texels, { width, height: rows * batch, skipped });
-    return texels;
+    const height = rows * batch;
+    return filled(
+      gpu,
+      gpu.pool.allocateTexels(width, height, half ? 'rgba16float' : 'rgba32float'),
+      (texels) => gpu.copyToTexels(buffer, texels, { width, height, skipped }),
+    );
   }
   if (skipped > 0) throw new Error('only what the driver copies can begin after the first line');
-  const texels = gpu.pool.allocateTexels(width, rows * batch);
-  gpu.run(kernel, {
-    constants: {
-      TRANSPOSED: Number(transposed),
-      HALF: Number(half),
-      EACH,
-    },
-    buffers: [buffer, texels],
-    params: [rows, length, (matrix.stride ?? rows * length) / 4],
-    groups: [Math.ceil(width / EACH), Math.ceil(rows / (transposed ? 32 : 8)), batch],
-  });
-  return texels;
+  return filled(gpu, gpu.pool.allocateTexels(width, rows * batch), (texels) =>
+    gpu.run(kernel, {
+      constants: {
+        TRANSPOSED: Number(transposed),
+        HALF: Number(half),
+        EACH,
+      },
+      buffers: [buffer, texels],
+      params: [rows, length, (matrix.stride ?? rows * length) / 4],
+      groups: [Math.ceil(width / EACH), Math.ceil(rows / (transposed ? 32 : 8)), batch],
+    }),
+  );
 }
 
 /** Lines of a constant matrix that is kept in texels, in bundles of 8, from `line` on. */
@@ -119,10 +123,12 @@ export function keepInTexels(
     for (let k = 0; k < length; k += 4)
       for (let line = top; line < top + bundle; line++)
         for (let at = line * length + k; at < line * length + k + 4; at++) bundled[to++] = values[at]!;
-  const buffer = gpu.pool.allocate(bundled.byteLength);
-  gpu.write(buffer, bundled);
   const half = values instanceof Uint16Array;
-  const texels = asTexels(gpu, { buffer, rows: rows / bundle, length: length * bundle, half });
-  gpu.pool.release(buffer);
-  return texels;
+  const buffer = gpu.pool.allocate(bundled.byteLength);
+  try {
+    gpu.write(buffer, bundled);
+    return asTexels(gpu, { buffer, rows: rows / bundle, length: length * bundle, half });
+  } finally {
+    gpu.pool.release(buffer);
+  }
 }

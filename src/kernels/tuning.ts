@@ -134,13 +134,15 @@ async function measure(
   trial: Trial,
   rounds: number,
 ): Promise<Measurement> {
-  const inputs = trial.inputs.map(({ elements, type }, i) => {
-    const buffer = gpu.pool.allocate(type === 'f16' ? Math.ceil(elements / 2) * 4 : elements * 4);
-    gpu.write(buffer, type === 'f16' ? randomHalves(elements, i) : randomFloats(elements, i));
-    return buffer;
-  });
-  const output = gpu.pool.allocate(trial.output * 4);
+  const held: GpuBuffer[] = [];
   try {
+    for (const [i, { elements, type }] of trial.inputs.entries()) {
+      held.push(gpu.pool.allocate(type === 'f16' ? Math.ceil(elements / 2) * 4 : elements * 4));
+      gpu.write(held[i]!, type === 'f16' ? randomHalves(elements, i) : randomFloats(elements, i));
+    }
+    const inputs = [...held];
+    const output = gpu.pool.allocate(trial.output * 4);
+    held.push(output);
     const result = async (variant: string) => {
       trial.run(variant, inputs, output);
       return new Float32Array(await gpu.read(output, trial.output * 4));
@@ -175,7 +177,7 @@ async function measure(
     );
     return { variant, times };
   } finally {
-    for (const buffer of [...inputs, output]) gpu.pool.release(buffer);
+    for (const buffer of held) gpu.pool.release(buffer);
   }
 }
 

@@ -35,7 +35,12 @@ export class ClassScores {
    */
   constructor(text: Tensor, scores: Float32Array, logitScale: number) {
     this.text = keep(text);
-    this.scores = keep(Tensor.from(text.gpu, scores));
+    try {
+      this.scores = keep(Tensor.from(text.gpu, scores));
+    } catch (error) {
+      text.dispose();
+      throw error;
+    }
     this.logitScale = logitScale;
   }
 

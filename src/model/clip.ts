@@ -6,7 +6,7 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import type { ClipConfig } from './config.ts';
-import { loadParameters, type WeightType } from './parameters.ts';
+import { loadParameters, type Parameters, type WeightType } from './parameters.ts';
 import { checkTokens, TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
 import { openClipWeights, type WeightValues } from './weights.ts';
@@ -58,28 +58,27 @@ export class Clip {
   /** As {@link Clip.load}, from weights that are open; they stay open. */
   static async from(gpu: Gpu, weights: WeightValues, options: ClipOptions = {}): Promise<Clip> {
     const { config } = weights;
+    const loaded: Parameters[] = [];
+    const load = async (wanted: (name: string) => boolean) => {
+      const parameters = await loadParameters(gpu, weights, wanted, options.weightType);
+      loaded.push(parameters);
+      return parameters;
+    };
     const isVisual = (name: string) => name.startsWith('visual.');
-    const vision =
-      (options.vision ?? true)
-        ? new VisionTransformer(
-            config.vision,
-            await loadParameters(gpu, weights, isVisual, options.weightType),
-          )
-        : null;
-    const text =
-      config.text && (options.text ?? true)
-        ? new TextTransformer(
-            config.text,
-            await loadParameters(
-              gpu,
-              weights,
-              (name) => !isVisual(name) && name !== 'logit_scale',
-              options.weightType,
-            ),
-          )
-        : null;
-    const logitScale = weights.has('logit_scale') ? Math.exp((await weights.read('logit_scale'))[0]!) : 1;
-    return new Clip(gpu, config, vision, text, logitScale);
+    const isTextual = (name: string) => !isVisual(name) && name !== 'logit_scale';
+    try {
+      const vision =
+        (options.vision ?? true) ? new VisionTransformer(config.vision, await load(isVisual)) : null;
+      const text =
+        config.text && (options.text ?? true)
+          ? new TextTransformer(config.text, await load(isTextual))
+          : null;
+      const logitScale = weights.has('logit_scale') ? Math.exp((await weights.read('logit_scale'))[0]!) : 1;
+      return new Clip(gpu, config, vision, text, logitScale);
+    } catch (error) {
+      for (const parameters of loaded) parameters.dispose();
+      throw error;
+    }
   }
 
   get vision(): VisionTransformer {

@@ -1,6 +1,6 @@
 import { divide, subtract } from '../autograd/ops/arithmetic.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { keep, scope } from '../autograd/scope.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 
@@ -23,14 +23,13 @@ export class FeatureScaling {
   constructor(gpu: Gpu, statistics: FeatureStatistics | null) {
     this.statistics = statistics;
     if (!statistics) return;
-    this.#mean = keep(Tensor.from(gpu, statistics.mean));
     // A number that never varies tells nothing: it becomes 0, not NaN.
-    this.#deviation = keep(
-      Tensor.from(
-        gpu,
-        statistics.deviation.map((value) => value || 1),
-      ),
-    );
+    const { mean } = statistics;
+    const deviation = statistics.deviation.map((value) => value || 1);
+    [this.#mean, this.#deviation] = allOrNone(() => [
+      keep(Tensor.from(gpu, mean)),
+      keep(Tensor.from(gpu, deviation)),
+    ]);
   }
 
   /** Features [B, E] → the head's input [B, E]. */

@@ -1,7 +1,7 @@
 import { dropout } from '../autograd/ops/dropout.ts';
 import { linear } from '../autograd/ops/linear.ts';
 import { reshape } from '../autograd/ops/rows.ts';
-import { keep, scope } from '../autograd/scope.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { uniforms } from '../common/random.ts';
@@ -55,9 +55,9 @@ export class RegressionHead {
       throw new UserError(
         `head tensor ${wrong.name} is [${values[wrong.name].shape.join(', ')}], expected [${wrong.expected.join(', ')}]`,
       );
-    this.parameters = new Map(
-      headNames.map((name) => [name, keep(Tensor.from(gpu, values[name].data, values[name].shape))]),
-    );
+    const make = (name: HeadName) =>
+      keep(Tensor.from(gpu, values[name].data, values[name].shape, `head.${name}`));
+    this.parameters = allOrNone(() => new Map(headNames.map((name) => [name, make(name)])));
   }
 
   /** x [B, input] → scores [B]; dropout only in training. */

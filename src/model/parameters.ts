@@ -58,20 +58,27 @@ export async function loadParameters(
   type: WeightType = 'float32',
 ): Promise<Parameters> {
   const parameters = new Parameters();
-  for (const name of weights.names()) {
-    if (!wanted(name)) continue;
-    const shape = weights.shape(name);
-    const values = await weights.read(name);
-    const linear = shape.length === 2 && /resblocks\..*weight$/.test(name);
-    // Besides the linear layers' weights the table of tokens takes half storage, of which rows are gathered.
-    const half = type === 'float16' && (linear || name.startsWith('token_embedding'));
-    const stored = half ? float32ToFloat16(values) : values;
-    parameters.set(
-      name,
-      linear ? Tensor.weight(gpu, stored, shape as [number, number]) : Tensor.from(gpu, stored, shape),
-    );
+  try {
+    for (const name of weights.names()) {
+      if (!wanted(name)) continue;
+      const shape = weights.shape(name);
+      const values = await weights.read(name);
+      const linear = shape.length === 2 && /resblocks\..*weight$/.test(name);
+      // Besides the linear layers' weights the table of tokens takes half storage, of which rows are gathered.
+      const half = type === 'float16' && (linear || name.startsWith('token_embedding'));
+      const stored = half ? float32ToFloat16(values) : values;
+      parameters.set(
+        name,
+        linear
+          ? Tensor.weight(gpu, stored, shape as [number, number], name)
+          : Tensor.from(gpu, stored, shape, name),
+      );
+    }
+    // What the weights passed through on their way into texels.
+    gpu.pool.trim();
+    return parameters;
+  } catch (error) {
+    parameters.dispose();
+    throw error;
   }
-  // What the weights passed through on their way into texels.
-  gpu.pool.trim();
-  return parameters;
 }

@@ -1,6 +1,6 @@
 import { add } from '../autograd/ops/arithmetic.ts';
 import { concat, gatherRows, reshape } from '../autograd/ops/rows.ts';
-import { keep, scope } from '../autograd/scope.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { PrefixTree } from './prompts.ts';
 import { paddedRows, prefixTree, type Slot } from './prompts.ts';
@@ -52,11 +52,19 @@ export class PromptLearner {
         : ids.length + (options.classSpecific ? prompt * nCtx : 0) + slot.index,
     );
     const { parameters } = text;
-    this.#fixed = gathered(parameters.get('token_embedding.weight'), ids);
-    this.#positions = gathered(parameters.get('positional_embedding'), [...position]);
-    this.#rows = keep(Tensor.from(gpu, Uint32Array.from(place)));
-    this.#eot = keep(Tensor.from(gpu, Uint32Array.from(eot)));
-    this.#end = options.padded ? null : keep(Tensor.from(gpu, Uint32Array.from(end)));
+    const numbers = (values: Iterable<number>) => keep(Tensor.from(gpu, Uint32Array.from(values)));
+    const made = allOrNone(() => ({
+      fixed: gathered(parameters.get('token_embedding.weight'), ids),
+      positions: gathered(parameters.get('positional_embedding'), [...position]),
+      rows: numbers(place),
+      eot: numbers(eot),
+      end: options.padded ? null : numbers(end),
+    }));
+    this.#fixed = made.fixed;
+    this.#positions = made.positions;
+    this.#rows = made.rows;
+    this.#eot = made.eot;
+    this.#end = made.end;
   }
 
   /** Text features [prompts, outputWidth], not normalised. */

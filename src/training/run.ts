@@ -63,7 +63,7 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
     checkLearner(images.config, tokenizer, settings);
     const encoder = pictureEncoder(images.vision, weights.id, settings);
     await beginRun(run);
-    pictures = await openPictures(gpu, images, encoder, settings);
+    pictures = await openPictures(gpu, images, encoder, run);
     const features = await encodeRun(run, pictures);
     if (features.train instanceof StoredFeatures) images.releaseVision();
     if (tokenizer) clip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false });
@@ -78,14 +78,14 @@ async function openPictures(
   gpu: Gpu,
   { vision }: Clip,
   encoder: PictureEncoder,
-  settings: Settings,
+  { settings, options }: Run,
 ): Promise<PictureFeatures> {
   // Crops drawn anew each step would fill it without ever being met again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
     width: encoder.width,
     type: settings.cacheType,
-    warn: (line) => reporter.line(line),
+    warn: (line) => options.reporter.line(line),
   });
   return new PictureFeatures(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
 }

@@ -1,4 +1,5 @@
 import { type Normalization, type PatchesShape, patches } from '../../kernels/patches.ts';
+import { allOrNone } from '../scope.ts';
 import { Tensor } from '../tensor.ts';
 
 /** Normalised pictures [B, 3, height, width] → patches [B · height/patch · width/patch, 3 · patch²]. Pixels get no gradient. */
@@ -23,7 +24,9 @@ function patchesOf(pictures: Tensor, shape: PatchesShape, normalization: Normali
     if (side % patch !== 0)
       throw new Error(`pictures of ${side} pixels do not divide into patches of ${patch}`);
   const rows = (batch * height * width) / (patch * patch);
-  const out = Tensor.empty(pictures.gpu, [rows, 3 * patch * patch]);
-  patches(pictures.gpu, pictures.buffer, out.buffer, shape, normalization);
-  return out;
+  return allOrNone(() => {
+    const out = Tensor.empty(pictures.gpu, [rows, 3 * patch * patch]);
+    patches(pictures.gpu, pictures.buffer, out.buffer, shape, normalization);
+    return out;
+  });
 }

@@ -2,6 +2,7 @@ import { fill, scaleBy } from '../../kernels/elementwise.ts';
 import { matmul } from '../../kernels/matmul.ts';
 import { reduceAll, reduceColumns, sumRows } from '../../kernels/reduce.ts';
 import { copyBlock } from '../../kernels/rows.ts';
+import { allOrNone } from '../scope.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -73,9 +74,11 @@ export function mean(x: Tensor, axis?: number): Tensor {
 }
 
 function reduced(x: Tensor, operation: 'squares' | 'max'): Tensor {
-  const out = Tensor.empty(x.gpu, [1]);
-  reduceAll(x.gpu, x.buffer, out.buffer, x.size, { operation });
-  return out;
+  return allOrNone(() => {
+    const out = Tensor.empty(x.gpu, [1]);
+    reduceAll(x.gpu, x.buffer, out.buffer, x.size, { operation });
+    return out;
+  });
 }
 
 /** Σ x² over everything, [1], as gradient clipping needs it; not differentiable. */
