@@ -14,7 +14,12 @@ struct Params { value: u32, other: u32 }
 @compute @workgroup_size(1) fn main() { out[0] = params.value + 1000u * params.other + x[0]; }`;
 
 it('gives one bind group for the same contents, another for any other', () => {
-  const errors = new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true });
+  const errors = new DeviceErrors({
+    device: gpu.device,
+    description: gpu.adapter,
+    immediate: true,
+    watchdog: 0,
+  });
   const groups = new BindGroups(gpu.device, new DeviceMemory(gpu.device, errors), errors);
   const pipelines = ['one', 'two'].map((name) => gpu.pipelines.get({ name, source }));
   const buffers = Array.from({ length: 8 }, () => gpu.pool.allocate(4));

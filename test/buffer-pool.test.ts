@@ -7,7 +7,12 @@ import { openGpu } from '../src/kernels/gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();
-const errors = new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true });
+const errors = new DeviceErrors({
+  device: gpu.device,
+  description: gpu.adapter,
+  immediate: true,
+  watchdog: 0,
+});
 const pool = () => new BufferPool(gpu.device.limits, new DeviceMemory(gpu.device, errors), () => {});
 
 describe('sizeClass', () => {

@@ -231,7 +231,12 @@ describe('memory', () => {
   });
 
   it('kept for reads is bounded, by size and in all', () => {
-    const errors = new DeviceErrors({ device: gpu.device, description: gpu.adapter, immediate: true });
+    const errors = new DeviceErrors({
+      device: gpu.device,
+      description: gpu.adapter,
+      immediate: true,
+      watchdog: 0,
+    });
     const staging = new Staging(new DeviceMemory(gpu.device, errors));
     const read = (size: number, times: number) => {
       const taken = Array.from({ length: times }, () => staging.take(size));

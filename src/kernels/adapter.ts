@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import { watchdogSeconds } from './watchdog.ts';
 
 /** How the adapter is opened; see {@link openGpu}. */
 export interface AdapterOptions {
@@ -9,6 +10,11 @@ export interface AdapterOptions {
   readonly disableToggles?: readonly string[];
   /** Leaves out Dawn's bounds checks and zero-initialisation of workgroup memory, which kernels here don't rely on. Default true. */
   readonly fast?: boolean;
+  /**
+   * Seconds after which the GPU is taken to hang, for work of no size; it has more for more work. 0 for no end. By default
+   * the environment variable CLIP_AGIQA_WATCHDOG, else 600.
+   */
+  readonly watchdog?: number;
 }
 
 /** What an adapter is, for start-up lines, the tuner's file names and bench results. */
@@ -30,6 +36,8 @@ export interface OpenedDevice {
   readonly description: AdapterDescription;
   /** Whether the device says what is wrong with a call before the call returns, as Dawn does in Node; browsers say it later. */
   readonly immediate: boolean;
+  /** Seconds, as {@link AdapterOptions} has them. */
+  readonly watchdog: number;
   /** Dawn's instance: while anything holds it, Node does not exit. */
   instance: unknown;
 }
@@ -65,6 +73,7 @@ async function webgpu(options: AdapterOptions): Promise<GPU> {
 
 /** Opens the adapter with everything the kernels can use, at the adapter's own limits. */
 export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
+  const watchdog = watchdogSeconds(options.watchdog);
   const instance = await webgpu(options);
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter)
@@ -92,6 +101,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     device,
     instance,
     immediate: inNode,
+    watchdog,
     description: {
       name: info.device || info.description || info.vendor || 'unknown adapter',
       vendor: info.vendor,

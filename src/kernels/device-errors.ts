@@ -1,6 +1,7 @@
 import { UserError } from '../common/errors.ts';
 import type { OpenedDevice } from './adapter.ts';
 import { patiently, turns } from './patience.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** The device is gone (a driver reset, for instance), with all that was on it; see {@link recovering}. */
 export class DeviceLostError extends UserError {
@@ -29,15 +30,17 @@ export class DeviceErrors {
   #explained = false;
   /** What the call under way has been told. */
   #heard: GPUError[] | undefined;
+  readonly watchdog: Watchdog;
   /** How to give up each wait under way. */
   readonly #waits = new Set<(error: Error) => void>();
   /** Errors on their way. */
   readonly #scopes = new Set<Promise<void>>();
 
-  constructor({ device, description, immediate }: Omit<OpenedDevice, 'instance'>) {
+  constructor({ device, description, immediate, watchdog }: Omit<OpenedDevice, 'instance'>) {
     this.#device = device;
     this.#software = description.software;
     this.#immediate = immediate;
+    this.watchdog = new Watchdog(watchdog, description.software, (error) => this.end(error));
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       event.preventDefault(); // which would print it: it is thrown
@@ -121,9 +124,14 @@ export class DeviceErrors {
 
   /** The value of `work`, which the device settles. Rejects at once when the device ends before, and with what was noted. */
   async wait<T>(work: Promise<T>): Promise<T> {
+    const settled = this.watchdog.begin();
+    let finished = false;
     try {
-      return await this.#unlessEnded(work);
+      const value = await this.#unlessEnded(work);
+      finished = true;
+      return value;
     } finally {
+      settled(finished);
       // What has been noted explains the failure of `work`, too.
       while (this.#scopes.size > 0 && !this.#end) await this.#unlessEnded(Promise.all(this.#scopes));
       this.check();

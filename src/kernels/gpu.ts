@@ -13,11 +13,12 @@ import { DeviceErrors, DeviceLostError } from './device-errors.ts';
 import { submitting } from './device-guard.ts';
 import { DeviceMemory } from './device-memory.ts';
 import { closedError, Lineage } from './lineage.ts';
-import { turns } from './patience.ts';
+import { patiently, turns } from './patience.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { type Command, Recording, type TexelArea } from './recording.ts';
 import { Staging } from './staging.ts';
+import { HangError, type Watchdog } from './watchdog.ts';
 import type { Constants } from './wgsl.ts';
 
 export type GpuOptions = AdapterOptions;
@@ -46,6 +47,7 @@ export class Gpu {
   readonly #opened: OpenedDevice;
   readonly #lineage: Lineage<Gpu>;
   readonly #errors: DeviceErrors;
+  readonly #watchdog: Watchdog;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #released = false;
@@ -63,6 +65,7 @@ export class Gpu {
     this.#opened = opened;
     this.#lineage = lineage;
     this.#errors = new DeviceErrors(opened);
+    this.#watchdog = this.#errors.watchdog;
     this.device = opened.device;
     this.adapter = opened.description;
     // Copied: each question to the device crosses into native code.
@@ -139,6 +142,7 @@ export class Gpu {
   /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
     this.counters.dispatches++;
+    this.#watchdog.sent(pipeline.name, x * y * z);
     if (this.#profiler) {
       this.#endPass();
       if (this.#profiler.full) this.flush();
@@ -296,7 +300,10 @@ export class Gpu {
     }
   }
 
-  /** Destroys the device, with those opened in its place, and lets Node exit. What waits for them is told so. */
+  /**
+   * Destroys the device, with those opened in its place, as soon as it has done what it was sent, and lets Node exit. What
+   * waits for it is told so. A device that hangs cannot be destroyed: the process then ends by process.exit() only.
+   */
   close(): void {
     this.#lineage.closed = true;
     const { latest } = this;
@@ -307,6 +314,16 @@ export class Gpu {
   #release(): void {
     if (this.#released) return;
     this.#released = true;
+    // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs.
+    if (!this.#watchdog.busy) this.#destroy();
+    else if (!(this.#errors.ended instanceof HangError))
+      void patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
+        () => this.#destroy(),
+        () => this.#destroy(),
+      );
+  }
+
+  #destroy(): void {
     const opened = this.#opened;
     this.device.destroy();
     // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
