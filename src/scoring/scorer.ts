@@ -5,7 +5,7 @@ import { concat, reshape } from '../autograd/ops/rows.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { findNonFinite } from '../data/finite.ts';
+import { findNonFinite, requireFinite } from '../data/finite.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { recovering } from '../kernels/recovery.ts';
 import { Clip } from '../model/clip.ts';
@@ -204,9 +204,9 @@ export async function readModel(path: string): Promise<Checkpoint> {
       `${path}: there is no such file or folder`,
       'Give a run folder or its model.safetensors.',
     );
-  if (!found.isDirectory()) return readCheckpoint(path);
+  if (!found.isDirectory()) return readFinite(path);
   const file = join(path, 'model.safetensors');
-  if (existsSync(file)) return readCheckpoint(file);
+  if (existsSync(file)) return readFinite(file);
   throw missingResult(
     path,
     new UserError(
@@ -214,4 +214,12 @@ export async function readModel(path: string): Promise<Checkpoint> {
       'Give the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
     ),
   );
+}
+
+/** A checkpoint whose numbers are all finite: the head's ReLU would make a 0 of a NaN, and a score of it. */
+async function readFinite(path: string): Promise<Checkpoint> {
+  const checkpoint = await readCheckpoint(path);
+  for (const part of [checkpoint.parameters, checkpoint.constants])
+    for (const [name, { data, shape }] of part) requireFinite(data, shape, `${path}: tensor ${name}`);
+  return checkpoint;
 }

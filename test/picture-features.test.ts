@@ -1,0 +1,298 @@
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { scale } from '../src/autograd/ops/arithmetic.ts';
+import { scope } from '../src/autograd/scope.ts';
+import { FeatureCache } from '../src/data/feature-cache.ts';
+import type { PictureJob } from '../src/data/loader.ts';
+import { guardDevice } from '../src/kernels/device-guard.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { type Measurement, tuned } from '../src/kernels/tuning.ts';
+import { Clip, type ClipOptions } from '../src/model/clip.ts';
+import type { VisionTransformer } from '../src/model/vit.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
+import { pictureEncoder } from '../src/training/encoders.ts';
+import { type PictureEncoder, PictureFeatures } from '../src/training/picture-features.ts';
+import { sharedGpu } from './gpu.ts';
+import { drawPictures, writeModel } from './scoring-fixture.ts';
+
+const weights = resolve('test/fixtures/tiny-clip.json');
+const folder = mkdtempSync(join(tmpdir(), 'picture-features-'));
+const feature = { trainer: 'image-only', layers: '', pool: 'cls', weightType: 'float32' } as const;
+const clips: Clip[] = [];
+let gpu: Gpu;
+let pictures: string[];
+
+beforeAll(async () => {
+  gpu = await sharedGpu();
+  pictures = await drawPictures(join(folder, 'pictures'), 6);
+});
+afterAll(() => {
+  for (const clip of clips) clip.dispose();
+  rmSync(folder, { recursive: true });
+});
+let caches = 0;
+const newCache = () => join(folder, `cache-${caches++}`);
+
+async function visionOf(options: ClipOptions = {}): Promise<VisionTransformer> {
+  const clip = await Clip.load(gpu, weights, { ...options, text: false });
+  clips.push(clip);
+  return clip.vision;
+}
+
+/** The features of all pictures, and how many were computed. */
+async function featuresOf(
+  vision: VisionTransformer,
+  encoder: PictureEncoder,
+  cache: FeatureCache | null,
+  { batch = 4, paths = pictures }: { batch?: number; paths?: readonly string[] } = {},
+): Promise<{ features: Float32Array[]; encoded: number }> {
+  const all = new PictureFeatures(gpu, vision, encoder, { batch, cache });
+  const features: Float32Array[] = [];
+  const jobs = paths.map(
+    (path): PictureJob => ({ path, size: vision.config.imageSize, transform: { kind: 'test' } }),
+  );
+  try {
+    for await (const result of all.encode(jobs))
+      if ('feature' in result) features[result.index] = result.feature;
+    return { features, encoded: all.counters.encoded };
+  } finally {
+    await all.close();
+  }
+}
+
+const open = (path: string, width: number) => FeatureCache.open(path, { width });
+
+describe('a cached feature', () => {
+  it('is of the same activation: what another filled the cache with is not taken', async () => {
+    const cache = newCache();
+    const run = async (activation: 'quick_gelu' | 'gelu', path: string | null) => {
+      const vision = await visionOf({ activation });
+      const encoder = pictureEncoder(vision, 'weights', feature);
+      return featuresOf(vision, encoder, path === null ? null : await open(path, encoder.width));
+    };
+    const quick = await run('quick_gelu', cache);
+    expect(quick.encoded).toBe(6);
+    const exact = await run('gelu', cache);
+    expect(exact.encoded).toBe(6);
+    expect(exact.features).toEqual((await run('gelu', null)).features);
+    expect(exact.features).not.toEqual(quick.features);
+    for (const [activation, expected] of [
+      ['quick_gelu', quick],
+      ['gelu', exact],
+    ] as const)
+      expect(await run(activation, cache)).toEqual({ features: expected.features, encoded: 0 });
+  });
+
+  it('is named by all that it depends on', async () => {
+    const vision = await visionOf();
+    const { config } = vision;
+    const named = (change: object, settings: object = {}, id = 'weights') =>
+      pictureEncoder(Object.assign(Object.create(vision), { config: { ...config, ...change } }), id, {
+        ...feature,
+        ...settings,
+      }).id;
+    const ids = [
+      named({}),
+      named({}, {}, 'others'),
+      named({ activation: 'gelu' }),
+      named({ layerNormEps: 1e-6 }),
+      named({ heads: config.heads * 2 }),
+      named({ mean: [0.5, 0.5, 0.5] }),
+      named({ std: [0.5, 0.5, 0.5] }),
+      named({ imageSize: 2 * config.imageSize }),
+      named({}, { weightType: 'float16' }),
+      named({}, { layers: '1' }),
+      named({}, { pool: 'mean' }),
+      named({}, { pool: 'stats' }),
+    ];
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(named({})).toBe(ids[0]);
+  });
+
+  it('is of the same batch, crop, adapter and kernels', async () => {
+    const vision = await visionOf();
+    const encoder = pictureEncoder(vision, 'weights', feature);
+    const cache = newCache();
+    const encoded = async (batch: number) =>
+      (await featuresOf(vision, encoder, await open(cache, encoder.width), { batch })).encoded;
+    expect(await encoded(4)).toBe(6);
+    expect(await encoded(4)).toBe(0);
+    expect(await encoded(3)).toBe(6);
+    const all = new PictureFeatures(gpu, vision, encoder, {
+      batch: 4,
+      cache: await open(cache, encoder.width),
+    });
+    const encode = async (transform: PictureJob['transform']) => {
+      const job = { path: pictures[0]!, size: vision.config.imageSize, transform };
+      for await (const _ of all.encode([job]));
+      return { ...all.counters, waited: 0 };
+    };
+    const crop = { kind: 'crop', seed: 1, epoch: 0, index: 0 } as const;
+    expect(await encode({ kind: 'test' })).toEqual({ encoded: 0, cached: 1, waited: 0 });
+    expect(await encode(crop)).toEqual({ encoded: 1, cached: 1, waited: 0 });
+    expect(await encode({ ...crop, index: 1 })).toEqual({ encoded: 2, cached: 1, waited: 0 });
+    expect(await encode(crop)).toEqual({ encoded: 2, cached: 2, waited: 0 });
+    const device = gpu as { adapter: Gpu['adapter'] };
+    const { adapter } = device;
+    try {
+      device.adapter = { ...adapter, driver: 'another' };
+      expect(await encode(crop)).toEqual({ encoded: 3, cached: 2, waited: 0 });
+    } finally {
+      device.adapter = adapter;
+    }
+    const measured = tuned(gpu) as Map<string, Measurement>;
+    measured.set('matmul/0/a shape', { variant: 'naive', times: {} });
+    expect(await encode(crop)).toEqual({ encoded: 4, cached: 2, waited: 0 });
+    measured.delete('matmul/0/a shape');
+    expect(await encode(crop)).toEqual({ encoded: 4, cached: 3, waited: 0 });
+    await all.close();
+  });
+
+  it('is kept by what was decoded, where the picture is replaced after it was looked up', async () => {
+    const vision = await visionOf();
+    const encoder = pictureEncoder(vision, 'weights', feature);
+    const path = join(folder, 'replaced.png');
+    const cachePath = newCache();
+    await featuresOf(vision, encoder, await open(cachePath, encoder.width), { paths: pictures.slice(2, 3) });
+    copyFileSync(pictures[0]!, path);
+    const cache = await open(cachePath, encoder.width);
+    const get = cache.get.bind(cache);
+    cache.get = (keys) => {
+      copyFileSync(pictures[1]!, path);
+      return get(keys);
+    };
+    await featuresOf(vision, encoder, cache, { paths: [path] });
+    const direct = await featuresOf(vision, encoder, null, { paths: pictures.slice(0, 2) });
+    const again = await featuresOf(vision, encoder, await open(cachePath, encoder.width), {
+      paths: pictures.slice(0, 2),
+    });
+    expect(again).toEqual({ features: direct.features, encoded: 1 });
+  });
+});
+
+describe('a feature that is not finite', () => {
+  it('ends the work with the name of the picture, and is not kept', async () => {
+    const vision = await visionOf();
+    const { width, encode } = pictureEncoder(vision, 'weights', feature);
+    const overflowing: PictureEncoder = {
+      width,
+      id: 'overflowing',
+      encode: (patches) => scope(() => scale(encode(patches), 3e38)),
+    };
+    const cache = newCache();
+    await expect(featuresOf(vision, overflowing, await open(cache, width))).rejects.toMatchObject({
+      name: 'UserError',
+      message: expect.stringMatching(/000\.png: number \d+ of the \d+ of its feature is -?Infinity$/),
+      advice: expect.stringMatching(/weights --info counts them/),
+    });
+    for (const name of readdirSync(cache)) expect(readFileSync(join(cache, name)).length).toBe(0);
+    const half = await FeatureCache.open(cache, { width: 1, type: 'float16' });
+    expect(() => half.put('large', Float32Array.of(70_000))).toThrow(
+      /cannot be kept in the cache as float16/,
+    );
+  });
+
+  it('of a picture or a score is none of a scorer’s results', async () => {
+    const model = await writeModel(join(folder, 'large.safetensors'), weights, (head) => {
+      head.get('head.4.weight')!.data.fill(3e38);
+      head.get('head.1.bias')!.data.fill(1e30);
+    });
+    const scorer = await Scorer.load(gpu, model);
+    const all = async () => {
+      for await (const result of scorer.score(pictures)) throw new Error(`gave ${JSON.stringify(result)}`);
+    };
+    await expect(all()).rejects.toThrow(/000\.png: its score is Infinity$/);
+    const width = pictureEncoder(await visionOf(), '', feature).width;
+    await expect(scorer.scoreFeature(new Float32Array(width).fill(1))).rejects.toThrow(/score is Infinity/);
+    await expect(scorer.scoreFeature(new Float32Array(width).fill(Number.NaN))).rejects.toThrow(
+      /feature is NaN/,
+    );
+    await scorer.close();
+  });
+
+  it('is not what a head of NaN makes of it: the model is refused', async () => {
+    const model = await writeModel(join(folder, 'nan.safetensors'), weights, (head) => {
+      head.get('head.1.weight')!.data[3] = Number.NaN;
+    });
+    await expect(Scorer.load(gpu, model)).rejects.toThrow(/tensor .*head\.1\.weight holds NaN at \[0, 3\]/);
+  });
+});
+
+describe('a lost device', () => {
+  let unguard: (() => void) | undefined;
+  afterEach(() => unguard?.());
+
+  /** Destroys the device before those submissions that `lose` names, counted over all devices. */
+  function loseAt(lose: (submission: number) => boolean): { readonly submissions: number } {
+    const counted = { submissions: 0 };
+    unguard = guardDevice(({ kind, device }) => {
+      if (kind === 'submit' && lose(++counted.submissions)) device.destroy();
+      return undefined;
+    });
+    return counted;
+  }
+
+  async function scoresOf(paths: readonly string[], model: string) {
+    const device = await openGpu();
+    try {
+      const scorer = await Scorer.load(device, model);
+      const results: object[] = [];
+      for await (const result of scorer.score(paths)) results.push(result);
+      const one = await scorer.scoreFeature(new Float32Array(32).fill(0.5));
+      await scorer.close();
+      return { results, one };
+    } finally {
+      device.close();
+    }
+  }
+
+  it('is replaced while scores are computed, wherever it is lost, with the same results in the same order', async () => {
+    const model = await writeModel(join(folder, 'model.safetensors'), weights);
+    const paths = [...pictures, join(folder, 'nowhere.png'), pictures[0]!];
+    const counted = loseAt(() => false);
+    const undisturbed = await scoresOf(paths, model);
+    unguard!();
+    expect(undisturbed.results).toHaveLength(8);
+    expect(counted.submissions).toBeGreaterThan(3);
+    for (let at = 1; at <= counted.submissions; at++) {
+      loseAt((submission) => submission === at);
+      expect(await scoresOf(paths, model), `lost at submission ${at}`).toEqual(undisturbed);
+      unguard!();
+    }
+  });
+
+  it('that never comes to work again ends the work with the reason', async () => {
+    const model = await writeModel(join(folder, 'model-2.safetensors'), weights);
+    let begun = false;
+    const counted = loseAt(() => begun);
+    const device = await openGpu();
+    const scorer = await Scorer.load(device, model);
+    begun = true;
+    const before = counted.submissions;
+    const all = async () => {
+      for await (const _ of scorer.score(pictures));
+    };
+    await expect(all()).rejects.toThrow(/lost \(destroyed\).*4 times in a row without getting any further/);
+    expect(counted.submissions - before).toBe(4);
+    await scorer.close();
+    device.close();
+  });
+
+  it('is not replaced by weights that were changed meanwhile', async () => {
+    const copy = join(folder, 'changing.json');
+    copyFileSync(weights, copy);
+    const model = await writeModel(join(folder, 'model-3.safetensors'), copy);
+    const device = await openGpu();
+    const scorer = await Scorer.load(device, model);
+    writeFileSync(copy, readFileSync(copy, 'utf8').replace('"seed": 5', '"seed": 6'));
+    device.device.destroy();
+    const all = async () => {
+      for await (const _ of scorer.score(pictures));
+    };
+    await expect(all()).rejects.toThrow(/was changed since it was opened/);
+    await scorer.close();
+    device.close();
+  });
+});

@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Tokenizer } from '../src/data/tokenizer.ts';
+import { Clip } from '../src/model/clip.ts';
+import { weightsPath } from '../src/model/embedded.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
+import { encodeBatch } from '../src/training/encode-batch.ts';
+import { encodeImageRows, encodeTokenRows, type WithClip } from '../src/training/tensor-features.ts';
+import { sharedGpu } from './gpu.ts';
+import { randoms } from './reference.ts';
+import { drawPictures, writeModel } from './scoring-fixture.ts';
+
+// The embedded model: large enough for the kernels of small batches to be others.
+const folder = mkdtempSync(join(tmpdir(), 'same-scores-'));
+let scorer: Scorer;
+let pictures: string[];
+
+beforeAll(async () => {
+  pictures = await drawPictures(join(folder, 'pictures'), 33);
+  const model = await writeModel(join(folder, 'model.safetensors'), 'embedded');
+  scorer = await Scorer.load(await sharedGpu(), model);
+});
+afterAll(async () => {
+  await scorer.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function scores(paths: readonly string[]): Promise<number[]> {
+  const found: number[] = [];
+  for await (const result of scorer.score(paths))
+    found[result.index] = 'score' in result ? result.score : Number.NaN;
+  return found;
+}
+
+describe('the score of a picture', () => {
+  it('has the same bits whatever it is scored with', async () => {
+    const all = await scores(pictures);
+    expect(new Set(all).size).toBeGreaterThan(30);
+    for (const count of [1, 2, 3, 7, 8]) {
+      expect(await scores(pictures.slice(0, count)), `${count} pictures`).toEqual(all.slice(0, count));
+      expect(await scores(pictures.slice(-count).reverse())).toEqual(all.slice(-count).reverse());
+    }
+  });
+
+  it('does not depend on pictures that cannot be read', async () => {
+    const all = await scores(pictures.slice(0, 6));
+    const gaps = await scores([
+      'nowhere.png',
+      ...pictures.slice(0, 3),
+      'nowhere.png',
+      ...pictures.slice(3, 6),
+    ]);
+    expect(gaps.filter((score) => !Number.isNaN(score))).toEqual(all);
+  });
+});
+
+describe('features of texts and of ready pictures', () => {
+  let clip: Clip;
+  const run: WithClip = (work) => work(clip);
+  beforeAll(async () => {
+    clip = await Clip.load(await sharedGpu(), weightsPath('embedded'));
+  });
+  afterAll(() => clip.dispose());
+
+  it('are the same whatever other texts are encoded', async () => {
+    const { contextLength } = clip.text.config;
+    const long = Array(contextLength - 10)
+      .fill('photo')
+      .join(' ');
+    const texts = [
+      'a cat',
+      long,
+      'two dogs in the snow',
+      'a',
+      'a photo of a very good quality, sharp and bright',
+    ];
+    const tokens = (await Tokenizer.load()).tokenize(texts, contextLength);
+    const all = await encodeTokenRows(tokens, contextLength, run);
+    const { shape, data } = all;
+    expect(shape).toEqual([5, clip.text.config.outputWidth]);
+    for (const [i] of texts.entries()) {
+      const alone = await encodeTokenRows(
+        tokens.slice(i * contextLength, (i + 1) * contextLength),
+        contextLength,
+        run,
+      );
+      expect(alone.data).toEqual(data.slice(i * shape[1]!, (i + 1) * shape[1]!));
+    }
+    const usual = clip.encodeTokens(tokens);
+    for (const [i, value] of (await usual.read()).entries()) expect(data[i]).toBeCloseTo(value, 4);
+    usual.dispose();
+  });
+
+  it('are the same whatever other pictures are encoded', async () => {
+    const { imageSize } = clip.config.vision;
+    const size = 3 * imageSize ** 2;
+    const images = Float32Array.from(randoms(5 * size, 7));
+    const { shape, data } = await encodeImageRows(images, imageSize, encodeBatch, run);
+    expect(shape[0]).toBe(5);
+    for (const [from, to] of [
+      [0, 1],
+      [1, 3],
+      [2, 5],
+    ] as const) {
+      const part = await encodeImageRows(images.slice(from * size, to * size), imageSize, encodeBatch, run);
+      expect(part.data).toEqual(data.slice(from * shape[1]!, to * shape[1]!));
+    }
+  });
+});
