@@ -1,7 +1,10 @@
+import { statSync } from 'node:fs';
 import { Option } from 'commander';
 import { createCommand, runCommand } from './cli/command.ts';
 import { formatTable } from './cli/table.ts';
-import { UserError } from './common/errors.ts';
+import { shortened, UserError } from './common/errors.ts';
+import { checkOutput } from './common/files.ts';
+import { printable } from './common/printable.ts';
 import { writeSafetensors } from './data/safetensors.ts';
 import { writeTorchScript } from './data/torchscript-writer.ts';
 import type { Activation, TransformerConfig } from './model/config.ts';
@@ -53,16 +56,16 @@ await runCommand(command, async (options: Options) => {
     throw new UserError('Exactly one of --info, --convert and --spec is needed', 'See --help for examples.');
   }
   if (info !== undefined) {
-    const description = await describeWeights(info);
+    const description = await describeWeights(info, { values: true });
     console.log(options.json ? JSON.stringify(description, null, 2) : formatDescription(description));
     return;
   }
   if (out === undefined)
     throw new UserError('--out is missing', 'Say where to write: --out FILE.safetensors');
+  if (convert !== undefined && !out.endsWith('.safetensors'))
+    throw new UserError(`--out ${out}: --convert writes safetensors`, 'Give a name in .safetensors.');
+  checkOutput(out);
   if (convert !== undefined) {
-    if (!out.endsWith('.safetensors')) {
-      throw new UserError(`--out ${out}: --convert writes safetensors`, 'Give a name in .safetensors.');
-    }
     const weights = await openClipWeights(convert, { activation });
     try {
       await convertWeights(weights, out, dtype ?? 'float32');
@@ -75,8 +78,12 @@ await runCommand(command, async (options: Options) => {
     if (isArchive) await writeTorchScript(out, tensors);
     else await writeSafetensors(out, tensors);
   }
+  // A device or a pipe has swallowed what was written.
+  if (!statSync(out).isFile()) return;
   const { format, tensors, parameters } = await describeWeights(out);
-  console.log(`${out}: ${format}, ${tensors.length} tensors, ${parameters.toLocaleString('en')} parameters`);
+  console.log(
+    `${printable(out)}: ${format}, ${tensors.length} tensors, ${parameters.toLocaleString('en')} parameters`,
+  );
 });
 
 function formatDescription({
@@ -85,6 +92,7 @@ function formatDescription({
   metadata,
   tensors,
   parameters,
+  nonFinite,
   model,
   problem,
 }: WeightsDescription): string {
@@ -93,7 +101,11 @@ function formatDescription({
     ['format', format],
     ['tensors', tensors.length],
     ['elements', parameters.toLocaleString('en')],
-    ...Object.entries(metadata).map(([key, value]): [string, string] => [`metadata ${key}`, value]),
+    ...nonFiniteFacts(nonFinite),
+    ...Object.entries(metadata).map(([key, value]): [string, string] => [
+      `metadata ${printable(shortened(key, 100))}`,
+      value,
+    ]),
   ];
   if (model) {
     const { vision, text } = model.config;
@@ -107,10 +119,27 @@ function formatDescription({
     );
     if (text) facts.push(['tokens', `context ${text.contextLength}, vocabulary ${text.vocabSize}`]);
   } else facts.push(['model', `none usable here: ${problem}`]);
+  if (model && problem !== null) facts.push(['problem', problem]);
   const rows = tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`]);
-  const width = Math.max(...facts.map(([label]) => label.length));
-  const lines = facts.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
+  const width = facts.reduce((most, [label]) => Math.max(most, label.length), 0);
+  const lines = facts.map(([label, value]) => `${label.padEnd(width)}  ${shown(value)}`);
   return `${lines.join('\n')}\n\n${formatTable(rows, { columns: ['tensor', 'type', 'shape'] })}`;
+}
+
+/** What a file says, on a line: it may hold anything, in any length. */
+function shown(text: string | number): string {
+  return printable(shortened(String(text), 1000));
+}
+
+function nonFiniteFacts(nonFinite: WeightsDescription['nonFinite']): [string, string][] {
+  const counts = Object.entries(nonFinite ?? {});
+  if (counts.length === 0) return [];
+  const total = counts.reduce((sum, [, count]) => sum + count, 0);
+  const [name, count] = counts[0]!;
+  const more = counts.length === 1 ? '' : `, and ${counts.length - 1} more tensors`;
+  return [
+    ['not finite', `${total.toLocaleString('en')} numbers (NaN or infinite): ${count} in ${name}${more}`],
+  ];
 }
 
 function describeTransformer(

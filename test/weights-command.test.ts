@@ -1,19 +1,29 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeSafetensors } from '../src/data/safetensors.ts';
 import { canonicalShapes } from '../src/model/config.ts';
 import { openClipWeights } from '../src/model/weights.ts';
 import { generateValues } from '../src/model/weights-spec.ts';
-import { tinyConfig } from './tiny-clip.ts';
+import { tinyConfig, tinyTensors } from './tiny-clip.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'weights-command-'));
 // Beneath the project, so that its packages are found.
-const script = join(root, 'node_modules', '.cache', 'weights-command-test', 'weights.js');
+const built = join(root, 'node_modules', '.cache', `weights-command-test-${process.pid}`);
+const script = join(built, 'weights.js');
 
 function weights(...args: string[]) {
   const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
@@ -35,6 +45,8 @@ beforeAll(async () => {
   );
   writeFileSync(join(folder, 'spec.json'), JSON.stringify({ seed: 1, tensors }));
 });
+
+afterAll(() => rmSync(built, { recursive: true }));
 
 test('generate, describe, convert', async () => {
   expect(weights('--spec', 'spec.json', '--out', 'a.safetensors')).toMatchObject({ status: 0, stderr: '' });
@@ -83,4 +95,39 @@ test('--help shows the options and examples', () => {
   expect(status).toBe(0);
   expect(stdout).toMatch(/Usage: node dist\/weights\.js/);
   expect(stdout).toMatch(/Examples:\n {2}node dist\/weights\.js --info/);
+});
+
+test('--info counts numbers that are not finite, and shows names without their control characters', async () => {
+  const tensors = tinyTensors();
+  const [first, second] = ['visual.proj', 'ln_final.bias'];
+  tensors.get(first)!.data.fill(Number.NaN, 3, 8);
+  tensors.get(second)!.data[0] = Number.NEGATIVE_INFINITY;
+  await writeSafetensors(join(folder, 'nan.safetensors'), tensors, {
+    'note\x1b[2J': 'a\r\x1b]0;title\x07\nb',
+  });
+  const { status, stdout } = weights('--info', 'nan.safetensors');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^not finite +6 numbers \(NaN or infinite\): \d+ in .*, and 1 more tensors$/m);
+  expect(stdout).toMatch(/^metadata note\\x1b\[2J +a\\r\\x1b\]0;title\\x07\\nb$/m);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+  const json = JSON.parse(weights('--info', 'nan.safetensors', '--json').stdout);
+  expect(json.nonFinite).toEqual({ [first]: 5, [second]: 1 });
+  expect(json.metadata).toEqual({ 'note\x1b[2J': 'a\r\x1b]0;title\x07\nb' });
+  expect(weights('--info', 'a.safetensors').stdout).not.toMatch(/not finite/);
+});
+
+test('--out is checked before the work, and a symbolic link followed', () => {
+  mkdirSync(join(folder, 'taken.safetensors'));
+  expect(weights('--convert', 'missing.safetensors', '--out', 'taken.safetensors')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^error: taken\.safetensors: is a folder/),
+  });
+  writeFileSync(join(folder, 'real.safetensors'), 'old');
+  symlinkSync('real.safetensors', join(folder, 'link.safetensors'));
+  expect(weights('--convert', 'a.safetensors', '--out', 'link.safetensors').status).toBe(0);
+  expect(readFileSync(join(folder, 'real.safetensors'))).toEqual(
+    readFileSync(join(folder, 'link.safetensors')),
+  );
+  expect(readFileSync(join(folder, 'real.safetensors')).length).toBeGreaterThan(1000);
 });

@@ -23,7 +23,9 @@ export function formatTable(
     columns,
     ...rows.map((row) => columns.map((_, c) => printable(shortened(String(row[c] ?? ''), longestCell)))),
   ];
-  const widths = columns.map((_, c) => Math.max(...lines.map((line) => displayWidth(line[c]))));
+  const widths = columns.map((_, c) =>
+    lines.reduce((most, line) => Math.max(most, displayWidth(line[c])), 0),
+  );
   const format = (line: readonly string[]) =>
     line
       .map((cell, c) => {
