@@ -73,7 +73,8 @@ function readConfig(name: string): Record<string, unknown> {
     const found = statSync(path);
     if (!found.isFile()) throw new UserError(`${name}: is not a regular file`);
     checkLimit('yamlBytes', found.size, (bytes) => `${name}: has ${bytes} bytes`);
-    parsed = parseYaml(readFileSync(path, 'utf8'));
+    // Its warnings would go to the terminal, several lines each.
+    parsed = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' });
   } catch (error) {
     if (error instanceof UserError) throw error;
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -134,7 +134,7 @@ export function configFromShapes(
     };
   }
   for (const tower of [vision, text]) {
-    if (tower && !isHeadWidth(tower.width / tower.heads)) {
+    if (tower && !(Number.isInteger(tower.heads) && isHeadWidth(tower.width / tower.heads))) {
       throw new UserError(
         `${path}: a transformer of width ${tower.width} cannot have ${tower.heads} heads`,
         'Where heads are not 64 wide, their number has to stand in config.json or in the metadata.',

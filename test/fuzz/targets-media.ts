@@ -1,0 +1,230 @@
+import { crc32, deflateSync } from 'node:zlib';
+import fc from 'fast-check';
+import { forgeMat, matElement } from '../attacks/forge.ts';
+import { fixture } from './bases.ts';
+import { type ByteEdit, editBytes, seldomEdited } from './byte-edits.ts';
+import { type Target, target } from './target.ts';
+import { bytesTarget, file } from './targets-weights.ts';
+
+interface MatVariable {
+  readonly kind: number;
+  readonly flags: number;
+  readonly shape: number[];
+  readonly name: string;
+  readonly type: number;
+  readonly numbers: number[];
+  /** Added to the length that the tag of the numbers claims. */
+  readonly off: number;
+  readonly compressed: number;
+}
+
+const matVariable: fc.Arbitrary<MatVariable> = fc.record({
+  kind: fc.oneof({ weight: 4, arbitrary: fc.constant(6) }, fc.nat(255)),
+  flags: fc.constantFrom(0, 0, 0, 8, 4, 2),
+  shape: fc.oneof(
+    { weight: 3, arbitrary: fc.nat(6).map((n) => [n, 1]) },
+    fc.array(fc.oneof(fc.integer({ min: -3, max: 4 }), fc.constantFrom(2 ** 31 - 1, -(2 ** 31))), {
+      maxLength: 5,
+    }),
+  ),
+  name: fc.constantFrom('MOSz', 'a', '', 'x'.repeat(200), '__proto__'),
+  type: fc.oneof({ weight: 3, arbitrary: fc.constant(9) }, fc.nat(20)),
+  numbers: fc.array(fc.double(), { maxLength: 6 }),
+  off: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(0) },
+    fc.integer({ min: -20, max: 20 }),
+    fc.constantFrom(2 ** 31),
+  ),
+  compressed: fc.constantFrom(0, 0, 1, 1, 2),
+});
+
+function matBytes({ kind, flags, shape, name, type, numbers, off, compressed }: MatVariable): Buffer {
+  const words = Buffer.alloc(8);
+  words[0] = kind;
+  words[1] = flags;
+  const sizes = Buffer.from(Int32Array.from(shape).buffer);
+  const data = Buffer.from(Float64Array.from(numbers).buffer);
+  const length = Math.max(0, Math.min(0xffffffff, data.length + off));
+  let element = matElement(
+    14,
+    Buffer.concat([
+      matElement(6, words),
+      matElement(5, sizes),
+      matElement(1, Buffer.from(name)),
+      matElement(type, data, length),
+    ]),
+  );
+  for (let i = 0; i < compressed; i++) element = matElement(15, deflateSync(element));
+  return element;
+}
+
+/** Variables of any class, size and type; compressed never, once or twice. */
+const matVariables = target<{ variables: MatVariable[]; bytes: ByteEdit[] }>({
+  name: 'matlab variables',
+  reader: 'mat',
+  whole: {
+    variables: [
+      { kind: 6, flags: 0, shape: [2, 1], name: 'MOSz', type: 9, numbers: [1, 2], off: 0, compressed: 1 },
+    ],
+    bytes: [],
+  },
+  plan: fc.record({
+    variables: fc.array(matVariable, { minLength: 1, maxLength: 3 }),
+    bytes: seldomEdited(2, 3),
+  }),
+  write: ({ variables, bytes }, folder) =>
+    file(folder, 'a.mat', editBytes(forgeMat(variables.map(matBytes)), bytes)),
+});
+
+const cell = fc.oneof(
+  fc.constantFrom(
+    '',
+    '1',
+    '2.5',
+    '-3',
+    '1e39',
+    '0x10',
+    'NaN',
+    'inf',
+    '1,5',
+    '"',
+    '""',
+    '"a\nb"',
+    '=1+1',
+    "'",
+  ),
+  fc.constantFrom(
+    'a.png',
+    '..',
+    '/etc/passwd',
+    '../../a',
+    'con',
+    '\u001b[2J',
+    'train',
+    'test',
+    'val',
+    'constructor',
+  ),
+  fc.string({ maxLength: 8, unit: 'binary' }),
+);
+
+/** Tables that are nearly a data set. */
+const csv = target<{ header: string[]; rows: string[][]; bytes: ByteEdit[] }>({
+  name: 'csv',
+  reader: 'csvDataset',
+  whole: { header: ['name', 'mos'], rows: ['1', '2', '3'].map((mos) => ['a.csv', mos]), bytes: [] },
+  plan: fc.record({
+    header: fc.oneof(
+      {
+        weight: 5,
+        arbitrary: fc.constantFrom<string[]>(
+          ['name', 'mos'],
+          ['name', 'mos', 'split'],
+          ['name', 'mos', 'prompt'],
+        ),
+      },
+      fc.array(cell, { maxLength: 4 }),
+    ),
+    rows: fc.array(
+      fc.oneof(
+        {
+          weight: 3,
+          arbitrary: fc.tuple(
+            fc.constantFrom('a.csv', 'b.png'),
+            fc.integer({ min: 0, max: 9 }).map(String),
+            fc.constantFrom('train', 'test', 'val'),
+          ),
+        },
+        fc.array(cell, { maxLength: 4 }),
+      ),
+      { maxLength: 12 },
+    ),
+    bytes: seldomEdited(3, 3),
+  }),
+  write: ({ header, rows, bytes }, folder) => {
+    const width = Math.max(1, header.length);
+    const lines = [header, ...rows.map((row) => row.slice(0, width))].map((row) => row.join(','));
+    return file(folder, 'a.csv', editBytes(Buffer.from(lines.join('\n')), bytes));
+  },
+});
+
+const pngSignature = 8;
+
+const side = fc.oneof(fc.nat(40), fc.constantFrom(0, 4096, 9000, 65_535, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1));
+const headerChange = fc.oneof(
+  fc.record({ at: fc.constantFrom(0, 4), value: side }),
+  fc.record({ at: fc.constantFrom(8, 9, 10, 11, 12), value: fc.constantFrom(0, 1, 2, 3, 4, 6, 8, 16, 255) }),
+);
+
+/** The header of a PNG with the right checksum around wrong numbers. */
+const pngHeader = target<{ base: string; changes: { at: number; value: number }[]; bytes: ByteEdit[] }>({
+  name: 'png header',
+  reader: 'picture',
+  whole: { base: 'bilevel.png', changes: [], bytes: [] },
+  plan: fc.record({
+    base: fc.constantFrom('bilevel.png', 'grey_alpha.png', 'transparent_palette.png'),
+    changes: fc.array(headerChange, { minLength: 1, maxLength: 3 }),
+    bytes: seldomEdited(2, 3),
+  }),
+  write: ({ base, changes, bytes }, folder) => {
+    const picture = fixture(`decode/${base}`);
+    // The chunk's name and its 13 bytes: width, height, depth, color, compression, filter, interlace.
+    const chunk = picture.subarray(pngSignature + 4, pngSignature + 4 + 4 + 13);
+    for (const { at, value } of changes)
+      if (at < 8) chunk.writeUInt32BE(value, 4 + at);
+      else chunk[4 + at] = value;
+    picture.writeUInt32BE(crc32(chunk), pngSignature + 4 + 4 + 13);
+    return file(folder, 'a.png', editBytes(picture, bytes));
+  },
+});
+
+const pictures = {
+  png: ['bilevel.png', 'grey_alpha.png', 'transparent_palette.png'],
+  jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'grey.jpg', 'progressive.jpg'],
+  'gif, webp, tiff': ['frames.gif', 'lossy.webp', 'lzw.tif'],
+};
+
+const text = target<{ text: string; repeat: number }>({
+  name: 'texts',
+  reader: 'text',
+  whole: { text: 'a cat', repeat: 1 },
+  plan: fc.record({
+    text: fc.oneof(
+      fc.string({ maxLength: 60, unit: 'binary' }),
+      fc.string({ maxLength: 60, unit: 'grapheme' }),
+      fc
+        .array(
+          fc.constantFrom(
+            '&amp;',
+            '&#0;',
+            '<|endoftext|>',
+            '<|startoftext|>',
+            "'ll",
+            '\u0000',
+            '\ud800',
+            '\u0301',
+            'a',
+            ' ',
+          ),
+          { maxLength: 30 },
+        )
+        .map((parts) => parts.join('')),
+    ),
+    repeat: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, fc.constantFrom(100, 1000)),
+  }),
+  write: (plan, folder) => file(folder, 'a.txt', plan.text.repeat(plan.repeat)),
+});
+
+/** Scores, captions and pictures. */
+export const mediaTargets: readonly Target[] = [
+  bytesTarget('matlab bytes', 'mat', ['plain.mat', 'compressed.mat', 'big-endian.mat', 'mixed.mat'], (base) =>
+    fixture(`mat/${base}`),
+  ),
+  matVariables,
+  csv,
+  text,
+  pngHeader,
+  ...Object.entries(pictures).map(([name, bases]) =>
+    bytesTarget(name, 'picture', bases, (base) => fixture(`decode/${base}`)),
+  ),
+];

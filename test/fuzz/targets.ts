@@ -1,0 +1,6 @@
+import type { Target } from './target.ts';
+import { mediaTargets } from './targets-media.ts';
+import { metadataTargets } from './targets-metadata.ts';
+import { weightsTargets } from './targets-weights.ts';
+
+export const targets: readonly Target[] = [...weightsTargets, ...metadataTargets, ...mediaTargets];
