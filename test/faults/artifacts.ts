@@ -50,12 +50,9 @@ function safetensorsOf(bytes: Buffer): string {
     name,
     withoutTimes(text as string),
   ]);
-  // Checksums are of the header too, and so of the seconds in it; they stand behind all other data.
-  const { __checksums__: checksums, ...tensors } = header;
-  const end = checksums ? 8 + length + checksums.data_offsets[0] : bytes.length;
-  const digest = createHash('sha256').update(bytes.subarray(8 + length, end));
+  const digest = createHash('sha256').update(bytes.subarray(8 + length));
   return JSON.stringify({
-    ...tensors,
+    ...header,
     __metadata__: Object.fromEntries(metadata),
     data: digest.digest('hex'),
   });

@@ -89,7 +89,7 @@ function refusals({ points }: Undisturbed): Refusal[] {
   });
 }
 
-describe.each(['last', 'best_val', 'tensorboard', 'seeds', 'scenes'])('%s', (name) => {
+describe.each(['best_val', 'tensorboard', 'seeds', 'scenes'])('%s', (name) => {
   it('says in one line that the disk is full, keeps what was finished, and goes on once there is space', async () => {
     const run = await runUndisturbed(gpu, kindOf(name), inFolder(`full ${name}`));
     const full = ({ kind, bytes }: DiskOperation) => {
@@ -128,4 +128,32 @@ describe.each(['last', 'best_val', 'tensorboard', 'seeds', 'scenes'])('%s', (nam
       ).toEqual([]);
     }
   });
+});
+
+it('a full disk under the feature cache costs a line, not the run', async () => {
+  const run = await runUndisturbed(gpu, kindOf('cache'), inFolder('full-cache'));
+  const [cache, out] = [join(run.folder, 'cache'), join(run.folder, 'run')];
+  const wanted = artifactsOf(out);
+  const ofCache = run.points.filter(({ torn, operation }) => !torn && isBelow(operation, [cache]));
+  expect(ofCache.length).toBeGreaterThan(3);
+  for (let nth = 1; nth <= ofCache.length; nth += nth < 3 ? 1 : 4) {
+    for (const root of run.roots) rmSync(root, { recursive: true, force: true });
+    let count = 0;
+    const release = guardDisk((operation) => {
+      if (!isBelow(operation, [cache]) || ++count < nth || operation.kind === 'remove') return;
+      throw operation.kind === 'write'
+        ? new TornWrite(Math.floor(operation.bytes! / 2), refusal('ENOSPC'))
+        : refusal('ENOSPC');
+    });
+    try {
+      await run.kind.run(gpu, run.folder, false);
+    } finally {
+      release();
+    }
+    expect(differences(artifactsOf(out), wanted), `refused from operation ${nth} on`).toEqual([]);
+    // What reached the disk is of use, and what did not is encoded again.
+    rmSync(out, { recursive: true });
+    await run.kind.run(gpu, run.folder, false);
+    expect(differences(artifactsOf(out), wanted), `after operation ${nth}`).toEqual([]);
+  }
 });

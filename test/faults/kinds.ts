@@ -1,10 +1,17 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultValues } from '../../src/common/fields.ts';
+import { writeOutput } from '../../src/common/files.ts';
 import { makeScenes } from '../../src/data/scenes/make.ts';
 import type { Gpu } from '../../src/kernels/gpu.ts';
+import { recovering } from '../../src/kernels/recovery.ts';
+import { Clip } from '../../src/model/clip.ts';
+import { weightsId } from '../../src/model/weights-id.ts';
 import { pretrainRun } from '../../src/pretraining/run.ts';
 import { type PretrainingSettings, pretrainingFields } from '../../src/pretraining/settings.ts';
+import { type ScoredPicture, Scorer } from '../../src/scoring/scorer.ts';
+import { pictureEncoder } from '../../src/training/encoders.ts';
+import { PictureFeatures, type PictureTower } from '../../src/training/picture-features.ts';
 import { silent } from '../../src/training/reporter.ts';
 import { trainRun } from '../../src/training/run.ts';
 import { trainSeeds } from '../../src/training/seeds.ts';
@@ -107,4 +114,70 @@ export const kinds: readonly Kind[] = [
         await makeScenes(scenes, { scenes: 2, versions: 2, size: 16, seed: 1 });
     },
   },
+];
+
+/** Scores the pictures with a model that is trained first, before the folder holds one. */
+const scoring: Kind = {
+  name: 'score',
+  roots: ['run'],
+  run: async (gpu, folder) => {
+    const out = join(folder, 'model');
+    if (!existsSync(join(out, 'summary.json')))
+      await trainRun(gpu, tinySettings(folder, { out }), { resume: false, reporter: silent });
+    const scorer = await Scorer.load(gpu, out, { batch: 4 });
+    try {
+      const scores: ScoredPicture[] = [];
+      for await (const score of scorer.score(picturesOf(folder))) scores.push(score);
+      await writeOutput(join(folder, 'run', 'scores.json'), JSON.stringify(scores));
+    } finally {
+      await scorer.close();
+    }
+  },
+};
+
+/** Encodes the pictures as the command of that name does. */
+const encoding: Kind = {
+  name: 'encode',
+  roots: ['run'],
+  run: async (gpu, folder) => {
+    const weights = inProject('test/fixtures/tiny-clip.json');
+    const id = await weightsId(weights);
+    const clips: Clip[] = [];
+    const tower = async (device: Gpu): Promise<PictureTower> => {
+      const clip = await Clip.load(device, weights, { text: false });
+      clips.push(clip);
+      return { vision: clip.vision, encoder: pictureEncoder(clip.vision, id, tinySettings(folder, {})) };
+    };
+    const { vision, encoder } = await recovering(gpu, tower);
+    const pictures = new PictureFeatures(gpu.latest, vision, encoder, {
+      batch: 4,
+      cache: null,
+      reopen: tower,
+    });
+    try {
+      const features: number[][] = [];
+      for await (const result of pictures.encode(jobsOf(folder, pictures.imageSize)))
+        features[result.index] = 'feature' in result ? [...result.feature] : [];
+      await writeOutput(join(folder, 'run', 'features.json'), JSON.stringify(features));
+    } finally {
+      await pictures.close();
+      for (const clip of clips) clip.dispose();
+    }
+  },
+};
+
+const jobsOf = (folder: string, size: number) =>
+  picturesOf(folder).map((path) => ({ path, size, transform: { kind: 'test' as const } }));
+
+const picturesOf = (folder: string): string[] =>
+  readdirSync(picturesBeside(folder))
+    .filter((name) => name.endsWith('.png'))
+    .sort()
+    .map((name) => join(picturesBeside(folder), name));
+
+/** Kinds of work on a device. */
+export const deviceKinds: readonly Kind[] = [
+  ...kinds.filter(({ name }) => name !== 'scenes'),
+  scoring,
+  encoding,
 ];

@@ -2,8 +2,8 @@
 export interface TortureOptions {
   /** How many processes to kill in all. */
   readonly kills: number;
-  /** How many submissions to lose the device at, of each kind. */
-  readonly losses: number;
+  /** How many submissions, or buffers, to fail of each kind. */
+  readonly faults: number;
   readonly seed: number;
   /** Runs side by side. */
   readonly jobs: number;

@@ -7,14 +7,17 @@ import { Progress } from '../../src/cli/progress.ts';
 import { formatTable } from '../../src/cli/table.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { commands } from './commands.ts';
+import { DeviceRuns } from './device-runs.ts';
 import { KillRuns } from './kill-runs.ts';
-import { kinds } from './kinds.ts';
+import { deviceKinds, kinds } from './kinds.ts';
 import type { Part, TortureOptions } from './part.ts';
 import { PointRuns } from './point-runs.ts';
 
 const makers: Readonly<Record<string, (scratch: string, options: TortureOptions) => Part>> = {
   kills: (scratch, options) => new KillRuns(scratch, options),
   points: (scratch, options) => new PointRuns(scratch, options),
+  losses: (scratch, options) => DeviceRuns.losses(scratch, options),
+  memory: (scratch, options) => DeviceRuns.memory(scratch, options),
 };
 
 interface Options extends Omit<TortureOptions, 'kinds'> {
@@ -23,7 +26,7 @@ interface Options extends Omit<TortureOptions, 'kinds'> {
   json?: boolean;
 }
 
-const names = [...new Set([...commands, ...kinds].map(({ name }) => name))];
+const names = [...new Set([...commands, ...kinds, ...deviceKinds].map(({ name }) => name))];
 const command = createCommand(
   'torture',
   'Kills commands, takes their disk and their GPU away, and compares what they come to with undisturbed runs.',
@@ -31,14 +34,20 @@ const command = createCommand(
     'node dist/torture.js                                # 500 processes killed, started again and compared',
     'node dist/torture.js --kills 2000 --seed 7',
     'node dist/torture.js points --kinds best_val,pretrain',
-    'node dist/torture.js kills points losses --json',
+    'node dist/torture.js kills points losses memory --json',
   ],
 )
   .argument(
     '[parts...]',
-    'kills: SIGKILL, SIGTERM or SIGINT at random moments, or as a temporary file appears; points: a kill before each operation on the disk and within each write, in this process; default: kills',
+    'kills: SIGKILL, SIGTERM or SIGINT at random moments, or as a temporary file appears; points: a kill before each operation on the disk and within each write, in this process; losses: the device destroyed at one submission after the other; memory: no room for one buffer after the other; default: kills',
   )
   .option('--kills <n>', 'how many processes to kill in all', countOption('--kills'), 500)
+  .option(
+    '--faults <n>',
+    'how many submissions, or buffers, to fail of each kind',
+    countOption('--faults'),
+    100,
+  )
   .option('--seed <n>', 'of moments and signals', countOption('--seed'), 1)
   .option('--kinds <list>', `which runs, of ${names.join(', ')}; default: all`)
   .option('--jobs <n>', 'processes side by side', countOption('--jobs'), Math.min(4, availableParallelism()))

@@ -1,0 +1,38 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
+import { loseDevice, pickNumbers, refuseMemory, runOnDevice } from './device-faults.ts';
+import { deviceKinds, preparePictures } from './kinds.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'device-faults-'));
+let gpu: Gpu;
+beforeAll(async () => {
+  // One of its own: what is lost would be everybody's.
+  gpu = await openGpu();
+  await preparePictures(join(folder, 'any'));
+});
+afterAll(() => {
+  gpu.close();
+  rmSync(folder, { recursive: true });
+});
+
+// dist/torture.js tries every kind, and far more of each.
+const few = ['last', 'best_val', 'pretrain', 'score', 'encode'];
+describe.each(deviceKinds.filter(({ name }) => few.includes(name)))('$name', (kind) => {
+  it('goes on by itself on a device that is lost, and refused memory says so: to the same bytes', async () => {
+    const undisturbed = await runOnDevice(gpu, kind, join(folder, kind.name));
+    const { submissions, allocations } = undisturbed;
+    expect(submissions).toBeGreaterThan(5);
+    expect(allocations).toBeGreaterThan(20);
+    const wrong: string[] = [];
+    for (const at of pickNumbers(submissions, 3))
+      for (const what of await loseDevice(gpu, undisturbed, [at]))
+        wrong.push(`lost at submission ${at} of ${submissions}: ${what}`);
+    for (const nth of pickNumbers(allocations, 3))
+      for (const what of await refuseMemory(gpu, undisturbed, nth))
+        wrong.push(`no room for buffer ${nth} of ${allocations}: ${what}`);
+    expect(wrong).toEqual([]);
+  });
+});
