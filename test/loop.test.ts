@@ -111,7 +111,7 @@ describe('the training loop', () => {
     const epochs: number[] = [];
     const run = loop.run({ ...begin, epoch: 1 }, { epoch: ({ epoch }) => void epochs.push(epoch) });
     await expect(run).rejects.toMatchObject({
-      name: 'UserError',
+      name: 'NonFiniteError',
       message: expect.stringMatching(/loss .*epoch 2/),
     });
     expect(epochs).toEqual([]);
