@@ -18,6 +18,36 @@ export interface DatasetFeatures {
   readonly unreadable: ReadonlyMap<number, UnreadablePicture>;
 }
 
+export interface EncodingOptions {
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal | undefined;
+  /** Where to go on, and where what is encoded is kept. */
+  readonly soFar?: EncodedSoFar;
+}
+
+/** What of a dataset has been encoded so far: kept on the host, so that a lost device loses none of it. */
+export class EncodedSoFar {
+  /** By what is encoded: the numbers of the jobs that are done, and rows by sample. */
+  readonly #parts = new Map<
+    string,
+    { readonly done: Set<number>; readonly rows: Map<number, Float32Array> }
+  >();
+  readonly unreadable = new Map<number, UnreadablePicture>();
+
+  part(label: string) {
+    let part = this.#parts.get(label);
+    if (!part) this.#parts.set(label, (part = { done: new Set(), rows: new Map() }));
+    return part;
+  }
+
+  /** Crops done, over all parts. */
+  get count(): number {
+    let count = 0;
+    for (const { done } of this.#parts.values()) count += done.size;
+    return count;
+  }
+}
+
 /**
  * Encodes what a run needs before it starts: the centre crops of `centred` samples and, unless crops are drawn anew
  * each step (`views` 0) or not at all (`augment` none), the pre-drawn crops of `trained` ones. View v is the crop that
@@ -28,11 +58,10 @@ export async function encodeDataset(
   dataset: Dataset,
   parts: { readonly trained: Int32Array; readonly centred: Int32Array },
   settings: Settings,
-  reporter: Reporter,
-  signal?: AbortSignal,
+  { reporter, signal, soFar = new EncodedSoFar() }: EncodingOptions,
 ): Promise<DatasetFeatures> {
   const { width } = pictures.encoder;
-  const unreadable = new Map<number, UnreadablePicture>();
+  const { unreadable } = soFar;
   const encode = async (label: string, samples: Int32Array, transforms: PictureJob['transform'][][]) => {
     const views = transforms[0]?.length ?? 0;
     const jobs = [...samples].flatMap((sample, i) =>
@@ -42,20 +71,26 @@ export async function encodeDataset(
         transform,
       })),
     );
-    const rows = new Map<number, Float32Array>();
-    const bar = reporter.bar(label, jobs.length);
-    for await (const result of pictures.encode(jobs)) {
-      signal?.throwIfAborted();
-      const sample = samples[Math.floor(result.index / views)]!;
-      if ('error' in result) unreadable.set(sample, result);
-      else {
-        let row = rows.get(sample);
-        if (!row) rows.set(sample, (row = new Float32Array(views * width)));
-        row.set(result.feature, (result.index % views) * width);
+    const { done, rows } = soFar.part(label);
+    const waiting = [...jobs.keys()].filter((job) => !done.has(job));
+    const bar = reporter.bar(label, waiting.length);
+    try {
+      for await (const result of pictures.encode(waiting.map((job) => jobs[job]!))) {
+        signal?.throwIfAborted();
+        const job = waiting[result.index]!;
+        const sample = samples[Math.floor(job / views)]!;
+        if ('error' in result) unreadable.set(sample, result);
+        else {
+          let row = rows.get(sample);
+          if (!row) rows.set(sample, (row = new Float32Array(views * width)));
+          row.set(result.feature, (job % views) * width);
+        }
+        done.add(job);
+        bar.advance();
       }
-      bar.advance();
+    } finally {
+      bar.stop();
     }
-    bar.stop();
     return new StoredFeatures(width, views, rows);
   };
 

@@ -10,7 +10,7 @@ import { weightsId } from '../model/weights-id.ts';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { usesText } from './create-learner.ts';
 import { type DataIdentity, dataIdentity, requireSameData } from './data-identity.ts';
-import type { DatasetFeatures } from './dataset-features.ts';
+import { type DatasetFeatures, EncodedSoFar } from './dataset-features.ts';
 import { runFolder } from './default-folder.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Reporter } from './reporter.ts';
@@ -43,7 +43,8 @@ export interface Run {
   readonly tokenizer: Tokenizer | null;
   /** The last checkpoint, read or written. */
   last: Checkpoint | null;
-  /** Once they are computed. */
+  readonly encoded: EncodedSoFar;
+  /** Once all are computed. */
   features: DatasetFeatures | null;
   tensorboard: TensorBoardLog | null;
   begun: boolean;
@@ -87,7 +88,8 @@ export async function openRun(given: Settings, options: RunOptions): Promise<Run
     const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
     return {
       ...{ settings, options, folder, dataset, data, tokenizer, last },
-      ...{ weights: { path: weights, id }, features: null, tensorboard: null, begun: false },
+      ...{ weights: { path: weights, id }, encoded: new EncodedSoFar(), features: null, tensorboard: null },
+      begun: false,
     };
   } catch (error) {
     folder.release();

@@ -40,7 +40,7 @@ export async function trainRun(gpu: Gpu, settings: Settings, options: RunOptions
   const run = await openRun(settings, options);
   try {
     const outcome = await recovering(gpu, (device) => attempt(device, run), {
-      progress: () => (run.last?.state.epoch ?? 0) + (run.features ? 1 : 0),
+      progress: () => (run.last?.state.epoch ?? 0) + run.encoded.count,
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),
     });
     const seconds = (performance.now() - began) / 1000;
@@ -103,8 +103,7 @@ async function encodeRun(run: Run, pictures: PictureFeatures): Promise<DatasetFe
       dataset,
       { trained: learns ? train : new Int32Array(), centred: Int32Array.of(...val, ...test) },
       { ...settings, epochs },
-      options.reporter,
-      options.signal,
+      { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
     );
     const { encoded, cached } = pictures.counters;
     options.reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
