@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
@@ -125,6 +134,64 @@ describe('report.html', () => {
     mkdirSync(join(folder, 'stopped'));
     writeFileSync(join(folder, 'stopped', 'checkpoint.safetensors'), '');
     await expect(writeReport(join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
+  });
+
+  it('refuses damaged files of a run in one line that names the file and what of it', async () => {
+    const damage = async (name: string, file: string, change: (text: string) => string, said: RegExp) => {
+      const { out } = await writeRun(name);
+      const path = join(out, file);
+      writeFileSync(path, change(readFileSync(path, 'utf8')));
+      await expect(writeReport(out)).rejects.toMatchObject({
+        name: 'UserError',
+        message: expect.stringMatching(said),
+      });
+      expect(existsSync(join(out, 'report.html'))).toBe(false);
+    };
+    await damage('cut', 'summary.json', (text) => text.slice(0, 200), /summary\.json: is not JSON/);
+    await damage('null', 'summary.json', () => 'null', /summary\.json: /);
+    await damage(
+      'no-test',
+      'summary.json',
+      (text) => text.replace('"overall"', '"all"'),
+      /test\.overall is missing/,
+    );
+    await damage(
+      'setting',
+      'summary.json',
+      (text) => text.replace('"nCtx"', '"constructor"'),
+      /no setting constructor/,
+    );
+    await damage(
+      'line',
+      'metrics.jsonl',
+      (text) => `${text}{"epoch":"six"}\n`,
+      /metrics\.jsonl, line 6: epoch is "six"/,
+    );
+    await damage('columns', 'predictions.csv', (text) => text.replace('mos', 'm'), /no column "mos"/);
+  });
+
+  it('reads where a received run points to, and writes its page alone', async () => {
+    const elsewhere = join(folder, 'elsewhere');
+    mkdirSync(join(elsewhere, 'pictures'), { recursive: true });
+    writeFileSync(join(elsewhere, 'thesis.txt'), 'years of work');
+    for (const [name, root] of [
+      ['wiping', elsewhere],
+      ['drawing', join(folder, 'absent')],
+    ] as const) {
+      const { out } = await writeRun(name, {
+        settings: { ...settings, data: 'scenes', root },
+        folder: elsewhere,
+      });
+      const before = readdirSync(out);
+      expect(await read(out)).toMatch(/The pictures cannot be shown: .*scenes/);
+      expect(readdirSync(out).sort()).toEqual([...before, 'report.html'].sort());
+    }
+    expect(readdirSync(elsewhere).sort()).toEqual(['pictures', 'thesis.txt']);
+    expect(existsSync(join(folder, 'absent'))).toBe(false);
+    const { out } = await writeRun('linked');
+    symlinkSync(join(elsewhere, 'thesis.txt'), join(out, 'report.html'));
+    await expect(writeReport(out)).rejects.toThrow(/report\.html is a symbolic link/);
+    expect(readFileSync(join(elsewhere, 'thesis.txt'), 'utf8')).toBe('years of work');
   });
 });
 

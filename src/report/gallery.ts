@@ -1,4 +1,6 @@
 import sharp from 'sharp';
+import { readWhole } from '../common/read-file.ts';
+import { decodeImage } from '../data/image.ts';
 import type { PredictedPicture } from './run-files.ts';
 
 /** A row of pictures with something in common. */
@@ -32,18 +34,27 @@ export async function galleries(pictures: readonly PredictedPicture[], count: nu
   ];
   const result: Gallery[] = [];
   for (const [title, members] of chosen)
-    if (members.length > 0) result.push({ title, pictures: await Promise.all(members.map(withThumbnail)) });
+    if (members.length > 0) result.push({ title, pictures: await withThumbnails(members) });
   return result;
 }
 
-async function withThumbnail(picture: PredictedPicture): Promise<Gallery['pictures'][number]> {
-  return { ...picture, thumbnail: picture.path === undefined ? null : await thumbnail(picture.path) };
+/** One after the other: a large picture takes hundreds of megabytes while it is decoded. */
+async function withThumbnails(pictures: readonly PredictedPicture[]): Promise<Gallery['pictures']> {
+  const found: Gallery['pictures'][number][] = [];
+  for (const picture of pictures)
+    found.push({ ...picture, thumbnail: picture.path === undefined ? null : await thumbnail(picture.path) });
+  return found;
 }
 
-/** The centre square, which is what the model sees, as a data URL; null if the file cannot be read. */
+/**
+ * The centre square, which is what the model sees, as a data URL; null if the file cannot be read. It is read as training reads
+ * it, within the same limits: where it lies is for a run's files to say, which somebody may have sent.
+ */
 async function thumbnail(path: string): Promise<string | null> {
   try {
-    const small = sharp(path).flatten({ background: '#fff' }).resize(side, side, { fit: 'cover' });
+    const { width, height, data } = await decodeImage(await readWhole(path, 'pictureBytes'), path);
+    const picture = sharp(data, { raw: { width, height, channels: 3 } });
+    const small = picture.resize(side, side, { fit: 'cover' });
     return `data:image/webp;base64,${(await small.webp({ quality: 78 }).toBuffer()).toString('base64')}`;
   } catch {
     return null;

@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { numberField, readCsv } from '../data/csv.ts';
+import { parseJson, readJson } from '../common/json.ts';
+import { readText } from '../common/read-file.ts';
+import { numberField, readCsv, requireColumn } from '../data/csv.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { missingResult } from '../training/checkpoint.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
-import { datasetOptions } from '../training/settings.ts';
+import { epochRecordSchema, summarySchema } from '../training/run-schemas.ts';
+import { applySettings, datasetOptions, defaultSettings } from '../training/settings.ts';
 
 /** A test picture with its score and what the model predicts, both in the unit of the MOS. */
 export interface PredictedPicture {
@@ -38,10 +40,11 @@ export async function readRun(folder: string, options: { readonly root?: string 
       folder,
       new UserError(`${folder} holds no summary.json`, 'Give the folder of a finished training run.'),
     );
-  const summary: RunSummary = JSON.parse(await readFile(join(folder, 'summary.json'), 'utf8'));
+  const summary = await readSummary(join(folder, 'summary.json'));
   const records = summary.epochs > 0 ? await readRecords(join(folder, 'metrics.jsonl')) : [];
   if (!summary.test) return { summary, records, predictions: [] };
   const table = await readCsv(join(folder, 'predictions.csv'));
+  for (const name of ['name', 'mos', 'prediction']) requireColumn(table, [name]);
   const rows = table.rows.map((row) => ({
     name: row.fields.name!,
     mos: numberField(table, row, 'mos'),
@@ -56,10 +59,19 @@ export async function readRun(folder: string, options: { readonly root?: string 
   }
 }
 
-async function readRecords(path: string): Promise<EpochRecord[]> {
-  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line) => JSON.parse(line));
+async function readSummary(path: string): Promise<RunSummary> {
+  const { settings, ...summary } = await readJson(path, summarySchema, damaged);
+  return { ...summary, settings: applySettings(defaultSettings(), settings, path) };
 }
+
+async function readRecords(path: string): Promise<EpochRecord[]> {
+  const lines = (await readText(path, 'jsonBytes')).split('\n');
+  return lines.flatMap((line, i) =>
+    line === '' ? [] : [parseJson(line, epochRecordSchema, `${path}, line ${i + 1}`, damaged)],
+  );
+}
+
+const damaged = 'The file is damaged; --resume makes it again from the checkpoint.';
 
 async function testPictures({ settings }: RunSummary, root?: string): Promise<Map<string, string>> {
   const dataset = await openDataset(datasetOptions(root === undefined ? settings : { ...settings, root }));

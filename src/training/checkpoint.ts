@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { anyObject, count, finite, type JsonSchema, parseJson } from '../common/json.ts';
+import { anyObject, type JsonSchema, parseJson } from '../common/json.ts';
 import { requireFinite } from '../data/finite.ts';
 import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
 import type { HostTensor, TensorFile } from '../data/tensor.ts';
@@ -11,6 +11,7 @@ import { openTensorFile } from '../data/tensor-file.ts';
 import { type DataIdentity, dataIdentitySchema } from './data-identity.ts';
 import type { TrainingState } from './loop.ts';
 import { commandOf, goOnCommand } from './run-folder.ts';
+import { stateSchema } from './run-schemas.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
 
 /** What a checkpoint file holds: learned tensors, optimizer state, constants that spare the text tower, and how they came about. */
@@ -93,32 +94,6 @@ export async function checkpointSettings(path: string): Promise<{ format: string
     await file.close();
   }
 }
-
-/** JSON has no NaN, which a figure that is not defined is: it comes back from null. */
-const figure = v.pipe(
-  v.nullable(v.number()),
-  v.transform((value) => value ?? Number.NaN),
-);
-const metrics = v.object({ n: count, srcc: figure, plcc: figure, krcc: figure, rmse: figure, mae: figure });
-const share = v.nullable(finite);
-
-export const epochRecordSchema = v.object({
-  epoch: count,
-  lr: finite,
-  loss: finite,
-  seconds: finite,
-  val: v.nullable(metrics),
-  test: v.nullable(metrics),
-  accuracy: v.optional(v.object({ val: share, test: share })),
-});
-
-const stateSchema = v.object({
-  epoch: count,
-  records: v.array(epochRecordSchema),
-  best: v.nullable(v.object({ epoch: count, srcc: finite })),
-  before: v.optional(v.nullable(metrics)),
-  plan: v.optional(v.array(v.object({ after: count, epochs: count }))),
-});
 
 /** Tensors by name, in parts, as a file holds them: `PART.NAME`, float32. Data given as functions are read when they are written. */
 export function joinParts(

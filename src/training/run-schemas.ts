@@ -1,0 +1,61 @@
+import * as v from 'valibot';
+import { anyObject, count, finite } from '../common/json.ts';
+
+/**
+ * What the files of a run hold, wherever they come from: metrics.jsonl, summary.json and the state in a checkpoint. JSON has no
+ * NaN, which a figure that is not defined is: it is written as null and comes back as NaN.
+ */
+const figure = v.pipe(
+  v.nullable(finite),
+  v.transform((value) => value ?? Number.NaN),
+);
+const metrics = v.object({ n: count, srcc: figure, plcc: figure, krcc: figure, rmse: figure, mae: figure });
+const share = v.nullable(finite);
+const plan = v.array(v.object({ after: count, epochs: count }));
+
+/** A line of metrics.jsonl. */
+export const epochRecordSchema = v.object({
+  epoch: count,
+  lr: finite,
+  loss: finite,
+  seconds: finite,
+  val: v.nullable(metrics),
+  test: v.nullable(metrics),
+  accuracy: v.optional(v.object({ val: share, test: share })),
+});
+
+/** Where a run stands, as a checkpoint says. */
+export const stateSchema = v.object({
+  epoch: count,
+  records: v.array(epochRecordSchema),
+  best: v.nullable(v.object({ epoch: count, srcc: finite })),
+  before: v.optional(v.nullable(metrics)),
+  plan: v.optional(plan),
+});
+
+const interval = v.tuple([figure, figure]);
+const evaluation = v.object({
+  overall: metrics,
+  logistic: v.object({ plcc4: figure, rmse4: figure, plcc5: figure, rmse5: figure }),
+  byGroup: v.record(v.string(), metrics),
+  intervals: v.optional(v.object({ srcc: interval, plcc: interval, krcc: interval, rmse: interval })),
+});
+
+/** summary.json, its settings as they stand there. */
+export const summarySchema = v.object({
+  folder: v.string(),
+  settings: anyObject,
+  adapter: v.string(),
+  mos: v.object({ target: v.string(), range: v.tuple([finite, finite]) }),
+  pictures: v.object({ train: count, val: count, test: count }),
+  unreadable: v.array(v.string()),
+  missing: v.array(v.string()),
+  epochs: count,
+  finalEpoch: count,
+  extended: v.optional(plan),
+  before: v.nullable(metrics),
+  test: v.nullable(evaluation),
+  accuracy: v.nullable(finite),
+  readings: v.optional(v.record(v.string(), v.nullable(metrics))),
+  seconds: finite,
+});
