@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { binary, fill } from '../src/kernels/elementwise.ts';
 import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import {
@@ -87,6 +87,28 @@ describe('the tuner', () => {
     expect(pick(await open())).toBe('slow');
     writeFileSync(path, written.slice(0, 40));
     expect(pick(await open())).toBe('slow');
+  });
+
+  it('costs a line where the table cannot be written, not the run', async () => {
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    process.env.XDG_CACHE_HOME = join(file, 'cache');
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    try {
+      const gpu = await open();
+      pick(gpu);
+      await tune(gpu);
+      expect(pick(gpu)).toBe('fast');
+      await clearTuning(gpu);
+      expect(warned.mock.calls.flat()).toEqual(
+        Array(2).fill(
+          expect.stringMatching(/^tuning {5}.*a-file is a file.*the next run will measure again$/),
+        ),
+      );
+    } finally {
+      warned.mockRestore();
+      process.env.XDG_CACHE_HOME = folder;
+    }
   });
 
   it('notes nothing where there is no choice', async () => {

@@ -1,3 +1,4 @@
+import { UserError } from '../common/errors.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { resolveIncludes } from './wgsl.ts';
@@ -252,7 +253,13 @@ async function saveTable(gpu: Gpu, table: Table): Promise<void> {
   if (!path) return;
   const file: TuningFile = { adapter: adapterKey(gpu), measured: Object.fromEntries(table.measured) };
   const { writeOutput } = await import('../common/files.ts');
-  await writeOutput(path, `${JSON.stringify(file, null, 1)}\n`);
+  try {
+    await writeOutput(path, `${JSON.stringify(file, null, 1)}\n`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // What was measured serves this process all the same; a run in a container without a home ends in no error.
+    console.warn(`tuning     ${error.message}; the next run will measure again`);
+  }
 }
 
 /** Node's built-in modules without an import, which a browser could not resolve. */
