@@ -225,7 +225,8 @@ describe('resuming', () => {
   });
 
   it('says which changes may show in the last bits, and those of half storage', () => {
-    const [before, now] = [settingsOf('a'), settingsOf('b', { encodeBatch: 3, cache: 'none' })];
+    const before = settingsOf('a', { encodeBatch: 8 });
+    const now = settingsOf('b', { encodeBatch: 3, cache: 'none' });
     expect(checkChanges(before, now, 'DIR')).toEqual([
       '--encode-batch was 8, now 3: the last bits of the results may differ',
     ]);

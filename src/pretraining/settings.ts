@@ -52,7 +52,7 @@ export const pretrainingFields = {
   warmup: field(0.1, 'share of the steps in which the rate rises'),
   weightDecay: field(0.05, 'decoupled weight decay of matrices'),
   clipNorm: field(1, 'largest norm of all gradients together', { whole: false }),
-  seed: field(1, 'seed of the initial weights, views and order'),
+  seed: field(1, 'seed of the initial weights, views and order', { max: Number.MAX_SAFE_INTEGER }),
   cache: field(
     '',
     "folder of the cache of the teacher's features; empty: one in the user cache folder; none: no cache",

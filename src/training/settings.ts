@@ -115,7 +115,7 @@ export const fields = {
     'share of the training pictures held out for best_val where the dataset has no validation part',
   ),
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
-  seed: field(1, 'seed of the initial values, crops, order and dropout'),
+  seed: field(1, 'seed of the initial values, crops, order and dropout', { max: Number.MAX_SAFE_INTEGER }),
   encodeBatch: field(
     encodeBatch,
     'pictures the vision tower takes at once; another number may change the last bits of a feature',
