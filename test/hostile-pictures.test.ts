@@ -180,7 +180,7 @@ describe('PictureLoader', () => {
     const file = place(name);
     writeFileSync(
       file,
-      `import { parentPort } from 'node:worker_threads';
+      `import { parentPort, workerData } from 'node:worker_threads';
        const now = () => performance.timeOrigin + performance.now();
        const decode = (id) => {
          const began = now();
@@ -194,6 +194,7 @@ describe('PictureLoader', () => {
          else if (job.path === 'large') parentPort.postMessage({ kind: 'ask', id, pixels: 3 * 2 ** 20 });
          else decode(id);
        });
+       Atomics.store(workerData.began, 0, 1);
        parentPort.postMessage({ kind: 'ready' });`,
     );
     return pathToFileURL(file);

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -274,4 +276,22 @@ describe('charts', () => {
     expect(svg).toContain('aria-label="a &quot;label&quot; &lt;b&gt;"');
     expect(svg).toContain('<title>&lt;script&gt;&amp;</title>');
   });
+});
+
+it.skipIf(process.platform === 'win32')('shows no picture that is none, and waits for none', async () => {
+  const { out, pictures } = await writeRun('odd');
+  const odd = join(folder, 'odd pictures');
+  cpSync(root, odd, { recursive: true });
+  const [pipe, svg] = pictures.map(({ name }) => join(odd, name));
+  for (const path of [pipe!, svg!]) rmSync(path);
+  execFileSync('mkfifo', [pipe!]);
+  writeFileSync(
+    svg!,
+    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
+  );
+  const shown = (page: string) => page.split('<img').length;
+  const page = await read(out, { root: odd, pictures: pictures.length });
+  const whole = await read(out, { root, pictures: pictures.length });
+  expect(shown(page)).toBeLessThan(shown(whole));
+  expect(shown(page)).toBeGreaterThan(1);
 });

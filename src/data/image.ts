@@ -40,13 +40,9 @@ export async function decodeImage(
   name: string,
   admit: (pixels: number) => Promise<void> = async () => {},
 ): Promise<RgbImage> {
-  const format = pictureFormat(bytes);
-  if (!format) throw unreadable(name, 'its content is in none of these formats');
+  const { pixels, space } = await inspectPicture(bytes, name);
+  await admit(pixels);
   try {
-    const { width, height, space } = await sharp(bytes, { limitInputPixels: false }).metadata();
-    const pixels = width * height * (format === 'avif' ? 2 : 1);
-    if (!(pixels <= limit('picturePixels'))) throw tooLarge(name, width, height);
-    await admit(pixels);
     // 'error' lets through what libjpeg only warns about, as Pillow does, but no truncated file.
     const input = sharp(bytes, {
       failOn: 'error',
@@ -72,10 +68,34 @@ export async function decodeImage(
       data: info.channels === 1 ? greyToRgb(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
     };
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw unreadable(name, error instanceof Error ? error.message.split('\n')[0]! : String(error), error);
+    throw undecodable(name, error);
   }
 }
+
+/**
+ * What a picture file's bytes say of it, of the formats that are read and within the limits; nothing is decoded.
+ *
+ * @returns `pixels` as they count for the memory that decoding takes
+ * @throws UserError
+ */
+export async function inspectPicture(
+  bytes: Uint8Array,
+  name: string,
+): Promise<{ readonly pixels: number; readonly space: string | undefined }> {
+  const format = pictureFormat(bytes);
+  if (!format) throw unreadable(name, 'its content is in none of these formats');
+  const { width, height, space } = await sharp(bytes, { limitInputPixels: false })
+    .metadata()
+    .catch((error) => {
+      throw undecodable(name, error);
+    });
+  const pixels = width * height * (format === 'avif' ? 2 : 1);
+  if (!(pixels <= limit('picturePixels'))) throw tooLarge(name, width, height);
+  return { pixels, space };
+}
+
+const undecodable = (name: string, error: unknown) =>
+  unreadable(name, error instanceof Error ? error.message.split('\n')[0]! : String(error), error);
 
 const unreadable = (name: string, reason: string, cause?: unknown) =>
   new UserError(

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type Admission, type PictureJob, type PreparedPicture, preparePicture } from './picture.ts';
-import type { WorkerReply, WorkerRequest } from './picture-worker.ts';
+import type { WorkerReply, WorkerRequest, WorkerStart } from './picture-worker.ts';
 import type { PixelBudget } from './pixel-budget.ts';
 
 /** A thread that prepares pictures: a worker, or this one. */
@@ -82,7 +82,7 @@ export class WorkerLane implements Lane {
   readonly #pending = new Map<number, Pending>();
   readonly #ending = new AbortController();
   #nextId = 0;
-  #began = false;
+  readonly #began = new Int32Array(new SharedArrayBuffer(4));
   readonly #starting: NodeJS.Timeout;
   /** Why the thread is no more, once it is. */
   #ended: { readonly reason: unknown } | undefined;
@@ -91,7 +91,10 @@ export class WorkerLane implements Lane {
   constructor(file: URL, budget: PixelBudget, patience: number) {
     this.#budget = budget;
     this.#patience = patience;
-    this.#worker = new Worker(file, { execArgv: [] });
+    this.#worker = new Worker(file, {
+      execArgv: [],
+      workerData: { began: this.#began } satisfies WorkerStart,
+    });
     this.#worker.unref();
     this.#worker.on('message', (reply: WorkerReply) => this.#receive(reply));
     this.#starting = setTimeout(() => this.#giveUp(startTime), startTime).unref();
@@ -128,8 +131,11 @@ export class WorkerLane implements Lane {
     else void this.#admit(reply.id, reply.pixels);
   }
 
+  get #hasBegun(): boolean {
+    return Atomics.load(this.#began, 0) === 1;
+  }
+
   #begin(): void {
-    this.#began = true;
     clearTimeout(this.#starting);
     for (const id of this.#pending.keys()) this.#watch(id);
   }
@@ -145,8 +151,9 @@ export class WorkerLane implements Lane {
   }
 
   #watch(id: number): void {
-    if (!this.#began) return;
+    if (!this.#hasBegun) return;
     const pending = this.#pending.get(id)!;
+    clearTimeout(pending.watchdog);
     pending.watchdog = setTimeout(() => this.#giveUp(this.#patience), this.#patience);
   }
 
@@ -166,7 +173,7 @@ export class WorkerLane implements Lane {
   }
 
   #lose(message: string, cause?: unknown): void {
-    this.#end(new LaneLost(message, this.#began, cause));
+    this.#end(new LaneLost(message, this.#hasBegun, cause));
   }
 
   #end(reason: unknown): void {

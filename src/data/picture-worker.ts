@@ -1,6 +1,11 @@
 /** The worker thread of `PictureLoader`: a job comes in, its picture goes out, without a copy of the pixels. */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { type PictureJob, type PreparedPicture, preparePicture } from './picture.ts';
+
+/** What a thread is started with. `began` becomes 1 once it takes jobs: a message would come too late from one that ends at once. */
+export interface WorkerStart {
+  readonly began: Int32Array;
+}
 
 /** A job; or, of one that asked, that it may decode. */
 export type WorkerRequest =
@@ -38,4 +43,5 @@ port.on('message', async (request: WorkerRequest) => {
     reply({ kind: 'bug', id, bug });
   }
 });
+Atomics.store((workerData as WorkerStart).began, 0, 1);
 reply({ kind: 'ready' });
