@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { multiply } from '../src/autograd/ops/arithmetic.ts';
 import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
@@ -7,8 +7,9 @@ import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import type { Gpu } from '../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
 import { matmul } from '../src/kernels/matmul.ts';
+import { HangError } from '../src/kernels/watchdog.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms } from './reference.ts';
 
@@ -158,4 +159,27 @@ it('a captured product copies its operands into texels anew at each replay', asy
   }
   recording.dispose();
   for (const buffer of [a, b, out]) gpu.pool.release(buffer!);
+});
+
+it('a replay that does not come to an end is noticed, with the names of its kernels', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const own = await openGpu({ watchdog: 600 });
+  try {
+    const x = Tensor.from(own, randoms(64, 9), [8, 8]);
+    const { recording } = own.capture(() => scope(() => void multiply(layerNorm(x, null, null), x)));
+    await own.finish();
+    recording.replay();
+    // Never settled: the timers stand still while the device works.
+    const hanging = own.device.queue;
+    vi.spyOn(Object.getPrototypeOf(hanging), 'onSubmittedWorkDone').mockReturnValue(new Promise(() => {}));
+    const outcome = own.finish().catch((error: Error) => error);
+    vi.advanceTimersByTime(700_000);
+    const error = (await outcome) as Error;
+    expect(error).toBeInstanceOf(HangError);
+    expect(error.message).toMatch(/the last kernels sent: (\w+, )*layernorm_fwd\w*, binary\w*$/);
+  } finally {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+    own.close();
+  }
 });

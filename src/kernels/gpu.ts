@@ -136,13 +136,13 @@ export class Gpu {
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
     this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
+    this.#watchdog.sent(pipeline.name, x * y * z);
     this.dispatch(pipeline, bindGroup, x, y, z);
   }
 
   /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
     this.counters.dispatches++;
-    this.#watchdog.sent(pipeline.name, x * y * z);
     if (this.#profiler) {
       this.#endPass();
       if (this.#profiler.full) this.flush();
@@ -169,6 +169,11 @@ export class Gpu {
     if (z > 1) pass.dispatchWorkgroups(x, y, z);
     else if (y > 1) pass.dispatchWorkgroups(x, y);
     else pass.dispatchWorkgroups(x);
+  }
+
+  /** Tells the watchdog of dispatches that are sent again, by the names of the last ones and all their workgroups. */
+  announce(kernels: readonly string[], groups: number): void {
+    this.#watchdog.sentAll(kernels, groups);
   }
 
   /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */

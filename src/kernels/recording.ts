@@ -1,6 +1,7 @@
 import type { Arena, GpuBuffer, GpuStorage, GpuTexels } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import type { Pipeline } from './pipelines.ts';
+import { remembered } from './watchdog.ts';
 
 export type Command =
   | {
@@ -42,6 +43,9 @@ export class Recording {
   readonly #arena: Arena;
   /** The buffers the step uses but does not own, with the generation each had. */
   readonly #borrowed = new Map<GpuStorage, number>();
+  /** For the watchdog: the last kernels, and the workgroups of all. */
+  #kernels: readonly string[] = [];
+  #groups = 0;
   #disposed = false;
 
   constructor(gpu: Gpu, commands: readonly Command[], arena: Arena) {
@@ -56,6 +60,9 @@ export class Recording {
 
   /** Ends the capture: sorts the buffers used into owned and borrowed. */
   seal(): void {
+    const dispatches = this.#commands.filter((command) => command.kind === 'dispatch');
+    this.#kernels = dispatches.slice(-remembered).map(({ pipeline }) => pipeline.name);
+    this.#groups = dispatches.reduce((sum, { x, y, z }) => sum + x * y * z, 0);
     const used = new Set<GpuStorage>();
     for (const command of this.#commands)
       for (const buffer of command.kind === 'dispatch' ? command.buffers : [command.from, command.to])
@@ -74,6 +81,7 @@ export class Recording {
           `replay refused: buffer ${buffer.id}, which the captured step uses, has been released since`,
         );
     const gpu = this.#gpu;
+    gpu.announce(this.#kernels, this.#groups);
     for (const command of this.#commands)
       if (command.kind === 'dispatch')
         gpu.dispatch(command.pipeline, command.bindGroup, command.x, command.y, command.z);

@@ -21,7 +21,7 @@ const usualSeconds = 600;
 const groupsAtOnce = { software: 30_000, hardware: 600_000 };
 
 /** Names of kernels that an error tells. */
-const remembered = 8;
+export const remembered = 8;
 
 interface Waiter {
   /** Workgroups sent when the wait began. */
@@ -62,10 +62,16 @@ export class Watchdog {
     return this.#sent > this.#done;
   }
 
-  /** A dispatch is encoded: called for each, a replayed one too. */
+  /** A dispatch is encoded. */
   sent(kernel: string, groups: number): void {
     this.#sent += groups;
     this.#recent[this.#count++ % remembered] = kernel;
+  }
+
+  /** Several dispatches are encoded; of the kernels the last ones will do. */
+  sentAll(kernels: readonly string[], groups: number): void {
+    for (const kernel of kernels) this.sent(kernel, 0);
+    this.#sent += groups;
   }
 
   /** Something begins to wait for all that was sent so far; the function returned says that it has come, or was given up. */
