@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { transformSync } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { type HangError, Watchdog, watchdogSeconds } from '../src/kernels/watchdog.ts';
@@ -194,4 +195,27 @@ describe('a GPU that does not come to an end', () => {
     expect(status).toBe(1);
     expect(existsSync('none.safetensors')).toBe(false);
   }, 90_000);
+});
+
+describe('the last resort', () => {
+  const ended = (script: string) =>
+    new Promise<{ signal: NodeJS.Signals | null; code: number | null; seconds: number }>((resolve) => {
+      const began = performance.now();
+      const source = readFileSync('src/cli/last-resort.ts', 'utf8');
+      const { code: module } = transformSync(source, { loader: 'ts', format: 'esm' });
+      const running = spawn(process.execPath, ['--input-type=module', '-e', module + script]);
+      const killed = setTimeout(() => running.kill('SIGTERM'), 30_000);
+      running.on('close', (code, signal) => {
+        clearTimeout(killed);
+        resolve({ signal, code, seconds: (performance.now() - began) / 1000 });
+      });
+    });
+
+  it('ends a process that stands still, and leaves one alone that has gone', async () => {
+    const still = await ended(
+      'killUnlessGone(500); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);',
+    );
+    expect(still).toMatchObject({ signal: 'SIGKILL' });
+    expect(await ended('killUnlessGone(600_000); process.exit(3);')).toMatchObject({ code: 3, signal: null });
+  }, 60_000);
 });

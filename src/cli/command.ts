@@ -1,7 +1,9 @@
 import { Command, type OptionValues } from 'commander';
 import { Stopped, UserError } from '../common/errors.ts';
 import { printable } from '../common/printable.ts';
+import { HangError } from '../kernels/watchdog.ts';
 import { interruptedStatus } from './interrupt.ts';
+import { killUnlessGone } from './last-resort.ts';
 
 /**
  * A command with the conventions every entry point shares: `--help` ends with examples, an unknown option or
@@ -45,6 +47,7 @@ export async function runCommand<Options extends OptionValues>(
       process.exit(interruptedStatus());
     }
     process.stderr.write(`${describeError(error)}\n`);
+    if (error instanceof HangError) killUnlessGone();
     process.exit(1);
   }
 }
