@@ -42,20 +42,26 @@ function contentOf(path: string): string {
   return bytes.toString('latin1');
 }
 
-/** Header and data; JSON within the metadata is read too, since records hold seconds. */
+/** Header and tensors; JSON within the metadata is read too, since records hold seconds. */
 function safetensorsOf(bytes: Buffer): string {
-  const length = Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
-  const metadata = Object.entries(header.__metadata__ ?? {}).map(([name, text]) => [
-    name,
-    withoutTimes(text as string),
-  ]);
-  const digest = createHash('sha256').update(bytes.subarray(8 + length));
-  return JSON.stringify({
-    ...header,
-    __metadata__: Object.fromEntries(metadata),
-    data: digest.digest('hex'),
-  });
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const { __metadata__: metadata = {}, ...tensors } = JSON.parse(bytes.subarray(8, start).toString());
+  const entries = Object.entries(tensors as Record<string, { data_offsets: [number, number] }>);
+  const digests = entries.map(
+    ([
+      name,
+      {
+        data_offsets: [from, to],
+        ...info
+      },
+    ]) => {
+      const data = createHash('sha256').update(bytes.subarray(start + from, start + to));
+      // Among them the header's, which holds seconds; whoever reads the file compares them.
+      return [name, info, name === '__checksums__' ? to - from : data.digest('hex')];
+    },
+  );
+  const texts = Object.entries(metadata).map(([name, text]) => [name, withoutTimes(text as string)]);
+  return JSON.stringify([texts, digests]);
 }
 
 function withoutTimes(text: string): string {
