@@ -14,10 +14,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true });
 });
 
-// Until the state of a run and its summary are read against schemas.
-const waiting = new Set(['checkpoint metadata', 'checkpoint bytes', 'run folder']);
-
-describe.each(targets.filter(({ name }) => !waiting.has(name)))('$name', (target) => {
+describe.each(targets)('$name', (target) => {
   test('accepts the whole file that its cases are made from', async () => {
     expect(await runPlan(target, target.whole, workplace, scratch)).toMatchObject({
       outcome: 'accepted',
