@@ -277,14 +277,22 @@ describe('a run of pre-training', () => {
       /holds a run already/,
     );
     const halves = { ...settings(), out: join(folder, 'halves') };
-    const stop = new Error('stopped');
-    const reporter = {
-      ...silent,
-      line: (text: string) => {
-        if (text.startsWith('step 3/')) throw stop;
-      },
+    const stop = new AbortController();
+    const line = (text: string) => {
+      if (text.startsWith('step 3/')) stop.abort();
     };
-    await expect(pretrainRun(gpu, halves, { resume: false, reporter })).rejects.toThrow(stop);
+    const stopped = pretrainRun(gpu, halves, {
+      ...{ resume: false, reporter: { ...silent, line }, signal: stop.signal },
+    });
+    await expect(stopped).rejects.toThrow(
+      `after step 3 of ${whole.steps}; go on with: node dist/pretrain.js --resume ${halves.out}`,
+    );
+    // Nothing that would be taken for a finished run's.
+    expect(readdirSync(halves.out).sort()).toEqual([
+      'checkpoint.safetensors',
+      'config.yaml',
+      'metrics.jsonl',
+    ]);
     await pretrainRun(gpu, halves, { resume: true, reporter: silent });
     // The recipe in the file names the folder; the tensors are all the same.
     const tensors = async (out: string) => {
@@ -295,9 +303,15 @@ describe('a run of pre-training', () => {
     };
     expect(bytesOf(halves.out).length).toBeGreaterThan(0);
     expect(await tensors(halves.out)).toEqual(await tensors(whole.folder));
-    await expect(
-      pretrainRun(gpu, { ...halves, lr: 1e-3 }, { resume: true, reporter: silent }),
-    ).rejects.toThrow(/trained with --lr 0.003, not 0.001/);
+    const refused = async (change: object, message: RegExp) =>
+      expect(pretrainRun(gpu, { ...halves, ...change }, { resume: true, reporter: silent })).rejects.toThrow(
+        message,
+      );
+    await refused({ lr: 1e-3 }, /trained with --lr 0.003, not 0.001/);
+    await refused({ epochs: 1 }, /trained with --epochs 2, not 1/);
+    const other = join(folder, 'other-scenes');
+    await makeScenes(other, { scenes: 5, versions: 2, size: 48, seed: 9 });
+    await refused({ root: other }, /trained on other data: /);
   }, 120_000);
 
   it('stops at a loss that is not finite, and leaves no weights', async () => {
