@@ -11,7 +11,13 @@ import { Scorer } from './scoring/scorer.ts';
 import { checkChanges, savedSettings, withAbsolutePaths } from './training/resume.ts';
 import { metricsText, trainRun } from './training/run.ts';
 import { isRun } from './training/run-folder.ts';
-import { applySettings, datasetOptions, defaultSettings, type Settings } from './training/settings.ts';
+import {
+  applySettings,
+  datasetOptions,
+  defaultSettings,
+  type Settings,
+  settingNames,
+} from './training/settings.ts';
 
 const command = addSettingOptions(
   createCommand(
@@ -19,6 +25,8 @@ const command = addSettingOptions(
     'Trains CLIP-AGIQA on the embedded model with pictures the project draws itself, then scores some of them.',
     ['npm run demo', 'node dist/demo.js --epochs 100'],
   ),
+  settingNames,
+  false,
 ).option('--overwrite', 'begin in place of the run that is in the folder; a demo always does so in its own');
 
 /** Test pictures shown at the end. */
@@ -33,7 +41,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const overwrite = options.overwrite || (await isDemo(settings));
   const gpu = await startGpu(terminal);
   terminal.line(
-    'The pictures are scenes drawn here and spoiled at known levels; every fifth scene is for the test.',
+    'The pictures are scenes drawn here and distorted at known levels; every fifth scene is for the test.',
   );
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
     ...{ resume: false, overwrite, signal },

@@ -357,6 +357,58 @@ describe('a run that is stopped', () => {
   });
 });
 
+describe('a run', () => {
+  it('that is stopped while its scenes are drawn leaves nothing', async () => {
+    const stop = new AbortController();
+    const bar = () => ({ advance: () => stop.abort(), stop: () => {} });
+    const settings = settingsOf('undrawn', { data: 'scenes', root: at('undrawn-scenes') });
+    const error = await train(settings, { reporter: { ...silent, bar }, signal: stop.signal }).catch(
+      (reason) => reason,
+    );
+    expect(error).toBeInstanceOf(Stopped);
+    expect(error.message).toBe('before anything was computed; nothing was written');
+    expect(existsSync(at('undrawn'))).toBe(false);
+    expect(existsSync(at('undrawn-scenes'))).toBe(false);
+  });
+
+  it('says what its figures cannot: one score, one test picture, epochs of warm-up alone', async () => {
+    const rows = readFileSync(join(pictures, 'data.csv'), 'utf8').trim().split('\n').slice(1);
+    const csv = (name: string, lines: readonly string[]) => {
+      writeFileSync(at(name), ['name,mos,split', ...lines].join('\n'));
+      return at(name);
+    };
+    const names = rows.map((row) => row.split(',')[0]!);
+    const parts = (mos: (i: number) => number, tests: number) =>
+      names.slice(0, 12).map((name, i) => `${name},${mos(i)},${i < tests ? 'test' : 'train'}`);
+    const warnings = async (out: string, lines: readonly string[], epochs: number) => {
+      const { lines: heard, reporter } = told();
+      await train(settingsOf(out, { csv: csv(`${out}.csv`, lines), epochs }), { reporter });
+      return heard.filter((line) => line.startsWith('warning')).join('\n');
+    };
+    expect(
+      await warnings(
+        'constant',
+        parts(() => 3, 4),
+        2,
+      ),
+    ).toMatch(/^warning +all scores are the same.*$/);
+    expect(
+      await warnings(
+        'single',
+        parts((i) => i, 1),
+        2,
+      ),
+    ).toMatch(/^warning +the test part is a single picture.*$/);
+    expect(
+      await warnings(
+        'warm',
+        parts((i) => i, 4),
+        1,
+      ),
+    ).toMatch(/^warning +every epoch is one of warm-up.*$/);
+  });
+});
+
 describe('checkpoints', () => {
   /** The same file with something changed. */
   async function rewritten(

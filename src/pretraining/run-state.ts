@@ -25,7 +25,7 @@ import { pretrainingFolder } from '../training/default-folder.ts';
 import { checkFinite, NonFiniteError } from '../training/finite.ts';
 import type { Reporter } from '../training/reporter.ts';
 import { checkChanges, withAbsolutePaths } from '../training/resume.ts';
-import { RunFolder } from '../training/run-folder.ts';
+import { RunFolder, stoppedBefore } from '../training/run-folder.ts';
 import { fields } from '../training/settings.ts';
 import { contextLength, pretrainingConfig } from './config.ts';
 import { checkBatches, type PretrainingState } from './loop.ts';
@@ -113,7 +113,7 @@ export async function openPretraining(
     };
   } catch (error) {
     folder.release();
-    throw error;
+    throw signal?.aborted && error === signal.reason ? new Stopped(stoppedBefore) : error;
   }
 }
 
@@ -246,7 +246,7 @@ export function explainedPretraining(run: PretrainingRun, error: unknown, steps:
   const step = last?.state.step ?? 0;
   if (options.signal?.aborted && error === options.signal.reason) {
     const where = step > 0 ? `after step ${step} of ${steps}` : 'before the first checkpoint';
-    return run.begun ? new Stopped(where, folder.goOn) : new Stopped(`${where}; nothing was written`);
+    return run.begun ? new Stopped(where, folder.goOn) : new Stopped(stoppedBefore);
   }
   if (!(error instanceof NonFiniteError)) return error;
   const left =

@@ -42,7 +42,7 @@ export const pretrainingFields = {
   contrastive: field(1, 'weight of the contrastive loss', { whole: false }),
   distillation: field(1, 'weight of the distillation loss', { whole: false }),
   quality: field(1, 'weight of the quality-word loss (needs scores)', { whole: false }),
-  epochs: field(4, 'passes over all views'),
+  epochs: field(4, 'passes over all views', { max: 1e6 }),
   batchSize: field(64, 'pairs contrasted with one another in a step'),
   chunkSize: field(
     64,

@@ -178,6 +178,9 @@ export const nothingToResume = (path: string): UserError =>
     'Name the folder of the run, --resume DIR, or leave --resume out.',
   );
 
+/** What was done by a run that was stopped before it began. */
+export const stoppedBefore = 'before anything was computed; nothing was written';
+
 /** The command line that goes on with a run. */
 export function goOnCommand(path: string, command: RunCommand): string {
   const plain = /^[\w./:@%+=-]+$/.test(path);

@@ -15,7 +15,7 @@ import { runFolder } from './default-folder.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Reporter } from './reporter.ts';
 import { checkChanges, withAbsolutePaths } from './resume.ts';
-import { RunFolder } from './run-folder.ts';
+import { RunFolder, stoppedBefore } from './run-folder.ts';
 import { datasetOptions, type Settings } from './settings.ts';
 import { eventFiles, TensorBoardLog } from './tensorboard.ts';
 
@@ -75,7 +75,7 @@ export async function openRun(given: Settings, options: RunOptions): Promise<Run
     const draw = !resume || settings.root === '' ? { reporter, signal } : undefined;
     const opened = await openDataset({ ...datasetOptions(settings), draw });
     const dataset = { ...opened, split: withValidation(opened, settings) };
-    tellOfData(dataset, reporter);
+    tellOfData(dataset, settings, reporter);
     const data = identityOf(dataset);
     if (last) requireSameData(last.data!, data, from);
     const weights = weightsPath(settings.weights);
@@ -93,7 +93,7 @@ export async function openRun(given: Settings, options: RunOptions): Promise<Run
     };
   } catch (error) {
     folder.release();
-    throw error;
+    throw signal?.aborted && error === signal.reason ? new Stopped(stoppedBefore) : error;
   }
 }
 
@@ -167,7 +167,7 @@ export function explained(run: Run, error: unknown): unknown {
   const trained = epoch > 0;
   if (options.signal?.aborted && error === options.signal.reason) {
     const where = trained ? `after epoch ${epoch} of ${settings.epochs}` : 'before the first epoch ended';
-    return run.begun ? new Stopped(where, folder.goOn) : new Stopped(`${where}; nothing was written`);
+    return run.begun ? new Stopped(where, folder.goOn) : new Stopped(stoppedBefore);
   }
   if (!(error instanceof NonFiniteError)) return error;
   const left = trained
@@ -197,7 +197,11 @@ function identityOf({ samples, split }: Dataset): DataIdentity {
   });
 }
 
-function tellOfData({ target, range, samples, split }: Dataset, reporter: Reporter): void {
+function tellOfData(
+  { target, range, samples, split }: Dataset,
+  { epochs, warmupEpochs, warmupLr }: Settings,
+  reporter: Reporter,
+): void {
   reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} pictures`);
   if (range[0] === range[1])
     reporter.line(
@@ -205,4 +209,8 @@ function tellOfData({ target, range, samples, split }: Dataset, reporter: Report
     );
   else if (split.test.length === 1)
     reporter.line('warning    the test part is a single picture: no correlation is defined');
+  if (epochs > 0 && epochs <= warmupEpochs)
+    reporter.line(
+      `warning    every epoch is one of warm-up, at a rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,
+    );
 }

@@ -1,3 +1,5 @@
+import { UserError } from '../common/errors.ts';
+import { figureText } from '../common/figure-text.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
 import { classOf } from '../data/splits.ts';
 import type { Gpu } from '../kernels/gpu.ts';
@@ -10,7 +12,7 @@ import { requireSameData } from './data-identity.ts';
 import { type DatasetFeatures, encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { StoredFeatures } from './feature-source.ts';
-import { checkFinite } from './finite.ts';
+import { checkFinite, NonFiniteError } from './finite.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
 import { OnlineFeatures } from './online-features.ts';
 import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from './picture-features.ts';
@@ -169,7 +171,14 @@ async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Pro
     options.reporter.line(`resuming   after epoch ${last.state.epoch} of ${settings.epochs}`);
     return last.state;
   }
-  const before = await loop.score(data.test);
+  const before = await loop.score(data.test).catch((error) => {
+    if (!(error instanceof NonFiniteError)) throw error;
+    throw new UserError(
+      `${error.message} before training`,
+      'The weights are damaged, or their features too large for this head.',
+      { cause: error },
+    );
+  });
   options.reporter.line(`untrained  ${metricsText(before)}`);
   const plan = [{ after: 0, epochs: settings.epochs }];
   return { epoch: 0, records: [], best: null, before, plan };
@@ -229,8 +238,8 @@ function epochText(
 ): string {
   const number = String(epoch).padStart(String(epochs).length);
   const parts = [`epoch ${number}/${epochs}  lr ${lr.toExponential(2)}  loss ${loss.toFixed(5)}`];
-  if (val) parts.push(`val SRCC ${val.srcc.toFixed(4)}${improved ? ' (best)' : ''}`);
-  if (test) parts.push(`test SRCC ${test.srcc.toFixed(4)} PLCC ${test.plcc.toFixed(4)}`);
+  if (val) parts.push(`val SRCC ${figureText(val.srcc)}${improved ? ' (best)' : ''}`);
+  if (test) parts.push(`test SRCC ${figureText(test.srcc)} PLCC ${figureText(test.plcc)}`);
   if (typeof accuracy?.test === 'number') parts.push(`accuracy ${(100 * accuracy.test).toFixed(1)} %`);
   return parts.join('  ');
 }

@@ -82,9 +82,9 @@ export const fields = {
     'scores that a head learns: as they are, or with mean 0 and deviation 1 (steadier where MOS are large, as 26 to 74); predictions are in the unit of the MOS either way',
     ['none', 'standard'],
   ),
-  hidden: field(0, 'width of the head; 0: that of the features of one prompt'),
+  hidden: field(0, 'width of the head; 0: that of the features of one prompt', { max: 16384 }),
   dropout: field(0.5, 'dropout of the head', { max: 0.99 }),
-  epochs: field(100, 'passes over the training pictures'),
+  epochs: field(100, 'passes over the training pictures', { max: 1e6 }),
   batchSize: field(32, 'pictures a step', { min: 1 }),
   optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [
     'sgd',
