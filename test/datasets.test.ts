@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,6 +86,18 @@ describe('agiqa-3k', () => {
       expect(names(dataset, part)).toEqual(
         names(whole, part).filter((name) => name !== 'DALLE2_normal_001.jpg'),
       );
+  });
+
+  it('counts a picture once, whatever links lead to it', async () => {
+    const root = spoiled('agiqa-3k');
+    mkdirSync(join(root, 'images'));
+    for (const file of readdirSync(root).filter((f) => f.endsWith('.jpg')))
+      renameSync(join(root, file), join(root, 'images', file));
+    symlinkSync('..', join(root, 'images', 'loop'));
+    symlinkSync('images', join(root, 'again'));
+    const dataset = await openDataset({ name: 'agiqa-3k', root });
+    expect(dataset.missing).toEqual([]);
+    expect(dataset.samples.length).toBe(12);
   });
 
   it('refuses a name that two pictures bear', async () => {

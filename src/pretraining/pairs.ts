@@ -1,11 +1,11 @@
 import { existsSync, statSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { readCsv, requireColumn } from '../data/csv.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
-import { pictureExtensions } from '../data/image.ts';
 import { hashPicture } from '../data/picture.ts';
+import { picturesBelow } from '../data/picture-files.ts';
 import type { Drawing } from '../data/scenes/make.ts';
 import type { PretrainingSettings } from './settings.ts';
 
@@ -92,9 +92,9 @@ async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<
 
 /** Captions are the .txt file of the picture's name, else the name of its sub-folder. */
 async function pairsOfFolder(folder: string): Promise<Pair[]> {
-  const names = (await readdir(folder, { recursive: true })).filter((name) =>
-    pictureExtensions.has(extname(name).toLowerCase()),
-  );
+  const places = new Map<string, string>();
+  for (const [name, place] of picturesBelow(folder)) if (!places.has(place)) places.set(place, name);
+  const names = [...places.values()];
   const pairs: Pair[] = [];
   for (const name of names.sort()) {
     const path = join(folder, name);

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { basename, extname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { pictureExtensions } from '../image.ts';
+import { picturesBelow } from '../picture-files.ts';
 import type { Label } from './dataset.ts';
 
 /**
@@ -21,7 +20,7 @@ export async function locatePictures(
       paths.push(near);
       continue;
     }
-    byName ??= await indexPictures(root);
+    byName ??= indexPictures(root);
     const found = byName.get(basename(name)) ?? [];
     if (found.length > 1)
       throw new UserError(
@@ -33,12 +32,14 @@ export async function locatePictures(
   return paths;
 }
 
-/** Paths, from the root, of all pictures below it, by file name. */
-async function indexPictures(root: string): Promise<Map<string, string[]>> {
+/** Paths, from the root, of all pictures below it, by file name: each file once, whatever links lead to it. */
+function indexPictures(root: string): Map<string, string[]> {
   const byName = new Map<string, string[]>();
-  const entries = await readdir(root, { recursive: true }).catch(() => []);
-  for (const path of entries.sort()) {
-    if (!pictureExtensions.has(extname(path).toLowerCase())) continue;
+  if (!existsSync(root)) return byName;
+  const seen = new Set<string>();
+  for (const [path, place] of picturesBelow(root).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (seen.has(place)) continue;
+    seen.add(place);
     const name = basename(path);
     const paths = byName.get(name);
     if (paths) paths.push(path);
