@@ -78,7 +78,7 @@ export async function decodeImage(
  * @returns `pixels` as they count for the memory that decoding takes
  * @throws UserError
  */
-export async function inspectPicture(
+async function inspectPicture(
   bytes: Uint8Array,
   name: string,
 ): Promise<{ readonly pixels: number; readonly space: string | undefined }> {
