@@ -219,6 +219,24 @@ describe('a cache that the disk refuses', () => {
   });
 });
 
+it('keeps vectors longer than a page, of which only the keys are read when it is opened', async () => {
+  const folder = newFolder();
+  const long = { width: 3000 };
+  const vectors = [1, 2, 3].map((k) => Float32Array.from({ length: long.width }, (_, i) => k + i));
+  const cache = await FeatureCache.open(folder, long);
+  for (const [k, values] of vectors.entries()) cache.put(`picture ${k}`, values);
+  await cache.close();
+  truncateSync(segments(folder)[0]!, 3 * (36 + 4 * long.width) - 1);
+  const again = await FeatureCache.open(folder, long);
+  expect(again.size).toBe(2);
+  expect(await again.get(['picture 0', 'picture 1', 'picture 2'])).toEqual([
+    vectors[0],
+    vectors[1],
+    undefined,
+  ]);
+  await again.close();
+});
+
 describe('many segments', () => {
   const here = ownIdentity();
   const gone = (k: number) => ({ ...here, boot: k.toString(16).padStart(8, '0') });

@@ -14,7 +14,7 @@ import {
   recordBytes,
   type SegmentFormat,
   type StoredRecord,
-  scanSegment,
+  scanKeys,
   segmentName,
 } from './feature-segments.ts';
 import { findNonFinite } from './finite.ts';
@@ -176,7 +176,7 @@ export class FeatureCache {
       const segment = this.#enter(name);
       this.#attempt('read', () => {
         try {
-          scanSegment(join(this.#folder, name), this.#format, (key, offset) =>
+          scanKeys(join(this.#folder, name), this.#format, (key, offset) =>
             this.#index.set(key, { segment, offset }),
           );
         } catch (error) {
