@@ -182,13 +182,15 @@ describe('PictureLoader', () => {
       file,
       `import { parentPort, workerData } from 'node:worker_threads';
        const now = () => performance.timeOrigin + performance.now();
-       const decode = (id) => {
+       const decode = (id, time = 40) => {
          const began = now();
-         setTimeout(() => parentPort.postMessage({ kind: 'done', id, picture: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), 40);
+         setTimeout(() => parentPort.postMessage({ kind: 'done', id, picture: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), time);
        };
        parentPort.on('message', ({ id, job }) => {
          if (!job) decode(id);
          else if (job.path === 'ends') process.exit(5);
+         else if (job.path === 'ends late') setTimeout(() => process.exit(5), 400);
+         else if (job.path === 'slow') decode(id, 600);
          else if (job.path === 'throws') throw new Error('no decoder');
          else if (job.path === 'hangs') for (;;);
          else if (job.path === 'large') parentPort.postMessage({ kind: 'ask', id, pixels: 3 * 2 ** 20 });
@@ -219,6 +221,14 @@ describe('PictureLoader', () => {
     ]);
     expect((await load(loader, ['a', 'b'])).every((picture) => 'pixels' in picture)).toBe(true);
     await loader.close();
+  });
+
+  it('blames no picture for another that is tried again', async () => {
+    const loader = new PictureLoader({ workers: 2, workerFile: thread('late.mjs') });
+    // The first two threads have 'slow' and 'ends', 'ends late' and 'quick'.
+    const loaded = await load(loader, ['slow', 'ends late', 'ends', 'quick', 'a', 'b']);
+    await loader.close();
+    expect(loaded.map((picture) => 'error' in picture)).toEqual([false, true, true, false, false, false]);
   });
 
   it('decodes no more pixels at once than the budget, over all threads', async () => {
