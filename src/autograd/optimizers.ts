@@ -14,6 +14,11 @@ function load(state: ReadonlyMap<string, Tensor>, values: ReadonlyMap<string, Fl
   for (const [name, tensor] of state) tensor.write(values.get(name)!);
 }
 
+function checkOptimizer(parameters: readonly Tensor[], lr: number): void {
+  if (parameters.length === 0) throw new Error('an optimizer of no parameters');
+  if (typeof lr !== 'number') throw new Error(`an optimizer's learning rate is a number, not ${lr}`);
+}
+
 /** As torch.optim.SGD names and defines them; momentum and weight decay are 0 by default. */
 export interface SgdOptions {
   readonly lr: number;
@@ -34,6 +39,7 @@ export class Sgd {
   /** State is allocated here, so that a step allocates nothing. */
   constructor(parameters: readonly Tensor[], options: SgdOptions) {
     const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
+    checkOptimizer(parameters, lr);
     if (nesterov && momentum <= 0) throw new Error('Nesterov momentum needs a momentum above 0');
     this.#parameters = parameters;
     const [zeros, settings] = allOrNone(
@@ -113,6 +119,7 @@ export class AdamW {
   /** State is allocated here, so that a step allocates nothing. */
   constructor(parameters: readonly Tensor[], options: AdamWOptions) {
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 } = options;
+    checkOptimizer(parameters, options.lr);
     const zeros = () => parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape)));
     this.#parameters = parameters;
     const [first, second, settings] = allOrNone(

@@ -1,6 +1,6 @@
 import { binary, fill } from '../kernels/elementwise.ts';
 import { allOrNone, keep, scope } from './scope.ts';
-import { Tensor } from './tensor.ts';
+import { Tensor, type TensorType } from './tensor.ts';
 
 /** What an op's forward may ask and leave behind. */
 export interface ForwardContext {
@@ -27,6 +27,8 @@ export interface BackwardContext<A> {
 /** An op: forward and gradient side by side. The gradient returns one tensor an input, null where none is needed or defined. */
 export interface Op<A> {
   readonly name: string;
+  /** Which types each input may have, those of the last for the rest; float32 alone by default. */
+  readonly types?: readonly (readonly TensorType[])[];
   /** The output; `context.save` keeps what the gradient will need. */
   forward(inputs: readonly Tensor[], attributes: A, context: ForwardContext): Tensor;
   /** Gradients of the inputs from that of the output, dy in its shape. */
@@ -51,6 +53,7 @@ let active: Tape | undefined;
 
 /** Runs an op; on an active tape, and if any input depends on a parameter, records it with what its gradient needs. */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+  checkInputs(op, inputs);
   const tape = active;
   const needs = inputs.map(({ id }) => tape?.tracked.has(id) ?? false);
   const recording = needs.includes(true);
@@ -71,6 +74,24 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
     });
   }
   return output;
+}
+
+const float32 = [['f32']] as const;
+
+/** A kernel reads bits: those of another type, or of another device, would be taken for numbers. */
+function checkInputs<A>({ name, types = float32 }: Op<A>, inputs: readonly Tensor[]): void {
+  for (let i = 0; i < inputs.length; i++) {
+    const { type, gpu, shape } = inputs[i]!;
+    const accepted = types[Math.min(i, types.length - 1)]!;
+    if (!accepted.includes(type))
+      throw new Error(
+        `${name}: input ${i} [${shape.join(', ')}] is ${type}, wanted ${accepted.join(' or ')}`,
+      );
+    if (gpu !== inputs[0]!.gpu)
+      throw new Error(
+        `${name}: inputs 0 and ${i} are on different devices (was one opened in place of a lost one?)`,
+      );
+  }
 }
 
 /** What {@link valueAndGradients} gives. */
@@ -102,6 +123,7 @@ export function valueAndGradients(
       } finally {
         active = undefined;
       }
+      if (!(value instanceof Tensor)) throw new Error('valueAndGradients: the function gives no tensor');
       const seed = typeof dy === 'function' ? dy(value) : dy ? dy.view() : one(value);
       return { value, gradients: backward(tape, value, seed, parameters) };
     });

@@ -70,8 +70,9 @@ export class Tensor {
    * A tensor with these values; Float32Array gives f32, Uint32Array u32, Uint16Array the bits of f16; plain numbers and
    * Float64Array are rounded to f32.
    */
-  static from(gpu: Gpu, values: TensorValues, shape: readonly number[] = [values.length], name = ''): Tensor {
+  static from(gpu: Gpu, values: TensorValues, given?: readonly number[], name = ''): Tensor {
     const data = typedValues(values);
+    const shape = given ?? [data.length];
     if (data.length !== elements(shape))
       throw new Error(`${data.length} values do not fill the shape [${shape.join(', ')}]`);
     const tensor = Tensor.empty(gpu, shape, typeOf(data), name);
@@ -142,7 +143,10 @@ export class Tensor {
 
   /** Size along `axis`; negative axes count from the end. */
   dim(axis: number): number {
-    return this.shape[axis < 0 ? this.shape.length + axis : axis]!;
+    const size = this.shape[axis < 0 ? this.shape.length + axis : axis];
+    if (size === undefined)
+      throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] has no axis ${axis}`);
+    return size;
   }
 
   /** Another tensor over the same storage; shapes must hold equally many elements. */

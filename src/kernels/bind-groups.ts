@@ -42,7 +42,7 @@ export class BindGroups {
       hash = Math.imul(hash ^ value ^ (value * 0x20000000), 0x9e3779b1);
     }
     for (let i = 0; i < buffers.length; i++)
-      hash = Math.imul(hash ^ buffers[i]!.id, 0x85ebca6b) ^ (hash >>> 15);
+      hash = Math.imul(hash ^ (buffers[i]?.id ?? 0), 0x85ebca6b) ^ (hash >>> 15);
     let entries = this.#byHash.get(hash);
     if (entries) {
       for (const entry of entries)
@@ -78,6 +78,10 @@ export class BindGroups {
     const entries: GPUBindGroupEntry[] = [];
     if (pipeline.params) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
     for (const [i, buffer] of buffers.entries()) {
+      if (buffer?.kind !== 'buffer' && buffer?.kind !== 'texels')
+        throw new Error(
+          `kernel ${pipeline.name}: buffer ${i} is none of a pool's (that of a tensor is tensor.buffer)`,
+        );
       if (!buffer.live) throw new Error(`kernel ${pipeline.name}: buffer ${i} was given back to the pool`);
       entries.push({ binding: pipeline.storage[i]!, resource: buffer.resource });
     }

@@ -271,6 +271,10 @@ export class Gpu {
     const recording = new Recording(this, commands, arena);
     try {
       value = step();
+      if (value instanceof Promise) {
+        value.catch(() => {}); // what becomes of it follows from this mistake
+        throw new Error('capture() takes a synchronous function: read results after it');
+      }
     } catch (error) {
       this.#commands = undefined;
       this.pool.endArena(arena, new Set());

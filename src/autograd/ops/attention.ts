@@ -39,6 +39,7 @@ function thirds({ buffer }: Tensor, width: number) {
 
 const selfAttentionOp: Op<Shape> = {
   name: 'attention',
+  types: [['f32'], ['u32']],
   forward([qkv, end], shape, context) {
     const [q, k, v] = thirds(qkv!, shape.heads * shape.headDim);
     const { out, lse } = forward(qkv!.gpu, { q, k, v }, { ...shape, end: end?.buffer }, context);

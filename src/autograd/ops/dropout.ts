@@ -31,6 +31,7 @@ export function dropout(
   { seed, stream }: { readonly seed: Tensor; readonly stream: number },
 ): Tensor {
   if (!(p >= 0 && p < 1)) throw new Error(`dropout probability ${p} is not in [0, 1)`);
+  if (seed.type !== 'u32' || seed.size < 2) throw new Error('dropout: the seed is a u32 tensor [2]');
   return p === 0 ? x : apply(dropoutOp, [x], { p, stream, seed });
 }
 

@@ -52,5 +52,9 @@ const layerNormOp: Op<Attributes> = {
 
 /** Layer norm over the last axis: (x - mean) / sqrt(variance + eps) · gamma + beta; gamma and beta [width], or both null. */
 export function layerNorm(x: Tensor, gamma: Tensor | null, beta: Tensor | null, eps = 1e-5): Tensor {
+  if (!gamma !== !beta) throw new Error('layerNorm takes gamma and beta, or neither');
+  for (const one of [gamma, beta])
+    if (one && one.size !== x.dim(-1))
+      throw new Error(`layerNorm of [${x.shape.join(', ')}] by [${one.shape.join(', ')}]`);
   return apply(layerNormOp, gamma && beta ? [x, gamma, beta] : [x], { eps });
 }

@@ -22,6 +22,7 @@ interface LinearAttributes {
 
 const linearOp: Op<LinearAttributes> = {
   name: 'linear',
+  types: [['f32'], ['f32', 'f16'], ['f32']],
 
   forward(inputs, { activation, bias, residual }, context) {
     const [x, weight] = inputs as [Tensor, Tensor];

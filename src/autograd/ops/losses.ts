@@ -31,6 +31,7 @@ export function mseLoss(prediction: Tensor, target: Tensor): Tensor {
 
 const crossEntropyOp: Op<null> = {
   name: 'crossEntropy',
+  types: [['f32'], ['u32']],
   forward([logits, classes], _attributes, { save }) {
     const [rows, width] = logits!.shape as [number, number];
     const loss = Tensor.empty(logits!.gpu, [1]);
@@ -48,5 +49,7 @@ const crossEntropyOp: Op<null> = {
 
 /** Mean over rows of -log softmax(logits)[row, class], [1]; logits [rows, classes], classes u32 [rows]. */
 export function crossEntropy(logits: Tensor, classes: Tensor): Tensor {
+  if (logits.shape.length !== 2 || classes.size !== logits.dim(0))
+    throw new Error(`crossEntropy of logits [${logits.shape.join(', ')}] and ${classes.size} classes`);
   return apply(crossEntropyOp, [logits, classes], null);
 }

@@ -37,6 +37,7 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
 
 const matmulOp: Op<Required<MatmulAttributes>> = {
   name: 'matmul',
+  types: [['f32'], ['f32', 'f16']],
   forward([a, b], { transposeA, transposeB }, context) {
     context.save(a!, b!);
     return product(a!, b!, transposeA, transposeB);

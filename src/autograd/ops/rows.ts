@@ -6,6 +6,7 @@ import { elements, Tensor, type TensorType } from '../tensor.ts';
 
 const gatherOp: Op<{ readonly rows: number }> = {
   name: 'gatherRows',
+  types: [['f32', 'f16'], ['u32']],
   forward([table, indices], _attributes, { save }) {
     const width = table!.dim(-1);
     const out = Tensor.empty(table!.gpu, [indices!.size, width]);
@@ -31,11 +32,14 @@ const gatherOp: Op<{ readonly rows: number }> = {
 
 /** Rows of a table [rows, width] (float32 or float16) by number, u32 [n] → [n, width]. */
 export function gatherRows(table: Tensor, indices: Tensor): Tensor {
+  if (table.shape.length !== 2)
+    throw new Error(`gatherRows: a table [${table.shape.join(', ')}] has no rows`);
   return apply(gatherOp, [table, indices], { rows: table.dim(0) });
 }
 
 const reshapeOp: Op<{ readonly from: readonly number[]; readonly to: readonly number[] }> = {
   name: 'reshape',
+  types: [['f32', 'f16', 'u32']],
   forward: ([x], { to }) => x!.view(to),
   gradient: (dy, { attributes: { from } }) => [dy.view(from)],
 };
@@ -66,6 +70,7 @@ interface Span {
 
 const sliceOp: Op<Span> = {
   name: 'slice',
+  types: [['f32', 'f16', 'u32']],
   forward: ([x], { axis, from, to }) => sliceOf(x!, axis, from, to),
   gradient(dy, { attributes: { axis, from, to, shape } }) {
     const [rows, size, inner] = around(shape, axis);
@@ -97,6 +102,7 @@ export function slice(x: Tensor, axis: number, from: number, to: number): Tensor
 
 const concatOp: Op<{ readonly axis: number; readonly sizes: readonly number[] }> = {
   name: 'concat',
+  types: [['f32', 'f16', 'u32']],
   forward(inputs, { axis, sizes }) {
     const total = sizes.reduce((a, b) => a + b, 0);
     const { type } = inputs[0]!;
@@ -136,6 +142,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 
 const expandOp: Op<{ readonly count: number }> = {
   name: 'expand',
+  types: [['f32', 'f16', 'u32']],
   forward([x], { count }) {
     const out = Tensor.empty(x!.gpu, [count, ...x!.shape], x!.type);
     const [width] = inWords(x!.type, `expand of halves [${x!.shape.join(', ')}]`, [x!.size]);
@@ -157,6 +164,7 @@ export function expand(x: Tensor, count: number): Tensor {
 
 const permuteOp: Op<{ readonly order: readonly number[] }> = {
   name: 'permute',
+  types: [['f32', 'f16', 'u32']],
   forward: ([x], { order }) => permuted(x!, order),
   gradient: (dy, { attributes: { order } }) => [
     permuted(
