@@ -17,7 +17,7 @@ export { concat, expand, gatherRows, permute, reshape, slice, transpose } from '
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
 export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
-export { keep, scope } from './autograd/scope.ts';
+export { allOrNone, keep, scope } from './autograd/scope.ts';
 export {
   apply,
   type BackwardContext,
@@ -48,6 +48,7 @@ export type { KernelTime } from './kernels/profiler.ts';
 export type { Recording, TexelArea } from './kernels/recording.ts';
 export { type RecoveryOptions, recovering } from './kernels/recovery.ts';
 export type { KeptLines } from './kernels/texels.ts';
+export { HangError } from './kernels/watchdog.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';
 export type { Visibility } from './model/layers.ts';

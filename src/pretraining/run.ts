@@ -1,3 +1,4 @@
+import { allOrNone } from '../autograd/scope.ts';
 import { writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { recovering } from '../kernels/recovery.ts';
@@ -64,13 +65,13 @@ async function attempt(gpu: Gpu, run: PretrainingRun): Promise<Trained> {
     signal,
   );
   const { teacher, teacherWidth } = run.teacher;
-  const model = new PretrainingModel(gpu, run.config, run.start, {
-    textLength: tokens.length,
-    teacherWidth,
-    seed: settings.seed,
-  });
+  const { seed } = settings;
+  const model = allOrNone(
+    () => new PretrainingModel(gpu, run.config, run.start, { textLength: tokens.length, teacherWidth, seed }),
+  );
   try {
-    const loop = new PretrainingLoop(gpu, model, { views, tokens, teacher, teacherWidth }, settings);
+    const data = { views, tokens, teacher, teacherWidth };
+    const loop = allOrNone(() => new PretrainingLoop(gpu, model, data, settings));
     try {
       const parameters = [...model.weights().values()].reduce((sum, { size }) => sum + size, 0);
       reporter.line(`model      ${parameters.toLocaleString('en')} parameters`);

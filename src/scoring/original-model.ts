@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { keep, scope } from '../autograd/scope.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
@@ -47,17 +47,21 @@ export async function originalHead(
     const { ctx, head } = checkpoint;
     const nCtx = ctx.shape.at(-2)!;
     const slots = prompts ?? qualityPrompts(clip.text.config, await Tokenizer.load(), nCtx, position);
-    const model = new ClipAgiqa(
-      new PromptLearner(clip.text, slots, keep(Tensor.from(gpu, ctx.data, ctx.shape)), {
-        classSpecific: ctx.shape.length === 3,
-      }),
-      new RegressionHead(gpu, head),
+    const model = allOrNone(
+      () =>
+        new ClipAgiqa(
+          new PromptLearner(clip.text, slots, keep(Tensor.from(gpu, ctx.data, ctx.shape)), {
+            classSpecific: ctx.shape.length === 3,
+          }),
+          new RegressionHead(gpu, head),
+        ),
     );
-    const text = scope(() => model.textFeatures());
-    const folded = foldTextFeatures(head, await text.read());
-    text.dispose();
-    model.dispose();
-    return folded;
+    try {
+      const text = scope(() => model.textFeatures());
+      return foldTextFeatures(head, await text.read().finally(() => text.dispose()));
+    } finally {
+      model.dispose();
+    }
   } finally {
     clip.dispose();
   }

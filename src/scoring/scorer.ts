@@ -146,9 +146,7 @@ export class Scorer {
     const [score] = await recovering(this.#gpu, async (device) => {
       const { scoring } = await this.#tower.on(device);
       const scores = scope(() => scoring.predict(Tensor.from(device, rows, [this.#batch, feature.length])));
-      const values = await scores.read();
-      scores.dispose();
-      return values;
+      return scores.read().finally(() => scores.dispose());
     });
     if (!Number.isFinite(score)) throw new UserError(`the score is ${score}`, 'The model is damaged.');
     return score!;

@@ -1,4 +1,4 @@
-import { scope } from '../autograd/scope.ts';
+import { allOrNone, scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/gpu.ts';
@@ -19,8 +19,9 @@ export function headModel(
   values: HeadValues,
   statistics: FeatureStatistics | null = null,
 ): ScoringModel {
-  const head = new RegressionHead(gpu, values);
-  const scaling = new FeatureScaling(gpu, statistics);
+  const [head, scaling] = allOrNone(
+    () => [new RegressionHead(gpu, values), new FeatureScaling(gpu, statistics)] as const,
+  );
   return {
     predict: (features) => scope(() => head.forward(scaling.forward(features))),
     dispose: () => {

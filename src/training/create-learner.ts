@@ -1,6 +1,6 @@
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { gatherRows } from '../autograd/ops/rows.ts';
-import { keep, scope } from '../autograd/scope.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { normals } from '../common/random.ts';
@@ -29,7 +29,11 @@ const contextDeviation = 0.02;
 const antonyms = ['Good photo.', 'Bad photo.'];
 
 /** The model of `settings.trainer`, freshly initialised from the seed; `statistics`: those of the training pictures' features. */
-export function createLearner(
+export function createLearner(...given: Parameters<typeof makeLearner>): Learner {
+  return allOrNone(() => makeLearner(...given));
+}
+
+function makeLearner(
   clip: Clip,
   tokenizer: Tokenizer | null,
   featureWidth: number,

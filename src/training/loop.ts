@@ -205,16 +205,19 @@ export class TrainingLoop {
     if (size === 0) return new Float32Array();
     let out: Float32Array | undefined;
     const features = keep(Tensor.empty(this.gpu, [size, this.#data.testFeatures.width]));
-    for (let at = 0; at < samples.length; at += size) {
-      const part = samples.subarray(at, at + size);
-      await this.#data.testFeatures.fill(part, 0, features);
-      const computed = scope(() => compute(features));
-      const width = computed.size / size;
-      out ??= new Float32Array(samples.length * width);
-      out.set((await computed.read()).subarray(0, part.length * width), at * width);
-      computed.dispose();
+    try {
+      for (let at = 0; at < samples.length; at += size) {
+        const part = samples.subarray(at, at + size);
+        await this.#data.testFeatures.fill(part, 0, features);
+        const computed = scope(() => compute(features));
+        const width = computed.size / size;
+        out ??= new Float32Array(samples.length * width);
+        const values = await computed.read().finally(() => computed.dispose());
+        out.set(values.subarray(0, part.length * width), at * width);
+      }
+    } finally {
+      features.dispose();
     }
-    features.dispose();
     return out!;
   }
 

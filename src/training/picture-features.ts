@@ -189,9 +189,7 @@ export class PictureFeatures {
         const pixels = Tensor.from(gpu, words, [this.#batch, words.length / this.#batch]);
         return encoder.encode(vision.patchesFromBytes(pixels));
       });
-      const values = await features.read();
-      features.dispose();
-      return values;
+      return features.read().finally(() => features.dispose());
     };
     return this.#recovers ? recovering(this.gpu, encode) : encode(this.gpu);
   }

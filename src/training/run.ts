@@ -1,3 +1,4 @@
+import { allOrNone } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { openFeatureCache } from '../data/feature-cache.ts';
@@ -131,7 +132,7 @@ async function trainOn(gpu: Gpu, run: Run, clip: Clip, features: DatasetFeatures
     features.known.statistics(data.train),
   );
   try {
-    const loop = new TrainingLoop(gpu, learner, data, settings);
+    const loop = allOrNone(() => new TrainingLoop(gpu, learner, data, settings));
     try {
       const state = await trainEpochs(run, loop, await startState(run, loop, data));
       return await runOutcome(run, loop, data, state);
