@@ -44,6 +44,11 @@ export class ClassScores {
     this.logitScale = logitScale;
   }
 
+  /** Numbers of a feature, E. */
+  get width(): number {
+    return this.text.dim(1);
+  }
+
   /** Picture features [B, E] → logits [B, n]. */
   logits(features: Tensor): Tensor {
     return classLogits(features, this.text, this.logitScale);

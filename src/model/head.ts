@@ -27,14 +27,17 @@ export async function readHead(read: (name: HeadName) => Promise<HostTensor>): P
 
 /** The first tensor that does not fit the hidden width and the inputs that `1.weight` has, with the shape it should have. */
 export function misshapenTensor(values: HeadValues): { name: HeadName; expected: readonly number[] } | null {
-  const [hidden, input] = values['1.weight'].shape as [number, number];
+  const [hidden = 0, input = 0] = values['1.weight'].shape;
   const expected: Record<HeadName, readonly number[]> = {
     '1.weight': [hidden, input],
     '1.bias': [hidden],
     '4.weight': [1, hidden],
     '4.bias': [1],
   };
-  const name = headNames.find((candidate) => values[candidate].shape.join() !== expected[candidate].join());
+  const name = headNames.find(
+    (candidate) =>
+      values[candidate].data.length === 0 || values[candidate].shape.join() !== expected[candidate].join(),
+  );
   return name ? { name, expected: expected[name] } : null;
 }
 

@@ -5,7 +5,7 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { defaultValues } from '../common/fields.ts';
 import { writeOutput } from '../common/files.ts';
-import { anyObject, count, parseJson } from '../common/json.ts';
+import { anyObject, count, finite, parseJson } from '../common/json.ts';
 import { writeSafetensors } from '../data/safetensors.ts';
 import type { HostTensor } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
@@ -120,18 +120,18 @@ export async function openPretraining(
 const format = 'clip-agiqa-webgpu pretraining checkpoint 2';
 const earlierFormat = 'clip-agiqa-webgpu pretraining checkpoint 1';
 
-const mean = v.nullable(v.number());
+const mean = v.nullable(finite);
 const stateSchema = v.object({
   step: count,
   records: v.array(
     v.object({
       step: count,
-      epoch: v.number(),
-      lr: v.number(),
-      contrastive: v.number(),
+      epoch: finite,
+      lr: finite,
+      contrastive: finite,
       distillation: mean,
       quality: mean,
-      picturesPerSecond: v.number(),
+      picturesPerSecond: finite,
     }),
   ),
   plan: v.array(v.object({ after: count, epochs: count })),

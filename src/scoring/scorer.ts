@@ -24,7 +24,7 @@ import {
   originalHead,
   originalSettings,
 } from './original-model.ts';
-import { headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
+import { checkFeatureWidth, headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
 
 /** One picture's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
 export type ScoredPicture =
@@ -113,7 +113,13 @@ export class Scorer {
         : scoringModel(device, model!, path, options.scoreBy ?? trained.scoreBy);
       try {
         const clip = await Clip.load(device, weights, { ...clipOptions(settings), text: false });
-        return { clip, scoring, vision: clip.vision, encoder: scoreEncoder(clip, scoring, id, settings) };
+        try {
+          checkFeatureWidth(scoring, pictureEncoder(clip.vision, id, settings).width, path);
+          return { clip, scoring, vision: clip.vision, encoder: scoreEncoder(clip, scoring, id, settings) };
+        } catch (error) {
+          clip.dispose();
+          throw error;
+        }
       } catch (error) {
         scoring.dispose();
         throw error;

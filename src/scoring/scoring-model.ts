@@ -9,6 +9,8 @@ import { type Reading, readClassConstants } from '../training/class-constants.ts
 
 /** What is left of a trained model once its texts are constants: picture features [B, E], not normalised, to scores [B]. */
 export interface ScoringModel {
+  /** Numbers of a feature that it takes. */
+  readonly width: number;
   predict(features: Tensor): Tensor;
   dispose(): void;
 }
@@ -19,10 +21,18 @@ export function headModel(
   values: HeadValues,
   statistics: FeatureStatistics | null = null,
 ): ScoringModel {
+  const width = values['1.weight'].shape[1]!;
+  for (const [name, { length }] of Object.entries(statistics ?? {}))
+    if (length !== width)
+      throw new UserError(
+        `the ${name} of the features has ${length} numbers, but the head takes ${width}`,
+        'The model is damaged; use another copy, or train again.',
+      );
   const [head, scaling] = allOrNone(
     () => [new RegressionHead(gpu, values), new FeatureScaling(gpu, statistics)] as const,
   );
   return {
+    width,
     predict: (features) => scope(() => head.forward(scaling.forward(features))),
     dispose: () => {
       for (const tensor of head.parameters.values()) tensor.dispose();
@@ -54,6 +64,15 @@ export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading:
 
 const noModel = (path: string) =>
   new UserError(`${path} holds no scoring head`, 'Give model.safetensors, which a finished run writes.');
+
+/** Throws `UserError` if a model takes other features than those of `width` numbers that its settings ask for. */
+export function checkFeatureWidth(scoring: ScoringModel, width: number, path: string): void {
+  if (scoring.width !== width)
+    throw new UserError(
+      `${path}: takes features of ${scoring.width} numbers, but those its settings ask for have ${width}`,
+      'The model is damaged; use another copy, or train again.',
+    );
+}
 
 function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
   const mean = constants.get('features.mean');

@@ -1,4 +1,5 @@
 import { Tensor } from '../autograd/tensor.ts';
+import { shown, UserError } from '../common/errors.ts';
 import type { HostTensor } from '../data/tensor.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { ClassScores } from '../model/class-scores.ts';
@@ -20,7 +21,7 @@ export async function classConstants(
   ]);
 }
 
-/** The reading back from a model file's constants; null where the model has no such one. */
+/** The reading back from a model file's constants; null where the model has no such one. Throws `UserError` if they do not fit. */
 export function readClassConstants(
   gpu: Gpu,
   constants: ReadonlyMap<string, HostTensor>,
@@ -30,5 +31,12 @@ export function readClassConstants(
   const scores = constants.get(`${reading}.scores`);
   const logitScale = constants.get(`${reading}.logit_scale`);
   if (!text || !scores || !logitScale) return null;
+  const expected = [[scores.data.length, text.shape[1] ?? 0], [scores.data.length], [1]];
+  const found = [text.shape, scores.shape, logitScale.shape];
+  if (scores.data.length === 0 || text.shape[1] === 0 || shown(found) !== shown(expected))
+    throw new UserError(
+      `the text features, scores and logit scale of ${reading} are ${shown(found)}, which do not fit`,
+      'The model is damaged; use another copy, or train again.',
+    );
   return new ClassScores(Tensor.from(gpu, text.data, text.shape), scores.data, logitScale.data[0]!);
 }

@@ -1,27 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { FeatureCache } from '../../src/data/feature-cache.ts';
 import { writeSafetensors } from '../../src/data/safetensors.ts';
 import { ZipArchive } from '../../src/data/zip-archive.ts';
 import { type ClipConfig, clipDefaults } from '../../src/model/config.ts';
 import { configMetadata } from '../../src/model/config-hints.ts';
+import { weightsId } from '../../src/model/weights-id.ts';
 import type { Checkpoint } from '../../src/training/checkpoint.ts';
 import { writeCheckpoint } from '../../src/training/checkpoint.ts';
 import { defaultSettings } from '../../src/training/settings.ts';
 import { type ForgedEntry, storedEntry } from '../attacks/forge.ts';
 import { huggingFaceTensors, tinyTensors } from '../tiny-clip.ts';
+import { cachedKeys, cachedVector, cachedWidth, projectFolder, tinyFeature, tinyWeights } from './known.ts';
 
 /** The whole files that cases are made from. */
 
-/** The project's folder, from this file or from the program built of it. */
-const root = (() => {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-})();
-
-export const fixture = (name: string): Buffer => readFileSync(join(root, 'test/fixtures', name));
+export const fixture = (name: string): Buffer => readFileSync(join(projectFolder, 'test/fixtures', name));
 
 const once = <T>(make: () => T): (() => T) => {
   let made: { value: T } | undefined;
@@ -138,6 +133,65 @@ const checkpoint: Checkpoint = {
 };
 export const checkpointFile = once(() => bytesOf((path) => writeCheckpoint(path, checkpoint)));
 
+const { shape: headShape, data: headData } = floats([3, tinyFeature]);
+const small = { shape: headShape, data: headData.map((value) => value / 100) };
+const readingOf = (name: string): [string, { shape: number[]; data: Float32Array }][] => [
+  [`${name}.text`, floats([2, tinyFeature])],
+  [`${name}.scores`, floats([2])],
+  [`${name}.logit_scale`, { shape: [1], data: Float32Array.of(10) }],
+];
+const modelConstants = {
+  head: [
+    ['head.1.weight', small],
+    ['head.1.bias', floats([3])],
+    ['head.4.weight', floats([1, 3])],
+    ['head.4.bias', floats([1])],
+  ],
+  standardized: [
+    ['head.1.weight', small],
+    ['head.1.bias', floats([3])],
+    ['head.4.weight', floats([1, 3])],
+    ['head.4.bias', floats([1])],
+    ['features.mean', floats([tinyFeature])],
+    ['features.deviation', floats([tinyFeature])],
+  ],
+  classes: [...readingOf('words'), ...readingOf('antonyms')],
+} satisfies Record<string, [string, { shape: number[]; data: Float32Array }][]>;
+
+export type ModelKind = keyof typeof modelConstants;
+export const modelKinds = Object.keys(modelConstants) as ModelKind[];
+
+/** Constants of a trained model of each kind, and the rest of its file. */
+export const modelParts = async (
+  kind: ModelKind,
+): Promise<
+  Omit<Checkpoint, 'constants'> & { constants: Map<string, { shape: number[]; data: Float32Array }> }
+> => ({
+  ...checkpoint,
+  settings: {
+    ...checkpoint.settings,
+    weights: tinyWeights,
+    trainer: kind === 'classes' ? 'zero-shot' : 'image-only',
+  },
+  weightsId: await weightsId(tinyWeights),
+  optimizer: new Map(),
+  constants: new Map(modelConstants[kind]),
+});
+
+/** A segment of a feature cache, and its name. */
+export const cacheSegment = once(async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fuzz-base-'));
+  try {
+    const cache = await FeatureCache.open(folder, { width: cachedWidth });
+    for (const [i, key] of cachedKeys.entries()) cache.put(key, cachedVector(i));
+    await cache.close();
+    const [name] = readdirSync(folder).filter((file) => file.endsWith('.features'));
+    return { name: name!, bytes: readFileSync(join(folder, name!)) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 /** A finished run's folder, without its pictures. */
 export const runFiles = (): { summary: unknown; records: unknown[]; predictions: string } => ({
   summary: {
@@ -170,7 +224,7 @@ export const pickleFixture = (name: (typeof pickleNames)[number]): Buffer =>
 
 /** The entries of a PyTorch archive, to be put together otherwise. */
 export const torchEntries = once(async (): Promise<ForgedEntry[]> => {
-  const archive = await ZipArchive.open(join(root, 'test/fixtures/torch/views.pt'));
+  const archive = await ZipArchive.open(join(projectFolder, 'test/fixtures/torch/views.pt'));
   const entries: ForgedEntry[] = [];
   for (const name of archive.names)
     entries.push(storedEntry(name, Buffer.from(await archive.read(name, 0, archive.sizeOf(name)!))));

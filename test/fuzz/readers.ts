@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { settingsFrom } from '../../src/cli/settings-options.ts';
 import { readCsv } from '../../src/data/csv.ts';
 import { openDataset } from '../../src/data/datasets/index.ts';
+import { FeatureCache } from '../../src/data/feature-cache.ts';
 import { findNonFinite, nonFiniteTensors } from '../../src/data/finite.ts';
 import { readMat, scoreList } from '../../src/data/mat.ts';
 import { readPickle } from '../../src/data/pickle.ts';
@@ -11,13 +12,16 @@ import { elementCount, type HostTensor, type TensorFile } from '../../src/data/t
 import { openTensorFile } from '../../src/data/tensor-file.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { torchGlobal, torchStorage } from '../../src/data/torch-pickle.ts';
+import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
 import { describeWeights } from '../../src/model/describe-weights.ts';
 import { readOriginalCheckpoint, readOriginalContext } from '../../src/model/original-checkpoint.ts';
 import { openClipWeights } from '../../src/model/weights.ts';
 import { generateTensor, readWeightsSpec } from '../../src/model/weights-spec.ts';
 import { readRun } from '../../src/report/run-files.ts';
 import { writeReport } from '../../src/report/write-report.ts';
+import { Scorer } from '../../src/scoring/scorer.ts';
 import { readCheckpoint } from '../../src/training/checkpoint.ts';
+import { cachedKeys, cachedVector, cachedWidth, tinyFeature, tinyWeights } from './known.ts';
 
 /**
  * Reads a file or folder as the commands do, and all that is in it.
@@ -191,6 +195,35 @@ async function yaml(path: string): Promise<string[]> {
   );
 }
 
+const deviceOnce = (() => {
+  let device: Promise<Gpu> | undefined;
+  return () => (device ??= openGpu());
+})();
+
+/** A trained model, scored with as `score` does from a picture's feature on. */
+async function scoringModel(path: string): Promise<string[]> {
+  const scorer = await Scorer.load(await deviceOnce(), path, { weights: tinyWeights });
+  try {
+    const score = await scorer.scoreFeature(new Float32Array(tinyFeature).fill(0.25));
+    return sane([Number.isFinite(score), `score ${score}`]);
+  } finally {
+    await scorer.close();
+  }
+}
+
+/** The cache's vectors are those that were put in, or none. */
+async function cache(path: string): Promise<string[]> {
+  const lines: string[] = [];
+  const opened = await FeatureCache.open(path, { width: cachedWidth, warn: (line) => lines.push(line) });
+  const found = await opened.get(cachedKeys);
+  const wrong = found.flatMap((vector, i) =>
+    vector && [...vector].join() !== [...cachedVector(i)].join() ? [`vector ${i}`] : [],
+  );
+  opened.put('more', cachedVector(9));
+  await opened.close();
+  return [...wrong, ...sane([lines.every((line) => !line.includes('\n')), 'lines'])];
+}
+
 async function info(path: string): Promise<string[]> {
   const { tensors, parameters } = await describeWeights(path);
   return sane(
@@ -222,6 +255,8 @@ export const readers = {
   picture,
   text,
   yaml,
+  scoringModel,
+  cache,
 } satisfies Record<string, Reader>;
 
 export type ReaderName = keyof typeof readers;
