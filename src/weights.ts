@@ -120,7 +120,11 @@ function formatDescription({
     if (text) facts.push(['tokens', `context ${text.contextLength}, vocabulary ${text.vocabSize}`]);
   } else facts.push(['model', `none usable here: ${problem}`]);
   if (model && problem !== null) facts.push(['problem', problem]);
-  const rows = tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`]);
+  const rows = tensors.map(({ name, dtype, shape }) => [
+    shortened(name, 120),
+    dtype,
+    shortened(`[${shape.join(', ')}]`, 100),
+  ]);
   const width = facts.reduce((most, [label]) => Math.max(most, label.length), 0);
   const lines = facts.map(([label, value]) => `${label.padEnd(width)}  ${shown(value)}`);
   return `${lines.join('\n')}\n\n${formatTable(rows, { columns: ['tensor', 'type', 'shape'] })}`;

@@ -16,7 +16,7 @@ test('the environment raises a limit, and the message of a refusal says how', ()
   process.env.CLIP_AGIQA_LIMITS = 'csvBytes=5,picturePixels=1e9';
   expect(refuse).not.toThrow();
   expect(limit('csvBytes')).toBe(5);
-  expect(limit('yamlBytes')).toBe(2 ** 16);
+  expect(limit('yamlBytes')).toBe(2 ** 15);
 });
 
 test.each([

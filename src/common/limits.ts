@@ -10,10 +10,12 @@ const mebi = 2 ** 20;
  * environment: `CLIP_AGIQA_LIMITS=picturePixels=1e9,csvBytes=1e9`.
  */
 const standard = {
-  /** Header of a safetensors file. 100,000 tensors fit; those of published models take less than 1 MB. */
-  headerBytes: 16 * mebi,
+  /** Header of a safetensors file; those of published models take less than 1 MB. */
+  headerBytes: 8 * mebi,
   /** Tensors of a file, entries of an archive, variables of a MATLAB file. The largest published CLIP has 2,000. */
-  tensors: 100_000,
+  tensors: 20_000,
+  /** Texts beside the tensors. */
+  metadata: 10_000,
   /** Dimensions of a tensor; PyTorch's own operations take no more. */
   shapeRank: 64,
   /** One tensor, as it is stored and as float32. ViT-bigG's vocabulary takes 253 MB. */
@@ -34,8 +36,8 @@ const standard = {
 
   /** What the compressed entries of an archive unpack to, all together. PyTorch compresses none. */
   unpackedBytes: 256 * mebi,
-  /** Directory of an archive: 100,000 entries with names of 400 characters. */
-  directoryBytes: 48 * mebi,
+  /** Directory of an archive: 20,000 entries with names of 800 characters. */
+  directoryBytes: 16 * mebi,
 
   /** A MATLAB file, as it lies on the disk and as it unpacks. Published scores take 20 KB. */
   matBytes: 64 * mebi,
@@ -51,10 +53,10 @@ const standard = {
 
   /** A JSON file: configurations, indices of shards, metrics of 100,000 epochs. */
   jsonBytes: 16 * mebi,
-  /** Values in JSON: 16 MB of `[],` would become 300 MB of objects. A header of 100,000 tensors holds 1 million. */
+  /** Values in JSON: 16 MB of `[],` would become 300 MB of objects. A header of 20,000 tensors holds 200,000. */
   jsonValues: 2_000_000,
   /** A configuration in YAML; those that come with this program take 1 KB. */
-  yamlBytes: 64 * kibi,
+  yamlBytes: 32 * kibi,
   /** Arrays and objects within one another in JSON and YAML. */
   depth: 100,
 

@@ -155,6 +155,11 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function checkMetadata(path: string, entry: unknown): Record<string, string> {
   if (isRecord(entry) && Object.values(entry).every((value) => typeof value === 'string')) {
+    checkLimit(
+      'metadata',
+      Object.keys(entry).length,
+      (count) => `${path}: __metadata__ has ${count} entries`,
+    );
     return entry as Record<string, string>;
   }
   throw new UserError(`${path}: __metadata__ is not an object of strings`, damaged);

@@ -88,6 +88,7 @@ class TorchFile implements TensorFile {
     this.path = path;
     this.format = format;
     this.metadata = scalars(root);
+    checkLimit('metadata', Object.keys(this.metadata).length, (count) => `${path}: holds ${count} scalars`);
     this.#source = source;
     this.#views = stateDictTensors(root, path);
     for (const [name, view] of this.#views) checkView(path, name, view, source);

@@ -101,20 +101,20 @@ export const archiveAttacks: readonly Attack[] = [
     command,
   }),
   fileAttack('attack.safetensors', {
-    name: 'a header of 150,000 empty tensors',
+    name: 'a header of 25,000 empty tensors',
     once: 'as many as fit into the header, and each is compared with patterns',
     reader: 'info',
     bytes: () =>
       forgeSafetensors(
-        `{${Array.from({ length: 150_000 }, (_, i) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`).join(',')}}`,
+        `{${Array.from({ length: 25_000 }, (_, i) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`).join(',')}}`,
       ),
-    message: /holds 150,000 tensors, more than the limit of/,
+    message: /holds 25,000 tensors, more than the limit of/,
   }),
   fileAttack('attack.safetensors', {
-    name: 'a header of 5 million empty lists',
-    once: '400 MB of objects out of 16 MB of text',
+    name: 'a header of 2.5 million empty lists',
+    once: '200 MB of objects out of 8 MB of text',
     reader: 'info',
-    bytes: () => forgeSafetensors(`{"a":[${'[],'.repeat(5_000_000)}0]}`),
+    bytes: () => forgeSafetensors(`{"a":[${'[],'.repeat(2_500_000)}0]}`),
     message: /holds [\d,]+ values, more than the limit of/,
   }),
   fileAttack('attack.safetensors', {
@@ -145,6 +145,36 @@ export const archiveAttacks: readonly Attack[] = [
       command,
     }),
   ),
+  fileAttack('attack.safetensors', {
+    name: 'as many tensors as may be, of the longest names and shapes',
+    once: 'a table of 10 MB, whose columns took a minute to measure',
+    reader: 'info',
+    bytes: () => {
+      const name = (i: number) => `${i}`.padEnd(160, '\u6f22\u5b57');
+      const tensor = (i: number) => ({
+        dtype: 'F32',
+        shape: Array<number>(64).fill(1),
+        data_offsets: [4 * i, 4 * i + 4],
+      });
+      return forgeSafetensors(
+        Object.fromEntries(Array.from({ length: 12_000 }, (_, i) => [name(i), tensor(i)])),
+        4 * 12_000,
+      );
+    },
+    outcome: 'accepted',
+    message: /^$/,
+    command,
+  }),
+  fileAttack('attack.safetensors', {
+    name: 'metadata of 300,000 texts',
+    once: 'as many lines on the terminal, 14 s',
+    reader: 'info',
+    bytes: () =>
+      forgeSafetensors({
+        __metadata__: Object.fromEntries(Array.from({ length: 300_000 }, (_, i) => [`k${i}`, 'v'])),
+      }),
+    message: /__metadata__ has 300,000 entries, more than the limit of/,
+  }),
   fileAttack('attack.safetensors', {
     name: 'a name of 5 million characters',
     once: 'as long on the terminal',

@@ -13,6 +13,8 @@ export interface Attack {
   readonly make: (folder: string) => string;
   /** What the error has to say. */
   readonly message: RegExp;
+  /** `accepted` where there is nothing to refuse, only to be done in time; `refused` by default. */
+  readonly outcome?: 'accepted';
   /** Also given to this command, whose last argument is the path. */
   readonly command?: readonly string[];
 }

@@ -23,7 +23,8 @@ export async function runAttack(
     const path = attack.make(folder);
     const outcome = await workplace.run({ reader: attack.reader, path, folder });
     const problems: string[] = [];
-    if (outcome.outcome !== 'refused') problems.push(`${outcome.outcome}: ${outcome.message}`);
+    if (outcome.outcome !== (attack.outcome ?? 'refused'))
+      problems.push(`${outcome.outcome}: ${outcome.message}`);
     else if (!attack.message.test(outcome.message)) problems.push(`says: ${outcome.message}`);
     if (!attack.command) return { outcome, problems };
     const command = await runCommand(dist, [...attack.command, path], folder);
@@ -39,14 +40,18 @@ export interface CommandResult {
   readonly ms: number;
 }
 
-function problemsOf({ status, output, ms }: CommandResult, { message }: Attack): string[] {
+function problemsOf({ status, output, ms }: CommandResult, attack: Attack): string[] {
   const problems: string[] = [];
-  if (status !== 1) problems.push(`the command ended with ${status}`);
-  if (!message.test(output)) problems.push(`the command says: ${output.slice(0, 500)}`);
   if (/^\s+at /m.test(output)) problems.push('the command shows a stack');
+  if (ms > bars.seconds * 1000) problems.push(`the command took ${(ms / 1000).toFixed(1)} s`);
+  if (attack.outcome === 'accepted') {
+    if (status !== 0) problems.push(`the command ended with ${status}: ${output.slice(0, 500)}`);
+    return problems;
+  }
+  if (status !== 1) problems.push(`the command ended with ${status}`);
+  if (!attack.message.test(output)) problems.push(`the command says: ${output.slice(0, 500)}`);
   if (output.split('\n').length > 3 || output.length > 4000)
     problems.push(`the command prints ${output.length} characters`);
-  if (ms > bars.seconds * 1000) problems.push(`the command took ${(ms / 1000).toFixed(1)} s`);
   return problems;
 }
 
