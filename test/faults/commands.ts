@@ -11,6 +11,8 @@ export type Draw = (below: number) => number;
 export interface TorturedCommand {
   readonly name: string;
   readonly summary: string;
+  /** Its part of the kills, beside others': less for what takes long. 1 by default. */
+  readonly share?: number;
   /** Arguments of node: the command's file in dist/, then its own. */
   start(): string[];
   /** How to go on with what is in `folder`; begins anew where there is nothing yet. */
@@ -88,6 +90,7 @@ export const commands: readonly TorturedCommand[] = [
   {
     name: 'pretrain',
     summary: 'pretrain, a checkpoint each step',
+    share: 0.3,
     start: () => [inDist('pretrain'), ...pretraining],
     goOn: resuming('pretrain', pretraining),
   },

@@ -42,10 +42,16 @@ export class KillRuns implements Part {
     await prepareShared(join(this.#scratch, 'shared'));
     await this.#prepareModel();
     this.#bar.start(kills, 'kills');
-    const share = (i: number) =>
-      Math.floor(((i + 1) * kills) / chosen.length) - Math.floor((i * kills) / chosen.length);
+    const shares = chosen.map(({ share = 1 }) => share);
+    const whole = shares.reduce((sum, share) => sum + share, 0);
+    const upTo = (i: number) =>
+      Math.round((kills * shares.slice(0, i).reduce((sum, share) => sum + share, 0)) / whole);
     // Kinds that have nothing more to be killed for give their place to the next.
-    const waiting = chosen.map((one, i) => ({ one, quota: share(i), stream: commands.indexOf(one) }));
+    const waiting = chosen.map((one, i) => ({
+      one,
+      quota: upTo(i + 1) - upTo(i),
+      stream: commands.indexOf(one),
+    }));
     const work = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift())
         await this.#torture(next.one, next.quota, next.stream);
