@@ -1,4 +1,4 @@
-import { keep } from '../autograd/scope.ts';
+import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { findNonFinite } from '../data/finite.ts';
@@ -43,9 +43,7 @@ export async function encodeTokenRows(
       for (let i = 0; i < encodeBatch; i++) batch.set(row(part[i] ?? part[0]!), i * contextLength);
       const values = await run(async (clip) => {
         const encoded = clip.encodeTokens(batch, { atLeast });
-        const read = await encoded.read();
-        encoded.dispose();
-        return read;
+        return await encoded.read().finally(() => encoded.dispose());
       });
       const width = values.length / encodeBatch;
       for (const [i, at] of part.entries()) rows[at] = checked(values.slice(i * width, (i + 1) * width), at);
@@ -68,12 +66,8 @@ export async function encodeImageRows(
     const members = images.subarray(from * size, (from + batch) * size);
     values.set(members);
     const encoded = await run(async (clip) => {
-      const input = keep(Tensor.from(clip.gpu, values, [batch, ...shape]));
-      const features = clip.encodeImages(input);
-      const read = await features.read();
-      features.dispose();
-      input.dispose();
-      return read;
+      const features = scope(() => clip.encodeImages(Tensor.from(clip.gpu, values, [batch, ...shape])));
+      return await features.read().finally(() => features.dispose());
     });
     const width = encoded.length / batch;
     for (let i = 0; i < members.length / size; i++)

@@ -36,9 +36,12 @@ export class ClipAgiqaLearner implements Learner {
 
   async constants(): Promise<Map<string, HostTensor>> {
     const text = this.#fixedText?.view() ?? this.model.textFeatures();
-    const folded = foldTextFeatures(await headValues(this.model.head), await text.read());
-    text.dispose();
-    return new Map(Object.entries(folded).map(([name, value]) => [`head.${name}`, value]));
+    try {
+      const folded = foldTextFeatures(await headValues(this.model.head), await text.read());
+      return new Map(Object.entries(folded).map(([name, value]) => [`head.${name}`, value]));
+    } finally {
+      text.dispose();
+    }
   }
 
   dispose(): void {

@@ -42,9 +42,11 @@ export class CoopLearner implements Learner {
 
   async constants(): Promise<Map<string, HostTensor>> {
     const text = scope(() => l2Normalize(this.prompts.features()));
-    const constants = await classConstants('words', text, this.#centres, this.#logitScale);
-    text.dispose();
-    return constants;
+    try {
+      return await classConstants('words', text, this.#centres, this.#logitScale);
+    } finally {
+      text.dispose();
+    }
   }
 
   dispose(): void {
