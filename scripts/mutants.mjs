@@ -1,5 +1,5 @@
 // Mutation tests: applies each bug of test/mutants/list.mjs to a copy of the project, one at a time, and says which of them
-// no test notices. `node scripts/mutants.mjs [--only TEXT] [--list]`; the project itself is only read. Exit code 1 where a
+// no test notices. `node scripts/mutants.mjs [--only REGEXP] [--list]`; the project itself is only read. Exit code 1 where a
 // mutant survives or can no longer be applied.
 import { execFileSync, spawn } from 'node:child_process';
 import {
@@ -20,7 +20,7 @@ import { mutants } from '../test/mutants/list.mjs';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({ options: { only: { type: 'string' }, list: { type: 'boolean' } } });
-const chosen = mutants.filter(({ what }) => what.includes(values.only ?? ''));
+const chosen = mutants.filter(({ what }) => new RegExp(values.only ?? '').test(what));
 if (values.list) {
   for (const { what, file, tests } of chosen) process.stdout.write(`${what} (${file}; ${tests.join(' ')})\n`);
   process.exit(0);

@@ -35,8 +35,12 @@ export async function runOnDevice(gpu: Gpu, kind: Kind, folder: string): Promise
   };
 }
 
-/** `count` different numbers from 1 to `all`, or every one where there are no more: the first and the last, and others spread between. */
+/**
+ * `count` different numbers from 1 to `all`, or every one where there are no more: the first and the last, and others spread
+ * between; a single one from the middle.
+ */
 export function pickNumbers(all: number, count: number, seed = 1): number[] {
+  if (count === 1) return [Math.ceil(all / 2)];
   const share = all / count;
   const spread = (i: number) => 1 + Math.floor(share * (i + uniform(seed, 0x6000, i)));
   const picked = Array.from({ length: Math.min(all, count) }, (_, i) => (share <= 1 ? i + 1 : spread(i)));
