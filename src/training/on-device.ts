@@ -19,9 +19,12 @@ export class OnDevice<T> {
   on(gpu: Gpu): Promise<T> {
     if (!this.#made || gpu !== this.#gpu) {
       this.#gpu = gpu;
-      this.#made = this.#make(gpu);
-      // It is awaited below; where nobody does any more, its failure is nobody's.
-      this.#made.catch(() => {});
+      const made = this.#make(gpu);
+      this.#made = made;
+      // It is awaited below; where nobody does any more, its failure is nobody's. Who asks next may have more luck.
+      made.catch(() => {
+        if (this.#made === made) this.#made = undefined;
+      });
     }
     return this.#made;
   }
