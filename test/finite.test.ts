@@ -15,7 +15,7 @@ import { pretrainRun } from '../src/pretraining/run.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { StoredFeatures } from '../src/training/feature-source.ts';
-import { checkFinite, NonFiniteError } from '../src/training/finite.ts';
+import { checkFinite, checkState, NonFiniteError } from '../src/training/finite.ts';
 import { ImageOnlyLearner } from '../src/training/learners/image-only.ts';
 import { TrainingLoop } from '../src/training/loop.ts';
 import { silent } from '../src/training/reporter.ts';
@@ -54,6 +54,18 @@ describe('numbers that are not finite', () => {
     expect(() => checkFinite(Float32Array.of(1, 2, Infinity), 'ctx', 'in epoch 3')).toThrow(
       new NonFiniteError('ctx became Infinity in epoch 3 (number 3 of 3)'),
     );
+  });
+
+  it('of a parameter or of the optimizer are found where no loss shows them', () => {
+    const state = (...values: number[]) =>
+      new Map([
+        ['ctx', { shape: [2], data: Float32Array.of(1, 2) }],
+        ['velocity.1', { shape: [2], data: Float32Array.from(values) }],
+      ]);
+    const [sound, unsound] = [state(1, 2), state(1, Number.NaN)];
+    checkState(sound, sound, 'in epoch 3');
+    expect(() => checkState(unsound, sound, 'in epoch 3')).toThrow(/^velocity\.1 became NaN in epoch 3/);
+    expect(() => checkState(sound, unsound, 'in epoch 3')).toThrow(/^the optimizer's velocity\.1 became NaN/);
   });
 
   it('of the last step of an epoch do not replace its checkpoint', async () => {

@@ -13,7 +13,7 @@ import { requireSameData } from './data-identity.ts';
 import { type DatasetFeatures, encodeDataset } from './dataset-features.ts';
 import { pictureEncoder } from './encoders.ts';
 import { StoredFeatures } from './feature-source.ts';
-import { checkFinite, NonFiniteError } from './finite.ts';
+import { checkState, NonFiniteError } from './finite.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
 import { OnlineFeatures } from './online-features.ts';
 import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from './picture-features.ts';
@@ -207,9 +207,7 @@ async function snapshot(run: Run, loop: TrainingLoop, state: TrainingState): Pro
   const { settings, weights, last } = run;
   const parameters = await toHost(loop.learner.parameters());
   const optimizer = await toHost(loop.optimizer?.state() ?? new Map());
-  const when = `in epoch ${state.epoch}`;
-  for (const [name, { data }] of parameters) checkFinite(data, name, when);
-  for (const [name, { data }] of optimizer) checkFinite(data, `the optimizer's ${name}`, when);
+  checkState(parameters, optimizer, `in epoch ${state.epoch}`);
   return {
     ...{ settings, state, parameters, optimizer },
     weightsId: weights.id,

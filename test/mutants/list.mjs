@@ -428,7 +428,7 @@ export const mutants = [
   },
   {
     what: 'training: parameters that are not finite replace the last checkpoint',
-    file: 'src/training/run.ts',
+    file: 'src/training/finite.ts',
     text: 'for (const [name, { data }] of parameters) checkFinite(data, name, when);',
     becomes: '',
     tests: ['test/finite.test.ts'],
