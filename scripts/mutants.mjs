@@ -45,9 +45,8 @@ const files = [...new Set(applicable.flatMap(({ tests }) => tests))];
 if (applicable.some(({ build }) => build)) await build();
 const clean = await test(files);
 if (clean.failed.length > 0 || clean.code !== 0) {
-  process.stdout.write(
-    `without any mutant these tests fail already:\n${clean.failed.join('\n')}\n${clean.output}`,
-  );
+  const why = clean.failed.length > 0 ? clean.failed.join('\n') : clean.output.slice(-2000);
+  process.stdout.write(`without any mutant these tests fail already:\n${why}\n`);
   process.exit(1);
 }
 for (const [i, mutant] of applicable.entries()) {
