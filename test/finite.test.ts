@@ -12,8 +12,10 @@ import { FeatureScaling } from '../src/model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../src/model/head.ts';
 import { writeWeights } from '../src/pretraining/results.ts';
 import { pretrainRun } from '../src/pretraining/run.ts';
+import { type PretrainingRun, savePretraining } from '../src/pretraining/run-state.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
+import { dataIdentity } from '../src/training/data-identity.ts';
 import { StoredFeatures } from '../src/training/feature-source.ts';
 import { checkFinite, checkState, NonFiniteError } from '../src/training/finite.ts';
 import { ImageOnlyLearner } from '../src/training/learners/image-only.ts';
@@ -166,6 +168,32 @@ describe('pre-training that diverges', () => {
     expect(error.advice).toBe(`Lower --lr. The checkpoint of step 1 is as it was: ${path}`);
     expect(existsSync(path)).toBe(true);
     expect(existsSync(join(folder, 'pretrain', 'model.safetensors'))).toBe(false);
+  });
+
+  it('does not write a checkpoint over the last one whose numbers are not finite', async () => {
+    const path = join(folder, 'checkpoint.safetensors');
+    const run = {
+      settings: settings('state', {}),
+      folder: { file: (name: string) => join(folder, name) },
+      data: dataIdentity({}),
+    } as unknown as PretrainingRun;
+    const tensors = [
+      [1, 2],
+      [1, Number.NaN],
+    ].map((values) => keep(Tensor.from(gpu, values)));
+    const [sound, unsound] = tensors.map((tensor) => new Map([['w', tensor]])) as [
+      Map<string, Tensor>,
+      Map<string, Tensor>,
+    ];
+    const save = (parameters: Map<string, Tensor>, optimizer: Map<string, Tensor>, step: number) =>
+      savePretraining(run, { parameters, optimizer }, { step, records: [], plan: [] });
+    await save(sound, sound, 1);
+    const before = readFileSync(path);
+    await expect(save(unsound, sound, 2)).rejects.toThrow(/^w became NaN in step 2/);
+    await expect(save(sound, unsound, 2)).rejects.toThrow(/^the optimizer's w became NaN in step 2/);
+    expect(readFileSync(path)).toEqual(before);
+    expect(run.last!.state.step).toBe(1);
+    for (const tensor of tensors) tensor.dispose();
   });
 
   it('leaves no weights that float16 cannot hold', async () => {

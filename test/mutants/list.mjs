@@ -251,13 +251,6 @@ export const mutants = [
     tests: ['test/resume.test.ts'],
   },
   {
-    what: 'checkpoint: parameters that are not finite replace the last one',
-    file: 'src/training/run.ts',
-    text: '  for (const [name, { data }] of parameters) checkFinite(data, name, when);\n',
-    becomes: '',
-    tests: ['test/finite.test.ts'],
-  },
-  {
     what: 'pre-training: parameters that are not finite replace the last checkpoint',
     file: 'src/pretraining/run-state.ts',
     text: '          checkFinite(read, whose + name, when);\n',
