@@ -47,8 +47,8 @@ const standard = {
   /** A CSV file: the largest published data set takes 2 MB. */
   csvBytes: 32 * mebi,
   /** Line ends and commas of a CSV file, those within quotes among them: each makes a row or a text. */
-  csvRows: 300_000,
-  csvFields: 2_000_000,
+  csvRows: 150_000,
+  csvFields: 1_500_000,
   csvColumns: 1000,
 
   /** A JSON file: configurations, indices of shards, metrics of 100,000 epochs. */

@@ -1,3 +1,4 @@
+import { extent } from '../common/extent.ts';
 import { isConstant, plcc, rmse } from './metrics.ts';
 
 /** A monotonic curve from predictions to scores, as quality assessment fits it before PLCC and RMSE. */
@@ -21,7 +22,7 @@ const five: Curve = (x, [a, b, c, d, e]) => a! * (0.5 - 1 / (1 + Math.exp(b! * (
 /** Least squares by Levenberg and Marquardt. For fewer pairs than parameters, or constant predictions, all figures are NaN. */
 export function logisticFit(pred: readonly number[], mos: readonly number[], kind: 4 | 5): LogisticFit {
   const curve = kind === 4 ? four : five;
-  const [low, high] = [Math.min(...mos), Math.max(...mos)];
+  const [low, high] = extent(mos);
   const center = pred.reduce((a, b) => a + b, 0) / pred.length;
   const spread = Math.sqrt(pred.reduce((sum, x) => sum + (x - center) ** 2, 0) / pred.length);
   const undefinedFit = pred.length <= kind || isConstant(pred) || !(spread > 0);

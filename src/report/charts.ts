@@ -1,3 +1,4 @@
+import { extent } from '../common/extent.ts';
 import { figureText } from '../common/figure-text.ts';
 import type { Metrics } from '../data/evaluation.ts';
 import { logisticFit } from '../data/logistic.ts';
@@ -42,7 +43,8 @@ export function lossName({ trainer, mosScaling }: RunSummary['settings']): strin
 /** Mean training loss of each epoch; on a logarithmic axis where it spans more than a factor of twenty. */
 export function lossChart(records: readonly EpochRecord[], settings: RunSummary['settings']): string {
   const losses = records.map(({ loss }) => loss);
-  const log = Math.min(...losses) > 0 && Math.max(...losses) > 20 * Math.min(...losses);
+  const [least, most] = extent(losses);
+  const log = least > 0 && most > 20 * least;
   return drawChart({
     label: `Training loss by epoch: from ${figureText(losses[0])} to ${figureText(losses.at(-1))}`,
     x: epochAxis(records),
@@ -113,6 +115,8 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
 
 /** Marks beyond this many only slow the page down. */
 const mostPoints = 3000;
+/** More would move the curve by less than its width, and take minutes. */
+const mostFitted = 20_000;
 
 export interface ScatterChart {
   readonly svg: string;
@@ -123,11 +127,15 @@ export interface ScatterChart {
 export function scatterChart(pictures: readonly PredictedPicture[], target: string): ScatterChart {
   const stride = Math.ceil(pictures.length / mostPoints);
   const shown = pictures.filter((_, i) => i % stride === 0);
-  const predicted = pictures.map(({ prediction }) => prediction);
-  const mos = pictures.map((picture) => picture.mos);
-  const [low, high] = [Math.min(...predicted), Math.max(...predicted)];
-  const [mosLow, mosHigh] = [Math.min(...mos), Math.max(...mos)];
-  const fit = logisticFit(predicted, mos, 4);
+  const [low, high] = extent(pictures.map(({ prediction }) => prediction));
+  const [mosLow, mosHigh] = extent(pictures.map(({ mos }) => mos));
+  const every = Math.ceil(pictures.length / mostFitted);
+  const fitTo = pictures.filter((_, i) => i % every === 0);
+  const fit = logisticFit(
+    fitTo.map(({ prediction }) => prediction),
+    fitTo.map(({ mos }) => mos),
+    4,
+  );
   const steps = Array.from({ length: 65 }, (_, i) => low + ((high - low) * i) / 64);
   const fitted = steps.map((at) => [at, fit.predict(at)]).filter(([, value]) => defined(value));
   const equal = [Math.max(low, mosLow), Math.min(high, mosHigh)];

@@ -97,7 +97,7 @@ export async function encodeDataset(
   const views = Math.min(settings.views, Math.max(1, settings.epochs));
   // Without stored crops the training pictures are still decoded once, so that a bad one is known before training.
   const stored = settings.augment === 'crop' && settings.views > 0;
-  const centred = !stored ? Int32Array.of(...parts.centred, ...parts.trained) : parts.centred;
+  const centred = !stored ? Int32Array.from([...parts.centred, ...parts.trained]) : parts.centred;
   const test = await encode(
     'encoding centre crops',
     centred,

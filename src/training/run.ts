@@ -104,7 +104,7 @@ async function encodeRun(run: Run, pictures: PictureFeatures): Promise<DatasetFe
     run.features = await encodeDataset(
       pictures,
       dataset,
-      { trained: learns ? train : new Int32Array(), centred: Int32Array.of(...val, ...test) },
+      { trained: learns ? train : new Int32Array(), centred: Int32Array.from([...val, ...test]) },
       { ...settings, epochs },
       { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
     );

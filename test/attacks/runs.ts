@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultSettings } from '../../src/training/settings.ts';
+import { runFiles } from '../fuzz/bases.ts';
 import type { Attack } from './attack.ts';
 
 const runAttack = (
@@ -41,6 +42,21 @@ export const runAttacks: readonly Attack[] = [
     },
     /summary\.json|metrics\.jsonl/,
   ),
+  {
+    ...runAttack(
+      'a run of 130,000 predictions',
+      'RangeError: Maximum call stack size exceeded, after a minute of fitting a curve',
+      {
+        'summary.json': JSON.stringify(runFiles().summary),
+        'metrics.jsonl': runFiles()
+          .records.map((record) => `${JSON.stringify(record)}\n`)
+          .join(''),
+        'predictions.csv': `name,mos,prediction\n${Array.from({ length: 130_000 }, (_, i) => `p${i}.png,${i % 5},${(i * 7) % 11}\n`).join('')}`,
+      },
+      /^$/,
+    ),
+    outcome: 'accepted',
+  },
   {
     name: 'a run whose summary is a device',
     once: 'read until memory ended',
