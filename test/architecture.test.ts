@@ -95,6 +95,32 @@ describe('imports', () => {
   });
 });
 
+describe('the disk', () => {
+  /** What changes a disk, by itself or through a library. */
+  const changing =
+    /\b(?:appendFile|chmod|chown|copyFile|cp|createWriteStream|link|lutimes|mkdir|mkdtemp|rename|rm|rmdir|symlink|toFile|truncate|unlink|utimes|write|writeFile|writev)(?:Sync)?\b/;
+  const flags = /\bopen(?:Sync)?\([^)]*['"][wax]/;
+
+  it('is changed by one module alone, where a test can stop it', () => {
+    const fromNode = /^import \{([^}]*)\} from 'node:fs(?:\/promises)?';/gm;
+    const wrong = sources
+      .filter((name) => name !== 'src/common/disk.ts')
+      .filter((name) => {
+        const text = readFileSync(name, 'utf8');
+        const names = [...text.matchAll(fromNode)].flatMap(([, list]) => list!.split(','));
+        const whole = /^import (?:\* as )?\w+ from 'node:fs/m.test(text);
+        return (
+          whole ||
+          names.some((one) => changing.test(one.trim())) ||
+          flags.test(text) ||
+          /\.toFile\(/.test(text)
+        );
+      });
+    expect(wrong).toEqual([]);
+    expect(changing.test(readFileSync('src/common/disk.ts', 'utf8'))).toBe(true);
+  });
+});
+
 /** Folders that a checkout holds beside the project's own files. */
 const foreign = /^(?:node_modules|dist|output|cache|\.git)(?:\/|$)/;
 
