@@ -113,27 +113,23 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
   });
 }
 
-/** Marks beyond this many only slow the page down. */
+/** Marks beyond this many only slow the page down, and would take minutes to fit the curve to. */
 const mostPoints = 3000;
-/** More would move the curve by less than its width, and take minutes. */
-const mostFitted = 20_000;
 
 export interface ScatterChart {
   readonly svg: string;
   readonly shown: number;
 }
 
-/** MOS against prediction, a mark a picture, with the four-parameter logistic through them and the line of equality. */
+/** MOS against prediction, a mark a picture, with the four-parameter logistic through those shown and the line of equality. */
 export function scatterChart(pictures: readonly PredictedPicture[], target: string): ScatterChart {
   const stride = Math.ceil(pictures.length / mostPoints);
   const shown = pictures.filter((_, i) => i % stride === 0);
   const [low, high] = extent(pictures.map(({ prediction }) => prediction));
   const [mosLow, mosHigh] = extent(pictures.map(({ mos }) => mos));
-  const every = Math.ceil(pictures.length / mostFitted);
-  const fitTo = pictures.filter((_, i) => i % every === 0);
   const fit = logisticFit(
-    fitTo.map(({ prediction }) => prediction),
-    fitTo.map(({ mos }) => mos),
+    shown.map(({ prediction }) => prediction),
+    shown.map(({ mos }) => mos),
     4,
   );
   const steps = Array.from({ length: 65 }, (_, i) => low + ((high - low) * i) / 64);

@@ -56,6 +56,7 @@ export const runAttacks: readonly Attack[] = [
       /^$/,
     ),
     outcome: 'accepted',
+    command: undefined,
   },
   {
     name: 'a run whose summary is a device',
