@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
+import { extent } from '../src/common/extent.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
 import { evaluate, metricsOf } from '../src/data/evaluation.ts';
 import { plcc } from '../src/data/metrics.ts';
@@ -198,6 +199,16 @@ describe('report.html', () => {
 });
 
 describe('charts', () => {
+  it('takes more points than a call takes arguments', () => {
+    const pictures = Array.from({ length: 150_000 }, (_, i) => ({
+      name: `p${i}`,
+      mos: i % 5,
+      prediction: (i * 7) % 11,
+    }));
+    expect(scatterChart(pictures, 'quality').shown).toBe(3000);
+    expect(extent(pictures.map(({ prediction }) => prediction))).toEqual([0, 10]);
+  });
+
   it('put every mark at its values', () => {
     const pictures = [0.3, 1.1, 2.7, 3.2, 4.4].map((mos, i) => ({
       name: `p${i}`,

@@ -10,7 +10,7 @@ export interface Attack {
   /** How it gets into the program. */
   readonly reader: ReaderName;
   /** Writes it into an empty folder; returns the path to give to the reader. */
-  readonly make: (folder: string) => string;
+  readonly make: (folder: string) => string | Promise<string>;
   /** What the error has to say. */
   readonly message: RegExp;
   /** `accepted` where there is nothing to refuse, only to be done in time; `refused` by default. */

@@ -20,7 +20,7 @@ export async function runAttack(
 ): Promise<AttackResult> {
   const folder = mkdtempSync(join(scratch, 'attack-'));
   try {
-    const path = attack.make(folder);
+    const path = await attack.make(folder);
     const outcome = await workplace.run({ reader: attack.reader, path, folder });
     const problems: string[] = [];
     if (outcome.outcome !== (attack.outcome ?? 'refused'))

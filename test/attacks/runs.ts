@@ -1,7 +1,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultSettings } from '../../src/training/settings.ts';
-import { runFiles } from '../fuzz/bases.ts';
+import { tinyFeature } from '../fuzz/known.ts';
+import { targets } from '../fuzz/targets.ts';
 import type { Attack } from './attack.ts';
 
 const runAttack = (
@@ -43,20 +44,21 @@ export const runAttacks: readonly Attack[] = [
     /summary\.json|metrics\.jsonl/,
   ),
   {
-    ...runAttack(
-      'a run of 130,000 predictions',
-      'RangeError: Maximum call stack size exceeded, after a minute of fitting a curve',
-      {
-        'summary.json': JSON.stringify(runFiles().summary),
-        'metrics.jsonl': runFiles()
-          .records.map((record) => `${JSON.stringify(record)}\n`)
-          .join(''),
-        'predictions.csv': `name,mos,prediction\n${Array.from({ length: 130_000 }, (_, i) => `p${i}.png,${i % 5},${(i * 7) % 11}\n`).join('')}`,
-      },
-      /^$/,
-    ),
-    outcome: 'accepted',
-    command: undefined,
+    name: 'a model whose head takes wider features',
+    once: '"linear: x [1, 32] does not fit", with its stack',
+    reader: 'scoringModel',
+    make: (folder) =>
+      targets
+        .find(({ name }) => name === 'scoring model')!
+        .write(
+          {
+            kind: 'head',
+            tensors: [{ tensor: 0, op: 'shape', shape: [3, tinyFeature + 1], value: 0 }],
+            settings: [],
+          },
+          folder,
+        ),
+    message: /takes features of 33 numbers, but those its settings ask for have 32/,
   },
   {
     name: 'a run whose summary is a device',
