@@ -53,7 +53,7 @@ describe('scenes are drawn', () => {
     const root = join(folder, 'mine');
     mkdirSync(join(root, 'pictures'), { recursive: true });
     writeFileSync(join(root, 'thesis.txt'), 'years of work');
-    await expect(makeScenes(root, few)).rejects.toThrow(/mine is not empty/);
+    await expect(makeScenes(root, few)).rejects.toThrow(/mine is not empty, so/);
     await expect(openDataset({ name: 'scenes', root, draw: drawing })).rejects.toMatchObject({
       message: expect.stringMatching(/mine holds files, but no scenes/),
       advice: expect.stringMatching(/--data agiqa-3k/),
