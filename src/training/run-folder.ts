@@ -83,14 +83,17 @@ export class RunFolder {
    * Begins the run: removes what it will make again, of an older run or of its own end, and writes config.yaml.
    *
    * @param removed `results` of one that goes on from its checkpoint; `nothing` of one that has nothing left to train
+   * @param options.curves whether it writes TensorBoard's, so that --resume DIR knows it from the beginning
    */
   async begin(
     settings: Readonly<Record<string, unknown>>,
     removed: 'everything' | 'results' | 'nothing',
+    { curves = false }: { readonly curves?: boolean } = {},
   ): Promise<void> {
     if (removed === 'everything') this.#remove([...files, ...eventFiles(this.path)]);
     if (removed === 'results') this.#remove(results);
-    await writeOutput(this.file('config.yaml'), `${header(this.#command)}\n${toYaml(settings)}`);
+    const head = curves ? `${header(this.#command)}\n${curvesLine}` : header(this.#command);
+    await writeOutput(this.file('config.yaml'), `${head}\n${toYaml(settings)}`);
   }
 
   /** Lets go of the folder, which goes too if it was made for nothing. */
@@ -186,6 +189,13 @@ export function goOnCommand(path: string, command: RunCommand): string {
   const plain = /^[\w./:@%+=-]+$/.test(path);
   return `node dist/${command}.js --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
 }
+
+/** Second line of config.yaml: not a setting, since it changes nothing that is computed. */
+const curvesLine = "# It writes TensorBoard's curves.";
+
+/** Whether a run in a folder writes TensorBoard's curves; its event file alone does not tell before it is there. */
+export const hasCurves = (path: string): boolean =>
+  eventFiles(path).length > 0 || configOf(path).split('\n', 2)[1] === curvesLine;
 
 const header = (command: RunCommand) => `# Settings of a run of ${command}, which --resume goes on with.`;
 

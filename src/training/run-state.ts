@@ -15,9 +15,9 @@ import { runFolder } from './default-folder.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Reporter } from './reporter.ts';
 import { checkChanges, withAbsolutePaths } from './resume.ts';
-import { RunFolder, stoppedBefore } from './run-folder.ts';
+import { hasCurves, RunFolder, stoppedBefore } from './run-folder.ts';
 import { datasetOptions, type Settings } from './settings.ts';
-import { eventFiles, TensorBoardLog } from './tensorboard.ts';
+import { TensorBoardLog } from './tensorboard.ts';
 
 export interface RunOptions {
   /** Go on from the last checkpoint in the run's folder, or in the folder given here. */
@@ -133,14 +133,15 @@ export async function beginRun(run: Run): Promise<void> {
   const more = (last?.state.epoch ?? 0) < settings.epochs;
   const resumed = last !== null && folder.checkpoint !== null;
   // A finished run that is only looked at again keeps its results until they are replaced by the same.
-  await folder.begin(saved, !resumed ? 'everything' : more ? 'results' : 'nothing');
+  const curves = options.tensorboard || (options.resume !== false && hasCurves(folder.path));
+  await folder.begin(saved, !resumed ? 'everything' : more ? 'results' : 'nothing', { curves });
   await writeSplitCsv(folder.file('split.csv'), dataset);
   if (last) {
     // What is asked of it from now on, so that the next --resume knows.
     await writeCheckpoint(folder.file('checkpoint.safetensors'), last);
     await writeMetrics(run);
   }
-  if (options.tensorboard || (resumed && eventFiles(folder.path).length > 0)) {
+  if (curves) {
     run.tensorboard = await TensorBoardLog.open(folder.path);
     run.tensorboard.write(last?.state.records ?? []);
   }

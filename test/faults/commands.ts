@@ -98,7 +98,11 @@ export const commands: readonly TorturedCommand[] = [
     name: 'seeds',
     summary: 'train with --seeds, two runs one after the other',
     start: () => [inDist('train'), ...seeds],
-    goOn: (folder) => [inDist('train'), ...seeds, ...(existsSync(join(folder, 'run')) ? ['--resume'] : [])],
+    goOn: (folder) => [
+      inDist('train'),
+      ...seeds,
+      ...(hasBegun(join(folder, 'run', 'seed1')) ? ['--resume'] : []),
+    ],
   },
   scoring('score', 'score --csv', (model) => [
     ...['../shared/pictures', '--model', model, '--csv', 'run/scores.csv'],

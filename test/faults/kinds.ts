@@ -62,11 +62,10 @@ function training(
     run: (gpu, folder, resume) => {
       const cache = roots.includes('cache') ? { cache: join(folder, 'cache') } : {};
       const settings = tinySettings(folder, { ...changes, ...cache });
-      return trainRun(gpu, settings, {
-        resume: resume && hasBegun(settings.out),
-        reporter: silent,
-        tensorboard,
-      });
+      // That a run has curves, its folder says.
+      const goesOn = resume && hasBegun(settings.out);
+      const options = { resume: goesOn, tensorboard: tensorboard && !goesOn, reporter: silent };
+      return trainRun(gpu, settings, options);
     },
   };
 }
