@@ -12,7 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { buildSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { type DiskOperation, guardDisk, TornWrite } from '../src/common/disk.ts';
 import { checkOutput, openOutput, prepareFolder, temporaryName, writeOutput } from '../src/common/files.ts';
@@ -100,6 +101,33 @@ describe('an output', () => {
     await writeOutput('/dev/null', 'nothing');
     expect(lstatSync('/dev/null')).toMatchObject({ ino: before.ino, rdev: before.rdev });
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'goes where standard output stands, behind what was written there',
+    () => {
+      const folder = newFolder();
+      const script = join(folder, 'write.mjs');
+      const files = JSON.stringify(resolve('src/common/files.ts'));
+      writeFileSync(
+        join(folder, 'entry.ts'),
+        `import { checkOutput, writeOutput } from ${files};
+       checkOutput(process.argv[2]!);
+       await writeOutput(process.argv[2]!, 'mine\\n');`,
+      );
+      buildSync({
+        ...{ entryPoints: [join(folder, 'entry.ts')], outfile: script, absWorkingDir: process.cwd() },
+        ...{ bundle: true, format: 'esm', platform: 'node', logLevel: 'error' },
+      });
+      // A file, not opened for appending: what comes after would be written over what stood at its end only.
+      const command = (path: string) =>
+        `echo before; "${process.execPath}" "${script}" ${path} 3>&1; echo after`;
+      for (const path of ['/dev/stdout', '-', '/dev/fd/3', '/proc/self/fd/1', '/dev/stderr']) {
+        const out = join(folder, 'out.txt');
+        execFileSync('sh', ['-c', `{ ${command(path)}; } > "${out}" 2>&1`]);
+        expect(readFileSync(out, 'utf8'), path).toBe('before\nmine\nafter\n');
+      }
+    },
+  );
 
   it.each([
     ['a folder', (at: string) => at, /is a folder/],

@@ -49,13 +49,18 @@ export function guardDisk(watching: DiskGuard): () => void {
 /** A file open for writing. */
 export class DiskFile {
   readonly path: string;
+  readonly #given: boolean;
   #fd: number | undefined;
 
-  /** @param flags as `fs.open` takes them: `wx` for a new file, `a` to append, a number for anything else */
-  constructor(path: string, flags: string | number, mode?: number) {
+  /**
+   * @param flags as `fs.open` takes them: `wx` for a new file, `a` to append, a number for anything else. `{ descriptor }`: what
+   *   this process was given open, whose place in the file it shares with whoever gave it; it is not closed here
+   */
+  constructor(path: string, flags: string | number | { readonly descriptor: number }, mode?: number) {
     guard?.({ kind: 'open', path });
     this.path = path;
-    this.#fd = openSync(path, flags, mode);
+    this.#given = typeof flags === 'object';
+    this.#fd = typeof flags === 'object' ? flags.descriptor : openSync(path, flags, mode);
   }
 
   get fd(): number {
@@ -85,7 +90,7 @@ export class DiskFile {
     if (this.#fd === undefined) return;
     const fd = this.#fd;
     this.#fd = undefined;
-    closeSync(fd);
+    if (!this.#given) closeSync(fd);
   }
 
   #write(bytes: Uint8Array, position: number | undefined): void {

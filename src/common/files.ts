@@ -110,27 +110,41 @@ export function removeTemporaries(folder: string): void {
 }
 
 type Destination =
-  /** `-`, or a path to be opened with these flags. */
-  | { readonly kind: 'stream'; readonly path: string; readonly flags: number }
+  /** `-`, or a path to be opened with these flags, or open already. */
+  | {
+      readonly kind: 'stream';
+      readonly path: string;
+      readonly flags: number | { readonly descriptor: number };
+    }
   | { readonly kind: 'file'; readonly path: string; readonly mode: number | undefined };
 
 /** Where a path leads, and how that place is written. */
 function destination(path: string): Destination {
   if (path === '-') return { kind: 'stream', path, flags: 0 };
   let at = path;
-  // Link by link, since the last may lead to a file that is yet to be made. /dev/stdout and its like are opened as they are:
-  // what they lead to is open already, and to put another file in its place would part it from its reader.
+  // Link by link, since the last may lead to a file that is yet to be made. /dev/stdout and its like lead to what is open already:
+  // it is written as it is, behind what this process and those it shares it with have written, and never replaced.
   for (let links = 0; ; links++) {
     const found = lstatSync(at, { throwIfNoEntry: false });
     if (!found?.isSymbolicLink()) return placeOf(at, path, found);
+    const descriptor = ownDescriptor(at);
+    if (descriptor === 1) return { kind: 'stream', path: '-', flags: 0 };
+    if (descriptor !== undefined) return { kind: 'stream', path: at, flags: { descriptor } };
     if (isOpenFile(at)) return { kind: 'stream', path: at, flags: constants.O_WRONLY | constants.O_APPEND };
     if (links === 40) throw new UserError(`${path}: too many symbolic links`);
     at = resolve(dirname(at), readlinkSync(at));
   }
 }
 
-const isOpenFile = (path: string): boolean =>
-  /^\/(dev\/(stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/.test(resolve(path));
+/** The number of one of this process's open files that a path such as /dev/stdout stands for. */
+function ownDescriptor(path: string): number | undefined {
+  const found = /^\/(?:dev|proc\/(?:self|(\d+)))\/(?:(stdout|stderr)|fd\/(\d+))$/.exec(resolve(path));
+  if (!found || (found[1] !== undefined && Number(found[1]) !== process.pid)) return undefined;
+  return found[2] ? { stdout: 1, stderr: 2 }[found[2] as 'stdout' | 'stderr'] : Number(found[3]);
+}
+
+/** Whether a path leads to what another process has open. */
+const isOpenFile = (path: string): boolean => /^\/proc\/\d+\/fd\/\d+$/.test(resolve(path));
 
 function placeOf(at: string, path: string, found: Stats | undefined): Destination {
   if (found?.isDirectory() || (!found && /[/\\]$/.test(path)))
