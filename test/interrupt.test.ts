@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -15,7 +15,14 @@ beforeAll(async () => {
     `import { createCommand, runCommand } from ${from('cli/command.ts')};
      import { watchInterrupts } from ${from('cli/interrupt.ts')};
      import { Stopped } from ${from('common/errors.ts')};
-     await runCommand(createCommand('program', 'Waits.', []).argument('[how]'), async (_, [how]) => {
+     import { openOutput } from ${from('common/files.ts')};
+     await runCommand(createCommand('program', 'Waits.', []).argument('[how]').argument('[file]'), async (_, [how, file]) => {
+       if (how === 'plain') {
+         openOutput(file).write('half of it');
+         setInterval(() => {}, 1000);
+         process.stdout.write('ready');
+         return;
+       }
        const signal = watchInterrupts();
        const alive = setInterval(() => {}, 1000);
        process.stdout.write('ready');
@@ -71,4 +78,19 @@ it('a second one ends the process at once', async () => {
   const { status, stderr } = await interrupt('SIGINT', ['ready', 'aborted'], 'stubborn');
   expect(status).toBe(130);
   expect(stderr).toBe('');
+});
+
+it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s ends a command that does not watch for it, without half a file', async (name, expected) => {
+  const results = join(folder, `results-${name}`);
+  mkdirSync(results);
+  const file = join(results, 'out.csv');
+  writeFileSync(file, 'the older one');
+  const { status, stderr } = await interrupt(name, ['ready'], 'plain', file);
+  expect(status).toBe(expected);
+  expect(stderr).toMatch(/^stopped {4}before it was done; .*start the command again for the rest\n$/);
+  expect(readdirSync(results)).toEqual(['out.csv']);
+  expect(readFileSync(file, 'utf8')).toBe('the older one');
 });

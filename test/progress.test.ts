@@ -78,28 +78,3 @@ test('a bar that stops leaves the other running', () => {
   expect(written).not.toContain('inner');
   outer.stop();
 });
-
-test('Ctrl-C ends a command without a handler, and is left to one that has it', () => {
-  process.stderr.isTTY = true;
-  const others = process.listeners('SIGINT');
-  process.removeAllListeners('SIGINT');
-  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
-  try {
-    bar(10, 'training');
-    process.emit('SIGINT', 'SIGINT');
-    expect(kill).toHaveBeenCalledWith(process.pid, 'SIGINT');
-    expect(written).toContain('\x1b[?25h'); // the cursor is back
-    expect(process.listenerCount('SIGINT')).toBe(0);
-
-    const handler = vi.fn();
-    process.once('SIGINT', handler);
-    const progress = bar(10, 'scoring');
-    process.emit('SIGINT', 'SIGINT');
-    expect(handler).toHaveBeenCalledOnce();
-    expect(kill).toHaveBeenCalledOnce();
-    progress.stop();
-  } finally {
-    process.removeAllListeners('SIGINT');
-    for (const listener of others) process.on('SIGINT', listener);
-  }
-});

@@ -1,8 +1,9 @@
 import { Command, type OptionValues } from 'commander';
 import { Stopped, UserError } from '../common/errors.ts';
+import { abandonOutputs } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { HangError } from '../kernels/watchdog.ts';
-import { interruptedStatus } from './interrupt.ts';
+import { endOnInterrupt, interruptedStatus } from './interrupt.ts';
 import { killUnlessGone } from './last-resort.ts';
 
 /**
@@ -37,6 +38,10 @@ export async function runCommand<Options extends OptionValues>(
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
+  });
+  endOnInterrupt(() => {
+    abandonOutputs();
+    return 'before it was done; files already written are whole, so start the command again for the rest';
   });
   try {
     command.parse();

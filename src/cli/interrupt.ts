@@ -17,6 +17,22 @@ export function watchInterrupts(): AbortSignal {
   return controller.signal;
 }
 
+/**
+ * Ends a command that does not watch for itself, at the first Ctrl-C or SIGTERM, once `last` has tidied up.
+ *
+ * @param last gives the last line
+ */
+export function endOnInterrupt(last: () => string): void {
+  for (const name of watched)
+    process.on(name, () => {
+      if (controller) return;
+      received = name;
+      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K\x1b[?25h');
+      process.stderr.write(`stopped    ${last()}\n`);
+      process.exit(interruptedStatus());
+    });
+}
+
 /** The exit status of a command that was interrupted, 128 + the signal's number: 130 or 143. */
 export const interruptedStatus = (): number => 128 + constants.signals[received ?? 'SIGINT'];
 

@@ -28,13 +28,13 @@ export class Progress {
         format: '{label} {bar} {value}/{total}  {rate}  {left} left',
         clearOnComplete: true,
         hideCursor: true,
-        // Ctrl-C is seen to below: the package's own handler would not end the process.
+        // Ctrl-C is seen to in interrupt.ts: the package's own handler would not end the process.
         gracefulExit: false,
         stream: process.stderr,
       },
       Presets.shades_classic,
     );
-    if (showing++ === 0 && process.listenerCount('SIGINT') === 0) process.once('SIGINT', interrupted);
+    showing++;
     this.#bar = bars.create(total, 0, { label, rate: '', left: '' });
   }
 
@@ -75,16 +75,9 @@ export class Progress {
 
 /** Takes the display away and gives the terminal back its cursor. */
 function clear(): void {
-  process.removeListener('SIGINT', interrupted);
   bars?.stop();
   bars = undefined;
   showing = 0;
-}
-
-/** Ctrl-C where the command has no handler of its own: tidy up, then end as if there were none here either. */
-function interrupted(): void {
-  clear();
-  if (process.listenerCount('SIGINT') === 0) process.kill(process.pid, 'SIGINT');
 }
 
 function rateText(perSecond: number): string {

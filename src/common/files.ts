@@ -154,6 +154,14 @@ function placeOf(at: string, path: string, found: Stats | undefined): Destinatio
   return { kind: 'file', path: at, mode: found ? found.mode & 0o777 : undefined };
 }
 
+/** Regular files that are being written. */
+const unfinished = new Set<Output>();
+
+/** Ends everything that this process is writing without a result, before it exits; see {@link Output.abandon}. */
+export function abandonOutputs(): void {
+  for (const output of unfinished) output.abandon();
+}
+
 class StreamOutput implements Output {
   readonly path: string;
   readonly #file: DiskFile | undefined;
@@ -193,6 +201,7 @@ class FileOutput implements Output {
     if (Buffer.byteLength(basename(path)) > 255)
       throw Object.assign(new Error('name too long'), { code: 'ENAMETOOLONG' });
     this.#file = new DiskFile(this.#temporary, 'wx', mode);
+    unfinished.add(this);
   }
 
   write(chunk: Chunk): void {
@@ -205,12 +214,14 @@ class FileOutput implements Output {
       this.#file.close();
       renameFile(this.#temporary, this.path);
       this.#open = false;
+      unfinished.delete(this);
     });
   }
 
   abandon(): void {
     if (!this.#open) return;
     this.#open = false;
+    unfinished.delete(this);
     this.#file.close();
     try {
       removeFile(this.#temporary);
