@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { openDevice } from '../src/kernels/adapter.ts';
+import { DeviceErrors, DeviceLostError } from '../src/kernels/device-errors.ts';
 import { patiently } from '../src/kernels/patience.ts';
 
 const later = <T>(value: T, milliseconds: number) =>
@@ -31,4 +33,15 @@ it('passes on values and errors, and waits for several at once', async () => {
   await expect(failing).rejects.toThrow('the device was lost');
   const all = [30, 10, 20].map((milliseconds) => patiently(later(milliseconds, milliseconds), true));
   expect(await Promise.all(all)).toEqual([30, 10, 20]);
+});
+
+it('is not kept up by what a lost device never settles', async () => {
+  const { device, description, immediate, watchdog } = await openDevice();
+  const errors = new DeviceErrors({ device, description, immediate, watchdog });
+  const waiting = errors.wait(new Promise(() => {}));
+  errors.end(new DeviceLostError('lost'));
+  await expect(waiting).rejects.toThrow('lost');
+  device.destroy();
+  // Asleep for up to a millisecond a turn, it would be some hundred.
+  expect(await turnsUntil(later(0, 200))).toBeGreaterThan(2000);
 });

@@ -139,10 +139,10 @@ export class DeviceErrors {
   }
 
   #unlessEnded<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
+    const settled = new Promise<T>((resolve, reject) => {
       this.#waits.add(reject);
       if (this.#end) reject(this.#end);
-      patiently(work, this.#software).then(
+      work.then(
         (value) => {
           this.#waits.delete(reject);
           resolve(value);
@@ -155,6 +155,8 @@ export class DeviceErrors {
         },
       );
     });
+    // Not `work` itself: what a lost device was to do may never be settled, and the event loop would be slowed down for good.
+    return patiently(settled, this.#software);
   }
 }
 

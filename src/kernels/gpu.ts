@@ -323,8 +323,8 @@ export class Gpu {
   #release(): void {
     if (this.#released) return;
     this.#released = true;
-    // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs.
-    if (!this.#watchdog.busy) this.#destroy();
+    // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs. A lost one works no more.
+    if (!this.#watchdog.busy || this.#errors.ended instanceof DeviceLostError) this.#destroy();
     else if (!(this.#errors.ended instanceof HangError))
       void patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
         () => this.#destroy(),
