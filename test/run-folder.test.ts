@@ -14,7 +14,8 @@ import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownIdentity } from '../src/common/process-identity.ts';
-import { goOnCommand, RunFolder, type RunStart } from '../src/training/run-folder.ts';
+import { goOnCommand } from '../src/training/run-command.ts';
+import { RunFolder, type RunStart } from '../src/training/run-folder.ts';
 import { lockRun } from '../src/training/run-lock.ts';
 
 let folder: string;

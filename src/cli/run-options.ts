@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { UserError } from '../common/errors.ts';
 import type { Reporter } from '../training/reporter.ts';
 import { savedSettings } from '../training/resume.ts';
-import { goOnCommand, isRun, type RunCommand } from '../training/run-folder.ts';
+import { goOnCommand, type RunCommand } from '../training/run-command.ts';
+import { isRun } from '../training/run-folder.ts';
 
 /** What {@link addRunOptions} adds. */
 export interface RunFlags {

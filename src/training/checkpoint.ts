@@ -10,7 +10,7 @@ import type { HostTensor, TensorFile } from '../data/tensor.ts';
 import { openTensorFile } from '../data/tensor-file.ts';
 import { type DataIdentity, dataIdentitySchema } from './data-identity.ts';
 import type { TrainingState } from './loop.ts';
-import { commandOf, goOnCommand } from './run-folder.ts';
+import { commandOf, goOnCommand } from './run-command.ts';
 import { stateSchema } from './run-schemas.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
 

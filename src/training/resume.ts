@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { checkpointSettings } from './checkpoint.ts';
-import { commandOf, configSettings, goOnCommand, nothingToResume, type RunCommand } from './run-folder.ts';
+import { commandOf, goOnCommand, type RunCommand } from './run-command.ts';
+import { configSettings, nothingToResume } from './run-folder.ts';
 
 /**
  * What a setting may become when a run goes on. Any other stays as it was, or it would be another run.

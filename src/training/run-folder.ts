@@ -1,14 +1,12 @@
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import { removeEmptyFolder, removeFile } from '../common/disk.ts';
 import { UserError } from '../common/errors.ts';
 import { diskError, prepareFolder, writeOutput } from '../common/files.ts';
+import { commandOf, configOf, goOnCommand, header, type RunCommand } from './run-command.ts';
 import { lockRun, type RunLock } from './run-lock.ts';
 import { eventFiles } from './tensorboard.ts';
-
-/** The commands that leave runs. */
-export type RunCommand = 'train' | 'pretrain';
 
 /** How a run begins: in a folder without one, on from its last checkpoint, or in place of the one that is there. */
 export type RunStart = 'new' | 'resume' | 'overwrite';
@@ -156,12 +154,6 @@ export function refuseLinks(path: string): void {
 export const isRun = (path: string): boolean =>
   existsSync(join(path, 'checkpoint.safetensors')) || commandOf(path) !== undefined;
 
-/** Which command's run a folder holds, by the first line of its config.yaml. */
-export function commandOf(path: string): RunCommand | undefined {
-  const [first] = configOf(path).split('\n', 1);
-  return (['train', 'pretrain'] as const).find((command) => first === header(command));
-}
-
 /** The settings in a run's config.yaml; null where there is none of a run. */
 export function configSettings(path: string): unknown {
   if (!commandOf(path)) return null;
@@ -184,12 +176,6 @@ export const nothingToResume = (path: string): UserError =>
 /** What was done by a run that was stopped before it began. */
 export const stoppedBefore = 'before anything was computed; nothing was written';
 
-/** The command line that goes on with a run. */
-export function goOnCommand(path: string, command: RunCommand): string {
-  const plain = /^[\w./:@%+=-]+$/.test(path);
-  return `node dist/${command}.js --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
-}
-
 /** Second line of config.yaml: not a setting, since it changes nothing that is computed. */
 const curvesLine = "# It writes TensorBoard's curves.";
 
@@ -197,18 +183,8 @@ const curvesLine = "# It writes TensorBoard's curves.";
 export const hasCurves = (path: string): boolean =>
   eventFiles(path).length > 0 || configOf(path).split('\n', 2)[1] === curvesLine;
 
-const header = (command: RunCommand) => `# Settings of a run of ${command}, which --resume goes on with.`;
-
 function filesOf(path: string): string[] {
   if (!existsSync(path)) return [];
   const names = new Set(readdirSync(path));
   return [...files.filter((name) => names.has(name)), ...eventFiles(path)];
-}
-
-function configOf(path: string): string {
-  try {
-    return readFileSync(join(path, 'config.yaml'), 'utf8');
-  } catch {
-    return '';
-  }
 }

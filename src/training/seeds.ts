@@ -6,7 +6,8 @@ import { prepareFolder, writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/gpu.ts';
 import { runFolder } from './default-folder.ts';
 import { type RunSummary, trainRun } from './run.ts';
-import { goOnCommand, isRun, refuseRun } from './run-folder.ts';
+import { goOnCommand } from './run-command.ts';
+import { isRun, refuseRun } from './run-folder.ts';
 import type { RunOptions } from './run-state.ts';
 import type { Settings } from './settings.ts';
 

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The commands that leave runs. */
+export type RunCommand = 'train' | 'pretrain';
+
+/** Which command's run a folder holds, by the first line of its config.yaml. */
+export function commandOf(path: string): RunCommand | undefined {
+  const [first] = configOf(path).split('\n', 1);
+  return (['train', 'pretrain'] as const).find((command) => first === header(command));
+}
+
+/** The command line that goes on with a run. */
+export function goOnCommand(path: string, command: RunCommand): string {
+  const plain = /^[\w./:@%+=-]+$/.test(path);
+  return `node dist/${command}.js --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
+}
+
+/** First line of a run's config.yaml, which says whose it is. */
+export const header = (command: RunCommand) =>
+  `# Settings of a run of ${command}, which --resume goes on with.`;
+
+/** The text of config.yaml; empty where there is none. */
+export function configOf(path: string): string {
+  try {
+    return readFileSync(join(path, 'config.yaml'), 'utf8');
+  } catch {
+    return '';
+  }
+}
