@@ -1,11 +1,11 @@
 import {
   closeSync,
-  constants,
   fsyncSync,
   mkdirSync,
   openSync,
   renameSync,
   rmdirSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -119,16 +119,7 @@ function makeOne(path: string): void {
     mkdirSync(path);
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
-    if (!exists || !isFolder(path)) throw error;
-  }
-}
-
-function isFolder(path: string): boolean {
-  try {
-    closeSync(openSync(path, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0)));
-    return true;
-  } catch {
-    return false;
+    if (!exists || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 
