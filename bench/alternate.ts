@@ -1,4 +1,4 @@
-import type { Gpu } from '../src/kernels/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { milliseconds } from './ceiling.ts';
 
 /**

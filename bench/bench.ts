@@ -4,7 +4,7 @@ import { createCommand, runCommand } from '../src/cli/command.ts';
 import { Progress } from '../src/cli/progress.ts';
 import { UserError } from '../src/common/errors.ts';
 import { writeOutput } from '../src/common/files.ts';
-import { openGpu } from '../src/kernels/gpu.ts';
+import { openGpu } from '../src/kernels/device/gpu.ts';
 import { encodeSection } from './encode.ts';
 import { growthSection } from './growth.ts';
 import { hostSection } from './host.ts';

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { Gpu } from '../src/kernels/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import copySource from './shaders/ceiling_copy.wgsl';
 import fmaSource from './shaders/ceiling_fma.wgsl';
 

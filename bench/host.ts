@@ -2,7 +2,7 @@
  * What a training step costs the host: the step of `train.js` with cached features, at ViT-B/16's size, on Dawn's null
  * backend, which accepts every command and computes nothing.
  */
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type BenchOptions, digits, markdownTable, type Section } from './section.ts';
 

@@ -1,12 +1,12 @@
 import { uniform } from '../src/common/random.ts';
-import { Tokenizer } from '../src/data/tokenizer.ts';
-import type { Gpu } from '../src/kernels/gpu.ts';
+import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { StoredFeatures } from '../src/features/feature-source.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { Clip, type ClipOptions } from '../src/model/clip.ts';
 import { type ClipConfig, canonicalShapes, clipDefaults } from '../src/model/config.ts';
-import type { WeightValues } from '../src/model/weights.ts';
-import { generateValues } from '../src/model/weights-spec.ts';
+import type { WeightValues } from '../src/model/weights/weights.ts';
+import { generateValues } from '../src/model/weights/weights-spec.ts';
 import { createLearner } from '../src/training/create-learner.ts';
-import { StoredFeatures } from '../src/training/feature-source.ts';
 import type { Learner } from '../src/training/learner.ts';
 import { type LoopOptions, TrainingLoop } from '../src/training/loop.ts';
 import { defaultSettings, type Settings } from '../src/training/settings.ts';

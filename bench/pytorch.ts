@@ -26,7 +26,7 @@ const slowest = 3;
 
 /** Runs the comparison in a Python that has PyTorch. */
 export async function measurePyTorch(python: string, quick: boolean): Promise<PyTorch> {
-  const script = fileURLToPath(new URL('../bench/peers/pytorch.py', import.meta.url));
+  const script = fileURLToPath(new URL('./peers/pytorch.py', import.meta.url));
   const threads = availableParallelism();
   const run = async (rounds: number, coreType: string | undefined) => {
     const given = process.env.OPENBLAS_CORETYPE;

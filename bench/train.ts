@@ -5,18 +5,18 @@
 
 import { availableParallelism } from 'node:os';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
-import { slice } from '../src/autograd/ops/rows.ts';
+import { slice } from '../src/autograd/ops/shape.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { uniforms } from '../src/common/random.ts';
-import { Tokenizer } from '../src/data/tokenizer.ts';
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { qualityPrompts, qualityWords } from '../src/model/agiqa.ts';
 import type { Clip } from '../src/model/clip.ts';
 import { headOf, RegressionHead } from '../src/model/head.ts';
 import { blockParameters, classTokenBlock, transformerBlock } from '../src/model/layers.ts';
-import { PromptLearner } from '../src/model/prompt.ts';
+import { PromptLearner } from '../src/model/prompt-learner.ts';
 import type { Learner } from '../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
 import { alternate, relativeError } from './alternate.ts';

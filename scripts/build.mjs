@@ -1,10 +1,10 @@
-// Bundles every entry point src/NAME.ts into dist/NAME.js, the picture thread beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
+// Bundles the library src/index.ts and every command src/commands/NAME.ts into dist/, the picture thread beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 rmSync('dist', { recursive: true, force: true });
 const labs = existsSync('bench/lab') ? readdirSync('bench/lab').filter((f) => f.endsWith('.ts')) : [];
-const entryPoints = readdirSync('src').filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'));
+const commands = readdirSync('src/commands');
 // Tests that people run by themselves, and the process that their cases run in.
 const tests = {
   torture: 'test/faults/torture.ts',
@@ -14,13 +14,14 @@ const tests = {
 };
 await build({
   entryPoints: [
-    ...entryPoints.map((f) => ({ in: `src/${f}`, out: f.replace(/\.ts$/, '') })),
+    { in: 'src/index.ts', out: 'index' },
+    ...commands.map((f) => ({ in: `src/commands/${f}`, out: f.replace(/\.ts$/, '') })),
     ...labs.map((f) => ({ in: `bench/lab/${f}`, out: `bench/lab/${f.replace(/\.ts$/, '')}` })),
     ...(existsSync('bench/bench.ts') ? [{ in: 'bench/bench.ts', out: 'bench' }] : []),
     ...Object.entries(tests)
       .filter(([, from]) => existsSync(from))
       .map(([out, from]) => ({ in: from, out })),
-    { in: 'src/data/picture-worker.ts', out: 'picture-worker' },
+    { in: 'src/data/images/worker.ts', out: 'picture-worker' },
   ],
   outdir: 'dist',
   bundle: true,

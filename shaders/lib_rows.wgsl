@@ -1,5 +1,5 @@
 // How lanes share the rows of a row-wise kernel: LANES of them have a row between them, which row_of() names, and join what
-// each has of it by row_sum() and row_max(). One of three ways, chosen by the launcher (src/kernels/row-sharing.ts).
+// each has of it by row_sum() and row_max(). One of three ways, chosen by the launcher (src/kernels/rows/sharing.ts).
 
 const SHARING = 0u; // one of these
 const LANE = 0u;

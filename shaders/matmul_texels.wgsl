@@ -1,4 +1,4 @@
-// out = act(A·B + bias) + residual by register tiles from operands that have been copied into texels (src/kernels/texels.ts).
+// out = act(A·B + bias) + residual by register tiles from operands that have been copied into texels (src/kernels/matmul/texels.ts).
 //
 // One workgroup is one subgroup and makes 8·OWN rows x 8·COLS columns; a lane owns COLS columns and all the rows. Per 4 steps of
 // k it reads OWN + COLS texels for 32·OWN·COLS multiply-adds, and gets the other rows' values of A from its neighbours by

@@ -13,7 +13,7 @@ export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';
 export { type MatmulAttributes, matmul } from './autograd/ops/matmul.ts';
 export { l2Normalize } from './autograd/ops/normalize.ts';
 export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
-export { concat, expand, gatherRows, permute, reshape, slice, transpose } from './autograd/ops/rows.ts';
+export { concat, expand, gatherRows, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
 export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
@@ -28,9 +28,9 @@ export {
 } from './autograd/tape.ts';
 export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
 export { UserError } from './common/errors.ts';
-export type { DType, TensorFile, TensorInfo } from './data/tensor.ts';
-export { Tokenizer } from './data/tokenizer.ts';
-export type { AdapterDescription, AdapterOptions } from './kernels/adapter.ts';
+export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';
+export { Tokenizer } from './data/tokenizer/tokenizer.ts';
+export type { AdapterDescription, AdapterOptions } from './kernels/device/adapter.ts';
 export type {
   BufferPool,
   GpuBuffer,
@@ -38,31 +38,31 @@ export type {
   GpuTexels,
   PoolStatistics,
   TexelFormat,
-} from './kernels/buffer-pool.ts';
-export { DeviceLostError } from './kernels/device-errors.ts';
-export { OutOfMemoryError } from './kernels/device-memory.ts';
+} from './kernels/device/buffer-pool.ts';
+export { DeviceLostError } from './kernels/device/errors.ts';
+export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/device/gpu.ts';
+export { OutOfMemoryError } from './kernels/device/memory.ts';
+export type { Kernel, Pipeline, PipelineCache } from './kernels/device/pipelines.ts';
+export type { KernelTime } from './kernels/device/profiler.ts';
+export type { Recording, TexelArea } from './kernels/device/recording.ts';
+export { type RecoveryOptions, recovering } from './kernels/device/recovery.ts';
+export { HangError } from './kernels/device/watchdog.ts';
 export { elementGroups } from './kernels/elementwise.ts';
-export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/gpu.ts';
-export type { Kernel, Pipeline, PipelineCache } from './kernels/pipelines.ts';
-export type { KernelTime } from './kernels/profiler.ts';
-export type { Recording, TexelArea } from './kernels/recording.ts';
-export { type RecoveryOptions, recovering } from './kernels/recovery.ts';
-export type { KeptLines } from './kernels/texels.ts';
-export { HangError } from './kernels/watchdog.ts';
+export type { KeptLines } from './kernels/matmul/texels.ts';
+export type { Reading } from './model/class-constants.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';
 export type { Visibility } from './model/layers.ts';
-export type { Naming } from './model/naming.ts';
-export type { Parameters, WeightType } from './model/parameters.ts';
-export type { Position, Slot } from './model/prompts.ts';
+export type { Position, Slot } from './model/prefix-tree.ts';
 export type { TextTransformer } from './model/text.ts';
 export type { StageObserver, VisionTransformer } from './model/vit.ts';
+export type { Naming } from './model/weights/naming.ts';
+export type { Parameters, WeightType } from './model/weights/parameters.ts';
 export {
   type ClipWeights,
   type OpenWeightsOptions,
   openClipWeights,
   type WeightValues,
-} from './model/weights.ts';
+} from './model/weights/weights.ts';
 export { type ScoredPicture, Scorer, type ScorerOptions } from './scoring/scorer.ts';
-export type { Reading } from './training/class-constants.ts';
 export type { Settings } from './training/settings.ts';

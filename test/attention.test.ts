@@ -10,9 +10,9 @@ import {
   attentionBackward,
   attentionForward,
   attentionVariants,
-} from '../src/kernels/attention.ts';
-import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
-import type { Gpu } from '../src/kernels/gpu.ts';
+} from '../src/kernels/attention/index.ts';
+import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { type Case, referenceAttention, subtreeEnds } from './attention-reference.ts';
 import { sharedGpu } from './gpu.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { batchesOf, epochOrder, trainingBatches } from '../src/data/batches.ts';
+import { batchesOf, epochOrder, trainingBatches } from '../src/data/datasets/batches.ts';
 
 const part = Int32Array.from({ length: 70 }, (_, i) => 1000 + i);
 const sorted = (values: Iterable<number>) => [...values].sort((a, b) => a - b);

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { BindGroups } from '../src/kernels/bind-groups.ts';
-import { DeviceErrors } from '../src/kernels/device-errors.ts';
-import { DeviceMemory } from '../src/kernels/device-memory.ts';
+import { BindGroups } from '../src/kernels/device/bind-groups.ts';
+import { DeviceErrors } from '../src/kernels/device/errors.ts';
+import { DeviceMemory } from '../src/kernels/device/memory.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();

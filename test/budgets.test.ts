@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateSync } from 'node:zlib';
 import { afterEach, expect, test } from 'vitest';
-import { readMat } from '../src/data/mat.ts';
-import { readPickle } from '../src/data/pickle.ts';
-import { ZipArchive } from '../src/data/zip-archive.ts';
+import { readMat } from '../src/data/formats/mat.ts';
+import { readPickle } from '../src/data/formats/pickle.ts';
+import { ZipArchive } from '../src/data/formats/zip-archive.ts';
 import { zip } from './zip.ts';
 
 // Budgets are of all that a file asks for together: of many small things as of a single large one.

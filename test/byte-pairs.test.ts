@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { MinHeap } from '../src/common/min-heap.ts';
-import { mergePairs } from '../src/data/byte-pairs.ts';
+import { mergePairs } from '../src/data/tokenizer/byte-pairs.ts';
 
 function generator(seed: number): (below: number) => number {
   let state = seed;

@@ -7,9 +7,9 @@ import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
-import { matmul } from '../src/kernels/matmul.ts';
-import { HangError } from '../src/kernels/watchdog.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { HangError } from '../src/kernels/device/watchdog.ts';
+import { matmul } from '../src/kernels/matmul/index.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms } from './reference.ts';
 

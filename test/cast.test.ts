@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { toFloat, toHalf } from '../src/autograd/cast.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { float16ToFloat32, float32ToFloat16 } from '../src/data/float16.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference.ts';
 

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
-import { openGpu } from '../src/kernels/gpu.ts';
-import { turns } from '../src/kernels/patience.ts';
+import { turns } from '../src/kernels/device/event-loop.ts';
+import { openGpu } from '../src/kernels/device/gpu.ts';
 
 const source = `@group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(8) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = 2.0; }`;

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { errorOf } from './reference.ts';
 
 // The commands as people run them: `npm test` builds dist/ first.

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readCsv } from '../src/data/csv.ts';
-import { csvText } from '../src/data/csv-writer.ts';
+import { readCsv } from '../src/data/formats/csv.ts';
+import { csvText } from '../src/data/formats/csv-writer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'csv-writer-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { findColumn, numberField, readCsv, requireColumn } from '../src/data/csv.ts';
+import { findColumn, numberField, readCsv, requireColumn } from '../src/data/formats/csv.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'csv-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -15,8 +15,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { type Dataset, type DatasetOptions, openDataset, writeSplitCsv } from '../src/data/datasets/index.ts';
-import { decodeImage } from '../src/data/image.ts';
-import { classOf, trainTestSplit } from '../src/data/splits.ts';
+import { classOf, trainTestSplit } from '../src/data/datasets/splits.ts';
+import { decodeImage } from '../src/data/images/decode.ts';
 
 const sample = (name: string) => fileURLToPath(new URL(`./fixtures/datasets/${name}`, import.meta.url));
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { uniform } from '../src/common/random.ts';
-import { bootstrapIntervals } from '../src/data/bootstrap.ts';
-import { evaluate, metricsOf } from '../src/data/evaluation.ts';
-import { logisticFit } from '../src/data/logistic.ts';
-import { plcc, rmse, srcc } from '../src/data/metrics.ts';
+import { bootstrapIntervals } from '../src/data/metrics/bootstrap.ts';
+import { plcc, rmse, srcc } from '../src/data/metrics/correlation.ts';
+import { evaluate, metricsOf } from '../src/data/metrics/evaluation.ts';
+import { logisticFit } from '../src/data/metrics/logistic.ts';
 
 interface Case {
   pred: number[];

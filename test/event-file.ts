@@ -1,4 +1,4 @@
-import { crc32c } from '../src/data/tfevents.ts';
+import { crc32c } from '../src/data/formats/tfevents.ts';
 
 type Field = number | bigint | Buffer;
 

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { guardDisk, TornWrite } from '../src/common/disk.ts';
 import { identityText, ownIdentity, type ProcessIdentity } from '../src/common/process-identity.ts';
-import { FeatureCache } from '../src/data/feature-cache.ts';
+import { FeatureCache } from '../src/features/feature-cache.ts';
 
 const width = 5;
 const recordBytes = 32 + 4 + 4 * width;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { StoredFeatures } from '../src/training/feature-source.ts';
+import { StoredFeatures } from '../src/features/feature-source.ts';
 import { sharedGpu } from './gpu.ts';
 
 describe('stored features', () => {

@@ -5,7 +5,7 @@ import {
   float32ToFloat16,
   floatToHalf,
   halfToFloat,
-} from '../src/data/float16.ts';
+} from '../src/data/formats/float16.ts';
 
 // Values of the format's own definition: IEEE 754-2008, binary16.
 const known: [number, number][] = [

@@ -1,4 +1,4 @@
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 
 let opened: Promise<Gpu> | undefined;
 

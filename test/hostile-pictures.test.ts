@@ -7,10 +7,10 @@ import { pathToFileURL } from 'node:url';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/loader.ts';
-import { preparePicture } from '../src/data/picture.ts';
-import { pictureFormat } from '../src/data/picture-format.ts';
-import { PixelBudget } from '../src/data/pixel-budget.ts';
+import { pictureFormat } from '../src/data/images/format.ts';
+import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/images/loader.ts';
+import { PixelBudget } from '../src/data/images/pixel-budget.ts';
+import { preparePicture } from '../src/data/images/prepare.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hostile-pictures-'));
 afterAll(() => rmSync(folder, { recursive: true }));

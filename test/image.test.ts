@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { decodeImage } from '../src/data/image.ts';
+import { decodeImage } from '../src/data/images/decode.ts';
 
 const folder = new URL('./fixtures/decode/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));

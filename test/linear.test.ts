@@ -5,7 +5,7 @@ import { matmul } from '../src/autograd/ops/matmul.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normal } from '../src/common/random.ts';
-import { float32ToFloat16 } from '../src/data/float16.ts';
+import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import type { ActivationName } from '../src/kernels/activation.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';

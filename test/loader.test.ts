@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/loader.ts';
-import { hashPicture, preparePicture } from '../src/data/picture.ts';
+import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/images/loader.ts';
+import { hashPicture, preparePicture } from '../src/data/images/prepare.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/preprocess/${name}`, import.meta.url));
 const pictures = ['rgb_100x60.png', 'palette.png', 'gray.png', 'rgb_224x224.jpg'].map(fixture);
@@ -22,7 +22,7 @@ beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'loader-'));
   writeFileSync(join(scratch, 'broken.jpg'), readFileSync(pictures[3]).subarray(0, 9000));
   await build({
-    entryPoints: [fileURLToPath(new URL('../src/data/picture-worker.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../src/data/images/worker.ts', import.meta.url))],
     outfile: fileURLToPath(workerFile),
     bundle: true,
     format: 'esm',

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { meanSquaredErrorDx } from '../src/kernels/losses.ts';
+import { meanSquaredErrorDx } from '../src/kernels/rows/losses.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms, rowsOf, sumOf } from './reference.ts';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { learningRates } from '../src/model/lr-schedule.ts';
+import { learningRates } from '../src/training/lr-schedule.ts';
 
 const reference = JSON.parse(
   readFileSync(new URL('./fixtures/lr-schedule/lr-schedule.json', import.meta.url), 'utf8'),

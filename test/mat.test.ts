@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { readMat } from '../src/data/mat.ts';
+import { readMat } from '../src/data/formats/mat.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/mat/${name}`, import.meta.url));
 type Variables = Record<string, { shape: number[]; data: (number | null)[] }>;

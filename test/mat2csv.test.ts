@@ -1,24 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readCsv } from '../src/data/csv.ts';
+import { expect, test } from 'vitest';
+import { readCsv } from '../src/data/formats/csv.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'mat2csv-'));
-const built = join(root, 'node_modules', '.cache', `mat2csv-test-${process.pid}`);
-const script = join(built, 'mat2csv.js');
+const script = join(root, 'dist', 'mat2csv.js'); // `npm test` builds it first
 const fixture = (path: string) => join(root, 'test', 'fixtures', path);
 const mosz = fixture('datasets/aigciqa2023/MOS/mosz2.mat');
 
@@ -26,20 +16,6 @@ function mat2csv(...args: string[]) {
   const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
   return { status, stdout, stderr };
 }
-
-beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, 'src', 'mat2csv.ts')],
-    outfile: script,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    logLevel: 'error',
-  });
-});
-
-afterAll(() => rmSync(built, { recursive: true }));
 
 test('writes name and mos, every digit of them', async () => {
   expect(mat2csv(mosz, '--out', 'mos.csv')).toEqual({

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { normal } from '../src/common/random.ts';
 import { type ActivationName, activationNumbers } from '../src/kernels/activation.ts';
-import type { GpuBuffer } from '../src/kernels/buffer-pool.ts';
-import type { Gpu } from '../src/kernels/gpu.ts';
-import { applicableMatmuls, matmul } from '../src/kernels/matmul.ts';
-import { type MatmulVariant, matmulVariants } from '../src/kernels/matmul-variants.ts';
-import { canKeep, keepInTexels } from '../src/kernels/texels.ts';
+import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { applicableMatmuls, matmul } from '../src/kernels/matmul/index.ts';
+import { canKeep, keepInTexels } from '../src/kernels/matmul/texels.ts';
+import { type MatmulVariant, matmulVariants } from '../src/kernels/matmul/variants.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf as relativeError } from './reference.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { krcc, mae, plcc, rmse, srcc } from '../src/data/metrics.ts';
+import { krcc, mae, plcc, rmse, srcc } from '../src/data/metrics/correlation.ts';
 
 interface Case {
   pred: number[];

@@ -8,13 +8,13 @@ import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { crossEntropy } from '../src/autograd/ops/losses.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
-import { gatherRows, reshape, slice } from '../src/autograd/ops/rows.ts';
+import { gatherRows, reshape, slice } from '../src/autograd/ops/shape.ts';
 import { softmax } from '../src/autograd/ops/softmax.ts';
 import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openGpu } from '../src/kernels/gpu.ts';
+import { openGpu } from '../src/kernels/device/gpu.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
 

@@ -2,11 +2,11 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findNonFinite, nonFiniteTensors, requireFinite } from '../src/data/finite.ts';
-import { writeSafetensors } from '../src/data/safetensors.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { findNonFinite, nonFiniteTensors, requireFinite } from '../src/data/formats/finite.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { Clip } from '../src/model/clip.ts';
-import { openClipWeights } from '../src/model/weights.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
 import { sharedGpu } from './gpu.ts';
 import { huggingFaceTensors, tinyTensors, writeEdited } from './tiny-clip.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Gpu } from '../src/kernels/gpu.ts';
-import { OnDevice } from '../src/training/on-device.ts';
+import { OnDevice } from '../src/features/on-device.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 
 const [a, b] = [{}, {}] as [Gpu, Gpu];
 

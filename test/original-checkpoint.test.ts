@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
-import { writeTorchScript } from '../src/data/torchscript-writer.ts';
+import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { type HeadName, headNames } from '../src/model/head.ts';
-import { readOriginalCheckpoint } from '../src/model/original-checkpoint.ts';
+import { readOriginalCheckpoint } from '../src/model/weights/original-checkpoint.ts';
 
 const fixture = fileURLToPath(new URL('./fixtures/original-checkpoint', import.meta.url));
 const expected: Record<string, Record<string, { shape: number[]; data: number[] }>> = JSON.parse(

@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { keep } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openTensorFile, type TensorFile } from '../src/data/tensor-file.ts';
-import { writeTorchScript } from '../src/data/torchscript-writer.ts';
+import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
+import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { ClipAgiqa } from '../src/model/agiqa.ts';
 import { Clip } from '../src/model/clip.ts';
 import { RegressionHead, readHead } from '../src/model/head.ts';
-import { PromptLearner } from '../src/model/prompt.ts';
-import { type Position, promptSlotsFromIds, type Slot } from '../src/model/prompts.ts';
+import { type Position, promptSlotsFromIds, type Slot } from '../src/model/prefix-tree.ts';
+import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
 

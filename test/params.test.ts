@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { packParams, paramsOf } from '../src/kernels/params.ts';
+import { packParams, paramsOf } from '../src/kernels/device/params.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();

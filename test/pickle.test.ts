@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readPickle } from '../src/data/pickle.ts';
-import { PickleObject, recordClass } from '../src/data/pickle-values.ts';
+import { readPickle } from '../src/data/formats/pickle.ts';
+import { PickleObject, recordClass } from '../src/data/formats/pickle-values.ts';
 
 const pickles: Record<string, string> = JSON.parse(
   readFileSync(new URL('./fixtures/pickle/pickles.json', import.meta.url), 'utf8'),

@@ -13,9 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readCsv } from '../src/data/csv.ts';
-import { writeSafetensors } from '../src/data/safetensors.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { readCsv } from '../src/data/formats/csv.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { drawPictures, writeModel } from './scoring-fixture.ts';
 import { tinyTensors } from './tiny-clip.ts';
 

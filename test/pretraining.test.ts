@@ -15,11 +15,12 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { defaultValues } from '../src/common/fields.ts';
 import { normal, normals } from '../src/common/random.ts';
+import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import type { Gpu } from '../src/kernels/gpu.ts';
-import { initialWeights } from '../src/model/initial-weights.ts';
-import { openClipWeights } from '../src/model/weights.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { initialWeights } from '../src/model/weights/initial.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
 import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { pretrainingLoss } from '../src/pretraining/objective.ts';
@@ -29,7 +30,6 @@ import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
 import { standardize } from '../src/pretraining/teacher.ts';
 import { drawViews } from '../src/pretraining/views.ts';
-import { silent } from '../src/training/reporter.ts';
 import { sharedGpu } from './gpu.ts';
 
 const tiny = {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { Tokenizer } from '../src/data/tokenizer.ts';
+import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 import { qualityWords } from '../src/model/agiqa.ts';
 import { Clip } from '../src/model/clip.ts';
-import { PromptLearner } from '../src/model/prompt.ts';
-import { type Position, paddedRows, prefixTree, promptSlots } from '../src/model/prompts.ts';
+import { type Position, paddedRows, prefixTree, promptSlots } from '../src/model/prefix-tree.ts';
+import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms } from './reference.ts';
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { Tokenizer } from '../src/data/tokenizer.ts';
+import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 import {
   type Position,
   type PrefixTree,
@@ -9,7 +9,7 @@ import {
   promptSlots,
   promptSlotsFromIds,
   type Slot,
-} from '../src/model/prompts.ts';
+} from '../src/model/prefix-tree.ts';
 
 const words = ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'];
 const positions: Position[] = ['end', 'middle', 'front'];

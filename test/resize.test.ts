@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { resizeBicubic } from '../src/data/resize.ts';
+import { resizeBicubic } from '../src/data/images/resize.ts';
 
 interface Case {
   size: [number, number];

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Stopped } from '../src/common/errors.ts';
+import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
-import { writeSafetensors } from '../src/data/safetensors.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { evaluateModel } from '../src/scoring/evaluate-model.ts';
 import type { Scorer } from '../src/scoring/scorer.ts';
-import { silent } from '../src/training/reporter.ts';
 
 // The commands as people run them, in a folder that is not the project's: `npm test` builds dist/ first.
 const folder = mkdtempSync(join(tmpdir(), 'run-commands-'));

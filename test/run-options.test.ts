@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type RunFlags, runSettings } from '../src/cli/run-options.ts';
-import { silent } from '../src/training/reporter.ts';
+import { silent } from '../src/common/reporter.ts';
 import { RunFolder } from '../src/training/run-folder.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 

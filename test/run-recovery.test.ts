@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import { guardDevice } from '../src/kernels/device-guard.ts';
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { silent } from '../src/common/reporter.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { guardDevice } from '../src/kernels/device/guard.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
-import { silent } from '../src/training/reporter.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 

@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { openSafetensors, writeSafetensors } from '../src/data/safetensors.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { openSafetensors, writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'safetensors-'));
 

@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { guardDisk } from '../src/common/disk.ts';
 import { ownIdentity } from '../src/common/process-identity.ts';
+import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import { silent } from '../src/training/reporter.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 
 const few = { scenes: 5, versions: 2, size: 16, seed: 3 };
 const drawing = { reporter: silent };

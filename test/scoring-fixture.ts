@@ -2,9 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { normals } from '../src/common/random.ts';
-import { weightsPath } from '../src/model/embedded.ts';
-import { openClipWeights } from '../src/model/weights.ts';
-import { weightsId } from '../src/model/weights-id.ts';
+import { weightsPath } from '../src/model/weights/embedded.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
+import { weightsId } from '../src/model/weights/weights-id.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';
 import { defaultSettings } from '../src/training/settings.ts';
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normals, uniform } from '../src/common/random.ts';
-import { initialWeights } from '../src/model/initial-weights.ts';
+import { initialWeights } from '../src/model/weights/initial.ts';
 import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { spectralFilters, startFromSpectra } from '../src/pretraining/spectral-weights.ts';

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { MersenneTwister } from '../src/data/mt19937.ts';
-import { classOf, fewShot, limitSplit, trainTestSplit } from '../src/data/splits.ts';
+import { MersenneTwister } from '../src/data/datasets/mt19937.ts';
+import { classOf, fewShot, limitSplit, trainTestSplit } from '../src/data/datasets/splits.ts';
 
 interface Expected {
   train_len: number;

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { metricsOf } from '../src/data/evaluation.ts';
+import { metricsOf } from '../src/data/metrics/evaluation.ts';
 import type { EpochRecord } from '../src/training/loop.ts';
 import { TensorBoardLog } from '../src/training/tensorboard.ts';
 import { parseEvents } from './event-file.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { crc32c, fileVersionRecord, scalarsRecord } from '../src/data/tfevents.ts';
+import { crc32c, fileVersionRecord, scalarsRecord } from '../src/data/formats/tfevents.ts';
 
 it('CRC-32C of the examples of RFC 3720, appendix B.4', () => {
   const ascending = Uint8Array.from({ length: 32 }, (_, i) => i);

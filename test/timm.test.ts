@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
+import { pictureEncoder } from '../src/features/encoders.ts';
 import { Clip } from '../src/model/clip.ts';
-import { pictureEncoder } from '../src/training/encoders.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf } from './reference.ts';
 

@@ -1,6 +1,6 @@
-import { writeSafetensors } from '../src/data/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { type ClipConfig, canonicalShapes, clipDefaults } from '../src/model/config.ts';
-import { generateValues } from '../src/model/weights-spec.ts';
+import { generateValues } from '../src/model/weights/weights-spec.ts';
 
 export interface NamedTensor {
   readonly dtype: 'F32';

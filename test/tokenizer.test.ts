@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { endOfTextAt, Tokenizer } from '../src/data/tokenizer.ts';
+import { endOfTextAt, Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 
 const { cases } = JSON.parse(
   readFileSync(new URL('./fixtures/tokenizer/tokenizer.json', import.meta.url), 'utf8'),

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { openTensorFile, type TensorFile } from '../src/data/tensor-file.ts';
-import { writeTorchScript } from '../src/data/torchscript-writer.ts';
+import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
+import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { zip } from './zip.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/torch/${name}`, import.meta.url));

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { makeScenes } from '../src/data/scenes/make.ts';
-import { silent } from '../src/training/reporter.ts';
+import { silent } from '../src/common/reporter.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { decodeImage } from '../src/data/image.ts';
-import type { Box } from '../src/data/resize.ts';
-import { cropTransform, drawCrop, testTransform, toNormalizedCHW } from '../src/data/transforms.ts';
+import { decodeImage } from '../src/data/images/decode.ts';
+import type { Box } from '../src/data/images/resize.ts';
+import { cropTransform, drawCrop, testTransform, toNormalizedCHW } from '../src/data/images/transforms.ts';
 
 const folder = new URL('./fixtures/preprocess/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));

@@ -2,8 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { binary, fill } from '../src/kernels/elementwise.ts';
-import { type Gpu, openGpu } from '../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import {
   choose,
   clearTuning,
@@ -13,7 +12,8 @@ import {
   type Trial,
   tune,
   tuned,
-} from '../src/kernels/tuning.ts';
+} from '../src/kernels/device/tuning.ts';
+import { binary, fill } from '../src/kernels/elementwise.ts';
 
 const size = 4096;
 const family: Family = { name: 'double', version: '1' };

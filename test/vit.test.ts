@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
-import { slice } from '../src/autograd/ops/rows.ts';
+import { slice } from '../src/autograd/ops/shape.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { type Block, classTokenBlock, selectedRowsBlock, transformerBlock } from '../src/model/layers.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { transformSync } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { type HangError, Watchdog, watchdogSeconds } from '../src/kernels/watchdog.ts';
+import { type HangError, Watchdog, watchdogSeconds } from '../src/kernels/device/watchdog.ts';
 
 describe('the watchdog', () => {
   const barks: HangError[] = [];

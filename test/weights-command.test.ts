@@ -1,52 +1,30 @@
 import { spawnSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { writeSafetensors } from '../src/data/safetensors.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { canonicalShapes } from '../src/model/config.ts';
-import { openClipWeights } from '../src/model/weights.ts';
-import { generateValues } from '../src/model/weights-spec.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
+import { generateValues } from '../src/model/weights/weights-spec.ts';
 import { tinyConfig, tinyTensors } from './tiny-clip.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'weights-command-'));
-// Beneath the project, so that its packages are found.
-const built = join(root, 'node_modules', '.cache', `weights-command-test-${process.pid}`);
-const script = join(built, 'weights.js');
+const script = join(root, 'dist', 'weights.js'); // `npm test` builds it first
 
 function weights(...args: string[]) {
   const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
   return { status, stdout, stderr };
 }
 
-beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, 'src', 'weights.ts')],
-    outfile: script,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    logLevel: 'error',
-  });
+beforeAll(() => {
   const tensors = Object.fromEntries(
     [...canonicalShapes(tinyConfig)].map(([name, shape]) => [name, { shape, scale: 0.1, offset: 0 }]),
   );
   writeFileSync(join(folder, 'spec.json'), JSON.stringify({ seed: 1, tensors }));
 });
-
-afterAll(() => rmSync(built, { recursive: true }));
 
 test('generate, describe, convert', async () => {
   expect(weights('--spec', 'spec.json', '--out', 'a.safetensors')).toMatchObject({ status: 0, stderr: '' });

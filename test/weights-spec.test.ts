@@ -2,7 +2,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { fnv1a32, generateTensor, generateValues, readWeightsSpec, u } from '../src/model/weights-spec.ts';
+import {
+  fnv1a32,
+  generateTensor,
+  generateValues,
+  readWeightsSpec,
+  u,
+} from '../src/model/weights/weights-spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spec-'));
 

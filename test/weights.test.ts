@@ -2,13 +2,13 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { writeSafetensors } from '../src/data/safetensors.ts';
-import { openTensorFile } from '../src/data/tensor-file.ts';
-import { writeTorchScript } from '../src/data/torchscript-writer.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { openTensorFile } from '../src/data/formats/tensor-file.ts';
+import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { type ClipConfig, timmDefaults } from '../src/model/config.ts';
-import { convertWeights } from '../src/model/convert-weights.ts';
-import { describeWeights } from '../src/model/describe-weights.ts';
-import { openClipWeights } from '../src/model/weights.ts';
+import { convertWeights } from '../src/model/weights/convert.ts';
+import { describeWeights } from '../src/model/weights/describe.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
 import {
   huggingFaceTensors,
   type NamedTensor,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bindingsOf, specialize } from '../src/kernels/wgsl.ts';
+import { bindingsOf, specialize } from '../src/kernels/device/wgsl.ts';
 import { sharedGpu } from './gpu.ts';
 
 describe('specialize', () => {

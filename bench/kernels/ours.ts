@@ -2,13 +2,13 @@
 import { scope } from '../../src/autograd/scope.ts';
 import { valueAndGradients } from '../../src/autograd/tape.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
-import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
-import type { GpuBuffer } from '../../src/kernels/buffer-pool.ts';
-import type { Gpu } from '../../src/kernels/gpu.ts';
-import { layerNormDx, layerNormForward } from '../../src/kernels/layernorm.ts';
-import { matmul } from '../../src/kernels/matmul.ts';
-import type { RowSharing } from '../../src/kernels/row-sharing.ts';
-import { softmax, softmaxDx } from '../../src/kernels/softmax.ts';
+import { attentionBackward, attentionForward } from '../../src/kernels/attention/index.ts';
+import type { GpuBuffer } from '../../src/kernels/device/buffer-pool.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { matmul } from '../../src/kernels/matmul/index.ts';
+import { layerNormDx, layerNormForward } from '../../src/kernels/rows/layernorm.ts';
+import type { RowSharing } from '../../src/kernels/rows/sharing.ts';
+import { softmax, softmaxDx } from '../../src/kernels/rows/softmax.ts';
 import { type Block, transformerBlock } from '../../src/model/layers.ts';
 import { transposed } from './expected.ts';
 import {

@@ -1,8 +1,8 @@
 /** What the section `kernels` computes: CLIP's shapes, their operations and bytes, and the values that go in. */
 import { uniforms } from '../../src/common/random.ts';
-import { Tokenizer } from '../../src/data/tokenizer.ts';
+import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
 import { qualityPrompts } from '../../src/model/agiqa.ts';
-import { type PrefixTree, prefixTree } from '../../src/model/prompts.ts';
+import { type PrefixTree, prefixTree } from '../../src/model/prefix-tree.ts';
 import { vitB16 } from '../model.ts';
 
 /** With `gradient`: forward, and the gradients by what comes in (not by weights), as where the encoders are frozen. */

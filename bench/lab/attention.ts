@@ -13,8 +13,8 @@ import {
   attentionBackward,
   attentionForward,
   attentionVariants,
-} from '../../src/kernels/attention.ts';
-import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
+} from '../../src/kernels/attention/index.ts';
+import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import { referenceAttention, subtreeEnds } from '../../test/attention-reference.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';

@@ -4,8 +4,8 @@
  */
 import { runCommand } from '../../src/cli/command.ts';
 import { UserError } from '../../src/common/errors.ts';
-import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
-import { applicableRowSharing, type RowSharing } from '../../src/kernels/row-sharing.ts';
+import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import { applicableRowSharing, type RowSharing } from '../../src/kernels/rows/sharing.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { expectedOf, sampleError } from '../kernels/expected.ts';
 import { prepareRows } from '../kernels/ours.ts';

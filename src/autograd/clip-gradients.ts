@@ -1,7 +1,7 @@
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { clipScale } from '../kernels/optim.ts';
-import { reduceAll } from '../kernels/reduce.ts';
-import { copyBlock } from '../kernels/rows.ts';
+import { reduceAll } from '../kernels/rows/reduce.ts';
+import { copyBlock } from '../kernels/shape.ts';
 import { allOrNone } from './scope.ts';
 import { Tensor } from './tensor.ts';
 

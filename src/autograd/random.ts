@@ -1,5 +1,5 @@
 import { normals } from '../common/random.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { elements, Tensor } from './tensor.ts';
 
 /** A tensor of normal numbers of mean 0 and deviation `std`, drawn on the host: element i is draw i of the stream. */

@@ -1,14 +1,18 @@
-import type { Tensor } from './tensor.ts';
+/** What a scope frees: a tensor, or another handle on device memory. */
+export interface Scoped {
+  readonly shape: readonly number[];
+  dispose(): void;
+}
 
 /** Explicit lifetimes: the tensors made in the innermost open scope, freed together when it ends. */
-const scopes: Set<Tensor>[] = [];
+const scopes: Set<Scoped>[] = [];
 
 /** What has been made since the outermost open {@link allOrNone} began, kept or not. */
-const made: Tensor[] = [];
+const made: Scoped[] = [];
 let recording = 0;
 
 /** Registers a new tensor with the innermost scope. */
-export function adopt(tensor: Tensor): void {
+export function adopt(tensor: Scoped): void {
   scopes.at(-1)?.add(tensor);
   if (recording > 0) made.push(tensor);
 }
@@ -31,12 +35,12 @@ export function allOrNone<T>(body: () => T): T {
 }
 
 /** Removes a tensor from whatever scope holds it. */
-export function forget(tensor: Tensor): void {
+export function forget(tensor: Scoped): void {
   for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]!.delete(tensor)) return;
 }
 
 /** Takes a tensor out of every scope: it lives until dispose(). */
-export function keep<T extends Tensor>(tensor: T): T {
+export function keep<T extends Scoped>(tensor: T): T {
   forget(tensor);
   return tensor;
 }
@@ -46,7 +50,7 @@ export function keep<T extends Tensor>(tensor: T): T {
  * objects of them), which pass to the enclosing scope. The body must be synchronous: GPU work is only recorded, so nothing waits.
  */
 export function scope<T>(body: () => T): T {
-  const own = new Set<Tensor>();
+  const own = new Set<Scoped>();
   scopes.push(own);
   let result: T;
   try {
@@ -68,9 +72,9 @@ export function scope<T>(body: () => T): T {
   return result;
 }
 
-function* tensorsIn(value: unknown): Iterable<Tensor> {
+function* tensorsIn(value: unknown): Iterable<Scoped> {
   if (value === null || typeof value !== 'object') return;
-  if ('dispose' in value && 'shape' in value) yield value as Tensor;
+  if ('dispose' in value && 'shape' in value) yield value as Scoped;
   else if (value instanceof Map || Array.isArray(value))
     for (const item of value.values()) yield* tensorsIn(item);
   else if (Object.getPrototypeOf(value) === Object.prototype)

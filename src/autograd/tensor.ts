@@ -1,7 +1,7 @@
-import type { GpuBuffer, GpuStorage } from '../kernels/buffer-pool.ts';
-import { naming } from '../kernels/device-memory.ts';
-import type { Gpu } from '../kernels/gpu.ts';
-import { bundle, canKeep, type KeptLines, keepInTexels } from '../kernels/texels.ts';
+import type { GpuBuffer, GpuStorage } from '../kernels/device/buffer-pool.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { naming } from '../kernels/device/memory.ts';
+import { bundle, canKeep, type KeptLines, keepInTexels } from '../kernels/matmul/texels.ts';
 import { adopt, forget } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */

@@ -2,7 +2,7 @@ import { Command, type OptionValues } from 'commander';
 import { Stopped, UserError } from '../common/errors.ts';
 import { abandonOutputs } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
-import { HangError } from '../kernels/watchdog.ts';
+import { HangError } from '../kernels/device/watchdog.ts';
 import { endOnInterrupt, interruptedStatus } from './interrupt.ts';
 import { killUnlessGone } from './last-resort.ts';
 

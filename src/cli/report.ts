@@ -1,4 +1,4 @@
-import type { Reporter } from '../training/reporter.ts';
+import type { Reporter } from '../common/reporter.ts';
 import { describeError } from './command.ts';
 
 /**

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../common/errors.ts';
-import type { Reporter } from '../training/reporter.ts';
+import type { Reporter } from '../common/reporter.ts';
 import { savedSettings } from '../training/resume.ts';
 import { goOnCommand, type RunCommand } from '../training/run-command.ts';
 import { isRun } from '../training/run-folder.ts';

@@ -1,5 +1,5 @@
-import { type Gpu, type GpuOptions, openGpu } from '../kernels/gpu.ts';
-import type { Reporter } from '../training/reporter.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { type Gpu, type GpuOptions, openGpu } from '../kernels/device/gpu.ts';
 import { Progress } from './progress.ts';
 
 /** Progress and lines to the terminal (stderr, so that stdout stays for results). */

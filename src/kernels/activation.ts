@@ -1,8 +1,8 @@
 import forwardSource from '../../shaders/activation.wgsl';
 import gradientSource from '../../shaders/activation_gradient.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import type { Gpu } from './device/gpu.ts';
 import { elementGroups } from './elementwise.ts';
-import type { Gpu } from './gpu.ts';
 
 /** Activations by the numbers that lib_activation.wgsl gives them. */
 export const activationNumbers = {

@@ -1,8 +1,8 @@
 import floatSource from '../../shaders/to_float.wgsl';
 import halfSource from '../../shaders/to_half.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import type { Gpu } from './device/gpu.ts';
 import { elementGroups } from './elementwise.ts';
-import type { Gpu } from './gpu.ts';
 
 const floatKernel = { name: 'to_float', source: floatSource };
 const halfKernel = { name: 'to_half', source: halfSource };

@@ -1,7 +1,7 @@
 import advanceSource from '../../shaders/advance.wgsl';
 import source from '../../shaders/dropout.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
-import { foldGroups, type Gpu } from './gpu.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import { foldGroups, type Gpu } from './device/gpu.ts';
 
 const advanceKernel = { name: 'advance', source: advanceSource };
 const kernel = { name: 'dropout', source };

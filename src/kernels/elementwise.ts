@@ -1,8 +1,8 @@
 import binarySource from '../../shaders/binary.wgsl';
 import fillSource from '../../shaders/fill.wgsl';
 import scaleSource from '../../shaders/scale.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
-import { foldGroups, type Gpu } from './gpu.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import { foldGroups, type Gpu } from './device/gpu.ts';
 
 const binaryKernel = { name: 'binary', source: binarySource };
 const fillKernel = { name: 'fill', source: fillSource };

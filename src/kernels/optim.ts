@@ -2,9 +2,9 @@ import adamwSource from '../../shaders/adamw.wgsl';
 import advanceSource from '../../shaders/adamw_advance.wgsl';
 import clipSource from '../../shaders/clip_scale.wgsl';
 import sgdSource from '../../shaders/sgd.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import type { Gpu } from './device/gpu.ts';
 import { elementGroups } from './elementwise.ts';
-import type { Gpu } from './gpu.ts';
 
 const adamwKernel = { name: 'adamw', source: adamwSource };
 const advanceKernel = { name: 'adamw_advance', source: advanceSource };

@@ -1,7 +1,7 @@
 import source from '../../shaders/patches.wgsl';
-import type { GpuBuffer } from './buffer-pool.ts';
+import type { GpuBuffer } from './device/buffer-pool.ts';
+import type { Gpu } from './device/gpu.ts';
 import { elementGroups } from './elementwise.ts';
-import type { Gpu } from './gpu.ts';
 
 const kernel = { name: 'patches', source };
 

@@ -1,13 +1,13 @@
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { concat, expand, reshape } from '../autograd/ops/rows.ts';
+import { concat, expand, reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import type { Tokenizer } from '../data/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import type { DropoutState, RegressionHead } from './head.ts';
-import type { PromptLearner } from './prompt.ts';
-import { type Position, promptSlots, type Slot } from './prompts.ts';
+import { type Position, promptSlots, type Slot } from './prefix-tree.ts';
+import type { PromptLearner } from './prompt-learner.ts';
 
 /** The quality words of CLIP-AGIQA, worst to best up to `good`, `perfect` last. */
 export const qualityWords = ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'] as const;

@@ -1,7 +1,7 @@
 import { scale } from '../autograd/ops/arithmetic.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { reshape } from '../autograd/ops/rows.ts';
+import { reshape } from '../autograd/ops/shape.ts';
 import { softmax } from '../autograd/ops/softmax.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';

@@ -4,12 +4,12 @@ import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import type { ClipConfig } from './config.ts';
-import { loadParameters, type Parameters, type WeightType } from './parameters.ts';
 import { checkTokens, TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
-import { openClipWeights, type WeightValues } from './weights.ts';
+import { loadParameters, type Parameters, type WeightType } from './weights/parameters.ts';
+import { openClipWeights, type WeightValues } from './weights/weights.ts';
 
 /** What to load, and how to store it. */
 export interface ClipOptions {

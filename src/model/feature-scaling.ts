@@ -2,7 +2,7 @@ import { divide, subtract } from '../autograd/ops/arithmetic.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 
 /** Mean and standard deviation of each number of a feature, over the training pictures. */
 export interface FeatureStatistics {

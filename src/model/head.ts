@@ -1,12 +1,12 @@
 import { dropout } from '../autograd/ops/dropout.ts';
 import { linear } from '../autograd/ops/linear.ts';
-import { reshape } from '../autograd/ops/rows.ts';
+import { reshape } from '../autograd/ops/shape.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { uniforms } from '../common/random.ts';
-import type { HostTensor } from '../data/tensor.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 
 /** A head's tensors as the published model names them: `nn.Sequential(Dropout, Linear, ReLU, Dropout, Linear)`. */
 export const headNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;

@@ -1,11 +1,11 @@
 import { attention, attentionFrom } from '../autograd/ops/attention.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { linear } from '../autograd/ops/linear.ts';
-import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
+import { gatherRows, reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import type { Activation } from './config.ts';
-import type { Parameters } from './parameters.ts';
+import type { Parameters } from './weights/parameters.ts';
 
 /** Weight [out, in] and bias [out]. */
 export interface Affine {

@@ -1,11 +1,11 @@
 import { add } from '../autograd/ops/arithmetic.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
-import { gatherRows, reshape, slice } from '../autograd/ops/rows.ts';
+import { gatherRows, reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { endOfTextAt } from '../data/tokenizer.ts';
+import { endOfTextAt } from '../data/tokenizer/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import {
   affine,
@@ -15,8 +15,8 @@ import {
   transformerBlock,
   type Visibility,
 } from './layers.ts';
-import type { Parameters } from './parameters.ts';
 import type { StageObserver } from './vit.ts';
+import type { Parameters } from './weights/parameters.ts';
 
 /** CLIP's text transformer: causal blocks, and the [EOT] position's projection (Radford et al., arXiv 2103.00020). */
 export class TextTransformer {

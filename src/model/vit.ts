@@ -3,12 +3,12 @@ import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { linear } from '../autograd/ops/linear.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { patchesFromBytes, patchesFromImages } from '../autograd/ops/patches.ts';
-import { concat, expand, reshape, slice } from '../autograd/ops/rows.ts';
+import { concat, expand, reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import type { VisionConfig } from './config.ts';
 import { affine, type Block, blockParameters, classTokenBlock, transformerBlock } from './layers.ts';
-import type { Parameters } from './parameters.ts';
+import type { Parameters } from './weights/parameters.ts';
 
 /** Called with each stage's output while it exists: `visual.embedding`, `visual.block0`, …; tensors are [B, tokens, width]. */
 export type StageObserver = (name: string, output: Tensor) => void;

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
-import { endOfTextAt } from '../data/tokenizer.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
+import { endOfTextAt } from '../data/tokenizer/tokenizer.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { missing, ofMax, type Results } from './figure.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type PictureJob, preparePicture } from '../data/picture.ts';
-import { openTensorFile } from '../data/tensor-file.ts';
+import { openTensorFile } from '../data/formats/tensor-file.ts';
+import { type PictureJob, preparePicture } from '../data/images/prepare.ts';
 import { figure, missing, type Results } from './figure.ts';
 
 /** JPEG decoders may differ by a level; everything else is exact. */

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { logisticFit } from '../data/logistic.ts';
-import { krcc, plcc, rmse, srcc } from '../data/metrics.ts';
-import { trainTestSplit } from '../data/splits.ts';
-import { Tokenizer } from '../data/tokenizer.ts';
-import { learningRates } from '../model/lr-schedule.ts';
+import { trainTestSplit } from '../data/datasets/splits.ts';
+import { krcc, plcc, rmse, srcc } from '../data/metrics/correlation.ts';
+import { logisticFit } from '../data/metrics/logistic.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { learningRates } from '../training/lr-schedule.ts';
 import { figure, missing, type Results } from './figure.ts';
 
 async function readJson<T>(path: string): Promise<T | null> {

@@ -5,13 +5,13 @@ import { Sgd } from '../autograd/optimizers.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import { openTensorFile, type TensorFile } from '../data/tensor-file.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
 import { Clip } from '../model/clip.ts';
 import { RegressionHead, readHead } from '../model/head.ts';
-import { PromptLearner } from '../model/prompt.ts';
-import { type Position, promptSlotsFromIds } from '../model/prompts.ts';
+import { type Position, promptSlotsFromIds } from '../model/prefix-tree.ts';
+import { PromptLearner } from '../model/prompt-learner.ts';
 import { figure, maxRelativeError, missing, ofMax, type Results } from './figure.ts';
 
 const bars = { features: 2e-5, gradients: 1e-4, losses: 1e-3, parameters: 1e-3 };

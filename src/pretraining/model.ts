@@ -1,12 +1,12 @@
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { normals } from '../common/random.ts';
-import type { HostTensor } from '../data/tensor.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import type { ClipConfig, TextConfig } from '../model/config.ts';
-import { Parameters } from '../model/parameters.ts';
 import { TextTransformer } from '../model/text.ts';
 import { VisionTransformer } from '../model/vit.ts';
+import { Parameters } from '../model/weights/parameters.ts';
 import type { ObjectiveParameters } from './objective.ts';
 
 /** Stream of the distillation head's initial weights. */

@@ -4,7 +4,7 @@ import { linear } from '../autograd/ops/linear.ts';
 import { crossEntropy, mseLoss } from '../autograd/ops/losses.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { slice, transpose } from '../autograd/ops/rows.ts';
+import { slice, transpose } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { expectedScore } from '../model/class-scores.ts';

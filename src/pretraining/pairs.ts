@@ -2,11 +2,11 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { readCsv, requireColumn } from '../data/csv.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
-import { hashPicture } from '../data/picture.ts';
-import { picturesBelow } from '../data/picture-files.ts';
-import type { Drawing } from '../data/scenes/make.ts';
+import type { Drawing } from '../data/datasets/scenes/make.ts';
+import { readCsv, requireColumn } from '../data/formats/csv.ts';
+import { picturesBelow } from '../data/images/find.ts';
+import { hashPicture } from '../data/images/prepare.ts';
 import type { PretrainingSettings } from './settings.ts';
 
 /** A picture and what is said of it. */

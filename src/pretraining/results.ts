@@ -1,7 +1,7 @@
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { float32ToFloat16 } from '../data/float16.ts';
-import { type TensorData, writeSafetensors } from '../data/safetensors.ts';
+import { float32ToFloat16 } from '../data/formats/float16.ts';
+import { type TensorData, writeSafetensors } from '../data/formats/safetensors.ts';
 import { toHost } from '../training/checkpoint.ts';
 import { checkFinite } from '../training/finite.ts';
 import type { StepRecord } from './loop.ts';

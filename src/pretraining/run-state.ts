@@ -6,13 +6,14 @@ import { Stopped, UserError } from '../common/errors.ts';
 import { defaultValues } from '../common/fields.ts';
 import { writeOutput } from '../common/files.ts';
 import { anyObject, count, finite, parseJson } from '../common/json.ts';
-import { writeSafetensors } from '../data/safetensors.ts';
-import type { HostTensor } from '../data/tensor.ts';
-import { openTensorFile } from '../data/tensor-file.ts';
-import { Tokenizer } from '../data/tokenizer.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { writeSafetensors } from '../data/formats/safetensors.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import { openTensorFile } from '../data/formats/tensor-file.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import type { ClipConfig, TextConfig } from '../model/config.ts';
-import { initialWeights } from '../model/initial-weights.ts';
-import { weightsId } from '../model/weights-id.ts';
+import { initialWeights } from '../model/weights/initial.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
 import { joinParts, readParts, restore } from '../training/checkpoint.ts';
 import { templatePrompts } from '../training/create-learner.ts';
 import {
@@ -23,7 +24,6 @@ import {
 } from '../training/data-identity.ts';
 import { pretrainingFolder } from '../training/default-folder.ts';
 import { checkFinite, NonFiniteError } from '../training/finite.ts';
-import type { Reporter } from '../training/reporter.ts';
 import { checkChanges, withAbsolutePaths } from '../training/resume.ts';
 import { RunFolder, stoppedBefore } from '../training/run-folder.ts';
 import { fields } from '../training/settings.ts';

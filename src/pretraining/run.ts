@@ -1,7 +1,7 @@
 import { allOrNone } from '../autograd/scope.ts';
 import { writeOutput } from '../common/files.ts';
-import type { Gpu } from '../kernels/gpu.ts';
-import { recovering } from '../kernels/recovery.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { recovering } from '../kernels/device/recovery.ts';
 import { PretrainingLoop, type PretrainingState, stepCount } from './loop.ts';
 import { PretrainingModel } from './model.ts';
 import { type PretrainingSummary, recordText, writeWeights } from './results.ts';

@@ -1,5 +1,5 @@
 import { type FieldValues, field } from '../common/fields.ts';
-import { encodeBatch } from '../training/encode-batch.ts';
+import { encodeBatch } from '../features/encode-batch.ts';
 import { tuneField } from '../training/settings.ts';
 
 /**

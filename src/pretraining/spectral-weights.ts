@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import type { HostTensor } from '../data/tensor.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
 import type { VisionConfig } from '../model/config.ts';
 
 /** Gain of the neurons that take magnitudes: QuickGELU(gx) + QuickGELU(−gx) = gx · tanh(0.851 gx), near |gx| from here. */

@@ -1,6 +1,6 @@
 import { clipGradients } from '../autograd/clip-gradients.ts';
 import { add } from '../autograd/ops/arithmetic.ts';
-import { concat, slice } from '../autograd/ops/rows.ts';
+import { concat, slice } from '../autograd/ops/shape.ts';
 import type { AdamW } from '../autograd/optimizers.ts';
 import { scope } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';

@@ -1,12 +1,12 @@
 import { UserError } from '../common/errors.ts';
-import { openFeatureCache } from '../data/feature-cache.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { pictureEncoder } from '../features/encoders.ts';
+import { openFeatureCache } from '../features/feature-cache.ts';
+import { PictureFeatures } from '../features/image-encoder.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { featureStatistics } from '../model/feature-scaling.ts';
-import { weightsId } from '../model/weights-id.ts';
-import { pictureEncoder } from '../training/encoders.ts';
-import { PictureFeatures } from '../training/picture-features.ts';
-import type { Reporter } from '../training/reporter.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
 import type { PretrainingSettings } from './settings.ts';
 import type { View } from './views.ts';
 

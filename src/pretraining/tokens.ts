@@ -1,4 +1,4 @@
-import type { Tokenizer } from '../data/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import { trimTokens } from '../model/text.ts';
 
 /** Token ids of all captions and of the quality words' prompts, as long as the longest of them. */

@@ -1,7 +1,7 @@
 import { uniform } from '../common/random.ts';
-import { distortionNames } from '../data/distort.ts';
-import type { PictureJob } from '../data/loader.ts';
-import { classOf } from '../data/splits.ts';
+import { classOf } from '../data/datasets/splits.ts';
+import { distortionNames } from '../data/images/distort.ts';
+import type { PictureJob } from '../data/images/loader.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import type { Pair } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';

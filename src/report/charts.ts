@@ -1,7 +1,7 @@
 import { extent } from '../common/extent.ts';
 import { figureText } from '../common/figure-text.ts';
-import type { Metrics } from '../data/evaluation.ts';
-import { logisticFit } from '../data/logistic.ts';
+import type { Metrics } from '../data/metrics/evaluation.ts';
+import { logisticFit } from '../data/metrics/logistic.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
 import { type Axis, drawChart, ink, type SeriesOption } from './chart.ts';

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { readWhole } from '../common/read-file.ts';
-import { decodeImage } from '../data/image.ts';
+import { decodeImage } from '../data/images/decode.ts';
 import type { PredictedPicture } from './run-files.ts';
 
 /** A row of pictures with something in common. */

@@ -1,6 +1,6 @@
 import { escapeUTF8 } from 'entities';
 import { figureText } from '../common/figure-text.ts';
-import type { Metrics } from '../data/evaluation.ts';
+import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
 import { groupChart, lossChart, scatterChart, srccChart } from './charts.ts';

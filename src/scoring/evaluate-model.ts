@@ -1,7 +1,7 @@
 import { Stopped } from '../common/errors.ts';
+import type { Reporter } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
-import { type Evaluation, evaluate } from '../data/evaluation.ts';
-import type { Reporter } from '../training/reporter.ts';
+import { type Evaluation, evaluate } from '../data/metrics/evaluation.ts';
 import type { Scorer } from './scorer.ts';
 
 export interface ModelEvaluation {

@@ -1,14 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import type { HostTensor } from '../data/tensor.ts';
-import { Tokenizer } from '../data/tokenizer.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import { checkVocabulary, qualityWords } from '../model/agiqa.ts';
-import { weightsPath } from '../model/embedded.ts';
 import { nearestRows } from '../model/nearest-tokens.ts';
-import { readOriginalContext } from '../model/original-checkpoint.ts';
-import { openClipWeights } from '../model/weights.ts';
-import { weightsId } from '../model/weights-id.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
+import { readOriginalContext } from '../model/weights/original-checkpoint.ts';
+import { openClipWeights } from '../model/weights/weights.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
 import { isOriginalFolder } from './original-model.ts';
 import { readModel } from './scorer.ts';
 

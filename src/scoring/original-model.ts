@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { Tokenizer } from '../data/tokenizer.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { Clip, type ClipOptions } from '../model/clip.ts';
 import { foldTextFeatures, type HeadValues, RegressionHead } from '../model/head.ts';
-import { type OriginalCheckpoint, readOriginalCheckpoint } from '../model/original-checkpoint.ts';
-import { PromptLearner } from '../model/prompt.ts';
-import type { Position, Slot } from '../model/prompts.ts';
+import type { Position, Slot } from '../model/prefix-tree.ts';
+import { PromptLearner } from '../model/prompt-learner.ts';
+import { type OriginalCheckpoint, readOriginalCheckpoint } from '../model/weights/original-checkpoint.ts';
 import { defaultSettings, type Settings } from '../training/settings.ts';
 
 export interface OriginalModelOptions {

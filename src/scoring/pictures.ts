@@ -1,8 +1,8 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { pictureExtensions } from '../data/image.ts';
-import { picturesBelow } from '../data/picture-files.ts';
+import { pictureExtensions } from '../data/images/decode.ts';
+import { picturesBelow } from '../data/images/find.ts';
 
 /**
  * The files given, and the pictures in the folders given (and below), sorted within a folder. Each file once, however many

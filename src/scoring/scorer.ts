@@ -1,22 +1,22 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { concat, reshape } from '../autograd/ops/rows.ts';
+import { concat, reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { findNonFinite, requireFinite } from '../data/finite.ts';
-import type { Gpu } from '../kernels/gpu.ts';
-import { recovering } from '../kernels/recovery.ts';
+import { findNonFinite, requireFinite } from '../data/formats/finite.ts';
+import { encodeBatch } from '../features/encode-batch.ts';
+import { pictureEncoder } from '../features/encoders.ts';
+import { type PictureEncoder, PictureFeatures, type PictureTower } from '../features/image-encoder.ts';
+import { OnDevice } from '../features/on-device.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { recovering } from '../kernels/device/recovery.ts';
+import type { Reading } from '../model/class-constants.ts';
 import { Clip } from '../model/clip.ts';
-import { weightsPath } from '../model/embedded.ts';
-import { weightsId } from '../model/weights-id.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
 import { type Checkpoint, missingResult, readCheckpoint } from '../training/checkpoint.ts';
-import type { Reading } from '../training/class-constants.ts';
-import { encodeBatch } from '../training/encode-batch.ts';
-import { pictureEncoder } from '../training/encoders.ts';
-import { OnDevice } from '../training/on-device.ts';
-import { type PictureEncoder, PictureFeatures, type PictureTower } from '../training/picture-features.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import {
   isOriginalFolder,

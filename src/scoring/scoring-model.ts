@@ -1,11 +1,11 @@
 import { allOrNone, scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { type Reading, readClassConstants } from '../model/class-constants.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { type HeadValues, headOf, RegressionHead } from '../model/head.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
-import { type Reading, readClassConstants } from '../training/class-constants.ts';
 
 /** What is left of a trained model once its texts are constants: picture features [B, E], not normalised, to scores [B]. */
 export interface ScoringModel {

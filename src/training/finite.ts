@@ -1,5 +1,5 @@
-import { findNonFinite } from '../data/finite.ts';
-import type { HostTensor } from '../data/tensor.ts';
+import { findNonFinite } from '../data/formats/finite.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
 
 /** A number that is not finite where a result would be made of it: training has diverged, or what it read was damaged. */
 export class NonFiniteError extends Error {

@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/tensor.ts';
-import type { HostTensor } from '../data/tensor.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
 import type { DropoutState } from '../model/head.ts';
 
 /** What one training step reads: picture features [B, width], their scores [B] and quality classes (u32 [B]). */

@@ -1,8 +1,8 @@
 import { figureText } from '../common/figure-text.ts';
 import { writeOutput } from '../common/files.ts';
-import { csvText } from '../data/csv-writer.ts';
-import { type Evaluation, evaluate, type Metrics } from '../data/evaluation.ts';
-import type { HostTensor } from '../data/tensor.ts';
+import { csvText } from '../data/formats/csv-writer.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import { restore, toHost, writeCheckpoint } from './checkpoint.ts';
 import { usesText } from './create-learner.ts';

@@ -1,23 +1,23 @@
 import { allOrNone } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
-import { openFeatureCache } from '../data/feature-cache.ts';
-import { classOf } from '../data/splits.ts';
-import type { Gpu } from '../kernels/gpu.ts';
-import { recovering } from '../kernels/recovery.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { classOf } from '../data/datasets/splits.ts';
+import { type DatasetFeatures, encodeDataset } from '../features/dataset-features.ts';
+import { pictureEncoder } from '../features/encoders.ts';
+import { openFeatureCache } from '../features/feature-cache.ts';
+import { StoredFeatures } from '../features/feature-source.ts';
+import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from '../features/image-encoder.ts';
+import { OnlineFeatures } from '../features/online-features.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
 import { type Checkpoint, restore, toHost } from './checkpoint.ts';
 import { mosScale } from './class-centres.ts';
 import { checkLearner, createLearner, usesHead } from './create-learner.ts';
 import { requireSameData } from './data-identity.ts';
-import { type DatasetFeatures, encodeDataset } from './dataset-features.ts';
-import { pictureEncoder } from './encoders.ts';
-import { StoredFeatures } from './feature-source.ts';
 import { checkState, NonFiniteError } from './finite.ts';
 import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
-import { OnlineFeatures } from './online-features.ts';
-import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from './picture-features.ts';
-import type { Reporter } from './reporter.ts';
 import {
   metricsText,
   type RunOutcome,

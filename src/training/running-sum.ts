@@ -1,7 +1,7 @@
 import { keep } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { binary, fill } from '../kernels/elementwise.ts';
-import type { Gpu } from '../kernels/gpu.ts';
 
 /** A sum of losses over steps, on the GPU: adding to it is part of a captured step, and nothing is read back until it is asked for. */
 export class RunningSum {

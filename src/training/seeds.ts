@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { removeFile } from '../common/disk.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { prepareFolder, writeOutput } from '../common/files.ts';
-import type { Gpu } from '../kernels/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { runFolder } from './default-folder.ts';
 import { type RunSummary, trainRun } from './run.ts';
 import { goOnCommand } from './run-command.ts';

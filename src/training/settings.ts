@@ -1,8 +1,8 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
-import { type TuneChoice, tuneChoices } from '../kernels/tuning.ts';
+import { encodeBatch } from '../features/encode-batch.ts';
+import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
-import { encodeBatch } from './encode-batch.ts';
 
 /** Shared by every command that trains. */
 export const tuneField = field<TuneChoice>(

@@ -1,4 +1,4 @@
-import type { HostTensor } from '../data/tensor.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
 
 /**
  * Scores standardised for training, (mos - mean) / deviation, so that a step is as large whatever the unit of the MOS.

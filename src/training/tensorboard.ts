@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DiskFile, removeFile } from '../common/disk.ts';
 import { diskError, writeOutput } from '../common/files.ts';
-import { fileVersionRecord, scalarsRecord } from '../data/tfevents.ts';
+import { fileVersionRecord, scalarsRecord } from '../data/formats/tfevents.ts';
 import type { EpochRecord } from './loop.ts';
 
 const prefix = 'events.out.tfevents.';

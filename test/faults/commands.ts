@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeScenes } from '../../src/data/scenes/make.ts';
+import { makeScenes } from '../../src/data/datasets/scenes/make.ts';
 import { hasBegun } from './kinds.ts';
 import { inProject } from './project.ts';
 

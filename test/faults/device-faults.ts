@@ -2,8 +2,8 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
-import { type DeviceOperation, guardDevice } from '../../src/kernels/device-guard.ts';
-import type { Gpu } from '../../src/kernels/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { type DeviceOperation, guardDevice } from '../../src/kernels/device/guard.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import type { Kind } from './kinds.ts';
 

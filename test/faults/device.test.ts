@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Gpu, openGpu } from '../../src/kernels/gpu.ts';
+import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import { loseDevice, pickNumbers, refuseMemory, runOnDevice } from './device-faults.ts';
 import { deviceKinds, preparePictures } from './kinds.ts';
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DiskOperation, guardDisk, TornWrite } from '../../src/common/disk.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
-import type { Gpu } from '../../src/kernels/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { sharedGpu } from '../gpu.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import { isBelow, leaveToProcess } from './disk-states.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ownIdentity, type ProcessIdentity } from '../../src/common/process-identity.ts';
-import type { Gpu } from '../../src/kernels/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import {
   type CrashPoint,

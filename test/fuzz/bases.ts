@@ -1,12 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FeatureCache } from '../../src/data/feature-cache.ts';
-import { writeSafetensors } from '../../src/data/safetensors.ts';
-import { ZipArchive } from '../../src/data/zip-archive.ts';
+import { writeSafetensors } from '../../src/data/formats/safetensors.ts';
+import { ZipArchive } from '../../src/data/formats/zip-archive.ts';
+import { FeatureCache } from '../../src/features/feature-cache.ts';
 import { type ClipConfig, clipDefaults } from '../../src/model/config.ts';
-import { configMetadata } from '../../src/model/config-hints.ts';
-import { weightsId } from '../../src/model/weights-id.ts';
+import { configMetadata } from '../../src/model/weights/config-hints.ts';
+import { weightsId } from '../../src/model/weights/weights-id.ts';
 import type { Checkpoint } from '../../src/training/checkpoint.ts';
 import { writeCheckpoint } from '../../src/training/checkpoint.ts';
 import { defaultSettings } from '../../src/training/settings.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { writeSafetensors } from '../../src/data/safetensors.ts';
+import { writeSafetensors } from '../../src/data/formats/safetensors.ts';
 import { joinParts } from '../../src/training/checkpoint.ts';
 import { cacheSegment, type ModelKind, modelKinds, modelParts } from './bases.ts';
 import { type ByteEdit, byteEdits, editBytes, inside } from './byte-edits.ts';

@@ -1,5 +1,5 @@
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
-import { reduceAll, sumRows } from '../../kernels/reduce.ts';
+import { reduceAll, sumRows } from '../../kernels/rows/reduce.ts';
 import { apply, type Op } from '../tape.ts';
 import { elements, Tensor } from '../tensor.ts';
 

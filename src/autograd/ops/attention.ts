@@ -3,7 +3,7 @@ import {
   type AttentionShape,
   attentionBackward,
   attentionForward,
-} from '../../kernels/attention.ts';
+} from '../../kernels/attention/index.ts';
 import { apply, type ForwardContext, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

@@ -1,4 +1,4 @@
-import { layerNormDgamma, layerNormDx, layerNormForward } from '../../kernels/layernorm.ts';
+import { layerNormDgamma, layerNormDx, layerNormForward } from '../../kernels/rows/layernorm.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

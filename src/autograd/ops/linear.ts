@@ -1,6 +1,6 @@
 import { type ActivationName, activationGradient } from '../../kernels/activation.ts';
-import { matmul } from '../../kernels/matmul.ts';
-import { sumRows } from '../../kernels/reduce.ts';
+import { matmul } from '../../kernels/matmul/index.ts';
+import { sumRows } from '../../kernels/rows/reduce.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

@@ -3,7 +3,7 @@ import {
   crossEntropy as crossEntropyForward,
   meanSquaredError,
   meanSquaredErrorDx,
-} from '../../kernels/losses.ts';
+} from '../../kernels/rows/losses.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

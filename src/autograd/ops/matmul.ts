@@ -1,4 +1,4 @@
-import { matmul as launch } from '../../kernels/matmul.ts';
+import { matmul as launch } from '../../kernels/matmul/index.ts';
 import { apply, type Op } from '../tape.ts';
 import { elements, Tensor } from '../tensor.ts';
 

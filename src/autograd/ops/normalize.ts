@@ -1,4 +1,4 @@
-import { l2Normalize as launch } from '../../kernels/normalize.ts';
+import { l2Normalize as launch } from '../../kernels/rows/l2-normalize.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

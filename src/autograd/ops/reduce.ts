@@ -1,7 +1,7 @@
 import { fill, scaleBy } from '../../kernels/elementwise.ts';
-import { matmul } from '../../kernels/matmul.ts';
-import { reduceAll, reduceColumns, sumRows } from '../../kernels/reduce.ts';
-import { copyBlock } from '../../kernels/rows.ts';
+import { matmul } from '../../kernels/matmul/index.ts';
+import { reduceAll, reduceColumns, sumRows } from '../../kernels/rows/reduce.ts';
+import { copyBlock } from '../../kernels/shape.ts';
 import { allOrNone } from '../scope.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';

@@ -1,4 +1,4 @@
-import { softmaxDx, softmax as softmaxForward } from '../../kernels/softmax.ts';
+import { softmaxDx, softmax as softmaxForward } from '../../kernels/rows/softmax.ts';
 import { apply, type Op } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { numberField, readCsv, requireColumn } from '../csv.ts';
-import { trainTestSplit } from '../splits.ts';
+import { numberField, readCsv, requireColumn } from '../formats/csv.ts';
 import {
   type DatasetLayout,
   fivePointThresholds,
@@ -10,6 +9,7 @@ import {
   publishedTestSize,
   requireRoot,
 } from './dataset.ts';
+import { trainTestSplit } from './splits.ts';
 
 const mosColumns: Record<string, string[]> = {
   naturalness: ['MOS_nat', 'MOS_naturalness', 'naturalness'],

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findColumn, numberField, readCsv, requireColumn } from '../csv.ts';
-import { emptyPart, trainTestSplit } from '../splits.ts';
+import { findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
 import {
   agiqaQualityThresholds,
   type DatasetLayout,
@@ -11,6 +10,7 @@ import {
   publishedTestSize,
   requireRoot,
 } from './dataset.ts';
+import { emptyPart, trainTestSplit } from './splits.ts';
 
 const mosColumns: Record<string, string> = { quality: 'mos_quality', alignment: 'mos_align' };
 

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { numberField, readCsv, requireColumn } from '../csv.ts';
-import { readMat, scoreList } from '../mat.ts';
-import { emptyPart, trainTestSplit } from '../splits.ts';
+import { numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { readMat, scoreList } from '../formats/mat.ts';
 import {
   type DatasetLayout,
   type Label,
@@ -12,6 +11,7 @@ import {
   publishedTestSize,
   requireRoot,
 } from './dataset.ts';
+import { emptyPart, trainTestSplit } from './splits.ts';
 
 const targets = ['quality', 'authenticity', 'correspondence'];
 

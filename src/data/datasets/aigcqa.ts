@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findColumn, numberField, readCsv, requireColumn } from '../csv.ts';
+import { findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
 import {
   agiqaQualityThresholds,
   type DatasetLayout,

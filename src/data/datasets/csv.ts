@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { type CsvTable, findColumn, numberField, readCsv, requireColumn } from '../csv.ts';
-import { emptyPart, type Split, trainTestSplit } from '../splits.ts';
+import { type CsvTable, findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
 import { type DatasetLayout, publishedSplitSeed, publishedTestSize } from './dataset.ts';
+import { emptyPart, type Split, trainTestSplit } from './splits.ts';
 
 const partNames: Record<string, keyof Split> = {
   train: 'train',

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { UserError } from '../../common/errors.ts';
-import type { Drawing } from '../scenes/make.ts';
-import type { Split } from '../splits.ts';
+import type { Drawing } from './scenes/make.ts';
+import type { Split } from './splits.ts';
 
 /** One picture with its mean opinion score. */
 export interface Sample {

@@ -1,7 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { writeOutput } from '../../common/files.ts';
-import { csvText } from '../csv-writer.ts';
-import { classOf, fewShot, limitSplit, type Split } from '../splits.ts';
+import { csvText } from '../formats/csv-writer.ts';
 import { agin } from './agin.ts';
 import { agiqa3k } from './agiqa-3k.ts';
 import { aigciqa2023 } from './aigciqa2023.ts';
@@ -16,6 +15,7 @@ import {
 } from './dataset.ts';
 import { locatePictures } from './pictures.ts';
 import { scenes } from './scenes.ts';
+import { classOf, fewShot, limitSplit, type Split } from './splits.ts';
 
 export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 

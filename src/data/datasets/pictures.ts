@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { picturesBelow } from '../picture-files.ts';
+import { picturesBelow } from '../images/find.ts';
 import type { Label } from './dataset.ts';
 
 /**

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
 import { cacheFolder } from '../../common/folders.ts';
-import { readCsv } from '../csv.ts';
-import { type Drawing, makeScenes, sceneColumns } from '../scenes/make.ts';
+import { readCsv } from '../formats/csv.ts';
 import { anyCsv } from './csv.ts';
 import type { DatasetLayout } from './dataset.ts';
+import { type Drawing, makeScenes, sceneColumns } from './scenes/make.ts';
 
 /** Pictures the project draws and distorts itself, so that there is something to train on where no data set is at hand. */
 export const scenes: DatasetLayout = {

@@ -1,7 +1,7 @@
 import { mseLoss } from '../../autograd/ops/losses.ts';
 import { keep, scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
-import type { HostTensor } from '../../data/tensor.ts';
+import type { HostTensor } from '../../data/formats/tensor.ts';
 import type { ClipAgiqa } from '../../model/agiqa.ts';
 import { type DropoutState, foldTextFeatures, headValues } from '../../model/head.ts';
 import type { Batch, Learner } from '../learner.ts';

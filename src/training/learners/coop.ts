@@ -2,10 +2,10 @@ import { crossEntropy } from '../../autograd/ops/losses.ts';
 import { l2Normalize } from '../../autograd/ops/normalize.ts';
 import { keep, scope } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
-import type { HostTensor } from '../../data/tensor.ts';
+import type { HostTensor } from '../../data/formats/tensor.ts';
+import { classConstants } from '../../model/class-constants.ts';
 import { classLogits, expectedScore } from '../../model/class-scores.ts';
-import type { PromptLearner } from '../../model/prompt.ts';
-import { classConstants } from '../class-constants.ts';
+import type { PromptLearner } from '../../model/prompt-learner.ts';
 import type { Batch, Learner } from '../learner.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { mseLoss } from '../../autograd/ops/losses.ts';
 import { scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
-import type { HostTensor } from '../../data/tensor.ts';
+import type { HostTensor } from '../../data/formats/tensor.ts';
 import type { FeatureScaling } from '../../model/feature-scaling.ts';
 import { type DropoutState, headValues, type RegressionHead } from '../../model/head.ts';
 import type { Batch, Learner } from '../learner.ts';

@@ -1,7 +1,7 @@
 import type { Tensor } from '../../autograd/tensor.ts';
-import type { HostTensor } from '../../data/tensor.ts';
+import type { HostTensor } from '../../data/formats/tensor.ts';
+import { classConstants, type Reading } from '../../model/class-constants.ts';
 import type { ClassScores } from '../../model/class-scores.ts';
-import { classConstants, type Reading } from '../class-constants.ts';
 import type { Learner } from '../learner.ts';
 
 /**

@@ -1,0 +1,79 @@
+import { createCommand, runCommand } from '../cli/command.ts';
+import { watchInterrupts } from '../cli/interrupt.ts';
+import { reportRun } from '../cli/report.ts';
+import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
+import { startGpu, terminal } from '../cli/start.ts';
+import { formatTable } from '../cli/table.ts';
+import { UserError } from '../common/errors.ts';
+import { openDataset } from '../data/datasets/index.ts';
+import { evaluateModel } from '../scoring/evaluate-model.ts';
+import { Scorer } from '../scoring/scorer.ts';
+import { checkChanges, savedSettings, withAbsolutePaths } from '../training/resume.ts';
+import { metricsText, trainRun } from '../training/run.ts';
+import { isRun } from '../training/run-folder.ts';
+import {
+  applySettings,
+  datasetOptions,
+  defaultSettings,
+  type Settings,
+  settingNames,
+} from '../training/settings.ts';
+
+const command = addSettingOptions(
+  createCommand(
+    'demo',
+    'Trains CLIP-AGIQA on the embedded model with pictures the project draws itself, then scores some of them.',
+    ['npm run demo', 'node dist/demo.js --epochs 100'],
+  ),
+  settingNames,
+  false,
+).option('--overwrite', 'begin in place of the run that is in the folder; a demo always does so in its own');
+
+/** Test pictures shown at the end. */
+const shown = 10;
+
+/** Where a demo goes unless --out says otherwise. */
+const ownFolder = 'output/demo';
+
+await runCommand<Record<string, string> & { overwrite?: boolean }>(command, async (options) => {
+  const signal = watchInterrupts();
+  const settings = settingsFrom({ config: 'demo', out: ownFolder, ...options });
+  const overwrite = options.overwrite || (await isDemo(settings));
+  const gpu = await startGpu(terminal);
+  terminal.line(
+    'The pictures are scenes drawn here and distorted at known levels; every fifth scene is for the test.',
+  );
+  const { before, test, folder, seconds } = await trainRun(gpu, settings, {
+    ...{ resume: false, overwrite, signal },
+    reporter: terminal,
+  });
+  const dataset = await openDataset(datasetOptions(settings));
+  const scorer = await Scorer.load(gpu, folder);
+  const some = { ...dataset, split: { ...dataset.split, test: dataset.split.test.slice(0, shown) } };
+  const { rows } = await evaluateModel(scorer, some, 'test', terminal, signal);
+  await scorer.close();
+  gpu.close();
+  const report = await reportRun(folder, terminal);
+  const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
+  process.stdout.write(
+    `\n${formatTable(table, { columns: ['test picture', 'MOS', 'score'], align: 'lrr' })}\n\n`,
+  );
+  process.stdout.write(`before training  ${metricsText(before)}\n`);
+  process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
+  process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
+  if (report) process.stdout.write(`look at it       ${report}\n`);
+  process.stdout.write(`score your own   node dist/score.js PICTURE… --model ${folder}\n`);
+});
+
+/** Whether what stands in the demo's own folder is a demo of these settings, which would come out the same again. */
+async function isDemo(settings: Settings): Promise<boolean> {
+  if (settings.out !== ownFolder || !isRun(ownFolder)) return false;
+  try {
+    const saved = applySettings(defaultSettings(), await savedSettings(ownFolder, 'train'), ownFolder);
+    checkChanges({ ...saved, epochs: settings.epochs }, withAbsolutePaths(settings), ownFolder);
+    return saved.epochs === settings.epochs;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,245 @@
+import { Option } from 'commander';
+import { createCommand, runCommand } from '../cli/command.ts';
+import { watchInterrupts } from '../cli/interrupt.ts';
+import { countOption } from '../cli/numbers.ts';
+import { startGpu, terminal } from '../cli/start.ts';
+import { Stopped, UserError } from '../common/errors.ts';
+import { checkOutput } from '../common/files.ts';
+import { printable } from '../common/printable.ts';
+import { requireFinite } from '../data/formats/finite.ts';
+import { writeSafetensors } from '../data/formats/safetensors.ts';
+import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { encodeBatch } from '../features/encode-batch.ts';
+import { pictureEncoder } from '../features/encoders.ts';
+import { PictureFeatures, type PictureTower } from '../features/image-encoder.ts';
+import { OnDevice } from '../features/on-device.ts';
+import {
+  encodeImageRows,
+  encodeTokenRows,
+  type FeatureRows,
+  type WithClip,
+} from '../features/tensor-features.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { recovering } from '../kernels/device/recovery.ts';
+import { checkVocabulary } from '../model/agiqa.ts';
+import { Clip, noTextTower } from '../model/clip.ts';
+import type { Activation, ClipConfig, TextConfig } from '../model/config.ts';
+import { checkTokens } from '../model/text.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
+import { findPictures } from '../scoring/pictures.ts';
+
+interface Options {
+  weights: string;
+  out: string;
+  image?: string[];
+  text?: string[];
+  tensors?: string;
+  batch: number;
+  weightType: 'float32' | 'float16';
+  activation?: Activation;
+}
+
+const command = createCommand('encode', 'Writes CLIP features of pictures and texts as safetensors.', [
+  'node dist/encode.js --weights ViT-B-16.pt --image pictures/ --text "a cat" "a dog" --out features.safetensors',
+  'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # ready images / tokens',
+])
+  .option(
+    '--weights <file>',
+    'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded',
+    'embedded',
+  )
+  .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features; - for stdout')
+  .option('--image <path...>', 'picture files or folders')
+  .option('--text <text...>', 'texts')
+  .option(
+    '--tensors <file>',
+    'safetensors with `images` [n, 3, size, size] (normalised) and / or `tokens` [n, context]',
+  )
+  .option(
+    '--batch <n>',
+    'pictures at once; another number may change the last bits of a feature',
+    countOption('--batch'),
+    encodeBatch,
+  )
+  .addOption(
+    new Option('--weight-type <type>', 'storage of the matrices')
+      .choices(['float32', 'float16'])
+      .default('float32'),
+  )
+  .addOption(
+    new Option(
+      '--activation <name>',
+      "the MLPs' activation (default: as the file says, else quick_gelu; open_clip's own models mostly have gelu)",
+    ).choices(['quick_gelu', 'gelu']),
+  );
+
+type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
+
+await runCommand<Options & Record<string, unknown>>(command, async (given) => {
+  const options = { ...given, weights: weightsPath(given.weights) };
+  const { image, text, tensors, batch } = options;
+  if (!image && !text && !tensors)
+    throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');
+  checkOutput(options.out);
+  const paths = image && findPictures(image);
+  const signal = watchInterrupts();
+  const gpu = await startGpu(terminal);
+  const model = openModel(gpu, options, await weightsId(options.weights));
+  const { config } = await model.run(async (clip) => clip);
+  const features: Features = new Map();
+  const metadata: Record<string, string> = {};
+  const add = (name: string, { shape, data }: FeatureRows) =>
+    features.set(name, { dtype: 'F32', shape, data });
+  let stopped: string | undefined;
+  if (tensors) {
+    const { images, tokens } = await readTensors(tensors, config);
+    if (images)
+      add('image_features', await encodeImageRows(images, config.vision.imageSize, batch, model.run));
+    if (tokens) add('text_features', await encodeTokenRows(tokens, textOf(config).contextLength, model.run));
+  }
+  if (text) {
+    const tokenizer = await Tokenizer.load();
+    const { contextLength } = checkVocabularyOf(config, tokenizer);
+    add(
+      'text_features',
+      await encodeTokenRows(tokenizer.tokenize(text, contextLength), contextLength, model.run),
+    );
+    metadata.texts = JSON.stringify(text);
+  }
+  if (paths) {
+    const { rows, reached, ...found } = await encodePictures(gpu, model.tower, paths, batch, signal);
+    if (rows) add('image_features', rows);
+    metadata.images = JSON.stringify(found.paths);
+    if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} pictures encoded`;
+  }
+  gpu.close();
+  if (stopped && features.size === 0) throw new Stopped('before anything was encoded; nothing was written');
+  await writeSafetensors(options.out, features, metadata);
+  for (const [name, { shape }] of features) terminal.line(`${name.padEnd(15)} [${shape.join(', ')}]`);
+  if (stopped)
+    throw new Stopped(`${stopped}, written to ${options.out}; run the same command again for the rest`);
+  if (options.out !== '-') terminal.line(`written to ${printable(options.out)}`);
+});
+
+/** The model on whichever device works: as a whole, and as the tower of pictures. */
+function openModel(
+  gpu: Gpu,
+  { weights, weightType, activation, image, text, tensors }: Options,
+  id: string,
+): { run: WithClip; tower: (device: Gpu) => Promise<PictureTower> } {
+  const clip = new OnDevice(async (device: Gpu) => {
+    if (device !== gpu && (await weightsId(weights)) !== id)
+      throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
+    return Clip.load(device, weights, {
+      weightType,
+      activation,
+      vision: Boolean(image || tensors),
+      text: Boolean(text || tensors),
+    });
+  });
+  return {
+    run: (work) => recovering(gpu, async (device) => work(await clip.on(device))),
+    tower: async (device) => {
+      const { vision } = await clip.on(device);
+      const feature = { trainer: 'clip-agiqa', layers: '', pool: 'cls', weightType } as const;
+      return { vision, encoder: pictureEncoder(vision, id, feature) };
+    },
+  };
+}
+
+function textOf({ text }: ClipConfig): TextConfig {
+  if (!text) throw noTextTower();
+  return text;
+}
+
+function checkVocabularyOf(config: ClipConfig, tokenizer: Tokenizer): TextConfig {
+  const text = textOf(config);
+  checkVocabulary(text, tokenizer);
+  return text;
+}
+
+/** The ready inputs of a file, checked. */
+async function readTensors(
+  path: string,
+  config: ClipConfig,
+): Promise<{ images: Float32Array | null; tokens: Int32Array | null }> {
+  const file = await openTensorFile(path);
+  try {
+    const found = { images: file.tensors.get('images'), tokens: file.tensors.get('tokens') };
+    if (!found.images && !found.tokens)
+      throw new UserError(
+        `${path} holds neither images nor tokens`,
+        'Name the tensors `images` and `tokens`.',
+      );
+    const { imageSize } = config.vision;
+    return {
+      images: found.images ? await readImages(file, found.images.shape, imageSize) : null,
+      tokens: found.tokens ? await readTokens(file, found.tokens.shape, textOf(config)) : null,
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readImages(file: TensorFile, shape: readonly number[], side: number): Promise<Float32Array> {
+  checkShape(file, 'images', shape, [3, side, side]);
+  return requireFinite(await file.read('images'), shape, `${file.path}: tensor images`);
+}
+
+async function readTokens(
+  file: TensorFile,
+  shape: readonly number[],
+  config: TextConfig,
+): Promise<Int32Array> {
+  checkShape(file, 'tokens', shape, [config.contextLength]);
+  const values = await file.read('tokens');
+  checkTokens(values, config, `${file.path}: `);
+  return Int32Array.from(values);
+}
+
+function checkShape(
+  { path }: TensorFile,
+  name: string,
+  shape: readonly number[],
+  row: readonly number[],
+): void {
+  const [count, ...rest] = shape;
+  if (rest.join() !== row.join())
+    throw new UserError(`${path}: ${name} are [${shape.join(', ')}], expected [n, ${row.join(', ')}]`);
+  if (count === 0) throw new UserError(`${path}: ${name} has no rows`, 'Give at least one.');
+}
+
+/** Features and paths of the pictures in the order given; unreadable ones are left out and named. */
+async function encodePictures(
+  gpu: Gpu,
+  reopen: (device: Gpu) => Promise<PictureTower>,
+  paths: readonly string[],
+  batch: number,
+  signal: AbortSignal,
+): Promise<{ rows: FeatureRows | null; paths: string[]; reached: number }> {
+  const { vision, encoder } = await recovering(gpu, reopen);
+  const pictures = new PictureFeatures(gpu.latest, vision, encoder, { batch, cache: null, reopen });
+  const size = pictures.imageSize;
+  const encoded: { path: string; feature: Float32Array }[] = [];
+  let reached = 0;
+  const bar = terminal.bar('encoding', paths.length);
+  const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
+  for await (const result of signal.aborted ? [] : pictures.encode(jobs)) {
+    reached++;
+    if ('error' in result) terminal.line(`skipped    ${printable(result.error)}`);
+    else encoded.push({ path: paths[result.index]!, feature: result.feature });
+    bar.advance();
+    if (signal.aborted) break;
+  }
+  bar.stop();
+  await pictures.close();
+  if (encoded.length === 0 && reached === paths.length)
+    throw new UserError(`none of the ${paths.length} pictures could be read`);
+  const { width } = encoder;
+  const data = new Float32Array(encoded.length * width);
+  for (const [i, { feature }] of encoded.entries()) data.set(feature, i * width);
+  const rows = encoded.length > 0 ? { shape: [encoded.length, width], data } : null;
+  return { rows, paths: encoded.map(({ path }) => path), reached };
+}

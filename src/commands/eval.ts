@@ -1,0 +1,111 @@
+import { createCommand, runCommand } from '../cli/command.ts';
+import { rawCsvOption } from '../cli/csv-options.ts';
+import { watchInterrupts } from '../cli/interrupt.ts';
+import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
+import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
+import { startGpu, terminal } from '../cli/start.ts';
+import { formatTable } from '../cli/table.ts';
+import { UserError } from '../common/errors.ts';
+import { figureText } from '../common/figure-text.ts';
+import { checkOutput, writeOutput } from '../common/files.ts';
+import { openDataset } from '../data/datasets/index.ts';
+import { csvText } from '../data/formats/csv-writer.ts';
+import type { Evaluation, Metrics } from '../data/metrics/evaluation.ts';
+import { evaluateModel } from '../scoring/evaluate-model.ts';
+import { Scorer, trainedSettings } from '../scoring/scorer.ts';
+import { datasetOptions, datasetSettings } from '../training/settings.ts';
+
+interface Options {
+  model: string;
+  part: string;
+  out?: string;
+  rawCsv?: boolean;
+  json?: boolean;
+}
+
+const command = addEpochFileOption(
+  addSettingOptions(
+    createCommand(
+      'eval',
+      "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with. It reads, and writes nothing but --out.",
+      [
+        'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
+        'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
+        'node dist/eval.js --model output/my-run --out predictions.csv',
+        'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
+      ],
+    ),
+    [...datasetSettings, 'weights', 'encodeBatch', 'position', 'scoreBy'],
+    false,
+  ),
+)
+  .requiredOption(
+    '--model <path>',
+    'run folder of a training, its model.safetensors, or a results folder of the published trainer',
+  )
+  .option('--part <name>', 'train, val or test', 'test')
+  .option('--out <file>', 'write name, mos and prediction as CSV')
+  .addOption(rawCsvOption())
+  .option('--json', 'print the metrics as JSON on stdout');
+
+await runCommand<Options & Record<string, string>>(command, async (options) => {
+  const signal = watchInterrupts();
+  const { part } = options;
+  if (part !== 'train' && part !== 'val' && part !== 'test')
+    throw new UserError(`--part is train, val or test, not ${part}`);
+  if (options.out) checkOutput(options.out);
+  const settings = settingsFrom(options, await trainedSettings(options.model));
+  if (settings.data === '')
+    throw new UserError(
+      `${options.model} does not say which dataset it was trained on`,
+      'Give --data and --root.',
+    );
+  const dataset = await openDataset(datasetOptions(settings));
+  if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} part`);
+  const gpu = await startGpu(terminal);
+  const scorer = await Scorer.load(gpu, options.model, {
+    weights: settings.weights,
+    // Not what the model was trained with: every command scores in the same batches, so that a score is the same in all.
+    batch: options.encodeBatch === undefined ? undefined : settings.encodeBatch,
+    epoch: epochFile(options.epochFile),
+    position: settings.position,
+    scoreBy: settings.scoreBy,
+  });
+  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal, signal);
+  await scorer.close();
+  gpu.close();
+  for (const error of skipped) terminal.line(`skipped    ${error}`);
+  if (options.out) {
+    const lines = rows.map(({ name, mos, prediction }) => [name, mos, prediction]);
+    const csv = csvText([['name', 'mos', 'prediction'], ...lines], { raw: options.rawCsv });
+    await writeOutput(options.out, csv);
+  }
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,
+  );
+});
+
+function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation): string {
+  const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [
+    name,
+    String(n),
+    ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
+  ];
+  const groups = Object.entries(byGroup).filter(([name]) => name !== '');
+  const { plcc4, rmse4, plcc5, rmse5 } = logistic;
+  const ends = (end: 0 | 1) =>
+    (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) =>
+      figureText(intervals?.[name][end] ?? Number.NaN),
+    );
+  return formatTable(
+    [
+      ...groups.map(([name, metrics]) => row(name, metrics)),
+      row('all', overall),
+      ['  95 % from', '', ...ends(0)],
+      ['  95 % to', '', ...ends(1)],
+      ['  4-parameter logistic', '', '', figureText(plcc4), '', figureText(rmse4)],
+      ['  5-parameter logistic', '', '', figureText(plcc5), '', figureText(rmse5)],
+    ],
+    { columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrrr' },
+  );
+}

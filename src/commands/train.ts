@@ -1,0 +1,111 @@
+import { dirname, join } from 'node:path';
+import { stringify as toYaml } from 'yaml';
+import { createCommand, runCommand } from '../cli/command.ts';
+import { watchInterrupts } from '../cli/interrupt.ts';
+import { reportRun } from '../cli/report.ts';
+import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
+import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
+import { startGpu, terminal } from '../cli/start.ts';
+import { formatTable } from '../cli/table.ts';
+import { figureText } from '../common/figure-text.ts';
+import { clearTuning } from '../kernels/device/tuning.ts';
+import { runFolder } from '../training/default-folder.ts';
+import { metricsText, type RunSummary, trainRun } from '../training/run.ts';
+import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from '../training/seeds.ts';
+import { applySettings, defaultSettings, type Settings } from '../training/settings.ts';
+
+const command = addRunOptions(
+  addSettingOptions(
+    createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on pictures with mean opinion scores.', [
+      'node dist/train.js                          # the embedded default: small model, generated pictures',
+      'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
+      'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
+      'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
+      'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
+      'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
+      'node dist/train.js --resume output/my-run   # go on from its last checkpoint, with its settings',
+      'node dist/train.js --resume output/my-run --epochs 200   # and train it longer than was planned',
+    ]),
+  ),
+)
+  .option(
+    '--seeds <list>',
+    'one run for each of these seeds, e.g. 1,2,3, and their mean ± standard deviation',
+  )
+  .option(
+    '--tensorboard',
+    "write TensorBoard's event file into the run folder: loss, rate and metrics of each epoch",
+  )
+  .option('--retune', 'forget what was measured of the kernel variants on this adapter')
+  .option('--json', 'print the summary as JSON on stdout');
+
+interface Options extends RunFlags {
+  retune?: boolean;
+  tensorboard?: boolean;
+  seeds?: string;
+  json?: boolean;
+}
+
+await runCommand<Options & Record<string, string>>(command, async (options) => {
+  const signal = watchInterrupts();
+  const seeds = options.seeds === undefined ? null : parseSeeds(options.seeds);
+  const { settings, resume } = await runSettings<Settings>(
+    options,
+    {
+      command: 'train',
+      seeds,
+      merge: (base) => settingsFrom(options, base),
+      parse: (saved, where) => applySettings(defaultSettings(), saved, where),
+      folder: (given) => (seeds ? given.out || dirname(runFolder(given)) : runFolder(given)),
+    },
+    terminal,
+  );
+  const gpu = await startGpu(terminal);
+  try {
+    if (options.retune) await clearTuning(gpu);
+    terminal.line('settings');
+    terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
+    const { overwrite, tensorboard } = options;
+    const how = { resume, overwrite, tensorboard, signal, reporter: terminal };
+    let summary: RunSummary | SeedsSummary;
+    if (seeds) {
+      summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: showRun });
+      terminal.line(`\n${seedsTable(summary)}`);
+      terminal.line(`results    ${join(summary.folder, 'seeds.json')}`);
+    } else {
+      summary = await trainRun(gpu, settings, how);
+      await showRun(summary);
+    }
+    if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  } finally {
+    gpu.close();
+  }
+});
+
+async function showRun(summary: RunSummary): Promise<void> {
+  const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
+    summary;
+  terminal.line('');
+  terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
+  terminal.line(`untrained  ${metricsText(before)}`);
+  terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
+  for (const [name, metrics] of Object.entries(readings ?? {}))
+    terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
+  if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)} % of the quality classes`);
+  if (missing.length > 0) terminal.line(`missing    ${missing.length}: ${missing.join(', ')}`);
+  if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
+  terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
+  terminal.line(`results    ${folder}`);
+  await reportRun(folder, terminal);
+}
+
+function seedsTable({ runs, mean, deviation }: SeedsSummary): string {
+  const row = (name: string, { srcc, plcc, krcc, rmse }: SeedFigures) => [
+    name,
+    ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
+  ];
+  return formatTable(
+    [...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', deviation)],
+    { columns: ['seed', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrr' },
+  );
+}

@@ -1,0 +1,155 @@
+import { statSync } from 'node:fs';
+import { Option } from 'commander';
+import { createCommand, runCommand } from '../cli/command.ts';
+import { formatTable } from '../cli/table.ts';
+import { shortened, UserError } from '../common/errors.ts';
+import { checkOutput } from '../common/files.ts';
+import { printable } from '../common/printable.ts';
+import { writeSafetensors } from '../data/formats/safetensors.ts';
+import { writeTorchScript } from '../data/formats/torchscript-writer.ts';
+import type { Activation, TransformerConfig } from '../model/config.ts';
+import { convertWeights, type StorageType, specTensors } from '../model/weights/convert.ts';
+import { describeWeights, type WeightsDescription } from '../model/weights/describe.ts';
+import { openClipWeights } from '../model/weights/weights.ts';
+import { readWeightsSpec } from '../model/weights/weights-spec.ts';
+
+interface Options {
+  info?: string;
+  convert?: string;
+  spec?: string;
+  out?: string;
+  dtype?: StorageType;
+  activation?: Activation;
+  json?: boolean;
+}
+
+const command = createCommand('weights', 'Says what a weights file holds, converts it, or generates one.', [
+  'node dist/weights.js --info ViT-B-16.pt                     # format, configuration, tensors',
+  'node dist/weights.js --info model.safetensors --json',
+  'node dist/weights.js --convert ViT-B-16.pt --out vit-b-16.safetensors --dtype float16',
+  'node dist/weights.js --convert clip-vit-base-patch16/ --out clip.safetensors   # a Hugging Face folder',
+  'node dist/weights.js --spec weights.json --out generated.safetensors',
+  'node dist/weights.js --spec weights.json --out generated.pt   # as a TorchScript archive in float16',
+])
+  .option('--info <file>', 'say what a file or folder holds')
+  .option('--convert <file>', 'write a model under canonical names as safetensors')
+  .option('--spec <file>', 'generate every tensor from a specification (JSON)')
+  .option('--out <file>', 'where to write; with --spec a name in .pt gives a TorchScript archive')
+  .addOption(
+    new Option('--dtype <type>', 'type of the written values (default: float32, in a .pt float16)').choices([
+      'float32',
+      'float16',
+    ]),
+  )
+  .addOption(
+    new Option('--activation <name>', 'store this one, whatever the file implies').choices([
+      'quick_gelu',
+      'gelu',
+    ]),
+  )
+  .option('--json', 'print --info as JSON');
+
+await runCommand(command, async (options: Options) => {
+  const { info, convert, spec, out, dtype, activation } = options;
+  const modes = [info, convert, spec].filter((mode) => mode !== undefined);
+  if (modes.length !== 1) {
+    throw new UserError('Exactly one of --info, --convert and --spec is needed', 'See --help for examples.');
+  }
+  if (info !== undefined) {
+    const description = await describeWeights(info, { values: true });
+    console.log(options.json ? JSON.stringify(description, null, 2) : formatDescription(description));
+    return;
+  }
+  if (out === undefined)
+    throw new UserError('--out is missing', 'Say where to write: --out FILE.safetensors');
+  if (convert !== undefined && !out.endsWith('.safetensors'))
+    throw new UserError(`--out ${out}: --convert writes safetensors`, 'Give a name in .safetensors.');
+  checkOutput(out);
+  if (convert !== undefined) {
+    const weights = await openClipWeights(convert, { activation });
+    try {
+      await convertWeights(weights, out, dtype ?? 'float32');
+    } finally {
+      await weights.close();
+    }
+  } else {
+    const isArchive = out.endsWith('.pt');
+    const tensors = specTensors(await readWeightsSpec(spec!), dtype ?? (isArchive ? 'float16' : 'float32'));
+    if (isArchive) await writeTorchScript(out, tensors);
+    else await writeSafetensors(out, tensors);
+  }
+  // A device or a pipe has swallowed what was written.
+  if (!statSync(out).isFile()) return;
+  const { format, tensors, parameters } = await describeWeights(out);
+  console.log(
+    `${printable(out)}: ${format}, ${tensors.length} tensors, ${parameters.toLocaleString('en')} parameters`,
+  );
+});
+
+function formatDescription({
+  path,
+  format,
+  metadata,
+  tensors,
+  parameters,
+  nonFinite,
+  model,
+  problem,
+}: WeightsDescription): string {
+  const facts: [string, string | number][] = [
+    ['file', path],
+    ['format', format],
+    ['tensors', tensors.length],
+    ['elements', parameters.toLocaleString('en')],
+    ...nonFiniteFacts(nonFinite),
+    ...Object.entries(metadata).map(([key, value]): [string, string] => [
+      `metadata ${printable(shortened(key, 100))}`,
+      value,
+    ]),
+  ];
+  if (model) {
+    const { vision, text } = model.config;
+    facts.push(
+      ['naming', model.naming],
+      ['parameters', model.parameters.toLocaleString('en')],
+      ['image', `${vision.imageSize} px, patches of ${vision.patchSize} px`],
+      ['vision', describeTransformer(vision, vision.outputWidth)],
+      ['mean, deviation', `${vision.mean.join(' ')}, ${vision.std.join(' ')}`],
+      ['text', text ? describeTransformer(text, text.outputWidth) : 'none'],
+    );
+    if (text) facts.push(['tokens', `context ${text.contextLength}, vocabulary ${text.vocabSize}`]);
+  } else facts.push(['model', `none usable here: ${problem}`]);
+  if (model && problem !== null) facts.push(['problem', problem]);
+  const rows = tensors.map(({ name, dtype, shape }) => [
+    shortened(name, 120),
+    dtype,
+    shortened(`[${shape.join(', ')}]`, 100),
+  ]);
+  const width = facts.reduce((most, [label]) => Math.max(most, label.length), 0);
+  const lines = facts.map(([label, value]) => `${label.padEnd(width)}  ${shown(value)}`);
+  return `${lines.join('\n')}\n\n${formatTable(rows, { columns: ['tensor', 'type', 'shape'] })}`;
+}
+
+/** What a file says, on a line: it may hold anything, in any length. */
+function shown(text: string | number): string {
+  return printable(shortened(String(text), 1000));
+}
+
+function nonFiniteFacts(nonFinite: WeightsDescription['nonFinite']): [string, string][] {
+  const counts = Object.entries(nonFinite ?? {});
+  if (counts.length === 0) return [];
+  const total = counts.reduce((sum, [, count]) => sum + count, 0);
+  const [name, count] = counts[0]!;
+  const more = counts.length === 1 ? '' : `, and ${counts.length - 1} more tensors`;
+  return [
+    ['not finite', `${total.toLocaleString('en')} numbers (NaN or infinite): ${count} in ${name}${more}`],
+  ];
+}
+
+function describeTransformer(
+  { width, layers, heads, mlpWidth, activation, layerNormEps }: TransformerConfig,
+  outputWidth: number | null,
+): string {
+  const output = outputWidth === null ? 'no projection' : `output ${outputWidth}`;
+  return `width ${width}, ${layers} layers, ${heads} heads, MLP ${mlpWidth}, ${activation}, eps ${layerNormEps}, ${output}`;
+}

@@ -1,0 +1,24 @@
+import { permutation } from '../../common/random.ts';
+
+/** Streams of the counter generator that epoch e is shuffled from: this base + e. */
+const STREAM_EPOCH = 0x1000;
+
+/** The training part in the order of one epoch: a permutation that depends on seed and epoch alone. */
+export function epochOrder(part: Int32Array, seed: number, epoch: number): Int32Array {
+  return permutation(part.length, seed, STREAM_EPOCH + epoch).map((at) => part[at]);
+}
+
+/** Consecutive batches of `size`, the last as short as what is left. */
+export function batchesOf(order: Int32Array, size: number): Int32Array[] {
+  const count = Math.ceil(order.length / size);
+  return Array.from({ length: count }, (_, i) => order.subarray(i * size, (i + 1) * size));
+}
+
+/**
+ * The batches of one training epoch. A last, incomplete batch is dropped, as the published trainer does, unless it
+ * is the only one.
+ */
+export function trainingBatches(part: Int32Array, size: number, seed: number, epoch: number): Int32Array[] {
+  const all = batchesOf(epochOrder(part, seed, epoch), size);
+  return all.length > 1 ? all.filter((batch) => batch.length === size) : all;
+}

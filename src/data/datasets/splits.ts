@@ -1,0 +1,111 @@
+import { UserError } from '../../common/errors.ts';
+import { permutation } from '../../common/random.ts';
+import { MersenneTwister } from './mt19937.ts';
+
+/** Streams of the counter generator used here, apart so that no two choices share their draws. */
+const STREAM_FEW_SHOT = 0x51;
+const STREAM_LIMIT = 0x52;
+
+/** Positions in a dataset's `samples`. */
+export interface Split {
+  readonly train: Int32Array;
+  readonly val: Int32Array;
+  readonly test: Int32Array;
+}
+
+export const emptyPart = new Int32Array(0);
+
+/**
+ * scikit-learn's `train_test_split(range(n), test_size, random_state, shuffle=True)`: the first
+ * ceil(testSize · n) numbers of the legacy NumPy permutation are the test part, the others, in its order, train.
+ * `testSize` in (0, 1) is a fraction, from 1 on a count.
+ */
+export function trainTestSplit(
+  n: number,
+  testSize: number,
+  randomState: number,
+): { train: Int32Array; test: Int32Array } {
+  const testCount = testSize < 1 ? Math.ceil(testSize * n) : testSize;
+  if (!(testSize > 0) || !Number.isInteger(testCount) || testCount >= n)
+    throw new UserError(
+      `a test part of ${testSize} of ${n} pictures leaves nothing to train on or nothing to test`,
+      'Choose a fraction between 0 and 1, or a count below the number of pictures.',
+    );
+  if (!Number.isInteger(randomState) || randomState < 0 || randomState > 0xffffffff)
+    throw new UserError(
+      `the split seed ${randomState} is not an integer from 0 to 4294967295`,
+      'Use for instance 42.',
+    );
+  const order = new MersenneTwister(randomState).permutation(n);
+  return { test: order.slice(0, testCount), train: order.slice(testCount) };
+}
+
+/** Which of the classes a score falls into; `thresholds` are their exclusive upper bounds, ascending, all but the last's. */
+export function classOf(mos: number, thresholds: readonly number[]): number {
+  let label = 0;
+  while (label < thresholds.length && mos >= thresholds[label]) label++;
+  return label;
+}
+
+/**
+ * Few-shot training: at most `shots` entries of `part` for each class, drawn by `seed`, in the part's order.
+ * `labels[i]` is the class of sample i. A class with fewer pictures gives what it has.
+ */
+export function fewShot(
+  part: Int32Array,
+  labels: ArrayLike<number>,
+  shots: number,
+  seed: number,
+): Int32Array {
+  if (!Number.isInteger(shots) || shots < 1)
+    throw new UserError(
+      `${shots} shots is not a positive whole number`,
+      'Give the number of pictures a class.',
+    );
+  const taken = new Map<number, number>();
+  const chosen = new Uint8Array(part.length);
+  for (const at of permutation(part.length, seed, STREAM_FEW_SHOT)) {
+    const label = labels[part[at]];
+    const count = taken.get(label) ?? 0;
+    if (count < shots) {
+      taken.set(label, count + 1);
+      chosen[at] = 1;
+    }
+  }
+  return part.filter((_, at) => chosen[at] === 1);
+}
+
+/**
+ * A split cut to `limit` pictures in all, each part in proportion to its size (largest remainders; a part that
+ * has any keeps at least one), chosen as the first of a seeded permutation and kept in the part's order.
+ */
+export function limitSplit(split: Split, limit: number, seed: number): Split {
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new UserError(
+      `the limit ${limit} is not a positive whole number`,
+      'Give the number of pictures to use.',
+    );
+  const parts = [split.train, split.val, split.test];
+  const total = parts.reduce((sum, part) => sum + part.length, 0);
+  if (limit >= total) return split;
+  const filled = parts.filter((part) => part.length > 0).length;
+  if (limit < filled)
+    throw new UserError(
+      `the limit ${limit} is below the ${filled} parts of the split`,
+      'Use a larger limit.',
+    );
+
+  const shares = parts.map((part) => (limit * part.length) / total);
+  const counts = shares.map((share, p) => (parts[p].length > 0 ? Math.max(1, Math.floor(share)) : 0));
+  const taken = () => counts.reduce((sum, count) => sum + count, 0);
+  const mostOwed = () => [0, 1, 2].sort((a, b) => shares[b] - counts[b] - (shares[a] - counts[a]));
+  while (taken() < limit) counts[mostOwed()[0]]++;
+  while (taken() > limit) counts[mostOwed().findLast((p) => counts[p] > 1)!]--;
+
+  const [train, val, test] = parts.map((part, p) => {
+    const chosen = new Uint8Array(part.length);
+    for (const at of permutation(part.length, seed, STREAM_LIMIT + p).subarray(0, counts[p])) chosen[at] = 1;
+    return part.filter((_, at) => chosen[at] === 1);
+  });
+  return { train, val, test };
+}

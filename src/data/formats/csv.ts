@@ -1,0 +1,125 @@
+import { CsvError, parse } from 'csv-parse/sync';
+import { shortened, UserError } from '../../common/errors.ts';
+import { checkLimit } from '../../common/limits.ts';
+import { readWhole } from '../../common/read-file.ts';
+import { unguarded } from './csv-writer.ts';
+
+/** One data row: its line in the file (counted from 1; the last line of a quoted row), and its fields by column name. */
+export interface CsvRow {
+  readonly line: number;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A CSV file with a header line. */
+export interface CsvTable {
+  readonly path: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly CsvRow[];
+}
+
+/**
+ * Reads a comma-separated file (RFC 4180, UTF-8, with or without byte order mark) whose first line names the columns.
+ *
+ * @throws UserError for a file that is no such text, or is larger than the limits allow
+ */
+export async function readCsv(path: string): Promise<CsvTable> {
+  const bytes = await readWhole(path, 'csvBytes');
+  checkText(path, bytes);
+  let columns: readonly string[] | undefined;
+  const rows: CsvRow[] = [];
+  try {
+    parse(bytes, {
+      bom: true,
+      skip_empty_lines: true,
+      trim: true,
+      cast: unguarded,
+      on_record: (record: string[], { lines }) => {
+        if (columns) rows.push({ line: lines, fields: fieldsOf(columns, record) });
+        else columns = checkColumns(path, record);
+        return null;
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new UserError(
+      `${path}: ${error.message}`,
+      'Check that row: quotes in pairs, as many fields as the header.',
+      { cause: error },
+    );
+  }
+  if (!columns || rows.length === 0)
+    throw new UserError(
+      `${path}: no rows below the header`,
+      'The first line must name the columns, the others hold data.',
+    );
+  return { path, columns, rows };
+}
+
+/** Refuses what is no text in UTF-8, and more rows or fields than are read; before any is made. */
+function checkText(path: string, bytes: Uint8Array): void {
+  const [first, second] = bytes;
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+    throw new UserError(`${path}: is in UTF-16`, 'Save it as CSV in UTF-8.');
+  let rows = 0;
+  let fields = 0;
+  for (const byte of bytes) {
+    if (byte === 0x0a || byte === 0x0d) rows++;
+    else if (byte === 0x2c) fields++;
+    else if (byte === 0)
+      throw new UserError(`${path}: holds zero bytes, so it is no text in UTF-8`, 'Save it as CSV in UTF-8.');
+  }
+  checkLimit('csvRows', rows, (count) => `${path}: has ${count} lines`);
+  checkLimit('csvFields', rows + fields, (count) => `${path}: has ${count} fields`);
+}
+
+function checkColumns(path: string, header: readonly string[]): readonly string[] {
+  checkLimit('csvColumns', header.length, (count) => `${path}: has ${count} columns`);
+  return header;
+}
+
+/** Defined as own members, so that a column may have any name. */
+const fieldsOf = (columns: readonly string[], record: readonly string[]): Record<string, string> =>
+  Object.fromEntries(columns.map((column, i) => [column, record[i]!]));
+
+/** The table's own spelling of a column, found by any of `names` in order, without regard to case. */
+export function findColumn(table: CsvTable, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const found =
+      table.columns.find((column) => column === name) ??
+      table.columns.find((column) => column.toLowerCase() === name.toLowerCase());
+    if (found === undefined) continue;
+    if (table.columns.indexOf(found) !== table.columns.lastIndexOf(found))
+      throw new UserError(
+        `${table.path}: two columns are named "${found}"`,
+        'Rename or remove one of them in the header line.',
+      );
+    return found;
+  }
+  return undefined;
+}
+
+/** As `findColumn`; a missing column is the user's error, which names those there are. */
+export function requireColumn(table: CsvTable, names: readonly string[], advice?: string): string {
+  const found = findColumn(table, names);
+  if (found === undefined)
+    throw new UserError(
+      `${table.path}: no column ${names.map((name) => `"${name}"`).join(' or ')}; found: ${shortened(table.columns.join(', '), 400)}`,
+      advice ?? 'Check the header line of the file.',
+    );
+  return found;
+}
+
+/** Decimal notation: what JavaScript reads besides, such as 0x10, is no score. */
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** The field as a number that is finite in float32, in which training computes. */
+export function numberField(table: CsvTable, row: CsvRow, column: string): number {
+  const field = row.fields[column] ?? '';
+  const value = decimal.test(field) ? Number(field) : Number.NaN;
+  if (!Number.isFinite(Math.fround(value)))
+    throw new UserError(
+      `${table.path}, line ${row.line}: ${column} is "${shortened(field, 100)}", not a number`,
+      'Fix or remove that row.',
+    );
+  return value;
+}

@@ -1,0 +1,185 @@
+import { Worker } from 'node:worker_threads';
+import type { PixelBudget } from './pixel-budget.ts';
+import { type Admission, type PictureJob, type PreparedPicture, preparePicture } from './prepare.ts';
+import type { WorkerReply, WorkerRequest, WorkerStart } from './worker.ts';
+
+/** A thread that prepares pictures: a worker, or this one. */
+export interface Lane {
+  /** Jobs it has. */
+  active: number;
+  /** Whether its thread has gone; then it takes no more jobs. */
+  readonly lost: boolean;
+  /** @throws LaneLost where the thread ended or hung while it had the job, which need not have been the cause */
+  prepare(job: PictureJob): Promise<PreparedPicture>;
+  close(): Promise<void>;
+}
+
+/** A thread ended, or gave no answer for too long. */
+export class LaneLost extends Error {
+  /** Whether it had begun to work: if not, no picture is to blame. */
+  readonly began: boolean;
+
+  constructor(message: string, began: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'LaneLost';
+    this.began = began;
+  }
+}
+
+/** Milliseconds that a thread may take to begin. */
+const startTime = 60_000;
+
+/** Asks the budget for a job, and gives back in the end whatever was admitted. */
+async function withAdmission<T>(
+  budget: PixelBudget,
+  signal: AbortSignal,
+  work: (admit: Admission) => Promise<T>,
+): Promise<T> {
+  let release: (() => void) | undefined;
+  try {
+    return await work(async (pixels) => {
+      release = await budget.admit(pixels, signal);
+    });
+  } finally {
+    release?.();
+  }
+}
+
+/** Prepares pictures in this thread. */
+export class OwnLane implements Lane {
+  active = 0;
+  readonly lost = false;
+  readonly #budget: PixelBudget;
+  readonly #closing = new AbortController();
+
+  constructor(budget: PixelBudget) {
+    this.#budget = budget;
+  }
+
+  prepare(job: PictureJob): Promise<PreparedPicture> {
+    return withAdmission(this.#budget, this.#closing.signal, (admit) => preparePicture(job, admit));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+  }
+}
+
+interface Pending {
+  readonly resolve: (picture: PreparedPicture) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly admit: Admission;
+  /** Runs while the job is at work, not while it waits to be admitted. */
+  watchdog?: NodeJS.Timeout;
+}
+
+/** Prepares pictures in a worker thread. */
+export class WorkerLane implements Lane {
+  active = 0;
+  readonly #worker: Worker;
+  readonly #budget: PixelBudget;
+  readonly #patience: number;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ending = new AbortController();
+  #nextId = 0;
+  readonly #began = new Int32Array(new SharedArrayBuffer(4));
+  readonly #starting: NodeJS.Timeout;
+  /** Why the thread is no more, once it is. */
+  #ended: { readonly reason: unknown } | undefined;
+
+  /** @param patience milliseconds that a picture may take */
+  constructor(file: URL, budget: PixelBudget, patience: number) {
+    this.#budget = budget;
+    this.#patience = patience;
+    this.#worker = new Worker(file, {
+      execArgv: [],
+      workerData: { began: this.#began } satisfies WorkerStart,
+    });
+    this.#worker.unref();
+    this.#worker.on('message', (reply: WorkerReply) => this.#receive(reply));
+    this.#starting = setTimeout(() => this.#giveUp(startTime), startTime).unref();
+    this.#worker.on('error', (error) => this.#lose(`a picture thread failed: ${error.message}`, error));
+    this.#worker.on('exit', (code) => this.#lose(`a picture thread ended (exit code ${code})`));
+  }
+
+  get lost(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  prepare(job: PictureJob): Promise<PreparedPicture> {
+    return withAdmission(this.#budget, this.#ending.signal, (admit) => {
+      if (this.#ended) throw this.#ended.reason;
+      return new Promise((resolve, reject) => {
+        const id = this.#nextId++;
+        this.#pending.set(id, { resolve, reject, admit });
+        this.#watch(id);
+        this.#worker.ref();
+        this.#worker.postMessage({ id, job } satisfies WorkerRequest);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#end(new Error('PictureLoader was closed'));
+    await this.#worker.terminate();
+  }
+
+  #receive(reply: WorkerReply): void {
+    if (reply.kind === 'ready') this.#begin();
+    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.picture);
+    else if (reply.kind === 'bug') this.#take(reply.id)?.reject(reply.bug);
+    else void this.#admit(reply.id, reply.pixels);
+  }
+
+  get #hasBegun(): boolean {
+    return Atomics.load(this.#began, 0) === 1;
+  }
+
+  #begin(): void {
+    clearTimeout(this.#starting);
+    for (const id of this.#pending.keys()) this.#watch(id);
+  }
+
+  async #admit(id: number, pixels: number): Promise<void> {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    clearTimeout(pending.watchdog);
+    await pending.admit(pixels);
+    if (!this.#pending.has(id)) return;
+    this.#watch(id);
+    this.#worker.postMessage({ id, admitted: true } satisfies WorkerRequest);
+  }
+
+  #watch(id: number): void {
+    if (!this.#hasBegun) return;
+    const pending = this.#pending.get(id)!;
+    clearTimeout(pending.watchdog);
+    pending.watchdog = setTimeout(() => this.#giveUp(this.#patience), this.#patience);
+  }
+
+  #giveUp(after: number): void {
+    this.#lose(`a picture thread gave no answer for ${after / 1000} s`);
+    // Not waited for: what runs in native code ends when it will.
+    void this.#worker.terminate();
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    clearTimeout(pending?.watchdog);
+    // Not once it is being ended: a late reply would let go of the thread, and the process end before close() returns.
+    if (this.#pending.size === 0 && !this.#ended) this.#worker.unref();
+    return pending;
+  }
+
+  #lose(message: string, cause?: unknown): void {
+    this.#end(new LaneLost(message, this.#hasBegun, cause));
+  }
+
+  #end(reason: unknown): void {
+    this.#ended ??= { reason };
+    clearTimeout(this.#starting);
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#ended.reason);
+    this.#ending.abort();
+  }
+}

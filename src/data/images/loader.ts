@@ -1,0 +1,165 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { limit } from '../../common/limits.ts';
+import { type Lane, LaneLost, OwnLane, WorkerLane } from './lane.ts';
+import { PixelBudget } from './pixel-budget.ts';
+import type { PictureJob, PreparedPicture } from './prepare.ts';
+
+export type { PictureJob } from './prepare.ts';
+
+/** One job's outcome; `index` counts the jobs from 0. */
+export type LoadedPicture =
+  | { readonly index: number; readonly pixels: Uint8Array; readonly hash: string }
+  | { readonly index: number; readonly error: string; readonly path: string };
+
+export interface PictureLoaderOptions {
+  /** Threads; 0 decodes in this one. By default one less than there are cores, 1 to 8. */
+  readonly workers?: number;
+  /** Pictures made ready, or being made, before they are asked for; it bounds the memory. */
+  readonly ahead?: number;
+  /** The worker's bundle, where it is not in its usual place. */
+  readonly workerFile?: URL;
+  /** Milliseconds that a picture may take before its thread is given up. By default the limit `pictureSeconds`, and half of it more. */
+  readonly patience?: number;
+}
+
+/** Jobs a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
+const JOBS_PER_LANE = 2;
+
+/** Of all loaders of the process. */
+const budget = new PixelBudget();
+
+interface Task {
+  readonly job: PictureJob;
+  readonly resolve: (picture: PreparedPicture) => void;
+  readonly reject: (reason: unknown) => void;
+  /** A thread was lost while it had this picture and another: it is tried once more, alone. */
+  suspect: boolean;
+}
+
+/**
+ * Decodes, crops and resizes pictures ahead of their use. Results come in the order of the jobs and do not depend
+ * on the number of threads. Workers start with the first job and keep no process alive that has nothing to load.
+ * A picture that ends or blocks its thread is an unreadable one; the others go on in a new thread.
+ */
+export class PictureLoader {
+  private readonly ahead: number;
+  private readonly workers: number;
+  private readonly workerFile: URL | undefined;
+  private readonly patience: number;
+  private lanes: Lane[] | undefined;
+  private queue: Task[] = [];
+  private closed = false;
+
+  constructor(options: PictureLoaderOptions = {}) {
+    this.workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
+    this.ahead = Math.max(1, options.ahead ?? 64);
+    this.workerFile = options.workerFile ?? findWorker();
+    // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
+    this.patience = options.patience ?? 1500 * limit('pictureSeconds');
+  }
+
+  /** Results for all jobs, in order. Jobs are drawn from the iterable as room for them comes free. */
+  async *load(jobs: Iterable<PictureJob>): AsyncGenerator<LoadedPicture, void, undefined> {
+    const source = jobs[Symbol.iterator]();
+    const begun: { task: Task; picture: Promise<PreparedPicture> }[] = [];
+    const fill = () => {
+      while (begun.length < this.ahead) {
+        const next = source.next();
+        if (next.done) return;
+        begun.push(this.submit(next.value));
+      }
+    };
+    let index = 0;
+    try {
+      for (fill(); begun.length > 0; fill()) {
+        const { task, picture } = begun.shift()!;
+        const done = await picture;
+        yield 'error' in done ? { index, error: done.error, path: task.job.path } : { index, ...done };
+        index++;
+      }
+    } finally {
+      // Reached early when the caller stops listening: what has not begun need not.
+      const abandoned = new Set(begun.map(({ task }) => task));
+      this.queue = this.queue.filter((task) => !abandoned.has(task));
+      source.return?.();
+    }
+  }
+
+  /** Stops the threads; results not yet delivered are refused. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const task of this.queue.splice(0)) task.reject(new Error('PictureLoader was closed'));
+    await Promise.all((this.lanes ?? []).map((lane) => lane.close()));
+    this.lanes = [];
+  }
+
+  private submit(job: PictureJob): { task: Task; picture: Promise<PreparedPicture> } {
+    const { promise, resolve, reject } = withResolvers<PreparedPicture>();
+    // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
+    promise.catch(() => {});
+    const task = { job, resolve, reject, suspect: false };
+    if (this.closed) reject(new Error('PictureLoader was closed'));
+    else this.queue.push(task);
+    this.dispatch();
+    return { task, picture: promise };
+  }
+
+  private dispatch(): void {
+    this.lanes ??= this.openLanes();
+    while (this.queue.length > 0 && !this.closed) {
+      this.lanes = this.lanes.map((lane) => (lane.lost ? this.openLane() : lane));
+      const lane = this.lanes.reduce((a, b) => (b.active < a.active ? b : a));
+      const task = this.queue[0]!;
+      if (lane.active >= (task.suspect ? 1 : JOBS_PER_LANE)) return;
+      this.queue.shift();
+      // Alone in its thread: no other joins it there.
+      const places = task.suspect ? JOBS_PER_LANE : 1;
+      lane.active += places;
+      lane
+        .prepare(task.job)
+        .then(task.resolve, (reason) => this.failed(task, reason))
+        .finally(() => {
+          lane.active -= places;
+          this.dispatch();
+        });
+    }
+  }
+
+  private failed(task: Task, reason: unknown): void {
+    if (!(reason instanceof LaneLost) || !reason.began || this.closed) task.reject(reason);
+    else if (task.suspect) task.resolve({ error: `${task.job.path}: cannot be decoded (${reason.message})` });
+    else {
+      task.suspect = true;
+      this.queue.unshift(task);
+    }
+  }
+
+  private openLanes(): Lane[] {
+    const count = this.workerFile === undefined ? 0 : this.workers;
+    return Array.from({ length: Math.max(1, count) }, () => this.openLane());
+  }
+
+  private openLane(): Lane {
+    const { workerFile, workers } = this;
+    if (workers === 0 || workerFile === undefined) return new OwnLane(budget);
+    return new WorkerLane(workerFile, budget, this.patience);
+  }
+}
+
+/** The worker's bundle lies beside this module's own in `dist`; code run from TypeScript finds it there once it is built. */
+function findWorker(): URL | undefined {
+  const bundled = !import.meta.url.endsWith('.ts');
+  const file = new URL(bundled ? './picture-worker.js' : '../../../dist/picture-worker.js', import.meta.url);
+  return existsSync(file) ? file : undefined;
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}

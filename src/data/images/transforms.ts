@@ -1,0 +1,131 @@
+import { keyOf, philox } from '../../common/random.ts';
+import type { RgbImage } from './decode.ts';
+import { type Box, resizeBicubic } from './resize.ts';
+
+/** Area of a random crop as a share of the picture's, and its aspect ratio width / height. */
+const CROP_SCALE = [0.08, 1] as const;
+const CROP_RATIO = [3 / 4, 4 / 3] as const;
+const CROP_TRIES = 10;
+
+/** Stream of the counter generator that crops and flips are drawn from. */
+const STREAM_CROP = 0x43;
+
+/** A crop, and whether it is mirrored left to right after it is resized. */
+export interface CropDraw {
+  readonly box: Box;
+  readonly flip: boolean;
+}
+
+/** Python's `round`: halves go to the even neighbour. */
+function roundHalfEven(x: number): number {
+  const below = Math.floor(x);
+  const rest = x - below;
+  if (rest !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/**
+ * The published test transform: the shorter side resized to `size` (the longer truncated to a whole number, as
+ * torchvision's Resize does), then the centre `size` x `size`. RGB bytes, row by row, size·size·3.
+ */
+export function testTransform(image: RgbImage, size: number): Uint8Array {
+  const { width, height } = image;
+  const newWidth = width <= height ? size : Math.trunc((size * width) / height);
+  const newHeight = width <= height ? Math.trunc((size * height) / width) : size;
+  const window = {
+    left: roundHalfEven((newWidth - size) / 2),
+    top: roundHalfEven((newHeight - size) / 2),
+    width: size,
+    height: size,
+  };
+  return resizeBicubic(image, { left: 0, top: 0, width, height }, newWidth, newHeight, window);
+}
+
+/** The given box resized to `size` x `size`, mirrored if `flip`. RGB bytes, row by row, size·size·3. */
+export function cropTransform(image: RgbImage, { box, flip }: CropDraw, size: number): Uint8Array {
+  const pixels = resizeBicubic(image, box, size, size);
+  if (flip) flipRows(pixels, size);
+  return pixels;
+}
+
+/** Mirrors RGB rows of `width` pixels left to right, in place. */
+function flipRows(pixels: Uint8Array, width: number): void {
+  const line = width * 3;
+  for (let row = 0; row < pixels.length; row += line) {
+    for (let a = row, b = row + line - 3; a < b; a += 3, b -= 3) {
+      for (let c = 0; c < 3; c++) {
+        const kept = pixels[a + c];
+        pixels[a + c] = pixels[b + c];
+        pixels[b + c] = kept;
+      }
+    }
+  }
+}
+
+/**
+ * Random resized crop and flip by torchvision's rule: ten tries of an area (`minArea`, 0.08, to 1 of the picture) and an aspect
+ * ratio (3/4 to 4/3, uniform in its logarithm); if none fits, the largest centred crop within the ratios. The draw
+ * depends on seed, epoch and picture index alone, not on the order in which pictures are asked for.
+ */
+export function drawCrop(
+  width: number,
+  height: number,
+  seed: number,
+  epoch: number,
+  index: number,
+  minArea: number = CROP_SCALE[0],
+): CropDraw {
+  const key = keyOf(seed);
+  const draw = (block: number) =>
+    philox([block, index, epoch, STREAM_CROP], key).map((word) => word * 2 ** -32);
+  const flip = draw(CROP_TRIES)[0] < 0.5;
+  const [logLow, logHigh] = CROP_RATIO.map(Math.log);
+  for (let attempt = 0; attempt < CROP_TRIES; attempt++) {
+    const [a, b, c, d] = draw(attempt);
+    const area = width * height * (minArea + (CROP_SCALE[1] - minArea) * a);
+    const ratio = Math.exp(logLow + (logHigh - logLow) * b);
+    const w = roundHalfEven(Math.sqrt(area * ratio));
+    const h = roundHalfEven(Math.sqrt(area / ratio));
+    if (w > 0 && w <= width && h > 0 && h <= height) {
+      const top = Math.floor(c * (height - h + 1));
+      const left = Math.floor(d * (width - w + 1));
+      return { box: { left, top, width: w, height: h }, flip };
+    }
+  }
+  return { box: largestCentredBox(width, height), flip };
+}
+
+function largestCentredBox(width: number, height: number): Box {
+  const ratio = width / height;
+  let [w, h] = [width, height];
+  if (ratio < CROP_RATIO[0]) h = Math.min(height, roundHalfEven(width / CROP_RATIO[0]));
+  else if (ratio > CROP_RATIO[1]) w = Math.min(width, roundHalfEven(height * CROP_RATIO[1]));
+  return { left: Math.floor((width - w) / 2), top: Math.floor((height - h) / 2), width: w, height: h };
+}
+
+/**
+ * RGB bytes of one or more pictures (each size·size·3, interleaved) as the network takes them: (byte / 255 − mean) /
+ * std for each channel, planes R, G, B after one another. Float32, n·3·size·size.
+ */
+export function toNormalizedCHW(
+  bytes: Uint8Array,
+  size: number,
+  mean: readonly number[],
+  std: readonly number[],
+): Float32Array {
+  const plane = size * size;
+  const result = new Float32Array(bytes.length);
+  for (let c = 0; c < 3; c++) {
+    const table = Float32Array.from({ length: 256 }, (_, v) =>
+      Math.fround(
+        Math.fround(Math.fround(Math.fround(v) / Math.fround(255)) - Math.fround(mean[c])) /
+          Math.fround(std[c]),
+      ),
+    );
+    for (let picture = 0; picture < bytes.length; picture += plane * 3) {
+      const out = picture + c * plane;
+      for (let p = 0, at = picture + c; p < plane; p++, at += 3) result[out + p] = table[bytes[at]];
+    }
+  }
+  return result;
+}

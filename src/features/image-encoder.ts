@@ -1,0 +1,247 @@
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { findNonFinite } from '../data/formats/finite.ts';
+import { decoderId } from '../data/images/decode.ts';
+import { type LoadedPicture, type PictureJob, PictureLoader } from '../data/images/loader.ts';
+import { hashPicture } from '../data/images/prepare.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { numericsId } from '../kernels/device/numerics.ts';
+import { recovering } from '../kernels/device/recovery.ts';
+import type { VisionTransformer } from '../model/vit.ts';
+import type { FeatureCache } from './feature-cache.ts';
+import { OnDevice } from './on-device.ts';
+
+/** Turns picture patches into features [B, width]: the tower's projected feature, or pooled block outputs. */
+export interface PictureEncoder {
+  readonly width: number;
+  /** Names the computation in cache keys: two encoders of one name give the same features. */
+  readonly id: string;
+  encode(patches: Tensor): Tensor;
+  /** What one of its numbers is, for errors. By default a number of the feature. */
+  describe?(at: number): string;
+}
+
+export interface EncodedPicture {
+  readonly index: number;
+  readonly feature: Float32Array;
+}
+
+export interface UnreadablePicture {
+  readonly index: number;
+  readonly path: string;
+  readonly error: string;
+}
+
+/** The image tower and what is made of its patches, on a device. */
+export interface PictureTower {
+  readonly vision: VisionTransformer;
+  readonly encoder: PictureEncoder;
+}
+
+export interface PictureFeaturesOptions {
+  /** Pictures the tower takes at once; a batch that is not full is filled up. */
+  readonly batch: number;
+  readonly cache: FeatureCache | null;
+  /** Makes the tower again on the device that was opened in place of a lost one. Without it the loss ends the work. */
+  readonly reopen?: (gpu: Gpu) => Promise<PictureTower>;
+}
+
+/** Pictures looked up in the cache at once. */
+const stretch = 256;
+
+/** A picture of a batch. */
+interface Member {
+  readonly index: number;
+  readonly job: PictureJob;
+  /** Of the bytes that were decoded. */
+  readonly hash: string;
+}
+
+/**
+ * Features of pictures: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. Every batch has
+ * the same shape, so a picture's feature has the same bits whatever it is encoded with.
+ */
+export class PictureFeatures {
+  readonly gpu: Gpu;
+  readonly encoder: PictureEncoder;
+  readonly imageSize: number;
+  readonly #tower: OnDevice<PictureTower>;
+  readonly #recovers: boolean;
+  readonly #batch: number;
+  readonly #cache: FeatureCache | null;
+  readonly #loader: PictureLoader;
+  readonly #pixels: Uint8Array;
+  #numerics = '';
+  /** Pictures that went through the tower, those the cache spared it, and milliseconds it waited for the next picture. */
+  readonly counters = { encoded: 0, cached: 0, waited: 0 };
+
+  constructor(
+    gpu: Gpu,
+    vision: VisionTransformer,
+    encoder: PictureEncoder,
+    { batch, cache, reopen }: PictureFeaturesOptions,
+  ) {
+    this.gpu = gpu;
+    this.encoder = encoder;
+    this.imageSize = vision.config.imageSize;
+    this.#tower = new OnDevice(async (device) => {
+      if (device === gpu) return { vision, encoder };
+      return reopen!(device);
+    });
+    this.#recovers = reopen !== undefined;
+    this.#batch = batch;
+    this.#cache = cache;
+    this.#loader = new PictureLoader({ ahead: Math.max(16, 2 * batch) });
+    this.#pixels = new Uint8Array(batch * this.imageSize ** 2 * 3);
+  }
+
+  /** Yields one result a job, in their order, but with a cache the known ones of each stretch of jobs first; `index` is the job's place in `jobs`. */
+  async *encode(jobs: readonly PictureJob[]): AsyncIterable<EncodedPicture | UnreadablePicture> {
+    if (!this.#cache) {
+      yield* this.#encodeFresh(jobs, jobs.keys());
+      return;
+    }
+    this.#numerics = numericsId(this.gpu);
+    for (let from = 0; from < jobs.length; from += stretch) {
+      const part = jobs.slice(from, from + stretch);
+      const known = await this.#known(this.#cache, part);
+      const missing: number[] = [];
+      for (const [i, feature] of known.entries()) {
+        if (!feature) {
+          missing.push(from + i);
+          continue;
+        }
+        this.counters.cached++;
+        yield { index: from + i, feature };
+      }
+      const fresh = missing.map((index) => jobs[index]!);
+      yield* this.#encodeFresh(fresh, missing);
+      await this.#cache.flush();
+    }
+  }
+
+  async *#encodeFresh(
+    jobs: readonly PictureJob[],
+    places: Iterable<number>,
+  ): AsyncIterable<EncodedPicture | UnreadablePicture> {
+    const indices = [...places];
+    const bytes = this.imageSize ** 2 * 3;
+    let waiting: Member[] = [];
+    let failed: UnreadablePicture[] = []; // until the batch before them has run
+    for await (const loaded of this.#load(jobs)) {
+      const index = indices[loaded.index]!;
+      if ('error' in loaded) {
+        const unreadable = { index, path: loaded.path, error: loaded.error };
+        if (waiting.length > 0) failed.push(unreadable);
+        else yield unreadable;
+        continue;
+      }
+      this.#pixels.set(loaded.pixels, waiting.length * bytes);
+      waiting.push({ index, job: jobs[loaded.index]!, hash: loaded.hash });
+      if (waiting.length < this.#batch) continue;
+      yield* inOrder(await this.#run(waiting), failed);
+      waiting = [];
+      failed = [];
+    }
+    yield* inOrder(waiting.length > 0 ? await this.#run(waiting) : [], failed);
+  }
+
+  /** The pictures as the loader has them ready; counts how long it is waited for. */
+  async *#load(jobs: readonly PictureJob[]): AsyncIterable<LoadedPicture> {
+    const pictures = this.#loader.load(jobs);
+    try {
+      for (;;) {
+        const asked = performance.now();
+        const next = await pictures.next();
+        this.counters.waited += performance.now() - asked;
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      await pictures.return();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#loader.close();
+    await this.#cache?.close();
+  }
+
+  /** Encodes the first pictures of the batch that stands in `#pixels`; what stands behind them does not touch their rows. */
+  async #run(members: readonly Member[]): Promise<EncodedPicture[]> {
+    const { width } = this.encoder;
+    const values = await this.#encode();
+    this.counters.encoded += members.length;
+    return members.map(({ index, job, hash }, i) => {
+      const feature = values.slice(i * width, (i + 1) * width);
+      checkFeature(feature, job.path, this.encoder);
+      // By what was decoded: the file may have been replaced since it was looked up.
+      return { index, feature: this.#cache ? this.#cache.put(this.#keyOf(job, hash), feature) : feature };
+    });
+  }
+
+  async #encode(): Promise<Float32Array> {
+    const words = new Uint32Array(this.#pixels.buffer, 0, this.#pixels.length / 4);
+    const encode = async (gpu: Gpu) => {
+      const { vision, encoder } = await this.#tower.on(gpu);
+      const features = scope(() => {
+        const pixels = Tensor.from(gpu, words, [this.#batch, words.length / this.#batch]);
+        return encoder.encode(vision.patchesFromBytes(pixels));
+      });
+      return features.read().finally(() => features.dispose());
+    };
+    return this.#recovers ? recovering(this.gpu, encode) : encode(this.gpu);
+  }
+
+  async #known(
+    cache: FeatureCache,
+    jobs: readonly PictureJob[],
+  ): Promise<readonly (Float32Array | undefined)[]> {
+    // Nothing is read twice where nothing can be known.
+    if (cache.size === 0) return jobs.map(() => undefined);
+    const hashes = new Map<string, Promise<string>>();
+    const hash = (path: string) => {
+      if (!hashes.has(path)) hashes.set(path, hashOrName(path));
+      return hashes.get(path)!;
+    };
+    const keys = await Promise.all(jobs.map(async (job) => this.#keyOf(job, await hash(job.path))));
+    const found = await cache.get(keys);
+    return found.map((feature) => (feature && !findNonFinite(feature) ? feature : undefined));
+  }
+
+  /** Holds everything that the feature depends on. */
+  #keyOf({ size, transform, distortion }: PictureJob, hash: string): string {
+    return JSON.stringify([
+      this.encoder.id,
+      this.#batch,
+      this.#numerics,
+      decoderId,
+      hash,
+      size,
+      transform,
+      distortion ?? null,
+    ]);
+  }
+}
+
+function checkFeature(feature: Float32Array, path: string, { describe, width }: PictureEncoder): void {
+  const at = findNonFinite(feature)?.first;
+  if (at === undefined) return;
+  throw new UserError(
+    `${path}: ${describe?.(at) ?? `number ${at + 1} of the ${width} of its feature`} is ${feature[at]}`,
+    'The weights hold numbers that are not finite (weights --info counts them), or too large ones: try --weight-type float32.',
+  );
+}
+
+const inOrder = (encoded: readonly EncodedPicture[], failed: readonly UnreadablePicture[]) =>
+  [...encoded, ...failed].sort((a, b) => a.index - b.index);
+
+/** An unreadable file hashes to its own name, and is reported when it is loaded. */
+async function hashOrName(path: string): Promise<string> {
+  try {
+    return await hashPicture(path);
+  } catch {
+    return `unreadable ${path}`;
+  }
+}

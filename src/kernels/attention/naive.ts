@@ -1,0 +1,101 @@
+import gradientScoresSource from '../../../shaders/attention_plain_gradient_scores.wgsl';
+import productSource from '../../../shaders/attention_plain_product.wgsl';
+import scoresSource from '../../../shaders/attention_plain_scores.wgsl';
+import softmaxSource from '../../../shaders/attention_plain_softmax.wgsl';
+import type { GpuBuffer } from '../device/buffer-pool.ts';
+import { foldGroups, type Gpu } from '../device/gpu.ts';
+import { withScratch } from '../device/scratch.ts';
+import { attentionDelta, deltaSources } from './delta.ts';
+import {
+  type AttentionBackward,
+  type AttentionForward,
+  type AttentionInputs,
+  type AttentionShape,
+  maskConstants,
+  type Section,
+  scaleOf,
+} from './shape.ts';
+
+/** What this variant's results depend on. */
+export const plainSources = [
+  ...deltaSources,
+  gradientScoresSource,
+  productSource,
+  scoresSource,
+  softmaxSource,
+];
+
+const scoresKernel = { name: 'attention_plain_scores', source: scoresSource };
+const softmaxKernel = { name: 'attention_plain_softmax', source: softmaxSource };
+const productKernel = { name: 'attention_plain_product', source: productSource };
+const gradientScoresKernel = { name: 'attention_plain_gradient_scores', source: gradientScoresSource };
+
+/** Scores, softmax and product as separate kernels, with the matrix of scores in memory: any head size, and the oracle. */
+export function plainForward(gpu: Gpu, options: AttentionForward): void {
+  const { batch, queries, keys, heads, headDim, v, out } = options;
+  const rows = batch * heads * queries;
+  withScratch(gpu, 'attention_plain', (hold) => {
+    const matrix = hold(gpu.pool.allocate(rows * keys * 4));
+    const lse = options.lse ?? hold(gpu.pool.allocate(rows * 4));
+    scores(gpu, options, matrix);
+    gpu.run(softmaxKernel, {
+      buffers: [matrix, lse],
+      params: [rows, keys],
+      groups: foldGroups(Math.ceil(rows / 64)),
+    });
+    const target = { buffer: out, offset: 0, stride: heads * headDim };
+    product(gpu, options, { m: matrix, transpose: false, x: v, y: target, scale: 1 });
+  });
+}
+
+export function plainBackward(gpu: Gpu, options: AttentionBackward): void {
+  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, dOut, dq, dk, dv } = options;
+  const rows = batch * heads * queries;
+  withScratch(gpu, 'attention_plain', (hold) => {
+    const p = hold(gpu.pool.allocate(rows * keys * 4));
+    const dS = hold(gpu.pool.allocate(rows * keys * 4));
+    const delta = hold(gpu.pool.allocate(rows * 4));
+    attentionDelta(gpu, options, out, dOut, delta);
+    scores(gpu, options, p);
+    gpu.run(gradientScoresKernel, {
+      buffers: [dOut, v.buffer, lse, delta, p, dS],
+      params: [queries, keys, heads, headDim, v.offset, v.stride],
+      groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+    });
+    const scale = scaleOf(options);
+    product(gpu, options, { m: dS, transpose: false, x: k, y: dq, scale });
+    product(gpu, options, { m: dS, transpose: true, x: q, y: dk, scale });
+    const dO = { buffer: dOut, offset: 0, stride: heads * headDim };
+    product(gpu, options, { m: p, transpose: true, x: dO, y: dv, scale: 1 });
+  });
+}
+
+function scores(gpu: Gpu, options: AttentionInputs & AttentionShape, out: GpuBuffer): void {
+  const { batch, queries, keys, heads, headDim, q, k, end } = options;
+  gpu.run(scoresKernel, {
+    constants: maskConstants(options),
+    buffers: [q.buffer, k.buffer, ...(options.mask === 'tree' ? [end!] : []), out],
+    params: [queries, keys, heads, headDim, q.offset, q.stride, k.offset, k.stride, scaleOf(options)],
+    groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],
+  });
+}
+
+interface Product {
+  /** [batch, heads, queries, keys] */
+  readonly m: GpuBuffer;
+  readonly transpose: boolean;
+  readonly x: Section;
+  readonly y: Section;
+  readonly scale: number;
+}
+
+function product(gpu: Gpu, shape: AttentionShape, { m, transpose, x, y, scale }: Product): void {
+  const { batch, queries, keys, heads, headDim } = shape;
+  const [rows, columns] = transpose ? [keys, queries] : [queries, keys];
+  const [row, column] = transpose ? [1, keys] : [keys, 1];
+  gpu.run(productKernel, {
+    buffers: [m, x.buffer, y.buffer],
+    params: [rows, columns, heads, headDim, row, column, x.offset, x.stride, y.offset, y.stride, scale],
+    groups: [Math.ceil(headDim / 16), Math.ceil(rows / 4), batch * heads],
+  });
+}

@@ -1,0 +1,382 @@
+import { UserError } from '../../common/errors.ts';
+import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import { BindGroups } from './bind-groups.ts';
+import {
+  Arena,
+  BufferPool,
+  type GpuBuffer,
+  type GpuStorage,
+  type GpuTexels,
+  texelBytes,
+} from './buffer-pool.ts';
+import { DeviceErrors, DeviceLostError } from './errors.ts';
+import { patiently, turns } from './event-loop.ts';
+import { submitting } from './guard.ts';
+import { closedError, Lineage } from './lineage.ts';
+import { DeviceMemory } from './memory.ts';
+import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
+import { type KernelTime, Profiler } from './profiler.ts';
+import { type Command, Recording, type TexelArea } from './recording.ts';
+import { Staging } from './staging.ts';
+import { HangError, type Watchdog } from './watchdog.ts';
+import type { Constants } from './wgsl.ts';
+
+export type GpuOptions = AdapterOptions;
+
+/** One dispatch: `params` are the numbers of the uniform block, in its fields' order, `groups` the workgroup counts. */
+export interface Launch {
+  readonly buffers: readonly GpuStorage[];
+  readonly params?: readonly number[];
+  readonly groups: readonly [number, number?, number?];
+  readonly constants?: Constants;
+}
+
+/**
+ * A device with its buffer pool, pipelines and one command encoder: the only thing kernel launchers need.
+ * Commands gather in one compute pass and go to the queue with flush() or with the first read().
+ */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+  readonly pool: BufferPool;
+  readonly pipelines: PipelineCache;
+  readonly limits: Pick<
+    GPUSupportedLimits,
+    'maxComputeWorkgroupStorageSize' | 'maxStorageBuffersPerShaderStage'
+  >;
+  readonly #opened: OpenedDevice;
+  readonly #lineage: Lineage<Gpu>;
+  readonly #errors: DeviceErrors;
+  readonly #watchdog: Watchdog;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #released = false;
+  #pipeline: Pipeline | undefined; // set in the open pass
+  #profiler: Profiler | undefined;
+  #commands: Command[] | undefined; // what a capture under way has recorded
+  readonly #bindGroups: BindGroups;
+  readonly #features: ReadonlySet<string>;
+  readonly #memory: DeviceMemory;
+  readonly #staging: Staging;
+  /** Dispatches and submissions so far. */
+  readonly counters = { dispatches: 0, submits: 0 };
+
+  constructor(opened: OpenedDevice, lineage: Lineage<Gpu>) {
+    this.#opened = opened;
+    this.#lineage = lineage;
+    this.#errors = new DeviceErrors(opened);
+    this.#watchdog = this.#errors.watchdog;
+    this.device = opened.device;
+    this.adapter = opened.description;
+    // Copied: each question to the device crosses into native code.
+    this.#features = new Set(this.device.features);
+    const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
+    this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
+    this.#memory = new DeviceMemory(this.device, this.#errors);
+    this.#staging = new Staging(this.#memory);
+    this.#bindGroups = new BindGroups(this.device, this.#memory, this.#errors);
+    // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
+    // used again, so clearing all is only a matter of speed.
+    this.pool = new BufferPool(this.device.limits, this.#memory, () => {
+      if (!this.#errors.ended) this.flush();
+      this.#bindGroups.clear();
+    });
+    this.pipelines = new PipelineCache(this.device, this.#errors);
+    void this.device.lost.then(({ reason, message }) => {
+      this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
+      this.#release();
+    });
+  }
+
+  /** What ended this device: its loss, or close(). Undefined while it works. */
+  get ended(): Error | undefined {
+    return this.#errors.ended;
+  }
+
+  /** The device opened last in place of one that was lost; this one as long as it works. */
+  get latest(): Gpu {
+    return this.#lineage.latest ?? this;
+  }
+
+  /** The same object for a device and for those that were opened in its place: what outlives a loss may be kept by it. */
+  get lineage(): object {
+    return this.#lineage;
+  }
+
+  /**
+   * The device to go on with: this one while it works, else one opened in its place as this one was, the same for all who
+   * ask. Nothing that was on the lost device is on the new one. Throws when no device comes back, or this one was closed.
+   */
+  async reopen(): Promise<Gpu> {
+    const { latest } = this;
+    if (!latest.#errors.ended) return latest;
+    if (!(latest.#errors.ended instanceof DeviceLostError)) throw latest.#errors.ended;
+    const lineage = this.#lineage;
+    return lineage.replace(latest.adapter, (opened) => new Gpu(opened, lineage));
+  }
+
+  /** Whether the device was opened with an optional feature. */
+  has(feature: 'shader-f16' | 'subgroups' | 'timestamp-query'): boolean {
+    return this.#features.has(feature);
+  }
+
+  /** Records one dispatch. Buffers fill the kernel's storage bindings in order of their numbers. */
+  run(kernel: Kernel, launch: Launch): void {
+    const pipeline = this.pipelines.get(kernel, launch.constants);
+    const { buffers, groups } = launch;
+    if (buffers.length !== pipeline.storage.length)
+      throw new Error(
+        `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, ${buffers.length} were given`,
+      );
+    const [x, y = 1, z = 1] = groups;
+    if (!(isCount(x) && isCount(y) && isCount(z)))
+      throw new Error(
+        `kernel ${kernel.name}: [${groups.join(', ')}] are no counts of workgroups: whole numbers up to ${mostGroups}, beyond which foldGroups() folds a line`,
+      );
+    if (x === 0 || y === 0 || z === 0) return;
+    const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
+    this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
+    this.#watchdog.sent(pipeline.name, x * y * z);
+    this.dispatch(pipeline, bindGroup, x, y, z);
+  }
+
+  /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
+  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
+    this.counters.dispatches++;
+    if (this.#profiler) {
+      this.#endPass();
+      if (this.#profiler.full) this.flush();
+      const pass = this.#commandEncoder().beginComputePass({
+        timestampWrites: this.#profiler.next(pipeline.name),
+      });
+      pass.setPipeline(pipeline.raw);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(x, y, z);
+      pass.end();
+      return;
+    }
+    // What stands already is not said again: each call crosses into native code.
+    if (!this.#pass) {
+      this.#pass = this.#commandEncoder().beginComputePass();
+      this.#pipeline = undefined;
+    }
+    const pass = this.#pass;
+    if (pipeline !== this.#pipeline) {
+      pass.setPipeline(pipeline.raw);
+      this.#pipeline = pipeline;
+    }
+    pass.setBindGroup(0, bindGroup);
+    if (z > 1) pass.dispatchWorkgroups(x, y, z);
+    else if (y > 1) pass.dispatchWorkgroups(x, y);
+    else pass.dispatchWorkgroups(x);
+  }
+
+  /** Tells the watchdog of dispatches that are sent again, by the names of the last ones and all their workgroups. */
+  announce(kernels: readonly string[], groups: number): void {
+    this.#watchdog.sentAll(kernels, groups);
+  }
+
+  /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */
+  copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void {
+    checkRange('a copy', from, fromOffset, bytes);
+    checkRange('a copy', to, toOffset, bytes);
+    if (from === to) throw new Error(`a copy within buffer ${from.id}: WebGPU copies between different ones`);
+    this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
+    this.#endPass();
+    this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
+  }
+
+  /** Records a copy of a dense matrix into texels; its lines must be a multiple of 256 bytes long. */
+  copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void {
+    const { width, height, skipped } = area;
+    if (width > to.width || height > to.height)
+      throw new Error(`a copy of ${width} x ${height} texels into ${to.width} x ${to.height}`);
+    const bytesPerRow = width * texelBytes[to.format];
+    checkRange('a copy', from, skipped * bytesPerRow, height * bytesPerRow);
+    this.#commands?.push({ kind: 'texels', from, to, area });
+    this.#endPass();
+    this.#commandEncoder().copyBufferToTexture(
+      { buffer: from.raw, bytesPerRow, offset: skipped * bytesPerRow },
+      { texture: to.raw },
+      { width, height },
+    );
+  }
+
+  /** Writes host data (a multiple of 4 bytes) at once; commands recorded before it are submitted first, so that they see the old contents. */
+  write(to: GpuBuffer, data: ArrayBufferView, offset = 0): void {
+    if (this.#commands)
+      throw new Error('a captured step may not write from the host: write its inputs before the replay');
+    checkRange('a write', to, offset, data.byteLength);
+    this.flush();
+    this.device.queue.writeBuffer(to.raw, offset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Submits what is recorded and reads `bytes` bytes back. */
+  async read(from: GpuBuffer, bytes: number, offset = 0): Promise<ArrayBuffer> {
+    const size = Math.ceil(bytes / 4) * 4;
+    checkRange('a read', from, offset, size);
+    this.#errors.check(); // before anything is recorded that would be in the way of what comes next
+    const staging = this.#staging.take(size);
+    try {
+      this.#endPass();
+      this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
+      this.flush();
+      await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
+      const data = staging.getMappedRange().slice(0, bytes);
+      staging.unmap();
+      this.#staging.give(staging);
+      return data;
+    } catch (error) {
+      this.#staging.drop(staging);
+      throw error;
+    }
+  }
+
+  /** Gives the driver back what nobody uses: free buffers of the pool, and those of reads. */
+  trim(): void {
+    this.pool.trim();
+    this.#staging.trim();
+  }
+
+  /** Submits what is recorded. */
+  flush(): void {
+    this.#errors.check();
+    this.#endPass();
+    const encoder = this.#encoder;
+    if (!encoder) return;
+    const collect = this.#profiler?.resolve(encoder);
+    this.#encoder = undefined;
+    submitting(this.device);
+    this.#errors.attempt(() => this.device.queue.submit([encoder.finish()]));
+    this.counters.submits++;
+    collect?.();
+  }
+
+  /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
+  async finish(): Promise<void> {
+    this.flush();
+    await this.#errors.wait(this.device.queue.onSubmittedWorkDone());
+  }
+
+  /**
+   * Runs `step` once and keeps its commands for replay. Buffers allocated in it stay set aside until the recording is
+   * disposed of; what differs from step to step must be data in buffers written before replay().
+   */
+  capture<T>(step: () => T): { recording: Recording; value: T } {
+    const arena = new Arena();
+    this.pool.beginArena(arena);
+    const commands: Command[] = [];
+    this.#commands = commands;
+    let value: T;
+    const recording = new Recording(this, commands, arena);
+    try {
+      value = step();
+      if (value instanceof Promise) {
+        value.catch(() => {}); // what becomes of it follows from this mistake
+        throw new Error('capture() takes a synchronous function: read results after it');
+      }
+    } catch (error) {
+      this.#commands = undefined;
+      this.pool.endArena(arena, new Set());
+      this.pool.dissolve(arena);
+      throw error;
+    }
+    this.#commands = undefined;
+    recording.seal();
+    return { recording, value };
+  }
+
+  /** Runs `work` with every dispatch timed; needs timestamp queries. */
+  async profile(work: () => Promise<void> | void): Promise<KernelTime[]> {
+    if (!this.has('timestamp-query'))
+      throw new UserError('this adapter has no timestamp queries', 'Profile on another adapter.');
+    await this.finish();
+    const profiler = new Profiler(this.device, this.#memory, this.#errors);
+    this.#profiler = profiler;
+    try {
+      await work();
+      await this.finish();
+      return await profiler.report();
+    } finally {
+      // What is still recorded writes to the profiler's queries: they must not go before it is sent.
+      try {
+        this.flush();
+      } catch {
+        // Thrown by whatever brought us here.
+      }
+      this.#profiler = undefined;
+      profiler.destroy();
+    }
+  }
+
+  /**
+   * Destroys the device, with those opened in its place, as soon as it has done what it was sent, and lets Node exit. What
+   * waits for it is told so. A device that hangs cannot be destroyed: the process then ends by process.exit() only.
+   */
+  close(): void {
+    this.#lineage.closed = true;
+    const { latest } = this;
+    latest.#errors.end(closedError());
+    latest.#release();
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs. A lost one works no more.
+    if (!this.#watchdog.busy || this.#errors.ended instanceof DeviceLostError) this.#destroy();
+    else if (!(this.#errors.ended instanceof HangError))
+      void patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
+        () => this.#destroy(),
+        () => this.#destroy(),
+      );
+  }
+
+  #destroy(): void {
+    const opened = this.#opened;
+    this.device.destroy();
+    // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
+    // early, it crashes or hangs. While anything holds it, Node does not exit.
+    void this.device.lost
+      .then(() => turns(4))
+      .then(() => {
+        opened.instance = undefined;
+      });
+  }
+
+  #commandEncoder(): GPUCommandEncoder {
+    return (this.#encoder ??= this.device.createCommandEncoder());
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}
+
+/** Opens the machine's adapter; throws a {@link UserError} with advice where there is none. */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  const open = () => openDevice(options);
+  return new Gpu(await open(), new Lineage(open));
+}
+
+/** Workgroups in each direction, at most; so many has every adapter. */
+const mostGroups = 65535;
+
+function isCount(groups: number): boolean {
+  return groups >>> 0 === groups && groups <= mostGroups;
+}
+
+function checkRange(what: string, { id, capacity }: GpuBuffer, offset: number, bytes: number): void {
+  if (offset >= 0 && bytes >= 0 && offset + bytes <= capacity && offset % 4 === 0 && bytes % 4 === 0) return;
+  throw new Error(
+    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both in multiples of 4, and within`,
+  );
+}
+
+/** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */
+export function foldGroups(count: number): [number, number] {
+  if (count <= mostGroups) return [count, 1];
+  const rows = Math.ceil(count / mostGroups);
+  return [Math.ceil(count / rows), rows];
+}

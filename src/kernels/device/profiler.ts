@@ -1,0 +1,90 @@
+import type { DeviceErrors } from './errors.ts';
+import type { DeviceMemory } from './memory.ts';
+
+/** Time of one kernel (and detail, such as a shape) over a profiled stretch of work. */
+export interface KernelTime {
+  readonly name: string;
+  readonly calls: number;
+  readonly milliseconds: number;
+}
+
+const capacity = 2048; // dispatches timed between two read-backs: a query set holds at most 4096 timestamps
+
+/** Times every dispatch with timestamp queries, a compute pass each; adds up by name. */
+export class Profiler {
+  readonly #memory: DeviceMemory;
+  readonly #errors: DeviceErrors;
+  readonly #queries: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  readonly #totals = new Map<string, { calls: number; nanoseconds: bigint }>();
+  readonly #pending: Promise<void>[] = [];
+  #names: string[] = [];
+
+  constructor(device: GPUDevice, memory: DeviceMemory, errors: DeviceErrors) {
+    this.#memory = memory;
+    this.#errors = errors;
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    this.#resolved = memory.createBuffer({ size: 16 * capacity, usage }, 'the times of a profile');
+    this.#queries = errors.attempt(() => device.createQuerySet({ type: 'timestamp', count: 2 * capacity }));
+  }
+
+  get full(): boolean {
+    return this.#names.length === capacity;
+  }
+
+  /** The timestamp writes of the next dispatch's pass. */
+  next(name: string): GPUComputePassTimestampWrites {
+    const index = this.#names.push(name) - 1;
+    return {
+      querySet: this.#queries,
+      beginningOfPassWriteIndex: 2 * index,
+      endOfPassWriteIndex: 2 * index + 1,
+    };
+  }
+
+  /** Records, at the end of a command encoder, the read-back of what it timed; call `collect` after its submission. */
+  resolve(encoder: GPUCommandEncoder): (() => void) | undefined {
+    const names = this.#names;
+    if (names.length === 0) return undefined;
+    this.#names = [];
+    const bytes = 16 * names.length;
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+    const staging = this.#memory.createBuffer({ size: bytes, usage }, 'the times of a profile');
+    encoder.resolveQuerySet(this.#queries, 0, 2 * names.length, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
+    return () => {
+      const read = this.#collect(names, staging);
+      // Whether report() is reached or not.
+      read.catch(() => {});
+      this.#pending.push(read);
+    };
+  }
+
+  async #collect(names: readonly string[], staging: GPUBuffer): Promise<void> {
+    try {
+      await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
+      const ticks = new BigUint64Array(staging.getMappedRange());
+      for (const [i, name] of names.entries()) {
+        const total = this.#totals.get(name) ?? { calls: 0, nanoseconds: 0n };
+        total.calls++;
+        total.nanoseconds += ticks[2 * i + 1]! - ticks[2 * i]!;
+        this.#totals.set(name, total);
+      }
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** The times so far, the dearest kernel first. */
+  async report(): Promise<KernelTime[]> {
+    await Promise.all(this.#pending.splice(0));
+    return [...this.#totals]
+      .map(([name, { calls, nanoseconds }]) => ({ name, calls, milliseconds: Number(nanoseconds) / 1e6 }))
+      .sort((a, b) => b.milliseconds - a.milliseconds);
+  }
+
+  destroy(): void {
+    this.#queries.destroy();
+    this.#resolved.destroy();
+  }
+}

@@ -1,0 +1,30 @@
+import activation from '../../../shaders/lib_activation.wgsl';
+import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
+import attentionShared from '../../../shaders/lib_attention_shared.wgsl';
+import elementwise from '../../../shaders/lib_elementwise.wgsl';
+import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
+import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
+import matmulVectors from '../../../shaders/lib_matmul_vectors.wgsl';
+import philox from '../../../shaders/lib_philox.wgsl';
+import rows from '../../../shaders/lib_rows.wgsl';
+import rowsLane from '../../../shaders/lib_rows_lane.wgsl';
+import rowsSubgroup from '../../../shaders/lib_rows_subgroup.wgsl';
+import rowsWorkgroup from '../../../shaders/lib_rows_workgroup.wgsl';
+import vectors from '../../../shaders/lib_vectors.wgsl';
+
+/** The files that a shader, also one of a user's own, may name in `//@include`. */
+export const shaderLibrary: ReadonlyMap<string, string> = new Map([
+  ['lib_activation.wgsl', activation],
+  ['lib_attention_mask.wgsl', attentionMask],
+  ['lib_attention_shared.wgsl', attentionShared],
+  ['lib_elementwise.wgsl', elementwise],
+  ['lib_matmul_scalars.wgsl', matmulScalars],
+  ['lib_matmul_store.wgsl', matmulStore],
+  ['lib_matmul_vectors.wgsl', matmulVectors],
+  ['lib_philox.wgsl', philox],
+  ['lib_rows.wgsl', rows],
+  ['lib_rows_lane.wgsl', rowsLane],
+  ['lib_rows_subgroup.wgsl', rowsSubgroup],
+  ['lib_rows_workgroup.wgsl', rowsWorkgroup],
+  ['lib_vectors.wgsl', vectors],
+]);

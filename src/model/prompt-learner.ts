@@ -1,0 +1,90 @@
+import { add } from '../autograd/ops/arithmetic.ts';
+import { concat, gatherRows, reshape } from '../autograd/ops/shape.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import type { PrefixTree } from './prefix-tree.ts';
+import { paddedRows, prefixTree, type Slot } from './prefix-tree.ts';
+import type { TextTransformer } from './text.ts';
+
+export interface PromptLearnerOptions {
+  /** Each word has context vectors of its own (CSC) rather than all sharing one set. */
+  readonly classSpecific: boolean;
+  /** Compute every prompt on its own, padded to the context length: the oracle of the packed form. */
+  readonly padded?: boolean;
+}
+
+/**
+ * Learnable prompts (Zhou et al., CoOp, arXiv 2109.01134): context vectors among the embeddings of fixed tokens, through
+ * the frozen text transformer. The prompts run packed: rows that begin alike are one row (a prefix tree), and nothing
+ * is computed after [EOT]. Causal attention makes this exact.
+ */
+export class PromptLearner {
+  /** Context vectors [nCtx, width], or [prompts, nCtx, width] when class-specific: the parameter. */
+  readonly ctx: Tensor;
+  readonly tree: PrefixTree;
+  readonly #text: TextTransformer;
+  readonly #fixed: Tensor; // embeddings of the distinct tokens [tokens, width]
+  readonly #rows: Tensor; // u32 [R]: each row's place in fixed ++ ctx
+  readonly #positions: Tensor; // positional embeddings [R, width]
+  readonly #eot: Tensor; // u32 [prompts]
+  readonly #end: Tensor | null; // u32 [R]; padded prompts are apart instead
+
+  constructor(
+    text: TextTransformer,
+    prompts: readonly (readonly Slot[])[],
+    ctx: Tensor,
+    options: PromptLearnerOptions,
+  ) {
+    const { gpu } = ctx;
+    this.#text = text;
+    this.ctx = ctx;
+    const lists = prompts.map((slots) => [...slots]);
+    const layout = { classSpecific: options.classSpecific };
+    this.tree = options.padded
+      ? paddedRows(lists, text.config.contextLength, layout)
+      : prefixTree(lists, layout);
+    const { slots, position, end, eot } = this.tree;
+    const nCtx = ctx.dim(-2);
+    const ids = [...new Set(slots.flatMap(({ slot }) => (slot.kind === 'token' ? [slot.id] : [])))];
+    const place = slots.map(({ slot, prompt }) =>
+      slot.kind === 'token'
+        ? ids.indexOf(slot.id)
+        : ids.length + (options.classSpecific ? prompt * nCtx : 0) + slot.index,
+    );
+    const { parameters } = text;
+    const numbers = (values: Iterable<number>) => keep(Tensor.from(gpu, Uint32Array.from(values)));
+    const made = allOrNone(() => ({
+      fixed: gathered(parameters.get('token_embedding.weight'), ids),
+      positions: gathered(parameters.get('positional_embedding'), [...position]),
+      rows: numbers(place),
+      eot: numbers(eot),
+      end: options.padded ? null : numbers(end),
+    }));
+    this.#fixed = made.fixed;
+    this.#positions = made.positions;
+    this.#rows = made.rows;
+    this.#eot = made.eot;
+    this.#end = made.end;
+  }
+
+  /** Text features [prompts, outputWidth], not normalised. */
+  features(): Tensor {
+    return scope(() => {
+      const width = this.ctx.dim(-1);
+      const context = reshape(this.ctx, [this.ctx.size / width, width]);
+      const embedded = add(gatherRows(concat([this.#fixed, context], 0), this.#rows), this.#positions);
+      const sequences = this.#end ? 1 : this.tree.eot.length;
+      const rows = reshape(embedded, [sequences, embedded.dim(0) / sequences, width]);
+      return this.#text.features(rows, this.#eot, this.#end ? { end: this.#end } : { mask: 'causal' });
+    });
+  }
+
+  /** Frees everything but the context vectors. */
+  dispose(): void {
+    for (const tensor of [this.#fixed, this.#rows, this.#positions, this.#eot, this.#end]) tensor?.dispose();
+  }
+}
+
+function gathered(table: Tensor, ids: readonly number[]): Tensor {
+  return keep(scope(() => gatherRows(table, Tensor.from(table.gpu, Uint32Array.from(ids)))));
+}

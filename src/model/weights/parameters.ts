@@ -1,0 +1,84 @@
+import { keep } from '../../autograd/scope.ts';
+import { Tensor } from '../../autograd/tensor.ts';
+import { UserError } from '../../common/errors.ts';
+import { float32ToFloat16 } from '../../data/formats/float16.ts';
+import type { Gpu } from '../../kernels/device/gpu.ts';
+import type { WeightValues } from './weights.ts';
+
+/** A model's parameters on the GPU by their canonical (OpenAI) names. */
+export class Parameters {
+  readonly #tensors = new Map<string, Tensor>();
+
+  /** Takes over a tensor under a name. */
+  set(name: string, tensor: Tensor): void {
+    this.#tensors.set(name, keep(tensor));
+  }
+
+  /** The tensor of a name; throws if there is none. */
+  get(name: string): Tensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor)
+      throw new UserError(
+        `the weights hold no tensor ${name}`,
+        'Inspect the file with `node dist/weights.js --info FILE`.',
+      );
+    return tensor;
+  }
+
+  /** Whether there is a tensor of a name. */
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  /** Names and tensors. */
+  entries(): IterableIterator<[string, Tensor]> {
+    return this.#tensors.entries();
+  }
+
+  /** The tensors alone. */
+  tensors(): Tensor[] {
+    return [...this.#tensors.values()];
+  }
+
+  /** Frees them all. */
+  dispose(): void {
+    for (const tensor of this.#tensors.values()) tensor.dispose();
+    this.#tensors.clear();
+  }
+}
+
+/** How matrices are stored on the GPU. float16 halves their memory; vectors (biases, norms) stay float32. */
+export type WeightType = 'float32' | 'float16';
+
+/** Reads the tensors that `wanted` accepts, one after the other, so that the host holds one at a time. */
+export async function loadParameters(
+  gpu: Gpu,
+  weights: WeightValues,
+  wanted: (name: string) => boolean,
+  type: WeightType = 'float32',
+): Promise<Parameters> {
+  const parameters = new Parameters();
+  try {
+    for (const name of weights.names()) {
+      if (!wanted(name)) continue;
+      const shape = weights.shape(name);
+      const values = await weights.read(name);
+      const linear = shape.length === 2 && /resblocks\..*weight$/.test(name);
+      // Besides the linear layers' weights the table of tokens takes half storage, of which rows are gathered.
+      const half = type === 'float16' && (linear || name.startsWith('token_embedding'));
+      const stored = half ? float32ToFloat16(values) : values;
+      parameters.set(
+        name,
+        linear
+          ? Tensor.weight(gpu, stored, shape as [number, number], name)
+          : Tensor.from(gpu, stored, shape, name),
+      );
+    }
+    // What the weights passed through on their way into texels.
+    gpu.pool.trim();
+    return parameters;
+  } catch (error) {
+    parameters.dispose();
+    throw error;
+  }
+}
