@@ -141,7 +141,7 @@ it('a captured product copies its operands into texels anew at each replay', asy
   if (!adapter.software || !adapter.readsTexels) return;
   const [m, k, n] = [24, 64, 64];
   const [a, b, out] = [m * k, n * k, m * n].map((count) => gpu.pool.allocate(4 * count));
-  const product = (variant: 'naive' | 'texels24x32') => () =>
+  const product = (variant: 'naive' | 'texture24x32') => () =>
     matmul(gpu, { a: a!, b: b!, out: out!, m, k, n, transposeB: true, variant });
   const read = async () => new Float32Array(await gpu.read(out!, 4 * m * n));
   const feed = (i: number) => {
@@ -149,7 +149,7 @@ it('a captured product copies its operands into texels anew at each replay', asy
     gpu.write(b!, randoms(n * k, 400 + i));
   };
   feed(0);
-  const { recording } = gpu.capture(product('texels24x32'));
+  const { recording } = gpu.capture(product('texture24x32'));
   for (let i = 1; i < 4; i++) {
     feed(i);
     recording.replay();

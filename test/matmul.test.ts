@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { normal } from '../src/common/random.ts';
 import { type ActivationName, activationNumbers } from '../src/kernels/activation.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
-import type { Gpu } from '../src/kernels/device/gpu.ts';
-import { applicableMatmuls, matmul } from '../src/kernels/matmul/index.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
+import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
 import { canKeep, keepInTexels } from '../src/kernels/matmul/texels.ts';
-import { type MatmulVariant, matmulVariants } from '../src/kernels/matmul/variants.ts';
 import { activate } from './activations.ts';
+import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf as relativeError } from './reference.ts';
 
@@ -41,7 +42,7 @@ function halves(count: number): { values: Float32Array; bits: Uint16Array } {
 }
 
 /** Runs one product and returns the largest error against float64, relative to the largest magnitude. */
-async function errorOf(gpu: Gpu, c: Case, variant?: MatmulVariant): Promise<number> {
+async function errorOf(gpu: Gpu, c: Case, variant?: string): Promise<number> {
   const { m, n, k, batch = 1, activation = 'none' } = c;
   const entriesB = c.sharedB ? 1 : batch;
   const a = random(batch * m * k, 1);
@@ -102,7 +103,7 @@ async function errorOf(gpu: Gpu, c: Case, variant?: MatmulVariant): Promise<numb
 }
 
 /** The variants that can compute a case; its buffers do not matter. */
-function applies(gpu: Gpu, c: Case): MatmulVariant[] {
+function applies(gpu: Gpu, c: Case): string[] {
   const none = { kind: 'buffer' } as GpuBuffer;
   return applicableMatmuls(gpu, {
     ...c,
@@ -116,9 +117,9 @@ function applies(gpu: Gpu, c: Case): MatmulVariant[] {
 }
 
 /** Variants that this adapter never takes. */
-const absent = (gpu: Gpu, variant: MatmulVariant) =>
-  (/^(subgroup|texels)/.test(variant) && !gpu.has('subgroups')) ||
-  (variant.startsWith('texels') && !gpu.adapter.software);
+const absent = (gpu: Gpu, variant: string) =>
+  (/^(simd|texture)/.test(variant) && !gpu.has('subgroups')) ||
+  (variant.startsWith('texture') && !gpu.adapter.software);
 
 const layouts = [
   {},
@@ -150,7 +151,7 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
     for (const size of sizes)
       for (const layout of layouts) {
         const c = { ...size, ...layout };
-        if (variant !== 'tile128' && !applies(gpu, c).includes(variant)) continue;
+        if (!applies(gpu, c).includes(variant)) continue;
         tried++;
         expect(await errorOf(gpu, c, variant), JSON.stringify(c)).toBeLessThan(3e-6);
       }
@@ -162,7 +163,7 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
     const gpu = await sharedGpu();
     if (absent(gpu, variant)) return;
     for (const activation of Object.keys(activationNumbers) as ActivationName[]) {
-      const plain = variant === 'naive' || variant === 'subgroup16';
+      const plain = variant === 'naive' || variant === 'simd16x32';
       if (!(plain ? ['quick_gelu', 'gelu', 'relu'] : ['gelu']).includes(activation)) continue;
       const c = { m: 40, n: 72, k: 16, transposeB: true, bias: true, residual: true, activation };
       expect(await errorOf(gpu, c, variant), activation).toBeLessThan(3e-6);
@@ -217,8 +218,27 @@ it.each([
   expect(relativeError(got, expected)).toBeLessThan(3e-6);
   const naive = () =>
     matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[1], ...shape, variant: 'naive' });
-  expect(naive).toThrow(/cannot read B from texels/);
+  expect(naive).toThrow(/variant naive does not apply/);
   for (const one of [...buffers, texels]) gpu.pool.release(one);
+});
+
+describe('tuning', () => {
+  cacheFolder('matmul-');
+
+  it('measures the variants for a kept B on a copy of one', async () => {
+    const gpu = await openGpu();
+    const [m, n, k] = [24, 64, 64];
+    if (canKeep(gpu, n, k)) {
+      const texels = keepInTexels(gpu, random(n * k, 9), n, k);
+      const [a, out] = [gpu.pool.allocate(4 * m * k), gpu.pool.allocate(4 * m * n)];
+      matmul(gpu, { a, b: { texels, line: 0 }, out, m, k, n, transposeB: true });
+      await tune(gpu, { rounds: 1 });
+      const [[key, { times }]] = [...tuned(gpu)] as [[string, Measurement]];
+      expect(key).toMatch(/ntf kept 24x64x64$/);
+      expect(Object.keys(times)).toEqual(['texture16x32', 'texture24x32']);
+    }
+    gpu.close();
+  });
 });
 
 it('multiplies more rows than texels have lines by what is kept there', async () => {

@@ -1,7 +1,6 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import {
   choose,
@@ -14,6 +13,7 @@ import {
   tuned,
 } from '../src/kernels/device/tuning.ts';
 import { binary, fill } from '../src/kernels/elementwise.ts';
+import { cacheFolder } from './cache-folder.ts';
 
 const size = 4096;
 const family: Family = { name: 'double', version: '1' };
@@ -31,8 +31,7 @@ const trial = (gpu: Gpu): Trial => ({
 });
 
 describe('the tuner', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'tuning-'));
-  const cacheBefore = process.env.XDG_CACHE_HOME;
+  const folder = cacheFolder('tuning-');
   const opened: Gpu[] = [];
   const open = async () => {
     const gpu = await openGpu();
@@ -43,14 +42,8 @@ describe('the tuner', () => {
     choose(gpu, of, '4096', variants, 'slow', () => trial(gpu));
   const files = () => readdirSync(join(folder, 'clip-agiqa-webgpu', 'tuning'));
 
-  beforeAll(() => {
-    process.env.XDG_CACHE_HOME = folder;
-  });
   afterAll(() => {
-    if (cacheBefore === undefined) delete process.env.XDG_CACHE_HOME;
-    else process.env.XDG_CACHE_HOME = cacheBefore;
     for (const gpu of opened) gpu.close();
-    rmSync(folder, { recursive: true });
   });
 
   it('takes the fastest right variant, stores it, and forgets it on demand', async () => {

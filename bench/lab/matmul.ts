@@ -6,8 +6,12 @@ import { Option } from 'commander';
 import { runCommand } from '../../src/cli/command.ts';
 import { uniform } from '../../src/common/random.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
-import { applicableMatmuls, type MatmulOptions, matmul } from '../../src/kernels/matmul/index.ts';
-import { matmulVariants } from '../../src/kernels/matmul/variants.ts';
+import {
+  applicableMatmuls,
+  type MatmulOptions,
+  matmul,
+  matmulVariants,
+} from '../../src/kernels/matmul/index.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 

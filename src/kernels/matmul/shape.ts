@@ -1,0 +1,103 @@
+import { type ActivationName, activationNumbers } from '../activation.ts';
+import type { GpuBuffer } from '../device/buffer-pool.ts';
+import type { Constants } from '../device/wgsl.ts';
+import type { KeptLines, LinesInBuffer } from './texels.ts';
+
+export interface MatmulOptions {
+  /** [m, k], or [k, m] with transposeA; f32. */
+  readonly a: GpuBuffer;
+  /** [k, n], or [n, k] with transposeB; one that is kept in texels has no batch. */
+  readonly b: GpuBuffer | KeptLines;
+  /** [m, n] of each batch entry, f32. */
+  readonly out: GpuBuffer;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly batch?: number;
+  /** Elements from one batch entry to the next; 0: shared. By default dense. */
+  readonly strideA?: number;
+  readonly strideB?: number;
+  /** What a buffer B holds: float32, or halves (two to a word). */
+  readonly bType?: 'f32' | 'f16';
+  /** [n] */
+  readonly bias?: GpuBuffer | null;
+  /** [m, n], added after the activation. */
+  readonly residual?: GpuBuffer | null;
+  readonly activation?: ActivationName;
+  /** [m, n]: also keep the value before the activation, for its gradient. */
+  readonly preactivation?: GpuBuffer | null;
+  /** Runs this variant, which must be one that applies, instead of the measured or default one. */
+  readonly variant?: string;
+}
+
+/** What a launch binds, and what is fused into it. */
+export type MatmulOperands = Pick<
+  MatmulOptions,
+  'a' | 'b' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation'
+>;
+
+/** A product's size and layout, with nothing left to default. */
+export interface MatmulShape {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly batch: number;
+  readonly strideA: number;
+  readonly strideB: number;
+  readonly half: boolean;
+  /** B is kept in texels. */
+  readonly kept: boolean;
+  /** A and B as the texels take them: A's lines run along k, and B's as it lies. */
+  readonly matrixA: Omit<LinesInBuffer, 'buffer'>;
+  readonly matrixB: Omit<LinesInBuffer, 'buffer'>;
+}
+
+export const isKept = (b: GpuBuffer | KeptLines): b is KeptLines => 'texels' in b;
+
+export function shapeOf(options: MatmulOptions): MatmulShape {
+  const { b, m, n, k, transposeA = false, transposeB = false, batch = 1 } = options;
+  const { strideA = m * k, strideB = k * n, bType = 'f32' } = options;
+  const kept = isKept(b);
+  const half = kept ? b.texels.format === 'rgba16float' : bType === 'f16';
+  const [rows, length] = transposeB ? [n, k] : [k, n];
+  return {
+    m,
+    n,
+    k,
+    transposeA,
+    transposeB,
+    batch,
+    strideA,
+    strideB,
+    half,
+    kept,
+    matrixA: {
+      rows: m,
+      length: k,
+      batch: strideA === 0 ? 1 : batch,
+      transposed: transposeA,
+      stride: strideA,
+    },
+    matrixB: { rows, length, batch: strideB === 0 ? 1 : batch, half, stride: strideB },
+  };
+}
+
+/** The constants of lib_matmul_store.wgsl, with which every product ends. */
+export function epilogueConstants(operands: MatmulOperands): Constants {
+  const { bias, residual, preactivation, activation = 'none' } = operands;
+  return {
+    BIAS: bias ? 1 : 0,
+    RESIDUAL: residual ? 1 : 0,
+    PREACTIVATION: preactivation ? 1 : 0,
+    ACTIVATION: activationNumbers[activation],
+  };
+}
+
+/** The buffers that follow A and B, in the order of their bindings. */
+export function epilogueBuffers({ bias, residual, out, preactivation }: MatmulOperands): GpuBuffer[] {
+  return [bias, residual, out, preactivation].filter((buffer) => !!buffer);
+}

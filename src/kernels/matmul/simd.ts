@@ -1,0 +1,51 @@
+import knSource from '../../../shaders/matmul_subgroup_kn.wgsl';
+import nkSource from '../../../shaders/matmul_subgroup_nk.wgsl';
+import tnSource from '../../../shaders/matmul_subgroup_tn.wgsl';
+import type { GpuBuffer } from '../device/buffer-pool.ts';
+import type { Variant } from '../variant.ts';
+import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
+
+const nk = { name: 'matmul_subgroup_nk', source: nkSource };
+const kn = { name: 'matmul_subgroup_kn', source: knSource };
+const tn = { name: 'matmul_subgroup_tn', source: tnSource };
+
+/** Columns of a lane. */
+const columns = 4;
+
+/**
+ * Register tiles of one subgroup, 8·own rows x 32 columns, for adapters that are a processor: a subgroup is then a vector register,
+ * and a load as dear as dozens of multiply-adds.
+ */
+export const simd = [1, 2, 3, 4, 5].map(
+  (own): Variant<MatmulShape, MatmulOperands> => ({
+    name: `simd${8 * own}x${8 * columns}`,
+    sources: [nkSource, knSource, tnSource],
+
+    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, kept }) {
+      // Vector loads of A run along k, or along m where it is transposed; of B along n, or along k.
+      const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
+      const aligned = lengths.every((length) => length % 4 === 0);
+      if (kept || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
+      // Of A transposed there is one height; else none that is mostly beyond the product.
+      return transposeA ? !transposeB && own === 4 : 8 * own < m + 8;
+    },
+
+    // On a processor nanoseconds of one lavapipe thread: a step's loads, broadcasts and multiply-adds. On a GPU a rank.
+    cost({ adapter: { software } }, { m, n, k, batch }) {
+      if (!software) return 4;
+      const step = (own + columns) * 35 + 32 * own * (0.7 + 0.3 * columns);
+      return Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch * (k / 4) * step;
+    },
+
+    launch(gpu, operands, shape) {
+      const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
+      const constants = { ...epilogueConstants(operands), HALF_B: Number(half) };
+      gpu.run(transposeA ? tn : transposeB ? nk : kn, {
+        constants: transposeA ? constants : { ...constants, OWN: own },
+        buffers: [operands.a, operands.b as GpuBuffer, ...epilogueBuffers(operands)],
+        params: [m, n, k, strideA / 4, strideB / 4],
+        groups: [Math.ceil(n / (8 * columns)), Math.ceil(m / (8 * own)), batch],
+      });
+    },
+  }),
+);

@@ -1,0 +1,81 @@
+import source from '../../../shaders/matmul_texels.wgsl';
+import type { Gpu } from '../device/gpu.ts';
+import { withScratch } from '../device/scratch.ts';
+import type { Variant } from '../variant.ts';
+import {
+  epilogueBuffers,
+  epilogueConstants,
+  isKept,
+  type MatmulOperands,
+  type MatmulShape,
+} from './shape.ts';
+import { asTexels, copies, texelSources, texelsApply } from './texels.ts';
+
+const kernel = { name: 'matmul_texels', source };
+
+/** Rows of A that are copied at once: a multiple of every tile's height. */
+const blockOf = (gpu: Gpu) => Math.floor(gpu.pool.mostLines / 240) * 240;
+
+/** Register tiles as the simd variants have them, from operands copied into textures; the only ones for a B that is kept in one. */
+export const textures = (
+  [
+    [2, 4],
+    [3, 4],
+    [5, 4],
+    [5, 8],
+  ] as const
+).map(
+  ([own, columns]): Variant<MatmulShape, MatmulOperands> => ({
+    name: `texture${8 * own}x${8 * columns}`,
+    sources: [...texelSources, source],
+
+    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, kept, matrixA, matrixB }) {
+      // A tile that is mostly beyond the product is none to choose.
+      if (8 * own >= m + 16) return false;
+      if (kept) return true;
+      const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
+      return lengths.every((length) => length % 4 === 0) && texelsApply(gpu, matrixA, matrixB);
+    },
+
+    // Nanoseconds of one lavapipe thread: as the simd variants', but with loads of 18; and the copies, which have a start of their own.
+    cost(_gpu, { m, n, k, batch, kept, matrixA, matrixB }) {
+      const step = (own + columns) * 18 + 32 * own * (0.7 + 0.3 * columns);
+      const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
+      const copied = (kept ? [matrixA] : [matrixA, matrixB]).map(
+        (matrix) => 60000 + ((matrix.rows * matrix.length * matrix.batch!) / 4) * (copies(matrix) ? 4.4 : 26),
+      );
+      return tiles * (k / 4) * step + copied.reduce((sum, one) => sum + one);
+    },
+
+    /** Of A always a copy, of B where it is not kept. */
+    launch(gpu, operands, { m, n, k, transposeB, batch, kept, matrixA, matrixB }) {
+      const { a, b } = operands;
+      withScratch(gpu, kernel.name, (hold) => {
+        const lines = isKept(b) ? b : { texels: hold(asTexels(gpu, { ...matrixB, buffer: b })), line: 0 };
+        const block = batch === 1 && m > gpu.pool.mostLines ? blockOf(gpu) : m;
+        for (let first = 0; first < m; first += block) {
+          const height = Math.min(block, m - first);
+          withScratch(gpu, kernel.name, (holdBlock) => {
+            const copied = holdBlock(asTexels(gpu, { ...matrixA, rows: height, buffer: a }, first));
+            gpu.run(kernel, {
+              constants: {
+                ...epilogueConstants(operands),
+                HALF_B: Number(lines.texels.format === 'rgba16float'),
+                OWN: own,
+                COLS: columns,
+                LINES: Number(transposeB),
+                KEPT: Number(kept),
+              },
+              buffers: [copied, lines.texels, ...epilogueBuffers(operands)],
+              params: [
+                ...[m, n, k, matrixA.batch! > 1 ? m : 0, matrixB.batch! > 1 ? matrixB.rows : 0],
+                ...[lines.line, first, height],
+              ],
+              groups: [Math.ceil(height / (8 * own)), Math.ceil(n / (8 * columns)), batch],
+            });
+          });
+        }
+      });
+    },
+  }),
+);
