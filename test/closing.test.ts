@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
-import { turns } from '../src/kernels/device/event-loop.ts';
+import { nextTicks } from '../src/kernels/device/event-loop.ts';
 import { openGpu } from '../src/kernels/device/gpu.ts';
 
 const source = `@group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -21,7 +21,7 @@ it('a device may be closed whatever is under way: Dawn finds its instance until 
     // An instance collected too early crashed the process here, or had it wait for ever.
     for (let turn = 0; turn < 8; turn++) {
       collect();
-      await turns(1);
+      await nextTicks(1);
     }
   }
 });

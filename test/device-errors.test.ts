@@ -3,7 +3,7 @@ import { multiply } from '../src/autograd/ops/arithmetic.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { openDevice } from '../src/kernels/device/adapter.ts';
-import { turns } from '../src/kernels/device/event-loop.ts';
+import { nextTicks } from '../src/kernels/device/event-loop.ts';
 import { Gpu } from '../src/kernels/device/gpu.ts';
 import { Lineage } from '../src/kernels/device/lineage.ts';
 
@@ -18,7 +18,7 @@ const unhandled: unknown[] = [];
 const note = (error: unknown) => unhandled.push(error);
 beforeAll(() => void process.on('unhandledRejection', note));
 afterEach(async () => {
-  await turns(8);
+  await nextTicks(8);
   expect(unhandled).toEqual([]);
 });
 afterAll(() => void process.off('unhandledRejection', note));
@@ -193,6 +193,6 @@ it('nobody need wait for an error', async () => {
       gpu.run(broken, { buffers: [x.buffer, out.buffer], groups: [1] });
     } catch {}
     gpu.close();
-    await turns(8);
+    await nextTicks(8);
   }
 });

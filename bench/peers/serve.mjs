@@ -30,7 +30,7 @@ const failures = [];
 
 /**
  * Sleeps in every turn of the event loop until told to stop. While something waits for Dawn in Node, the loop spins, which takes a
- * core: on a software adapter one of those that compute. This engine waits patiently (src/kernels/device/event-loop.ts); so that the figures
+ * core: on a software adapter one of those that compute. This engine waits without spinning (src/kernels/device/event-loop.ts); so that the figures
  * compare kernels and not ways to wait, peers are timed both as they come and with the loop slowed in the same way.
  *
  * @returns {() => void} ends it

@@ -1,6 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import type { OpenedDevice } from './adapter.ts';
-import { patiently, turns } from './event-loop.ts';
+import { nextTicks, waitWithoutSpinning } from './event-loop.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** The device is gone (a driver reset, for instance), with all that was on it; see {@link recovering}. */
@@ -149,14 +149,14 @@ export class DeviceErrors {
         },
         async (error) => {
           // That the device is lost may be told after what it interrupts.
-          if (!this.#end) await turns(4);
+          if (!this.#end) await nextTicks(4);
           this.#waits.delete(reject);
           reject(error);
         },
       );
     });
     // Not `work` itself: what a lost device was to do may never be settled, and the event loop would be slowed down for good.
-    return patiently(settled, this.#software);
+    return waitWithoutSpinning(settled, this.#software);
   }
 }
 

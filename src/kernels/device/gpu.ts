@@ -10,7 +10,7 @@ import {
   texelBytes,
 } from './buffer-pool.ts';
 import { DeviceErrors, DeviceLostError } from './errors.ts';
-import { patiently, turns } from './event-loop.ts';
+import { nextTicks, waitWithoutSpinning } from './event-loop.ts';
 import { submitting } from './guard.ts';
 import { closedError, Lineage } from './lineage.ts';
 import { DeviceMemory } from './memory.ts';
@@ -326,7 +326,7 @@ export class Gpu {
     // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs. A lost one works no more.
     if (!this.#watchdog.busy || this.#errors.ended instanceof DeviceLostError) this.#destroy();
     else if (!(this.#errors.ended instanceof HangError))
-      void patiently(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
+      void waitWithoutSpinning(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
         () => this.#destroy(),
         () => this.#destroy(),
       );
@@ -338,7 +338,7 @@ export class Gpu {
     // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
     // early, it crashes or hangs. While anything holds it, Node does not exit.
     void this.device.lost
-      .then(() => turns(4))
+      .then(() => nextTicks(4))
       .then(() => {
         opened.instance = undefined;
       });

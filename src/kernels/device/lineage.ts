@@ -2,7 +2,7 @@ import type { AdapterDescription, OpenedDevice } from './adapter.ts';
 import { DeviceLostError } from './errors.ts';
 
 /** Seconds before each look for an adapter after a loss: a driver that resets takes its time. */
-const patience = [0, 0.5, 2, 5];
+const retrySeconds = [0, 0.5, 2, 5];
 
 /** A device and those opened one after the other in its place. */
 export class Lineage<Device> {
@@ -25,7 +25,7 @@ export class Lineage<Device> {
 
   async #replace(lost: AdapterDescription, make: (opened: OpenedDevice) => Device): Promise<Device> {
     let reason: unknown;
-    for (const seconds of patience) {
+    for (const seconds of retrySeconds) {
       await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
       if (this.closed) throw closedError();
       let opened: OpenedDevice;

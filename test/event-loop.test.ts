@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { openDevice } from '../src/kernels/device/adapter.ts';
 import { DeviceErrors, DeviceLostError } from '../src/kernels/device/errors.ts';
-import { patiently } from '../src/kernels/device/event-loop.ts';
+import { waitWithoutSpinning } from '../src/kernels/device/event-loop.ts';
 
 const later = <T>(value: T, milliseconds: number) =>
   new Promise<T>((resolve) => setTimeout(resolve, milliseconds, value));
@@ -21,7 +21,7 @@ async function turnsUntil(work: Promise<unknown>): Promise<number> {
 
 it('lets the event loop turn some hundred times where it would turn a hundred thousand times', async () => {
   const spinning = await turnsUntil(later(0, 200));
-  const patient = await turnsUntil(patiently(later(0, 200), true));
+  const patient = await turnsUntil(waitWithoutSpinning(later(0, 200), true));
   expect(patient).toBeLessThan(500);
   expect(spinning).toBeGreaterThan(10 * patient);
   // Nothing waits any more: the loop turns freely again.
@@ -29,9 +29,11 @@ it('lets the event loop turn some hundred times where it would turn a hundred th
 });
 
 it('passes on values and errors, and waits for several at once', async () => {
-  const failing = patiently(Promise.reject(new Error('the device was lost')), true);
+  const failing = waitWithoutSpinning(Promise.reject(new Error('the device was lost')), true);
   await expect(failing).rejects.toThrow('the device was lost');
-  const all = [30, 10, 20].map((milliseconds) => patiently(later(milliseconds, milliseconds), true));
+  const all = [30, 10, 20].map((milliseconds) =>
+    waitWithoutSpinning(later(milliseconds, milliseconds), true),
+  );
   expect(await Promise.all(all)).toEqual([30, 10, 20]);
 });
 
