@@ -114,7 +114,7 @@ async function measure(
   rounds: number,
 ): Promise<GrowthPoint[]> {
   const bytes = [...ways.values()].map((run) => {
-    // Free texels that are larger than need be would be lent, and counted.
+    // Free texels that are larger than need be would be used, and counted.
     gpu.pool.trim();
     gpu.pool.resetPeak();
     const before = gpu.pool.statistics.liveBytes;

@@ -28,7 +28,7 @@ describe('sizeClass', () => {
 });
 
 describe('BufferPool', () => {
-  it('lends a released buffer again, the lowest number first', () => {
+  it('allocates a released buffer again, the lowest number first', () => {
     const p = pool();
     const [a, b, c] = [p.allocate(1000), p.allocate(1000), p.allocate(1000)];
     for (const buffer of [b, c, a]) p.release(buffer);
@@ -37,7 +37,7 @@ describe('BufferPool', () => {
     expect(p.statistics.created).toBe(4);
   });
 
-  it('counts what is lent and what is held', () => {
+  it('counts what is in use and what is held', () => {
     const p = pool();
     const [a, b] = [p.allocate(1024), p.allocate(4096)];
     expect(p.statistics).toMatchObject({ liveBuffers: 2, liveBytes: 5120, peakBytes: 5120, heldBytes: 5120 });
@@ -49,7 +49,7 @@ describe('BufferPool', () => {
     p.release(a);
   });
 
-  it('lends texels in lines of an odd number of cache lines, and keeps them apart from buffers', () => {
+  it('allocates texels in lines of an odd number of cache lines, and keeps them apart from buffers', () => {
     const p = pool();
     const texels = p.allocateTexels(64, 3);
     // 64 texels are 16 cache lines of 4, and made 17.
@@ -68,7 +68,7 @@ describe('BufferPool', () => {
     expect(p.allocateTexels(1, 1)).toBe(texels);
   });
 
-  it('lends the smallest free texels that are wide and high enough', () => {
+  it('allocates the smallest free texels that are wide and high enough', () => {
     const p = pool();
     const [large, wide, high] = [
       p.allocateTexels(100, 100),

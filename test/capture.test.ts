@@ -90,7 +90,7 @@ describe('capture and replay', () => {
     expect(await plainly()).toEqual(await plainly());
   });
 
-  it('is refused when a borrowed buffer was given back, also if it was lent again', () => {
+  it('is refused when a borrowed buffer was given back, also if it was allocated again', () => {
     const { step, feed, x, dispose } = learner(gpu);
     feed(0);
     const { recording, value } = gpu.capture(step);

@@ -10,12 +10,12 @@ export type TensorType = 'f32' | 'f16' | 'u32';
 /** A buffer, or texels, shared by the tensors that view it; goes back to the pool with the last of them. */
 class Storage {
   readonly gpu: Gpu;
-  readonly lent: GpuStorage;
+  readonly allocation: GpuStorage;
   #references = 1;
 
-  constructor(gpu: Gpu, lent: GpuStorage) {
+  constructor(gpu: Gpu, allocation: GpuStorage) {
     this.gpu = gpu;
-    this.lent = lent;
+    this.allocation = allocation;
   }
 
   retain(): this {
@@ -24,7 +24,7 @@ class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) this.gpu.pool.release(this.lent);
+    if (--this.#references === 0) this.gpu.pool.release(this.allocation);
   }
 }
 
@@ -115,21 +115,21 @@ export class Tensor {
 
   /** The buffer to bind; throws once the tensor is disposed of. */
   get buffer(): GpuBuffer {
-    const { lent } = this.#alive();
-    if (lent.kind === 'texels')
+    const { allocation } = this.#alive();
+    if (allocation.kind === 'texels')
       throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is kept in texels, for linear() alone`);
-    return lent;
+    return allocation;
   }
 
   /** Where the weight of a linear layer is to be read: its buffer, or texels. */
   get operand(): GpuBuffer | KeptLines {
-    const { lent } = this.#alive();
-    return lent.kind === 'texels' ? { texels: lent, line: this.#line } : lent;
+    const { allocation } = this.#alive();
+    return allocation.kind === 'texels' ? { texels: allocation, line: this.#line } : allocation;
   }
 
   /** Whether it is kept in texels; see {@link Tensor.weight}. */
   get inTexels(): boolean {
-    return this.#storage.lent.kind === 'texels';
+    return this.#storage.allocation.kind === 'texels';
   }
 
   #alive(): Storage {

@@ -1,8 +1,8 @@
 import { UserError } from '../../common/errors.ts';
 import { bytesText, type DeviceMemory } from './memory.ts';
 
-/** Storage lent by a {@link BufferPool}. `generation` grows with each release, so that stale holders are found out. */
-interface Lent<Kind, Raw> {
+/** Storage of a {@link BufferPool}, in use or free. `generation` grows with each release, so that stale holders are found out. */
+interface Allocation<Kind, Raw> {
   readonly kind: Kind;
   readonly id: number;
   readonly raw: Raw;
@@ -17,13 +17,13 @@ interface Lent<Kind, Raw> {
 }
 
 /** A storage buffer. */
-export type GpuBuffer = Lent<'buffer', GPUBuffer>;
+export type GpuBuffer = Allocation<'buffer', GPUBuffer>;
 
 /**
  * A matrix of vec4f in a storage texture, which kernels read as `texture_storage_2d<format, read>`: on a software adapter such
  * a read is a third of a buffer's.
  */
-export type GpuTexels = Lent<'texels', GPUTexture> & {
+export type GpuTexels = Allocation<'texels', GPUTexture> & {
   readonly format: TexelFormat;
   readonly width: number;
   readonly height: number;
@@ -41,7 +41,7 @@ export const texelBytes: Readonly<Record<TexelFormat, number>> = { rgba32float: 
 export class Arena {
   readonly free = new FreeLists();
   readonly owned: GpuStorage[] = [];
-  /** What came from the pool and has not been lent since: no command of the step uses it. */
+  /** What came from the pool and has not been allocated since: no command of the step uses it. */
   readonly idle = new Set<GpuStorage>();
 }
 
@@ -90,20 +90,20 @@ function insert<T extends GpuStorage>(list: T[], storage: T): void {
 
 /** Bytes and buffers of a pool. */
 export interface PoolStatistics {
-  /** Buffers and bytes lent out now (bytes as size classes). */
+  /** Buffers and bytes in use now (bytes as size classes). */
   readonly liveBuffers: number;
   readonly liveBytes: number;
   /** Largest `liveBytes` since the last resetPeak(). */
   readonly peakBytes: number;
-  /** Bytes held on the device, lent out or free. */
+  /** Bytes held on the device, in use or free. */
   readonly heldBytes: number;
   /** GPUBuffers created so far: constant in a steady state. */
   readonly created: number;
 }
 
 /**
- * Lends storage buffers by size class and takes them back. WebGPU runs a queue in order, so a buffer may be lent again
- * as soon as the last command that uses it is recorded.
+ * Allocates storage buffers by size class and takes them back. WebGPU runs a queue in order, so a buffer may be allocated
+ * again as soon as the last command that uses it is recorded.
  */
 export class BufferPool {
   readonly #memory: DeviceMemory;
@@ -129,16 +129,16 @@ export class BufferPool {
     this.#onDestroy = onDestroy;
   }
 
-  /** Lends a buffer of at least `bytes` bytes; its contents are undefined. */
+  /** A buffer of at least `bytes` bytes; its contents are undefined. */
   allocate(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes);
     if (capacity > this.#largest) throw tooLarge(bytes, this.#largest);
     const arena = this.#arena;
     const free = arena?.free.takeBuffer(capacity) ?? (arena ? undefined : this.#free.takeBuffer(capacity));
-    return this.#lend(free ?? this.#createBuffer(capacity));
+    return this.#use(free ?? this.#createBuffer(capacity));
   }
 
-  /** Lends at least `height` lines of at least `width` texels; their contents are undefined. */
+  /** At least `height` lines of at least `width` texels; their contents are undefined. */
   allocateTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): GpuTexels {
     if (!this.fitsTexels(width, height, format))
       throw new Error(`${width} x ${height} texels exceed this adapter's ${this.#side} a side`);
@@ -146,7 +146,7 @@ export class BufferPool {
     const free =
       arena?.free.takeTexels(width, height, format) ??
       (arena ? undefined : this.#free.takeTexels(width, height, format));
-    return this.#lend(free ?? this.#createTexels(width, height, format));
+    return this.#use(free ?? this.#createTexels(width, height, format));
   }
 
   /** Lines of texels, at most. */
@@ -154,12 +154,12 @@ export class BufferPool {
     return this.#side;
   }
 
-  /** Whether {@link allocateTexels} can lend so many. */
+  /** Whether {@link allocateTexels} can make so many. */
   fitsTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): boolean {
     return oddLines(width, format) <= this.#side && height <= this.#side;
   }
 
-  #lend<T extends GpuStorage>(storage: T): T {
+  #use<T extends GpuStorage>(storage: T): T {
     if (this.#arena) {
       this.#arena.idle.delete(storage);
       if (!storage.arena) {
@@ -174,7 +174,7 @@ export class BufferPool {
     return storage;
   }
 
-  /** Back to the free list; the buffer may be lent out again at once, since commands run in order. */
+  /** Back to the free list; the buffer may be allocated again at once, since commands run in order. */
   release(buffer: GpuStorage): void {
     if (!buffer.live) throw new Error(`buffer ${buffer.id} was released twice`);
     buffer.live = false;
@@ -210,7 +210,7 @@ export class BufferPool {
     }
   }
 
-  /** Gives an arena's free buffers back to the pool; those still lent out follow when they are released. */
+  /** Gives an arena's free buffers back to the pool; those still in use follow when they are released. */
   dissolve(arena: Arena): void {
     for (const buffer of arena.owned) if (buffer.arena === arena) buffer.arena = undefined;
     for (const buffer of arena.free.drain()) this.#free.put(buffer);
@@ -237,12 +237,12 @@ export class BufferPool {
     }
   }
 
-  /** The peak starts again from what is lent out now. */
+  /** The peak starts again from what is in use now. */
   resetPeak(): void {
     this.#peakBytes = this.#liveBytes;
   }
 
-  /** Bytes held on the device, lent out or free. */
+  /** Bytes held on the device, in use or free. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
