@@ -1,11 +1,11 @@
-/** Pictures through ViT-B/16: rate, memory and exactness of float32 and float16 weights, and whether decoding keeps up. */
+/** Images through ViT-B/16: rate, memory and exactness of float32 and float16 weights, and whether decoding keeps up. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
-import { PictureFeatures } from '../src/features/image-encoder.ts';
+import { ImageEncoder } from '../src/features/image-encoder.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import type { Clip } from '../src/model/clip.ts';
 import type { WeightType } from '../src/model/weights/parameters.ts';
@@ -16,7 +16,7 @@ import { type BenchOptions, digits, markdownTable, megabytes, type Section } fro
 
 /** With weights of one type. */
 export interface EncodingRate {
-  readonly picturesPerSecond: number;
+  readonly imagesPerSecond: number;
   /** Of both towers on the GPU. */
   readonly weightBytes: number;
 }
@@ -30,12 +30,12 @@ export interface EncodeResults {
   readonly float16Error: number;
   /** From files: decoding, cropping and encoding as `train.js` does before its first epoch. */
   readonly files: {
-    readonly pictures: number;
+    readonly images: number;
     readonly pixels: number;
-    readonly picturesPerSecond: number;
-    /** Milliseconds until the first picture was decoded: threads start with the first job. */
+    readonly imagesPerSecond: number;
+    /** Milliseconds until the first image was decoded: threads start with the first job. */
     readonly firstWait: number;
-    /** Share of the time after it in which the encoder waited for a picture. */
+    /** Share of the time after it in which the encoder waited for an image. */
     readonly waitingShare: number;
   };
 }
@@ -76,7 +76,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
     const files = await fromFiles(gpu, single.clip, quick ? 2 : 5);
     single.clip.dispose();
     const rate = (milliseconds: number, weightBytes: number) => ({
-      picturesPerSecond: (1000 * batch) / milliseconds,
+      imagesPerSecond: (1000 * batch) / milliseconds,
       weightBytes,
     });
     return {
@@ -91,7 +91,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
   }
 }
 
-/** Random crops of pictures of 512 pixels a side, drawn by the project, in `batches` batches after one that warms up. */
+/** Random crops of images of 512 pixels a side, drawn by the project, in `batches` batches after one that warms up. */
 async function fromFiles(gpu: Gpu, { vision }: Clip, batches: number): Promise<EncodeResults['files']> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-encode-'));
   try {
@@ -106,31 +106,31 @@ async function fromFiles(gpu: Gpu, { vision }: Clip, batches: number): Promise<E
       size: vision.config.imageSize,
       transform: { kind: 'crop' as const, seed: 1, epoch: 0, index },
     }));
-    if (jobs.length < count) throw new Error(`${names.length} pictures were drawn, ${count} are needed`);
+    if (jobs.length < count) throw new Error(`${names.length} images were drawn, ${count} are needed`);
     const encoder = {
       width: vision.featureWidth,
       id: 'bench',
       encode: (patches: Tensor) => vision.features(patches),
     };
-    const pictures = new PictureFeatures(gpu, vision, encoder, { batch, cache: null });
+    const images = new ImageEncoder(gpu, vision, encoder, { batch, cache: null });
     let done = 0;
     let began = performance.now();
     let waitedBefore = 0;
-    for await (const result of pictures.encode(jobs)) {
+    for await (const result of images.encode(jobs)) {
       if ('error' in result) throw new Error(result.error);
       // The first batch starts the threads; what it waited is told apart.
       if (++done === batch) {
         began = performance.now();
-        waitedBefore = pictures.counters.waited;
+        waitedBefore = images.counters.waited;
       }
     }
     const milliseconds = performance.now() - began;
-    const { waited } = pictures.counters;
-    await pictures.close();
+    const { waited } = images.counters;
+    await images.close();
     return {
-      pictures: count - batch,
+      images: count - batch,
       pixels,
-      picturesPerSecond: (1000 * (count - batch)) / milliseconds,
+      imagesPerSecond: (1000 * (count - batch)) / milliseconds,
       firstWait: waitedBefore,
       waitingShare: (waited - waitedBefore) / milliseconds,
     };
@@ -141,7 +141,7 @@ async function fromFiles(gpu: Gpu, { vision }: Clip, batches: number): Promise<E
 
 export const encodeSection: Section<EncodeResults> = {
   name: 'encode',
-  summary: 'pictures through ViT-B/16: rate, float16 weights, decoding ahead',
+  summary: 'images through ViT-B/16: rate, float16 weights, decoding ahead',
   measure,
   bars: ({ float32, float16, float16Error, files }) => [
     {
@@ -150,25 +150,25 @@ export const encodeSection: Section<EncodeResults> = {
       atMost: 0.51,
     },
     { what: 'difference of features under float16 weights', value: float16Error, atMost: 2e-3 },
-    { what: 'share of time the encoder waits for a picture', value: files.waitingShare, atMost: 0.02 },
+    { what: 'share of time the encoder waits for an image', value: files.waitingShare, atMost: 0.02 },
   ],
   render({ batch, float32, float16, float16Error, files }) {
-    const row = (name: string, { picturesPerSecond, weightBytes }: EncodingRate) => [
+    const row = (name: string, { imagesPerSecond, weightBytes }: EncodingRate) => [
       name,
-      digits(picturesPerSecond),
+      digits(imagesPerSecond),
       megabytes(weightBytes),
     ];
     return [
-      `Batches of ${batch} pictures of 224 pixels a side. Memory is that of both towers. Features under float16 weights differ by at`,
+      `Batches of ${batch} images of 224 pixels a side. Memory is that of both towers. Features under float16 weights differ by at`,
       `most ${digits(float16Error)} of the largest.`,
       '',
       markdownTable(
-        ['weights', 'pictures a second', 'weights on the GPU'],
+        ['weights', 'images a second', 'weights on the GPU'],
         [row('float32', float32), row('float16', float16)],
       ),
       '',
-      `From ${files.pictures} PNG files of ${files.pixels} pixels a side, decoded and cropped ahead in threads: ${digits(files.picturesPerSecond)} pictures a`,
-      `second. After the first picture, which came ${Math.round(files.firstWait)} ms after the start, the encoder waited ${digits(100 * files.waitingShare)} % of the time.`,
+      `From ${files.images} PNG files of ${files.pixels} pixels a side, decoded and cropped ahead in threads: ${digits(files.imagesPerSecond)} images a`,
+      `second. After the first image, which came ${Math.round(files.firstWait)} ms after the start, the encoder waited ${digits(100 * files.waitingShare)} % of the time.`,
     ].join('\n');
   },
 };

@@ -1,4 +1,4 @@
-/** How time and memory grow with pictures, prompts, context length and batch, each beside the law that theory expects. */
+/** How time and memory grow with images, prompts, context length and batch, each beside the law that theory expects. */
 
 import { scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
@@ -55,9 +55,9 @@ async function measureAll({ quick, progress }: BenchOptions): Promise<GrowthResu
   try {
     const tables: Growth[] = [];
     const stage = stages(progress, [25, 70, 15, 10, 10]);
-    stage('growth with pictures');
+    stage('growth with images');
     let clip = await generatedClip(gpu, { text: false });
-    tables.push(await pictures(gpu, clip, quick ? [1, 2, 3] : [1, 2, 4]));
+    tables.push(await images(gpu, clip, quick ? [1, 2, 3] : [1, 2, 4]));
     stage('growth with the batch of the encoder');
     tables.push(await encoderBatch(gpu, clip, quick ? [1, 2, 4] : [1, 2, 4, 8, 16], quick ? 1 : 2));
     clip.dispose();
@@ -125,7 +125,7 @@ async function measure(
   return [...ways.keys()].map((at, i) => ({ at, seconds: times[at]! / 1000, bytes: bytes[i]! }));
 }
 
-/** Encodes a batch of pictures made of noise. */
+/** Encodes a batch of images made of noise. */
 function encoder(gpu: Gpu, { vision }: Clip, batch: number): () => void {
   const words = (vision.config.imageSize ** 2 * 3) / 4;
   const noise = Uint32Array.from({ length: batch * words }, (_, i) => Math.imul(i, 0x9e3779b1));
@@ -136,23 +136,23 @@ function encoder(gpu: Gpu, { vision }: Clip, batch: number): () => void {
     }).dispose();
 }
 
-async function pictures(gpu: Gpu, clip: Clip, batches: readonly number[]): Promise<Growth> {
+async function images(gpu: Gpu, clip: Clip, batches: readonly number[]): Promise<Growth> {
   const batch = 8;
   const encode = encoder(gpu, clip, batch);
   const times = (count: number) => () => {
     for (let i = 0; i < count; i++) encode();
   };
   return growth(
-    ['encoding in batches of 8', 'pictures'],
-    ['linear: each picture is encoded once', 'constant: one batch at a time'],
+    ['encoding in batches of 8', 'images'],
+    ['linear: each image is encoded once', 'constant: one batch at a time'],
     await measure(gpu, new Map(batches.map((count) => [count * batch, times(count)])), 1),
   );
 }
 
 async function encoderBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], rounds: number): Promise<Growth> {
   return growth(
-    ['encoding one batch', 'pictures in the batch'],
-    ['linear, with a constant for reading the weights', 'linear: 7 widths a token, and the pictures'],
+    ['encoding one batch', 'images in the batch'],
+    ['linear, with a constant for reading the weights', 'linear: 7 widths a token, and the images'],
     await measure(gpu, new Map(sizes.map((batch) => [batch, encoder(gpu, clip, batch)])), rounds),
   );
 }
@@ -182,7 +182,7 @@ async function textSide(gpu: Gpu, clip: Clip, words: readonly string[], nCtx: nu
 async function oneTokenWords(count: number): Promise<string[]> {
   const tokenizer = await Tokenizer.load();
   const candidates =
-    'terrible bad poor average good perfect nice great fine sharp soft dark bright clean dirty noisy flat deep rich pale warm cold real fake old new big small red blue green black white grey long short high low fast slow hard easy loud quiet strong weak thick thin wide narrow smooth rough wet dry hot cool'.split(
+    'terrible bad poor average good perfect nice great fine sharp soft dark bright clean dirty noisy flat deep rich pale warm cold real fake old new big small red blue green black white gray long short high low fast slow hard easy loud quiet strong weak thick thin wide narrow smooth rough wet dry hot cool'.split(
       ' ',
     );
   const words = candidates.filter((word) => tokenizer.encode(word).length === 1).slice(0, count);
@@ -250,7 +250,7 @@ async function stepBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], quick: 
     measured.push({ at: batchSize, seconds, bytes });
   }
   return growth(
-    ['training step with cached features', 'pictures in the batch'],
+    ['training step with cached features', 'images in the batch'],
     ['constant (the text side) and a small linear part (the head)', 'constant and a small linear part'],
     measured,
   );
@@ -258,7 +258,7 @@ async function stepBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], quick: 
 
 export const growthSection: Section<GrowthResults> = {
   name: 'growth',
-  summary: 'time and memory against pictures, prompts, context length and batch, with the expected law',
+  summary: 'time and memory against images, prompts, context length and batch, with the expected law',
   measure: measureAll,
   bars: ({ tables }) =>
     tables.map(({ work, variable, memory }) => ({
@@ -291,22 +291,22 @@ function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory 
 
 function renderRooflines(list: readonly Roofline[]): string {
   return [
-    '**Arithmetic, not measurement: what a data-centre GPU would give.** From published peaks of float32 outside the matrix units and',
+    '**Arithmetic, not measurement: what a data-center GPU would give.** From published peaks of float32 outside the matrix units and',
     'of memory, and 3 µs of host time for each of 275 dispatches. The step takes the longest of its three times.',
     '',
     markdownTable(
       [
         'device',
-        'pictures a second at the peak',
+        'images a second at the peak',
         'at half of it',
         'step: operations',
         'step: weights read',
         'step: host',
       ],
-      list.map(({ device, picturesPerSecond, picturesPerSecondAtHalf, stepMilliseconds }) => [
+      list.map(({ device, imagesPerSecond, imagesPerSecondAtHalf, stepMilliseconds }) => [
         device,
-        digits(picturesPerSecond),
-        digits(picturesPerSecondAtHalf),
+        digits(imagesPerSecond),
+        digits(imagesPerSecondAtHalf),
         `${digits(stepMilliseconds.arithmetic)} ms`,
         `${digits(stepMilliseconds.memory)} ms`,
         `${digits(stepMilliseconds.host)} ms`,

@@ -61,7 +61,7 @@ export function generatedWeights(config: ClipConfig = vitB16): WeightValues {
 export const generatedClip = (gpu: Gpu, options: ClipOptions = {}): Promise<Clip> =>
   Clip.from(gpu, generatedWeights(), options);
 
-/** CLIP-AGIQA on cached features, ready to train: what `train.js` makes of its settings once the pictures are encoded. */
+/** CLIP-AGIQA on cached features, ready to train: what `train.js` makes of its settings once the images are encoded. */
 export interface TrainingSetup {
   readonly settings: Settings;
   readonly learner: Learner;
@@ -88,7 +88,7 @@ export async function trainingSetup(
   );
   const features = new StoredFeatures(width, 1, rows);
   const mos = Float32Array.from({ length: count }, (_, sample) => 5 * uniform(settings.seed, 32, sample));
-  const scale = { centres: Float32Array.from({ length: 6 }, (_, i) => i), range: [0, 5] as const };
+  const scale = { centers: Float32Array.from({ length: 6 }, (_, i) => i), range: [0, 5] as const };
   const learner = createLearner(clip, await Tokenizer.load(), width, settings, scale, () => {
     throw new Error('these features are not scaled');
   });

@@ -10,7 +10,7 @@ export interface PyTorch {
   readonly threads: number;
   /** What OpenBLAS, if it is the one that multiplies, was told of the processor; undefined: nothing. */
   readonly coreType?: string | undefined;
-  readonly picturesPerSecond: number;
+  readonly imagesPerSecond: number;
   /** CLIP-AGIQA's text side in the padded form with the head, forward and backward, and SGD. */
   readonly stepSeconds: number;
 }

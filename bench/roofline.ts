@@ -1,5 +1,5 @@
 /**
- * What a data-centre GPU would give if a kernel reached its limits: arithmetic on published peaks, no measurement
+ * What a data-center GPU would give if a kernel reached its limits: arithmetic on published peaks, no measurement
  * (Williams et al., Roofline, CACM 2009). Time is the larger of operations over peak and bytes over bandwidth, and for a
  * step of many small kernels the host's time to submit them.
  */
@@ -16,14 +16,14 @@ const host = { dispatches: 275, microseconds: 3 };
 
 export interface Roofline {
   readonly device: string;
-  readonly picturesPerSecond: number;
+  readonly imagesPerSecond: number;
   /** At the share of the peak that good float32 matrix products reach there. */
-  readonly picturesPerSecondAtHalf: number;
+  readonly imagesPerSecondAtHalf: number;
   readonly stepMilliseconds: { readonly arithmetic: number; readonly memory: number; readonly host: number };
 }
 
-/** Operations (2 a multiply-add) of one picture through the image tower; the last block for the class token alone. */
-export function pictureOperations(): number {
+/** Operations (2 a multiply-add) of one image through the image tower; the last block for the class token alone. */
+export function imageOperations(): number {
   const { width, layers, mlpWidth, imageSize, patchSize } = vitB16.vision;
   const patches = (imageSize / patchSize) ** 2;
   const tokens = patches + 1;
@@ -45,8 +45,8 @@ export function rooflines(rows = 35): Roofline[] {
   const bytes = 2 * 4 * layers * (4 * width ** 2 + 2 * width * mlpWidth);
   return devices.map(({ device, teraflops, terabytesPerSecond }) => ({
     device,
-    picturesPerSecond: (teraflops * 1e12) / pictureOperations(),
-    picturesPerSecondAtHalf: (0.5 * teraflops * 1e12) / pictureOperations(),
+    imagesPerSecond: (teraflops * 1e12) / imageOperations(),
+    imagesPerSecondAtHalf: (0.5 * teraflops * 1e12) / imageOperations(),
     stepMilliseconds: {
       arithmetic: textStepOperations(rows) / teraflops / 1e9,
       memory: bytes / terabytesPerSecond / 1e9,

@@ -61,7 +61,7 @@ function spared({ batch, step, packedPrompts, classTokenBlock, foldedHead }: Tra
           packedPrompts,
         ),
         row('last block of the image tower, batch 8: class token against all tokens', classTokenBlock),
-        row(`scores of ${batch} pictures: text folded into the head against prompts and head`, foldedHead),
+        row(`scores of ${batch} images: text folded into the head against prompts and head`, foldedHead),
       ],
     ),
   ].join('\n');
@@ -85,11 +85,11 @@ function memory({ memory: { encoding, training } }: TrainResults): string {
   ].join('\n');
 }
 
-function recipe({ recipe, encodingSecondsPerPicture, step, pytorch }: TrainResults): string {
+function recipe({ recipe, encodingSecondsPerImage, step, pytorch }: TrainResults): string {
   const hours = (seconds: number) => `${digits(seconds / 3600)} h`;
   const rows = recipe.map(
     ({ views, encodings, encodingSeconds, stepSeconds, seconds, timesFasterThanPyTorch }) => [
-      views === 0 ? 'none: a new crop each step' : `${views} view${views === 1 ? '' : 's'} a picture`,
+      views === 0 ? 'none: a new crop each step' : `${views} view${views === 1 ? '' : 's'} an image`,
       encodings.toLocaleString('en'),
       hours(encodingSeconds),
       hours(stepSeconds),
@@ -100,12 +100,12 @@ function recipe({ recipe, encodingSecondsPerPicture, step, pytorch }: TrainResul
   const beside = pytorch
     ? [
         '',
-        `PyTorch ${pytorch.version} on ${pytorch.threads} threads of the same processor${pytorch.coreType ? ` (OPENBLAS_CORETYPE=${pytorch.coreType}, the fastest)` : ''}, in the same run: ${digits(pytorch.picturesPerSecond)} pictures a second, ${digits(pytorch.stepSeconds)} s a`,
+        `PyTorch ${pytorch.version} on ${pytorch.threads} threads of the same processor${pytorch.coreType ? ` (OPENBLAS_CORETYPE=${pytorch.coreType}, the fastest)` : ''}, in the same run: ${digits(pytorch.imagesPerSecond)} images a second, ${digits(pytorch.stepSeconds)} s a`,
         'step of the padded form. The last column is the time of its 238,500 encodings alone over our whole recipe.',
       ]
     : [];
   return [
-    `The whole recipe (2,385 training and 597 test pictures, 100 epochs, batch 32) by extrapolation from ${digits(encodingSecondsPerPicture)} s a picture and ${digits(step.seconds)} s a step:`,
+    `The whole recipe (2,385 training and 597 test images, 100 epochs, batch 32) by extrapolation from ${digits(encodingSecondsPerImage)} s an image and ${digits(step.seconds)} s a step:`,
     '',
     markdownTable(
       ['cache', 'encodings', 'encoding', 'steps', 'whole', ...(pytorch ? ["than PyTorch's encodings"] : [])],

@@ -25,8 +25,8 @@ import { measurePyTorch, type PyTorch } from './pytorch.ts';
 import { stages } from './schedule.ts';
 import type { BenchOptions } from './section.ts';
 
-/** The published recipe on AGIQA-3K: pictures, epochs, batch. */
-const recipe = { trainingPictures: 2385, testPictures: 597, epochs: 100, batch: 32 };
+/** The published recipe on AGIQA-3K: images, epochs, batch. */
+const recipe = { trainingImages: 2385, testImages: 597, epochs: 100, batch: 32 };
 
 /** One way against another that must give the same. */
 export interface Comparison {
@@ -49,7 +49,7 @@ export interface Memory {
 
 /** The whole recipe in seconds, from measured parts. */
 export interface Recipe {
-  /** Random crops a picture that are encoded once and kept; 0: each step encodes anew, as published. */
+  /** Random crops an image that are encoded once and kept; 0: each step encodes anew, as published. */
   readonly views: number;
   readonly encodings: number;
   readonly encodingSeconds: number;
@@ -77,9 +77,9 @@ export interface TrainResults {
   };
   /** The last block of the image tower, batch 8: class token alone against all tokens. */
   readonly classTokenBlock: Comparison;
-  /** Scores of 32 pictures with the text features folded into the head against the whole model: largest difference. */
+  /** Scores of 32 images with the text features folded into the head against the whole model: largest difference. */
   readonly foldedHead: Comparison;
-  readonly encodingSecondsPerPicture: number;
+  readonly encodingSecondsPerImage: number;
   readonly memory: { readonly encoding: Memory; readonly training: Memory };
   readonly recipe: readonly Recipe[];
   readonly pytorch: PyTorch | null;
@@ -95,7 +95,7 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
   }
   const gpu = await openGpu();
   try {
-    stage('encoding pictures');
+    stage('encoding images');
     let clip = await generatedClip(gpu, { text: false });
     const encoding = await encodingTime(gpu, clip, quick ? 1 : 3);
     stage('class token against all tokens');
@@ -115,7 +115,7 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
       packedPrompts: packed,
       classTokenBlock: classToken,
       foldedHead: training.folded,
-      encodingSecondsPerPicture: encoding.seconds,
+      encodingSecondsPerImage: encoding.seconds,
       memory: { encoding: encoding.memory, training: training.memory },
       recipe: [1, 2, 4, 0].map((views) =>
         extrapolate(views, encoding.seconds, training.step.seconds, pytorch),
@@ -153,7 +153,7 @@ async function encodingTime(gpu: Gpu, clip: Clip, rounds: number) {
   );
   const { peakBytes, heldBytes } = gpu.pool.statistics;
   pixels.dispose();
-  // Alive at once in a block: its input, the normalised rows, and the MLP's hidden rows of four widths.
+  // Alive at once in a block: its input, the normalized rows, and the MLP's hidden rows of four widths.
   const minimum = weights + 4 * batch * (patches + 1) * width * 6;
   return { seconds: features / 1000 / batch, memory: { minimum, peak: peakBytes, held: heldBytes } };
 }
@@ -233,9 +233,9 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
   const { peakBytes, heldBytes } = gpu.pool.statistics;
   // Beside the weights: of what learns the value, the gradient and the momentum; and what the gradient reads of each block:
   // x, q, k, v, the heads' output, x again and the hidden rows, 10 widths a row.
-  const learnt = bytesOf([...learner.parameters().values()]);
+  const learned = bytesOf([...learner.parameters().values()]);
   const { width, layers } = clip.text.config;
-  const minimum = weights + 3 * learnt + 4 * layers * packedRows(learner) * 10 * width;
+  const minimum = weights + 3 * learned + 4 * layers * packedRows(learner) * 10 * width;
   const folded = await compareHeads(gpu, learner, quick ? 3 : 10);
   dispose();
   const seconds = Math.min(...records.slice(1).map((record) => record.seconds)) / steps;
@@ -300,24 +300,24 @@ async function compareHeads(gpu: Gpu, learner: Learner, rounds: number): Promise
     headOf((name) => constants.get(`head.${name}`)!),
   );
   const width = vitB16.text!.outputWidth;
-  const pictures = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);
-  const folded = () => scope(() => head.forward(l2Normalize(pictures)));
-  const whole = () => learner.predict(pictures);
+  const images = Tensor.from(gpu, randoms(recipe.batch * width, 4), [recipe.batch, width]);
+  const folded = () => scope(() => head.forward(l2Normalize(images)));
+  const whole = () => learner.predict(images);
   const result = await compare(gpu, folded, whole, rounds);
-  for (const tensor of [pictures, ...head.parameters.values()]) tensor.dispose();
+  for (const tensor of [images, ...head.parameters.values()]) tensor.dispose();
   return result;
 }
 
 function extrapolate(views: number, encoding: number, step: number, pytorch: PyTorch | null): Recipe {
-  const { trainingPictures, testPictures, epochs, batch } = recipe;
-  const encodings = trainingPictures * (views || epochs) + testPictures;
+  const { trainingImages, testImages, epochs, batch } = recipe;
+  const encodings = trainingImages * (views || epochs) + testImages;
   const encodingSeconds = encodings * encoding;
-  const stepSeconds = epochs * Math.floor(trainingPictures / batch) * step;
+  const stepSeconds = epochs * Math.floor(trainingImages / batch) * step;
   const seconds = encodingSeconds + stepSeconds;
   return {
     ...{ views, encodings, encodingSeconds, stepSeconds, seconds },
     ...(pytorch && {
-      timesFasterThanPyTorch: (trainingPictures * epochs) / pytorch.picturesPerSecond / seconds,
+      timesFasterThanPyTorch: (trainingImages * epochs) / pytorch.imagesPerSecond / seconds,
     }),
   };
 }

@@ -64,5 +64,5 @@ export {
   openClipWeights,
   type WeightValues,
 } from './model/weights/weights.ts';
-export { type ScoredPicture, Scorer, type ScorerOptions } from './scoring/scorer.ts';
+export { type ScoredImage, Scorer, type ScorerOptions } from './scoring/scorer.ts';
 export type { Settings } from './training/settings.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fitLine } from '../bench/growth.ts';
-import { pictureOperations, rooflines } from '../bench/roofline.ts';
+import { imageOperations, rooflines } from '../bench/roofline.ts';
 import { Schedule } from '../bench/schedule.ts';
 
 describe('the arithmetic of the bench', () => {
@@ -12,10 +12,10 @@ describe('the arithmetic of the bench', () => {
     expect(fitLine([1, 2, 4, 8], [1, 4, 16, 64]).worst).toBeGreaterThan(0.3);
   });
 
-  it('counts a picture of ViT-B/16 as published, 17.6 billion multiply-adds, less what the last block spares', () => {
-    expect(pictureOperations() / 2e9).toBeGreaterThan(15.5);
-    expect(pictureOperations() / 2e9).toBeLessThan(17.6);
-    for (const { picturesPerSecond } of rooflines()) expect(picturesPerSecond).toBeGreaterThan(100);
+  it('counts an image of ViT-B/16 as published, 17.6 billion multiply-adds, less what the last block spares', () => {
+    expect(imageOperations() / 2e9).toBeGreaterThan(15.5);
+    expect(imageOperations() / 2e9).toBeLessThan(17.6);
+    for (const { imagesPerSecond } of rooflines()) expect(imagesPerSecond).toBeGreaterThan(100);
   });
 });
 

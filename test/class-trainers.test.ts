@@ -23,14 +23,14 @@ import { applySettings, datasetOptions, defaultSettings, type Settings } from '.
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'class-trainers-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function settingsOf(out: string, changes: Partial<Settings>): Settings {
-  const values = { data: 'scenes', root: pictures, weights, batchSize: 8, views: 2, nCtx: 4, cache: 'none' };
+  const values = { data: 'scenes', root: images, weights, batchSize: 8, views: 2, nCtx: 4, cache: 'none' };
   return applySettings(defaultSettings(), { ...values, out: join(folder, out), ...changes }, 'test');
 }
 
@@ -46,14 +46,14 @@ const predictionsOf = (out: string) =>
 
 async function scored(out: string, options: Parameters<typeof Scorer.load>[2] = {}): Promise<number[]> {
   const scorer = await Scorer.load(await sharedGpu(), join(folder, out), options);
-  const paths = predictionsOf(out).map(({ name }) => join(pictures, name));
+  const paths = predictionsOf(out).map(({ name }) => join(images, name));
   const scores: number[] = [];
   for await (const result of scorer.score(paths)) if ('score' in result) scores[result.index] = result.score;
   await scorer.close();
   return scores;
 }
 
-/** Mean MOS of the training pictures of each class; undefined for a class without any. */
+/** Mean MOS of the training images of each class; undefined for a class without any. */
 async function classMeans(settings: Settings) {
   const { samples, split, thresholds } = await openDataset(datasetOptions(settings));
   const mos = Array.from(split.train, (at) => samples[at]!.mos);
@@ -78,8 +78,8 @@ describe('coop', () => {
     const model = await readCheckpoint(join(folder, 'coop', 'model.safetensors'));
     expect([...model.parameters.keys()]).toEqual(['ctx']);
     const { means, range } = await classMeans(settings);
-    for (const [i, centre] of model.constants.get('words.scores')!.data.entries())
-      if (means[i] !== undefined) expect(centre).toBeCloseTo(means[i], 4);
+    for (const [i, center] of model.constants.get('words.scores')!.data.entries())
+      if (means[i] !== undefined) expect(center).toBeCloseTo(means[i], 4);
     const rows = predictionsOf('coop');
     for (const [i, score] of (await scored('coop')).entries()) {
       expect(score).toBeCloseTo(rows[i]!.prediction, 4);
@@ -144,7 +144,7 @@ describe('zero-shot', () => {
   it('holds the prompts and scores it was asked for', async () => {
     const settings = settingsOf('plain', {
       trainer: 'zero-shot',
-      template: '{word} picture',
+      template: '{word} image',
       scoreBy: 'antonyms',
     });
     const summary = await train(settings);
@@ -153,7 +153,7 @@ describe('zero-shot', () => {
     const clip = await Clip.load(await sharedGpu(), weights);
     const tokenizer = await Tokenizer.load();
     const texts = {
-      words: ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'].map((word) => `${word} picture`),
+      words: ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'].map((word) => `${word} image`),
       antonyms: ['Good photo.', 'Bad photo.'],
     };
     for (const [reading, prompts] of Object.entries(texts)) {

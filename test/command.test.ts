@@ -14,8 +14,8 @@ test("a user's mistake is its message and advice, a bug its stack with causes", 
 
 test('help names the built file and ends with the examples', () => {
   let help = '';
-  const command = createCommand('score', 'Scores pictures.', ['node dist/score.js a.png   # one picture']);
+  const command = createCommand('score', 'Scores images.', ['node dist/score.js a.png   # one image']);
   command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
-  expect(help).toMatch(/^Usage: node dist\/score\.js \[options\]\n\nScores pictures\./);
-  expect(help).toMatch(/\nExamples:\n {2}node dist\/score\.js a\.png {3}# one picture\n$/);
+  expect(help).toMatch(/^Usage: node dist\/score\.js \[options\]\n\nScores images\./);
+  expect(help).toMatch(/\nExamples:\n {2}node dist\/score\.js a\.png {3}# one image\n$/);
 });

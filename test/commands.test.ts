@@ -98,11 +98,11 @@ describe('encode', () => {
     expect(errorOf(told, quick)).toBeGreaterThan(1e-4);
   });
 
-  it('says when no picture could be read', () => {
+  it('says when no image could be read', () => {
     const args = ['--weights', 'test/fixtures/tiny-clip.json', '--image', 'README.md'];
     const { status, stderr } = run('encode', ...args, '--out', join(folder, 'none.safetensors'));
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^error: none of the 1 pictures could be read/m);
+    expect(stderr).toMatch(/^error: none of the 1 images could be read/m);
   });
 
   it('says what is wrong with tensors of another shape', () => {
@@ -161,9 +161,9 @@ describe('train, score and eval', () => {
     const summary = JSON.parse(result.stdout);
     expect(summary).toMatchObject({ folder: out, epochs: 2, settings: { data: 'agiqa-3k', epochs: 2 } });
     expect(summary.mos).toEqual({ target: 'quality', range: [0.5, 3.8] });
-    expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 pictures$/m);
+    expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 images$/m);
     expect(readFileSync(join(out, 'split.csv'), 'utf8').trim().split('\n')).toHaveLength(1 + 12);
-    expect(summary.pictures.train + summary.pictures.test).toBe(12);
+    expect(summary.images.train + summary.images.test).toBe(12);
     expect(readdirSync(out).filter((name) => name.startsWith('events.out.tfevents.'))).toHaveLength(1);
     const report = join(out, 'report.html');
     expect(result.stderr).toContain(`report     ${report}`);
@@ -177,7 +177,7 @@ describe('train, score and eval', () => {
   it('lists at the end what could not be read', () => {
     const root = join(folder, 'with-a-broken-one');
     cpSync('test/fixtures/datasets/agiqa-3k', root, { recursive: true });
-    writeFileSync(join(root, 'AttnGAN_normal_000.jpg'), 'not a picture');
+    writeFileSync(join(root, 'AttnGAN_normal_000.jpg'), 'not an image');
     const settings = [
       '--weights',
       'test/fixtures/tiny-clip.json',
@@ -202,24 +202,24 @@ describe('train, score and eval', () => {
     expect(result.stderr).toMatch(/^unreadable 1: .*AttnGAN_normal_000\.jpg$/m);
   });
 
-  it('score a folder as table, CSV and JSON lines, and name what is no picture', () => {
-    const pictures = join(folder, 'pictures');
-    cpSync('test/fixtures/datasets/agiqa-3k', pictures, { recursive: true });
-    writeFileSync(join(pictures, 'broken.png'), 'not a picture');
-    const table = run('score', pictures, '--model', out);
+  it('score a folder as table, CSV and JSON lines, and name what is no image', () => {
+    const images = join(folder, 'images');
+    cpSync('test/fixtures/datasets/agiqa-3k', images, { recursive: true });
+    writeFileSync(join(images, 'broken.png'), 'not an image');
+    const table = run('score', images, '--model', out);
     expect(table.status).toBe(0);
     expect(table.stdout.trim().split('\n')).toHaveLength(2 + 12);
     expect(table.stderr).toMatch(/broken\.png/);
     const csv = join(folder, 'new', 'scores.csv');
-    const lines = run('score', pictures, '--model', out, '--csv', csv, '--json').stdout.trim().split('\n');
+    const lines = run('score', images, '--model', out, '--csv', csv, '--json').stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line)).filter((row) => typeof row.score === 'number')).toHaveLength(
       12,
     );
     const rows = readFileSync(csv, 'utf8').trim().split('\n');
     expect(rows[0]).toBe('path,score,error');
-    const names = readdirSync(pictures).filter((name) => name !== 'data.csv');
+    const names = readdirSync(images).filter((name) => name !== 'data.csv');
     expect(rows.slice(1).map((row) => basename(row.split(',')[0]!))).toEqual(names.sort());
-    const nowhere = run('score', pictures, '--model', out, '--csv', join(csv, 'scores.csv'));
+    const nowhere = run('score', images, '--model', out, '--csv', join(csv, 'scores.csv'));
     expect(nowhere.status).toBe(1);
     expect(nowhere.stderr).toMatch(/^error: .*scores\.csv is a file, so nothing can be made below it/m);
     expect(nowhere.stderr).not.toMatch(/adapter/);

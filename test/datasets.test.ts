@@ -65,7 +65,7 @@ describe('agiqa-3k', () => {
     expect(dataset.thresholds).toEqual([0.5, 1.5, 2.5, 3.5, 4.5]);
   });
 
-  it('finds pictures in any sub-folder', async () => {
+  it('finds images in any sub-folder', async () => {
     const root = spoiled('agiqa-3k');
     mkdirSync(join(root, 'deep/images'), { recursive: true });
     for (const file of readdirSync(root).filter((f) => f.endsWith('.jpg')))
@@ -75,7 +75,7 @@ describe('agiqa-3k', () => {
     expect(dataset.samples[0].path).toBe(join(root, 'deep/images/AttnGAN_normal_000.jpg'));
   });
 
-  it('reports a missing picture, without moving the others between the parts', async () => {
+  it('reports a missing image, without moving the others between the parts', async () => {
     const root = spoiled('agiqa-3k');
     rmSync(join(root, 'DALLE2_normal_001.jpg'));
     const whole = await openDataset({ name: 'agiqa-3k', root: sample('agiqa-3k') });
@@ -88,7 +88,7 @@ describe('agiqa-3k', () => {
       );
   });
 
-  it('counts a picture once, whatever links lead to it', async () => {
+  it('counts an image once, whatever links lead to it', async () => {
     const root = spoiled('agiqa-3k');
     mkdirSync(join(root, 'images'));
     for (const file of readdirSync(root).filter((f) => f.endsWith('.jpg')))
@@ -100,7 +100,7 @@ describe('agiqa-3k', () => {
     expect(dataset.samples.length).toBe(12);
   });
 
-  it('refuses a name that two pictures bear', async () => {
+  it('refuses a name that two images bear', async () => {
     const root = spoiled('agiqa-3k');
     for (const folder of ['a', 'b'])
       cpSync(join(root, 'DALLE2_normal_001.jpg'), join(root, folder, 'DALLE2_normal_001.jpg'));
@@ -119,11 +119,11 @@ describe('agiqa-3k', () => {
     expect((await failureOf({ name: 'agiqa-3k' })).advice).toMatch(/--root/);
   });
 
-  it('says when none of the pictures is there', async () => {
+  it('says when none of the images is there', async () => {
     const root = join(scratch, 'bare');
     mkdirSync(root);
     cpSync(join(sample('agiqa-3k'), 'data.csv'), join(root, 'data.csv'));
-    expect((await failureOf({ name: 'agiqa-3k', root })).message).toMatch(/none of the 12 labelled pictures/);
+    expect((await failureOf({ name: 'agiqa-3k', root })).message).toMatch(/none of the 12 labeled images/);
   });
 
   it('names the columns there are, and the line of a bad score', async () => {
@@ -254,11 +254,11 @@ describe('csv', () => {
     expect(labels).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
-  it('takes the folder of the pictures from root', async () => {
+  it('takes the folder of the images from root', async () => {
     writeFileSync(join(scratch, 'labels.csv'), 'name,mos\np0.png,1\np1.png,2\np2.png,3\n');
     const options = { name: 'csv', csv: join(scratch, 'labels.csv') };
     expect((await openDataset({ ...options, root: sample('csv') })).samples.length).toBe(3);
-    expect((await failureOf(options)).message).toMatch(/none of the 3 labelled pictures \(p0\.png/);
+    expect((await failureOf(options)).message).toMatch(/none of the 3 labeled images \(p0\.png/);
   });
 
   it.each([
@@ -281,7 +281,7 @@ describe('csv', () => {
 });
 
 describe('openDataset', () => {
-  it('names the data sets and the scores there are', async () => {
+  it('names the datasets and the scores there are', async () => {
     expect((await failureOf({ name: 'imagenet' })).advice).toMatch(
       /agiqa-3k, aigciqa2023, agin, aigcqa, csv/,
     );
@@ -290,7 +290,7 @@ describe('openDataset', () => {
     expect(failure.advice).toMatch(/naturalness, technical, rationality/);
   });
 
-  it('limits the pictures and the shots', async () => {
+  it('limits the images and the shots', async () => {
     const limited = await openDataset({ name: 'aigcqa', root: sample('aigcqa'), limit: 6 });
     expect(Object.values(limited.split).map((part) => part.length)).toEqual([4, 1, 1]);
     const few = await openDataset({ name: 'aigcqa', root: sample('aigcqa'), shots: 1 });
@@ -301,7 +301,7 @@ describe('openDataset', () => {
 });
 
 describe('writeSplitCsv', () => {
-  it('writes the split so that the csv data set reads it back', async () => {
+  it('writes the split so that the csv dataset reads it back', async () => {
     const dataset = await openDataset({ name: 'agin', root: sample('agin') });
     const path = join(scratch, 'split.csv');
     await writeSplitCsv(path, dataset);

@@ -202,7 +202,7 @@ describe('errors', () => {
   });
 });
 
-describe('WGSL specialisation', () => {
+describe('WGSL specialization', () => {
   it('replaces constants and aliases, unrolls, and leaves out', () => {
     const source =
       'const N = 2u;\nconst BIAS = 1u;\nalias T = f32;\n//@for i in 0..N\nlet x_$i = $iu;\n//@end\n//@if BIAS\nbias\n//@end\n';

@@ -124,7 +124,7 @@ describe('evaluate', () => {
     expect(evaluate(pred, mos).intervals).toBeUndefined();
   });
 
-  it('survives no pictures, one, and equal predictions', () => {
+  it('survives no images, one, and equal predictions', () => {
     expect(evaluate([], []).overall).toEqual({
       n: 0,
       srcc: Number.NaN,

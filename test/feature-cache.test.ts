@@ -24,13 +24,13 @@ const vector = (k: number) => Float32Array.from({ length: width }, (_, i) => k +
 
 async function filled(folder: string, keys: readonly number[]): Promise<void> {
   const cache = await FeatureCache.open(folder, { width });
-  for (const k of keys) cache.put(`picture ${k}`, vector(k));
+  for (const k of keys) cache.put(`image ${k}`, vector(k));
   await cache.close();
 }
 
 async function read(folder: string, keys: readonly number[], options = { width }) {
   const cache = await FeatureCache.open(folder, options);
-  const found = await cache.get(keys.map((k) => `picture ${k}`));
+  const found = await cache.get(keys.map((k) => `image ${k}`));
   await cache.close();
   return found;
 }
@@ -42,13 +42,13 @@ describe('FeatureCache', () => {
     const folder = newFolder();
     const cache = await FeatureCache.open(folder, { width });
     expect(cache.size).toBe(0);
-    cache.put('picture 1', vector(1));
-    cache.put('picture 2', vector(2));
+    cache.put('image 1', vector(1));
+    cache.put('image 2', vector(2));
     await cache.flush();
-    cache.put('picture 3', vector(3));
+    cache.put('image 3', vector(3));
     await cache.flush();
     expect(cache.size).toBe(3);
-    const keys = ['picture 3', 'none', 'picture 1', 'picture 3'];
+    const keys = ['image 3', 'none', 'image 1', 'image 3'];
     expect(await cache.get(keys)).toEqual([vector(3), undefined, vector(1), vector(3)]);
     await cache.close();
     expect(segments(folder).length).toBe(1);
@@ -60,10 +60,10 @@ describe('FeatureCache', () => {
     const folder = newFolder();
     const cache = await FeatureCache.open(folder, { width });
     const shared = vector(1);
-    cache.put('picture 1', shared);
+    cache.put('image 1', shared);
     shared.fill(0);
     await cache.flush();
-    expect(await cache.get(['picture 1'])).toEqual([vector(1)]);
+    expect(await cache.get(['image 1'])).toEqual([vector(1)]);
     await cache.close();
   });
 
@@ -72,12 +72,12 @@ describe('FeatureCache', () => {
     const cache = await FeatureCache.open(folder, { width });
     const flushes: Promise<void>[] = [];
     for (let k = 0; k < 20; k++) {
-      cache.put(`picture ${k}`, vector(k));
+      cache.put(`image ${k}`, vector(k));
       flushes.push(cache.flush());
     }
     await Promise.all(flushes);
     const keys = Array.from({ length: 20 }, (_, k) => k);
-    expect(await cache.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    expect(await cache.get(keys.map((k) => `image ${k}`))).toEqual(keys.map(vector));
     await cache.close();
     expect(segments(folder).length).toBe(1);
     expect(await read(folder, keys)).toEqual(keys.map(vector));
@@ -90,7 +90,7 @@ describe('FeatureCache', () => {
       FeatureCache.open(folder, { width }),
     ]);
     for (let k = 0; k < 50; k++) {
-      (k % 2 ? a : b).put(`picture ${k}`, vector(k));
+      (k % 2 ? a : b).put(`image ${k}`, vector(k));
       if (k % 10 > 7) await Promise.all([a.flush(), b.flush()]);
     }
     await Promise.all([a.close(), b.close()]);
@@ -126,7 +126,7 @@ describe('FeatureCache', () => {
     }
   });
 
-  it('takes a record that has become another picture’s for absent, also while it is open', async () => {
+  it('takes a record that has become another image’s for absent, also while it is open', async () => {
     const folder = newFolder();
     await filled(folder, [1, 2]);
     const cache = await FeatureCache.open(folder, { width });
@@ -134,7 +134,7 @@ describe('FeatureCache', () => {
     const bytes = readFileSync(path!);
     // Whole records, each with its right checksum, in each other's places.
     writeFileSync(path!, Buffer.concat([bytes.subarray(recordBytes), bytes.subarray(0, recordBytes)]));
-    expect(await cache.get(['picture 1', 'picture 2'])).toEqual([undefined, undefined]);
+    expect(await cache.get(['image 1', 'image 2'])).toEqual([undefined, undefined]);
     await cache.close();
   });
 
@@ -143,15 +143,15 @@ describe('FeatureCache', () => {
     await filled(folder, [1]);
     expect(await read(folder, [1], { width: width + 1 })).toEqual([undefined]);
     const half = await FeatureCache.open(folder, { width, type: 'float16' });
-    expect(await half.get(['picture 1'])).toEqual([undefined]);
-    half.put('picture 1', vector(1));
+    expect(await half.get(['image 1'])).toEqual([undefined]);
+    half.put('image 1', vector(1));
     await half.flush();
-    const [found] = await half.get(['picture 1']);
+    const [found] = await half.get(['image 1']);
     for (const [i, value] of vector(1).entries())
       expect(Math.abs(found![i]! - value) / value).toBeLessThan(2 ** -11);
     await half.close();
     expect(await read(folder, [1])).toEqual([vector(1)]);
-    expect(() => half.put('picture 2', new Float32Array(width + 1))).toThrow();
+    expect(() => half.put('image 2', new Float32Array(width + 1))).toThrow();
   });
 
   it('gives no vector under another key, even where its file was changed behind its back', async () => {
@@ -161,7 +161,7 @@ describe('FeatureCache', () => {
     const [path] = segments(folder);
     const bytes = readFileSync(path!);
     writeFileSync(path!, Buffer.concat([bytes.subarray(recordBytes), bytes.subarray(0, recordBytes)]));
-    expect(await cache.get(['picture 1', 'picture 2'])).toEqual([undefined, undefined]);
+    expect(await cache.get(['image 1', 'image 2'])).toEqual([undefined, undefined]);
     await cache.close();
     expect(await read(folder, [1, 2])).toEqual([vector(1), vector(2)]);
   });
@@ -179,10 +179,10 @@ describe('a cache that the disk refuses', () => {
       type: 'float16',
       warn: (line) => lines.push(line),
     });
-    const rounded = cache.put('picture 1', vector(1));
+    const rounded = cache.put('image 1', vector(1));
     expect(rounded).not.toEqual(vector(1)); // the same bits as with a cache
     await cache.flush();
-    expect(await cache.get(['picture 1'])).toEqual([undefined]);
+    expect(await cache.get(['image 1'])).toEqual([undefined]);
     await cache.close();
     expect(lines).toEqual([expect.stringMatching(/^cache {6}cannot be used.* is a file|in the way/)]);
     expect(readFileSync(folder, 'utf8')).toBe('a file');
@@ -192,15 +192,15 @@ describe('a cache that the disk refuses', () => {
     const folder = newFolder();
     const lines: string[] = [];
     const cache = await FeatureCache.open(folder, { width, warn: (line) => lines.push(line) });
-    cache.put('picture 1', vector(1));
+    cache.put('image 1', vector(1));
     await cache.flush();
     const release = guardDisk(({ kind }) => {
       if (kind === 'write') throw new TornWrite(recordBytes + 7, noSpace());
     });
-    for (const k of [2, 3]) cache.put(`picture ${k}`, vector(k));
+    for (const k of [2, 3]) cache.put(`image ${k}`, vector(k));
     await cache.flush();
     release();
-    cache.put('picture 4', vector(4)); // it was refused once: it is not tried again
+    cache.put('image 4', vector(4)); // it was refused once: it is not tried again
     await cache.close();
     expect(lines).toEqual([expect.stringMatching(/^cache {6}cannot be written.*no space left on the disk/)]);
     // What was torn holds a whole record, which is right.
@@ -209,7 +209,7 @@ describe('a cache that the disk refuses', () => {
 
   it('passes on what is no refusal of the disk', async () => {
     const cache = await FeatureCache.open(newFolder(), { width });
-    cache.put('picture 1', vector(1));
+    cache.put('image 1', vector(1));
     const release = guardDisk(() => {
       throw new Error('killed');
     });
@@ -224,16 +224,12 @@ it('keeps vectors longer than a page, of which only the keys are read when it is
   const long = { width: 3000 };
   const vectors = [1, 2, 3].map((k) => Float32Array.from({ length: long.width }, (_, i) => k + i));
   const cache = await FeatureCache.open(folder, long);
-  for (const [k, values] of vectors.entries()) cache.put(`picture ${k}`, values);
+  for (const [k, values] of vectors.entries()) cache.put(`image ${k}`, values);
   await cache.close();
   truncateSync(segments(folder)[0]!, 3 * (36 + 4 * long.width) - 1);
   const again = await FeatureCache.open(folder, long);
   expect(again.size).toBe(2);
-  expect(await again.get(['picture 0', 'picture 1', 'picture 2'])).toEqual([
-    vectors[0],
-    vectors[1],
-    undefined,
-  ]);
+  expect(await again.get(['image 0', 'image 1', 'image 2'])).toEqual([vectors[0], vectors[1], undefined]);
   await again.close();
 });
 
@@ -294,7 +290,7 @@ describe('many segments', () => {
     for (const name of readdirSync(rest)) copyFileSync(join(rest, name), join(folder, name));
     await read(folder, []);
     expect(readdirSync(folder)).toHaveLength(1);
-    expect(await before.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    expect(await before.get(keys.map((k) => `image ${k}`))).toEqual(keys.map(vector));
     await before.close();
   });
 
@@ -303,7 +299,7 @@ describe('many segments', () => {
     const files = () => readdirSync('/proc/self/fd').length;
     const before = files();
     const cache = await FeatureCache.open(folder, { width });
-    expect(await cache.get(['picture 3', 'picture 7'])).toEqual([vector(3), vector(7)]);
+    expect(await cache.get(['image 3', 'image 7'])).toEqual([vector(3), vector(7)]);
     expect(files()).toBe(before);
     await cache.close();
   });
@@ -344,7 +340,7 @@ describe('many segments', () => {
     });
     const cache = await FeatureCache.open(folder, { width, warn: (line) => lines.push(line) });
     release();
-    expect(await cache.get(keys.map((k) => `picture ${k}`))).toEqual(keys.map(vector));
+    expect(await cache.get(keys.map((k) => `image ${k}`))).toEqual(keys.map(vector));
     await cache.close();
     expect(lines).toEqual([expect.stringMatching(/cannot be merged.*no space left/)]);
     expect(readdirSync(folder)).toEqual(names);

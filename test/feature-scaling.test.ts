@@ -16,9 +16,9 @@ import { sharedGpu } from './gpu.ts';
 import { errorOf } from './reference.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'feature-scaling-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('feature statistics', () => {
@@ -32,7 +32,7 @@ describe('feature statistics', () => {
     expect(deviation[1]).toBe(0);
   });
 
-  it('standardise features, and leave 0 of a number that never varies; without them the length is 1', async () => {
+  it('standardize features, and leave 0 of a number that never varies; without them the length is 1', async () => {
     const gpu = await sharedGpu();
     const x = Tensor.from(gpu, [1, 10, 7, 10], [2, 2]);
     const statistics = { mean: Float32Array.of(4, 10), deviation: Float32Array.of(3, 0) };
@@ -50,13 +50,13 @@ describe('feature statistics', () => {
   });
 });
 
-describe('an image-only run on standardised features with AdamW', () => {
+describe('an image-only run on standardized features with AdamW', () => {
   const settingsOf = (out: string, changes: Partial<Settings> = {}) =>
     applySettings(
       defaultSettings(),
       {
         data: 'scenes',
-        root: pictures,
+        root: images,
         weights: fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url)),
         trainer: 'image-only',
         layers: '1,2',
@@ -76,7 +76,7 @@ describe('an image-only run on standardised features with AdamW', () => {
     );
   const checkpoint = (out: string, name: string) => readCheckpoint(join(folder, out, name));
 
-  it('encodes every picture once, and the scorer gives its predictions', async () => {
+  it('encodes every image once, and the scorer gives its predictions', async () => {
     const gpu = await sharedGpu();
     const lines: string[] = [];
     const reporter = { ...silent, line: (text: string) => lines.push(text) };
@@ -95,7 +95,7 @@ describe('an image-only run on standardised features with AdamW', () => {
       .split('\n')
       .slice(1);
     const scorer = await Scorer.load(gpu, join(folder, 'whole'), { batch: 4 });
-    const paths = rows.map((row) => join(pictures, row.split(',')[0]!));
+    const paths = rows.map((row) => join(images, row.split(',')[0]!));
     for await (const result of scorer.score(paths))
       expect('score' in result && result.score).toBeCloseTo(Number(rows[result.index]!.split(',')[2]), 4);
     await scorer.close();

@@ -5,7 +5,7 @@ import { sharedGpu } from './gpu.ts';
 
 describe('stored features', () => {
   const [width, views, samples] = [2, 3, 4];
-  /** Says of which picture it is and which view. */
+  /** Says of which image it is and which view. */
   const rows = new Map(
     Array.from({ length: samples }, (_, sample) => [
       sample,
@@ -25,7 +25,7 @@ describe('stored features', () => {
     return [2, 1, 3, 0].map((row) => values[row * width]! % 10);
   };
 
-  it('show each picture every view in turn, and an epoch different views', async () => {
+  it('show each image every view in turn, and an epoch different views', async () => {
     const epochs = [await viewsOf(0), await viewsOf(1), await viewsOf(2)];
     for (let sample = 0; sample < samples; sample++)
       expect(new Set(epochs.map((seen) => seen[sample]))).toEqual(new Set([0, 1, 2]));

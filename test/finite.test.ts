@@ -26,17 +26,17 @@ import { applySettings, defaultSettings, type Settings } from '../src/training/s
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'finite-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 32, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 32, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const gpu = await sharedGpu();
 
 function diverging(out: string, changes: Partial<Settings>): Promise<Error & { advice?: string }> {
   const values = {
-    ...{ data: 'scenes', root: pictures, weights, trainer: 'image-only', augment: 'none', epochs: 6 },
+    ...{ data: 'scenes', root: images, weights, trainer: 'image-only', augment: 'none', epochs: 6 },
     ...{ batchSize: 8, cache: join(folder, 'cache'), out: join(folder, out) },
   };
   const settings = applySettings(defaultSettings(), { ...values, ...changes }, 'test');
@@ -146,7 +146,7 @@ describe('numbers that are not finite', () => {
 describe('pre-training that diverges', () => {
   const settings = (out: string, changes: object) => ({
     ...defaultValues(pretrainingFields),
-    ...{ data: 'scenes', root: pictures, imageSize: 32, visionWidth: 64, visionLayers: 1 },
+    ...{ data: 'scenes', root: images, imageSize: 32, visionWidth: 64, visionLayers: 1 },
     ...{
       textWidth: 64,
       textLayers: 1,

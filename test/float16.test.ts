@@ -39,7 +39,7 @@ test('every one of the 65536 patterns survives the round trip', () => {
   expect(patterns.every((bits, i) => (isNan(bits) ? isNan(back[i]) : back[i] === bits))).toBe(true);
 });
 
-test('midpoints go to the even neighbour, all else to the nearest', () => {
+test('midpoints go to the even neighbor, all else to the nearest', () => {
   const around = new Float32Array(1);
   const aroundBits = new Uint32Array(around.buffer);
   for (let bits = 0; bits < 0x7bff; bits++) {

@@ -6,12 +6,10 @@ import { decodeImage } from '../src/data/images/decode.ts';
 
 const folder = new URL('./fixtures/decode/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
-const pictures = readdirSync(folder).filter(
-  (name) => !name.endsWith('.expected.png') && !name.endsWith('.md'),
-);
+const images = readdirSync(folder).filter((name) => !name.endsWith('.expected.png') && !name.endsWith('.md'));
 
 describe('decodeImage', () => {
-  it.each(pictures)('sees %s as Pillow does, byte for byte', async (name) => {
+  it.each(images)('sees %s as Pillow does, byte for byte', async (name) => {
     const { width, height, data } = await decodeImage(read(name), name);
     const want = await sharp(read(`${name}.expected.png`))
       .raw()
@@ -40,13 +38,13 @@ describe('decodeImage', () => {
   });
 
   it.each([
-    ['no picture at all', Buffer.from('hello, I am text')],
+    ['no image at all', Buffer.from('hello, I am text')],
     ['an empty file', Buffer.alloc(0)],
     ['a truncated JPEG', read('progressive.jpg').subarray(0, 400)],
     ['a truncated PNG', read('grey_alpha.png').subarray(0, 300)],
   ])('names the file that is %s', async (_, bytes) => {
     const failure = await decodeImage(bytes, '/some/where/bad.png').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UserError);
-    expect((failure as UserError).message).toMatch(/^\/some\/where\/bad\.png: not a readable picture/);
+    expect((failure as UserError).message).toMatch(/^\/some\/where\/bad\.png: not a readable image/);
   });
 });

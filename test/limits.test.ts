@@ -7,14 +7,14 @@ afterEach(() => {
 });
 
 test('the environment raises a limit, and the message of a refusal says how', () => {
-  const pixels = limit('picturePixels');
-  const refuse = () => checkLimit('picturePixels', pixels + 1, (n) => `a.png has ${n} pixels`);
+  const pixels = limit('imagePixels');
+  const refuse = () => checkLimit('imagePixels', pixels + 1, (n) => `a.png has ${n} pixels`);
   const [above, most] = [pixels + 1, pixels].map((number) => number.toLocaleString('en'));
   expect(refuse).toThrow(`a.png has ${above} pixels, more than the limit of ${most}`);
   expect(refuse).toThrow(
-    expect.objectContaining({ advice: expect.stringContaining('CLIP_AGIQA_LIMITS=picturePixels=') }),
+    expect.objectContaining({ advice: expect.stringContaining('CLIP_AGIQA_LIMITS=imagePixels=') }),
   );
-  process.env.CLIP_AGIQA_LIMITS = 'csvBytes=5,picturePixels=1e9';
+  process.env.CLIP_AGIQA_LIMITS = 'csvBytes=5,imagePixels=1e9';
   expect(refuse).not.toThrow();
   expect(limit('csvBytes')).toBe(5);
   expect(limit('yamlBytes')).toBe(2 ** 15);

@@ -28,7 +28,7 @@ function layer(gpu: Gpu, initial = 0.5): Learner {
   };
 }
 
-/** A loop over `train` pictures, and two to validate by. */
+/** A loop over `train` images, and two to validate by. */
 async function loopOf(learner: Learner, train: number, changes: Partial<Settings>): Promise<TrainingLoop> {
   const gpu = await sharedGpu();
   const count = train + 3;
@@ -55,7 +55,7 @@ describe('the training loop', () => {
   it('draws other dropout masks in each epoch, the same ones with the same seed', async () => {
     const gpu = await sharedGpu();
     const losses = async (changes: Partial<Settings>) => {
-      // The same one picture each step and nothing learned: only the mask can differ.
+      // The same one image each step and nothing learned: only the mask can differ.
       const learner = layer(gpu);
       const loop = await loopOf(learner, 1, { epochs: 6, lr: 0, warmupEpochs: 0, ...changes });
       const { records } = await loop.run(begin);

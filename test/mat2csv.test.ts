@@ -31,7 +31,7 @@ test('writes name and mos, every digit of them', async () => {
   expect(mat2csv(mosz).stdout).toBe(readFileSync(join(folder, 'mos.csv'), 'utf8'));
 });
 
-test("turns AIGCIQA2023's folder into the files that its data set takes", async () => {
+test("turns AIGCIQA2023's folder into the files that its dataset takes", async () => {
   const { status, stdout } = mat2csv(fixture('datasets/aigciqa2023/MOS'), '--out', 'scores');
   expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
   for (const [k, target] of ['quality', 'authenticity', 'correspondence'].entries()) {

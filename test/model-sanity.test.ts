@@ -28,7 +28,7 @@ describe('numbers of a configuration that make no sense are refused by name', ()
     [{ vision: { std: [1, 1] } }, /std is \[1,1\], not three numbers/],
     [{ vision: { std: [1, null, 1] } }, /std is NaN/],
     [{ vision: { mean: [1e300, 0, 0] } }, /mean is 1e\+300/],
-    [{ vision: { mean: 'grey' } }, /mean is "grey"/],
+    [{ vision: { mean: 'gray' } }, /mean is "gray"/],
     [{ vision: { layerNormEps: 1e300 } }, /layer norm eps is 1e\+300/],
     [{ text: { layerNormEps: 0 } }, /layer norm eps is 0/],
     [{ vision: { heads: 64 } }, /width 64 cannot have 64 heads/],

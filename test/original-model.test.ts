@@ -25,7 +25,7 @@ async function array(file: TensorFile, name: string) {
   return { shape: file.tensors.get(name)!.shape, data: await file.read(name) };
 }
 
-/** The reference run's prompts, and its pictures' features with what the whole model predicts of them. */
+/** The reference run's prompts, and its images' features with what the whole model predicts of them. */
 async function reference(run: TensorFile) {
   const gpu = await sharedGpu();
   const clip = await Clip.load(gpu, weights);

@@ -163,12 +163,12 @@ describe('the n-th allocation refused, for every n', () => {
       const clip = await Clip.from(gpu, remembered);
       try {
         const { imageSize } = clip.config.vision;
-        const pictures = Tensor.from(gpu, randoms(3 * imageSize ** 2, 6), [1, 3, imageSize, imageSize]);
+        const images = Tensor.from(gpu, randoms(3 * imageSize ** 2, 6), [1, 3, imageSize, imageSize]);
         try {
-          const features = clip.encodeImages(pictures);
+          const features = clip.encodeImages(images);
           return await features.read().finally(() => features.dispose());
         } finally {
-          pictures.dispose();
+          images.dispose();
         }
       } finally {
         clip.dispose();

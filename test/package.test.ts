@@ -25,11 +25,11 @@ beforeAll(async () => {
   mkdirSync(join(consumer, 'node_modules'));
   symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
-  const pictures = join(consumer, 'pictures');
-  await trainTinyRun(pictures, join(consumer, 'output', 'my-run'));
+  const images = join(consumer, 'images');
+  await trainTinyRun(images, join(consumer, 'output', 'my-run'));
   copyFileSync(
-    join(pictures, readdirSync(pictures).find((name) => name.endsWith('.png'))!),
-    join(consumer, 'picture.png'),
+    join(images, readdirSync(images).find((name) => name.endsWith('.png'))!),
+    join(consumer, 'image.png'),
   );
 });
 afterAll(() => rmSync(consumer, { recursive: true }));
@@ -56,7 +56,7 @@ describe('the package', () => {
       'README.md',
       'configs/vit_b16.yaml',
       'dist/index.js',
-      'dist/picture-worker.js',
+      'dist/image-worker.js',
       'dist/train.js',
       'dist/types/index.d.ts',
       'dist/types/library.d.ts',
@@ -71,7 +71,7 @@ describe('the package', () => {
     );
   });
 
-  it('scores a picture in the three lines of the README, typed, and the process ends by itself', () => {
+  it('scores an image in the three lines of the README, typed, and the process ends by itself', () => {
     const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
     const lines = blocks.find((code) => code.includes('Scorer.load'));
     expect(lines!.trim().split('\n')).toHaveLength(3);
@@ -85,7 +85,7 @@ describe('the package', () => {
       timeout: 60_000,
     });
     expect(run).toMatchObject({ status: 0, signal: null });
-    expect(run.stdout).toMatch(/index: 0, path: 'picture.png', score: -?\d+\.\d+/);
+    expect(run.stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
   });
 
   it('is typed: a wrong call does not compile', () => {

@@ -4,7 +4,7 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf, randoms } from './reference.ts';
 
-/** Element (picture, channel, y, x) of row-major CHW pictures, laid out as patches. */
+/** Element (image, channel, y, x) of row-major CHW images, laid out as patches. */
 function patchesOf(
   at: (b: number, c: number, y: number, x: number) => number,
   batch: number,
@@ -27,7 +27,7 @@ it.each([
   [2, 28, 28, 7],
   [2, 21, 35, 7],
   [1, 3, 9, 1],
-])('lays out %i pictures of %i x %i pixels in patches of %i', async (batch, height, width, patch) => {
+])('lays out %i images of %i x %i pixels in patches of %i', async (batch, height, width, patch) => {
   const gpu = await sharedGpu();
   const values = randoms(batch * 3 * height * width, 1);
   const y = patchesFromImages(Tensor.from(gpu, values, [batch, 3, height, width]), patch);
@@ -40,7 +40,7 @@ it.each([
   expect(await y.read()).toEqual(Float32Array.from(expected));
 });
 
-it('normalises bytes as the tensors would be', async () => {
+it('normalizes bytes as the tensors would be', async () => {
   const gpu = await sharedGpu();
   const [batch, size, patch] = [2, 8, 4];
   const bytes = Uint8Array.from({ length: batch * size * size * 3 }, (_, i) => (i * 37) % 256);
@@ -53,7 +53,7 @@ it('normalises bytes as the tensors would be', async () => {
   expect(errorOf(await y.read(), patchesOf(at, batch, [size, size], patch))).toBeLessThan(1e-6);
 });
 
-it('refuses pictures that do not divide into patches', async () => {
+it('refuses images that do not divide into patches', async () => {
   const gpu = await sharedGpu();
   expect(() => patchesFromImages(Tensor.zeros(gpu, [1, 3, 10, 10]), 4)).toThrow(
     /10 pixels do not divide into patches of 4/,

@@ -185,7 +185,7 @@ describe('gradients of pre-training', () => {
 });
 
 describe('pairs and views', () => {
-  it('leave out every held-out picture, also under another name', async () => {
+  it('leave out every held-out image, also under another name', async () => {
     const root = join(folder, 'twins');
     await makeScenes(root, { scenes: 5, versions: 2, size: 32, seed: 4 });
     const options = { name: 'csv', csv: join(root, 'data.csv'), root, splitColumn: 'split' };
@@ -200,12 +200,12 @@ describe('pairs and views', () => {
     for (const at of before.split.test) expect(learned.has(before.samples[at]!.path)).toBe(false);
   });
 
-  it('read captions from a CSV, beside the pictures, and from the names of sub-folders', async () => {
+  it('read captions from a CSV, beside the images, and from the names of sub-folders', async () => {
     const root = join(folder, 'captioned');
     mkdirSync(join(root, 'red_fox'), { recursive: true });
-    const [picture] = readdirSync(join(folder, 'scenes')).filter((name) => name.endsWith('.png'));
-    copyFileSync(join(folder, 'scenes', picture!), join(root, 'a.png'));
-    copyFileSync(join(folder, 'scenes', picture!), join(root, 'red_fox', 'b.png'));
+    const [image] = readdirSync(join(folder, 'scenes')).filter((name) => name.endsWith('.png'));
+    copyFileSync(join(folder, 'scenes', image!), join(root, 'a.png'));
+    copyFileSync(join(folder, 'scenes', image!), join(root, 'red_fox', 'b.png'));
     writeFileSync(join(root, 'a.txt'), 'a blue house\n');
     const inFolder = await readPairs({ ...tiny, pairs: root });
     expect(inFolder.pairs.map(({ text }) => text)).toEqual(['a blue house', 'red fox']);
@@ -218,7 +218,7 @@ describe('pairs and views', () => {
     );
   });
 
-  it('say how good a spoiled picture still is', () => {
+  it('say how good a spoiled image still is', () => {
     const pair = { name: 'p.png', path: 'p.png', text: 'a cat', generator: 'sd', quality: 1 };
     const bounds = [1, 2, 3, 4, 5].map((i) => i / 6);
     const settings = {
@@ -340,7 +340,7 @@ describe('a run of pre-training', () => {
   });
 });
 
-it('standardises columns', () => {
+it('standardizes columns', () => {
   const rows = Float32Array.of(1, 5, 3, 5);
   standardize(rows, 2);
   expect([...rows]).toEqual([-1, 0, 1, 0]);

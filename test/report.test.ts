@@ -42,19 +42,19 @@ async function writeRun(name: string, changes: Record<string, unknown> = {}) {
   const out = join(folder, name);
   mkdirSync(out);
   const dataset = await openDataset(datasetOptions(settings));
-  const pictures = Array.from(dataset.split.test, (at, i) => {
+  const images = Array.from(dataset.split.test, (at, i) => {
     const { name, mos, generator } = dataset.samples[at]!;
     return { name, mos, prediction: 0.8 * mos + 0.3 + 0.1 * (-1) ** i, generator: generator! };
   });
-  const [predicted, mos] = [pictures.map((row) => row.prediction), pictures.map((row) => row.mos)];
-  const test = evaluate(predicted, mos, { groups: pictures.map((row) => row.generator), bootstrap: 50 });
+  const [predicted, mos] = [images.map((row) => row.prediction), images.map((row) => row.mos)];
+  const test = evaluate(predicted, mos, { groups: images.map((row) => row.generator), bootstrap: 50 });
   const records = epochs(5);
   const summary = {
     folder: out,
     settings,
     adapter: 'An <adapter> & its "driver"',
     mos: { target: 'quality', range: dataset.range },
-    pictures: { train: 6, val: 0, test: pictures.length },
+    images: { train: 6, val: 0, test: images.length },
     unreadable: [],
     missing: ['gone_001.png'],
     epochs: records.length,
@@ -65,25 +65,25 @@ async function writeRun(name: string, changes: Record<string, unknown> = {}) {
     seconds: 61,
     ...changes,
   };
-  const rows = pictures.map(({ name, mos, prediction }) => [name, mos, prediction]);
+  const rows = images.map(({ name, mos, prediction }) => [name, mos, prediction]);
   writeFileSync(join(out, 'summary.json'), JSON.stringify(summary));
   writeFileSync(join(out, 'metrics.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
   writeFileSync(join(out, 'predictions.csv'), stringify([['name', 'mos', 'prediction'], ...rows]));
-  return { out, pictures, test };
+  return { out, images, test };
 }
 
 const read = async (out: string, options = {}) => readFileSync(await writeReport(out, options), 'utf8');
 
-/** Names under the pictures of a row of the gallery. */
+/** Names under the images of a row of the gallery. */
 function row(page: string, title: string): string[] {
   const part = page.slice(page.indexOf(`<h3>${title}`)).split('</div>')[0]!;
   return [...part.matchAll(/<small title="([^"]*)"/g)].map(([, name]) => name!);
 }
 
 describe('report.html', () => {
-  it('shows the run by itself: metrics, charts, pictures, settings, and nothing from elsewhere', async () => {
-    const { out, pictures, test } = await writeRun('whole');
-    const page = await read(out, { pictures: 3 });
+  it('shows the run by itself: metrics, charts, images, settings, and nothing from elsewhere', async () => {
+    const { out, images, test } = await writeRun('whole');
+    const page = await read(out, { images: 3 });
     expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|\b(?:src|href)="(?!data:)/);
     expect(page).toContain(`<strong>${test.overall.srcc.toFixed(4)}</strong>`);
     expect(page).toContain('untrained —');
@@ -92,11 +92,11 @@ describe('report.html', () => {
     expect(page).toContain('<tr class="changed"><th scope="row">nCtx</th><td>4</td>');
     const titles = ['Loss', 'Rank correlation', 'Predicted against MOS', 'Error by generator'];
     for (const title of titles) expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
-    for (const { name } of pictures) expect(page).toContain(`<title>${name}\n`);
-    const down = [...pictures].sort((a, b) => b.prediction - a.prediction).map(({ name }) => name);
+    for (const { name } of images) expect(page).toContain(`<title>${name}\n`);
+    const down = [...images].sort((a, b) => b.prediction - a.prediction).map(({ name }) => name);
     expect(row(page, 'Best')).toEqual(down.slice(0, 3));
     expect(row(page, 'Worst')).toEqual(down.reverse().slice(0, 3));
-    const excess = [...pictures].sort((a, b) => b.prediction - b.mos - (a.prediction - a.mos));
+    const excess = [...images].sort((a, b) => b.prediction - b.mos - (a.prediction - a.mos));
     expect(row(page, 'Overrated')[0]).toBe(excess[0]!.name);
     expect(row(page, 'Underrated')[0]).toBe(excess.at(-1)!.name);
     const [, thumbnail] = /src="data:image\/webp;base64,([^"]+)"/.exec(page)!;
@@ -104,10 +104,10 @@ describe('report.html', () => {
     expect([format, width, height]).toEqual(['webp', 288, 288]);
   });
 
-  it('says where pictures are missing, and finds them where they lie now', async () => {
+  it('says where images are missing, and finds them where they lie now', async () => {
     const { out } = await writeRun('moved', { settings: { ...settings, root: join(folder, 'nowhere') } });
     const page = await read(out);
-    expect(page).toMatch(/The pictures cannot be shown: .*nowhere: .*--root DIR/);
+    expect(page).toMatch(/The images cannot be shown: .*nowhere: .*--root DIR/);
     expect(page).not.toContain('<img');
     expect(await read(out, { root })).toContain('<img');
   });
@@ -175,7 +175,7 @@ describe('report.html', () => {
 
   it('reads where a received run points to, and writes its page alone', async () => {
     const elsewhere = join(folder, 'elsewhere');
-    mkdirSync(join(elsewhere, 'pictures'), { recursive: true });
+    mkdirSync(join(elsewhere, 'images'), { recursive: true });
     writeFileSync(join(elsewhere, 'thesis.txt'), 'years of work');
     for (const [name, root] of [
       ['wiping', elsewhere],
@@ -186,10 +186,10 @@ describe('report.html', () => {
         folder: elsewhere,
       });
       const before = readdirSync(out);
-      expect(await read(out)).toMatch(/The pictures cannot be shown: .*scenes/);
+      expect(await read(out)).toMatch(/The images cannot be shown: .*scenes/);
       expect(readdirSync(out).sort()).toEqual([...before, 'report.html'].sort());
     }
-    expect(readdirSync(elsewhere).sort()).toEqual(['pictures', 'thesis.txt']);
+    expect(readdirSync(elsewhere).sort()).toEqual(['images', 'thesis.txt']);
     expect(existsSync(join(folder, 'absent'))).toBe(false);
     const { out } = await writeRun('linked');
     symlinkSync(join(elsewhere, 'thesis.txt'), join(out, 'report.html'));
@@ -200,26 +200,26 @@ describe('report.html', () => {
 
 describe('charts', () => {
   it('takes more points than a call takes arguments', () => {
-    const pictures = Array.from({ length: 150_000 }, (_, i) => ({
+    const images = Array.from({ length: 150_000 }, (_, i) => ({
       name: `p${i}`,
       mos: i % 5,
       prediction: (i * 7) % 11,
     }));
-    expect(scatterChart(pictures, 'quality').shown).toBe(3000);
-    expect(extent(pictures.map(({ prediction }) => prediction))).toEqual([0, 10]);
+    expect(scatterChart(images, 'quality').shown).toBe(3000);
+    expect(extent(images.map(({ prediction }) => prediction))).toEqual([0, 10]);
   });
 
   it('put every mark at its values', () => {
-    const pictures = [0.3, 1.1, 2.7, 3.2, 4.4].map((mos, i) => ({
+    const images = [0.3, 1.1, 2.7, 3.2, 4.4].map((mos, i) => ({
       name: `p${i}`,
       mos,
       prediction: [0.9, 0.4, 3.1, 2.2, 3.9][i]!,
     }));
-    const { svg, shown } = scatterChart(pictures, 'quality');
+    const { svg, shown } = scatterChart(images, 'quality');
     expect(shown).toBe(5);
     const marks = [
       ...svg.matchAll(/matrix\([^)]*,([\d.]+),([\d.]+)\)"[^>]*ecmeta_series_index="0"[^>]*><title>(p\d)\n/g),
-    ].map(([, x, y, name]) => ({ x: Number(x), y: Number(y), ...pictures.find((p) => p.name === name)! }));
+    ].map(([, x, y, name]) => ({ x: Number(x), y: Number(y), ...images.find((p) => p.name === name)! }));
     expect(marks).toHaveLength(5);
     const of = (key: 'x' | 'y' | 'mos' | 'prediction') => marks.map((mark) => mark[key]);
     expect(plcc(of('x'), of('prediction'))).toBeGreaterThan(0.99999);
@@ -250,16 +250,16 @@ describe('charts', () => {
     expect(lossChart(epochs(3), { ...settings, trainer: 'coop' })).toContain('cross-entropy (nats)');
   });
 
-  it('stand one epoch, one picture, equal predictions and undefined metrics', () => {
+  it('stand one epoch, one image, equal predictions and undefined metrics', () => {
     const [only] = epochs(1);
     const undefinedMetrics = { ...metricsOf([1, 1], [1, 2]), rmse: Number.NaN };
-    const picture = { name: 'p', mos: 3, prediction: 2 };
+    const image = { name: 'p', mos: 3, prediction: 2 };
     const drawn = [
       lossChart([only!], settings),
       srccChart([only!], 1)!,
-      scatterChart([picture], 'quality').svg,
+      scatterChart([image], 'quality').svg,
       scatterChart(
-        [1, 2, 3, 4, 5, 6].map((mos) => ({ ...picture, mos })),
+        [1, 2, 3, 4, 5, 6].map((mos) => ({ ...image, mos })),
         'quality',
       ).svg,
       groupChart(
@@ -289,11 +289,11 @@ describe('charts', () => {
   });
 });
 
-it.skipIf(process.platform === 'win32')('shows no picture that is none, and waits for none', async () => {
-  const { out, pictures } = await writeRun('odd');
-  const odd = join(folder, 'odd pictures');
+it.skipIf(process.platform === 'win32')('shows no image that is none, and waits for none', async () => {
+  const { out, images } = await writeRun('odd');
+  const odd = join(folder, 'odd images');
   cpSync(root, odd, { recursive: true });
-  const [pipe, svg] = pictures.map(({ name }) => join(odd, name));
+  const [pipe, svg] = images.map(({ name }) => join(odd, name));
   for (const path of [pipe!, svg!]) rmSync(path);
   execFileSync('mkfifo', [pipe!]);
   writeFileSync(
@@ -301,8 +301,8 @@ it.skipIf(process.platform === 'win32')('shows no picture that is none, and wait
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
   );
   const shown = (page: string) => page.split('<img').length;
-  const page = await read(out, { root: odd, pictures: pictures.length });
-  const whole = await read(out, { root, pictures: pictures.length });
+  const page = await read(out, { root: odd, images: images.length });
+  const whole = await read(out, { root, images: images.length });
   expect(shown(page)).toBeLessThan(shown(whole));
   expect(shown(page)).toBeGreaterThan(1);
 });

@@ -13,7 +13,7 @@ const cases = JSON.parse(
   readFileSync(new URL('./fixtures/resize/expected.json', import.meta.url), 'utf8'),
 ) as Case[];
 
-function picture(width: number, height: number) {
+function image(width: number, height: number) {
   const data = new Uint8Array(width * height * 3);
   let x = width * 1000 + height;
   for (let i = 0; i < data.length; i++) {
@@ -26,15 +26,15 @@ function picture(width: number, height: number) {
 describe('resizeBicubic', () => {
   it.each(cases)('equals Pillow for $size, box $box, to $to', ({ size, box, to, sha256 }) => {
     const [left, top, width, height] = box;
-    const result = resizeBicubic(picture(...size), { left, top, width, height }, ...to);
+    const result = resizeBicubic(image(...size), { left, top, width, height }, ...to);
     expect(createHash('sha256').update(result).digest('hex')).toBe(sha256);
   });
 
   it('computes a window as the same part of the whole', () => {
-    const image = picture(61, 83);
-    const source = { left: 3, top: 5, width: 50, height: 70 };
-    const whole = resizeBicubic(image, source, 40, 30);
-    const part = resizeBicubic(image, source, 40, 30, { left: 7, top: 4, width: 20, height: 11 });
+    const source = image(61, 83);
+    const box = { left: 3, top: 5, width: 50, height: 70 };
+    const whole = resizeBicubic(source, box, 40, 30);
+    const part = resizeBicubic(source, box, 40, 30, { left: 7, top: 4, width: 20, height: 11 });
     for (let y = 0; y < 11; y++)
       expect(part.subarray(y * 60, y * 60 + 60)).toEqual(
         whole.subarray(((y + 4) * 40 + 7) * 3, ((y + 4) * 40 + 27) * 3),

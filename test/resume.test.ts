@@ -30,17 +30,17 @@ import { applySettings, defaultSettings, type Settings } from '../src/training/s
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resume-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 const at = (...path: string[]) => join(folder, ...path);
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 32, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 32, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A head on the picture alone, on standardised scores: an epoch takes milliseconds. */
+/** A head on the image alone, on standardized scores: an epoch takes milliseconds. */
 function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {
   const values = {
-    ...{ data: 'csv', csv: join(pictures, 'data.csv'), root: pictures, splitColumn: 'split', weights },
+    ...{ data: 'csv', csv: join(images, 'data.csv'), root: images, splitColumn: 'split', weights },
     ...{ trainer: 'image-only', mosScaling: 'standard', augment: 'none', optimizer: 'adamw', lr: 0.01 },
     ...{ epochs: 4, batchSize: 8, cache: at('cache'), out: at(out) },
   };
@@ -202,7 +202,7 @@ describe('resuming', () => {
   });
 
   it('refuses other data under the same name, and takes the same data from another place', async () => {
-    const csv = readFileSync(join(pictures, 'data.csv'), 'utf8').trim().split('\n');
+    const csv = readFileSync(join(images, 'data.csv'), 'utf8').trim().split('\n');
     const half = at('half.csv');
     writeFileSync(half, csv.filter((_, i) => i === 0 || i % 2 === 1).join('\n'));
     const changed = at('changed.csv');
@@ -212,13 +212,13 @@ describe('resuming', () => {
         /was trained on other data: 24 training, 0 validation, 6 test then, /,
       );
     const elsewhere = at('elsewhere');
-    cpSync(pictures, elsewhere, { recursive: true });
+    cpSync(images, elsewhere, { recursive: true });
     const moved = { csv: join(elsewhere, 'data.csv'), root: elsewhere, cache: 'none' };
     cpSync(at('whole'), at('moved'), { recursive: true });
     await train(settingsOf('moved', moved), { resume: true });
     expect(leftBy('moved').predictions).toBe(leftBy('whole').predictions);
     const [name] = csv[1]!.split(',');
-    writeFileSync(join(elsewhere, name!), 'not a picture');
+    writeFileSync(join(elsewhere, name!), 'not an image');
     await expect(train(settingsOf('moved', moved), { resume: true })).rejects.toThrow(
       new RegExp(`${name} can no longer be decoded`),
     );
@@ -371,8 +371,8 @@ describe('a run', () => {
     expect(existsSync(at('undrawn-scenes'))).toBe(false);
   });
 
-  it('says what its figures cannot: one score, one test picture, epochs of warm-up alone', async () => {
-    const rows = readFileSync(join(pictures, 'data.csv'), 'utf8').trim().split('\n').slice(1);
+  it('says what its figures cannot: one score, one test image, epochs of warm-up alone', async () => {
+    const rows = readFileSync(join(images, 'data.csv'), 'utf8').trim().split('\n').slice(1);
     const csv = (name: string, lines: readonly string[]) => {
       writeFileSync(at(name), ['name,mos,split', ...lines].join('\n'));
       return at(name);
@@ -398,7 +398,7 @@ describe('a run', () => {
         parts((i) => i, 1),
         2,
       ),
-    ).toMatch(/^warning +the test part is a single picture.*$/);
+    ).toMatch(/^warning +the test part is a single image.*$/);
     expect(
       await warnings(
         'warm',

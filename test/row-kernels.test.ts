@@ -140,7 +140,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     expect(Math.abs(loss! / want - 1)).toBeLessThan(2e-6);
   });
 
-  it.each(shapes)('sums over columns, normalising and cross-entropy, %i rows of %i', async (rows, width) => {
+  it.each(shapes)('sums over columns, normalizing and cross-entropy, %i rows of %i', async (rows, width) => {
     const x = randoms(rows * width, 10, 3);
     const sums = rowsOf(x, width).map((row) => 0.5 * sumOf(row));
     const got = await run([x], rows, (out, a) =>

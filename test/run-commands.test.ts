@@ -50,9 +50,9 @@ const recordsOf = (out: string) =>
     .split('\n');
 
 describe('train', () => {
-  it('leaves a folder that is no data set as it is, and says what was probably forgotten', () => {
+  it('leaves a folder that is no dataset as it is, and says what was probably forgotten', () => {
     const mine = join(folder, 'mine');
-    mkdirSync(join(mine, 'pictures'), { recursive: true });
+    mkdirSync(join(mine, 'images'), { recursive: true });
     writeFileSync(join(mine, 'thesis.txt'), 'years of work');
     const { status, error } = run(
       'train',
@@ -69,7 +69,7 @@ describe('train', () => {
     expect(error).toMatch(oneLine);
     expect(error).toMatch(/mine holds files, but no scenes.*\n.*--data agiqa-3k/);
     expect(readFileSync(join(mine, 'thesis.txt'), 'utf8')).toBe('years of work');
-    expect(readdirSync(mine).sort()).toEqual(['pictures', 'thesis.txt']);
+    expect(readdirSync(mine).sort()).toEqual(['images', 'thesis.txt']);
   });
 
   it('refuses a place that cannot be written before the work, in one line', () => {
@@ -87,7 +87,7 @@ describe('train', () => {
     expect(error).toMatch(oneLine);
     expect(error).toMatch(/run was trained with --lr 0\.01, not 5; --seed 1, not 2/);
     const longer = run('train', '--resume', '--out', 'run', '--epochs', '3');
-    expect(longer.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 pictures$/m);
+    expect(longer.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 images$/m);
     expect(longer.stderr).toMatch(/^extended +from 2 to 3 epochs/m);
     expect(longer.stderr).toMatch(/^resuming +after epoch 2 of 3$/m);
     expect(recordsOf('run')).toHaveLength(3);
@@ -181,6 +181,6 @@ describe('eval', () => {
     } as unknown as Scorer;
     const error = await evaluateModel(scorer, dataset, 'test', silent, stop.signal).catch((reason) => reason);
     expect(error).toBeInstanceOf(Stopped);
-    expect(error.message).toBe('after 4 of 6 pictures; nothing was written');
+    expect(error.message).toBe('after 4 of 6 images; nothing was written');
   });
 });

@@ -80,12 +80,12 @@ describe("a run's folder", () => {
     const made = ['checkpoint.safetensors', 'best.safetensors', 'model.safetensors', 'summary.json'];
     write(...made, 'metrics.jsonl', 'predictions.csv', 'report.html', 'split.csv', 'thesis.txt');
     write('events.out.tfevents.1.host.2', 'model.safetensors.bak');
-    mkdirSync(join(folder, 'pictures'));
+    mkdirSync(join(folder, 'images'));
     await begun('overwrite');
     expect(readdirSync(folder).sort()).toEqual([
       'config.yaml',
       'model.safetensors.bak',
-      'pictures',
+      'images',
       'thesis.txt',
     ]);
   });

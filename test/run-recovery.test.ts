@@ -12,9 +12,9 @@ import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'run-recovery-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 2, size: 32, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 2, size: 32, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let unguard: (() => void) | undefined;
@@ -48,7 +48,7 @@ const settingsOf = (out: string) =>
   applySettings(
     defaultSettings(),
     {
-      ...{ data: 'scenes', root: pictures, weights, trainer: 'image-only', views: 0, epochs: 2 },
+      ...{ data: 'scenes', root: images, weights, trainer: 'image-only', views: 0, epochs: 2 },
       ...{ batchSize: 8, hidden: 16, cache: 'none', tune: 'never', out: join(folder, out) },
     },
     'test',

@@ -10,15 +10,15 @@ import { weightsPath } from '../src/model/weights/embedded.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference.ts';
-import { drawPictures, writeModel } from './scoring-fixture.ts';
+import { drawImages, writeModel } from './scoring-fixture.ts';
 
 // The embedded model: large enough for the kernels of small batches to be others.
 const folder = mkdtempSync(join(tmpdir(), 'same-scores-'));
 let scorer: Scorer;
-let pictures: string[];
+let images: string[];
 
 beforeAll(async () => {
-  pictures = await drawPictures(join(folder, 'pictures'), 33);
+  images = await drawImages(join(folder, 'images'), 33);
   const model = await writeModel(join(folder, 'model.safetensors'), 'embedded');
   scorer = await Scorer.load(await sharedGpu(), model);
 });
@@ -34,29 +34,24 @@ async function scores(paths: readonly string[]): Promise<number[]> {
   return found;
 }
 
-describe('the score of a picture', () => {
+describe('the score of an image', () => {
   it('has the same bits whatever it is scored with', async () => {
-    const all = await scores(pictures);
+    const all = await scores(images);
     expect(new Set(all).size).toBeGreaterThan(30);
     for (const count of [1, 2, 3, 7, 8]) {
-      expect(await scores(pictures.slice(0, count)), `${count} pictures`).toEqual(all.slice(0, count));
-      expect(await scores(pictures.slice(-count).reverse())).toEqual(all.slice(-count).reverse());
+      expect(await scores(images.slice(0, count)), `${count} images`).toEqual(all.slice(0, count));
+      expect(await scores(images.slice(-count).reverse())).toEqual(all.slice(-count).reverse());
     }
   });
 
-  it('does not depend on pictures that cannot be read', async () => {
-    const all = await scores(pictures.slice(0, 6));
-    const gaps = await scores([
-      'nowhere.png',
-      ...pictures.slice(0, 3),
-      'nowhere.png',
-      ...pictures.slice(3, 6),
-    ]);
+  it('does not depend on images that cannot be read', async () => {
+    const all = await scores(images.slice(0, 6));
+    const gaps = await scores(['nowhere.png', ...images.slice(0, 3), 'nowhere.png', ...images.slice(3, 6)]);
     expect(gaps.filter((score) => !Number.isNaN(score))).toEqual(all);
   });
 });
 
-describe('features of texts and of ready pictures', () => {
+describe('features of texts and of ready images', () => {
   let clip: Clip;
   const run: WithClip = (work) => work(clip);
   beforeAll(async () => {
@@ -93,7 +88,7 @@ describe('features of texts and of ready pictures', () => {
     usual.dispose();
   });
 
-  it('are the same whatever other pictures are encoded', async () => {
+  it('are the same whatever other images are encoded', async () => {
     const { imageSize } = clip.config.vision;
     const size = 3 * imageSize ** 2;
     const images = Float32Array.from(randoms(5 * size, 7));

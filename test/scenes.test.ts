@@ -51,14 +51,14 @@ describe('scenes are drawn', () => {
 
   it('never into a folder with anything in it, which stays as it was', async () => {
     const root = join(folder, 'mine');
-    mkdirSync(join(root, 'pictures'), { recursive: true });
+    mkdirSync(join(root, 'images'), { recursive: true });
     writeFileSync(join(root, 'thesis.txt'), 'years of work');
     await expect(makeScenes(root, few)).rejects.toThrow(/mine is not empty, so/);
     await expect(openDataset({ name: 'scenes', root, draw: drawing })).rejects.toMatchObject({
       message: expect.stringMatching(/mine holds files, but no scenes/),
       advice: expect.stringMatching(/--data agiqa-3k/),
     });
-    expect(readdirSync(root).sort()).toEqual(['pictures', 'thesis.txt']);
+    expect(readdirSync(root).sort()).toEqual(['images', 'thesis.txt']);
     expect(readdirSync(folder)).toEqual(['mine']);
   });
 
@@ -109,7 +109,7 @@ it('what dead processes left unfinished is cleared away, but for files that were
   expect(readdirSync(strange)).toEqual(['thesis.txt']);
 });
 
-describe('a data set of scenes', () => {
+describe('a dataset of scenes', () => {
   it('is only read where it may not be drawn', async () => {
     const root = join(folder, 'none');
     await expect(openDataset({ name: 'scenes', root })).rejects.toThrow(/none: the scenes are not there/);

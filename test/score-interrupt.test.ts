@@ -7,16 +7,16 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { trainTinyRun } from './trained-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'interrupt-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const many = join(folder, 'many');
 const model = join(folder, 'run');
 const count = 600;
 
 beforeAll(async () => {
-  await trainTinyRun(pictures, model);
-  const picture = readdirSync(pictures).find((name) => name.endsWith('.png'))!;
+  await trainTinyRun(images, model);
+  const image = readdirSync(images).find((name) => name.endsWith('.png'))!;
   mkdirSync(many);
-  for (let i = 0; i < count; i++) copyFileSync(join(pictures, picture), join(many, `${1000 + i}.png`));
+  for (let i = 0; i < count; i++) copyFileSync(join(images, image), join(many, `${1000 + i}.png`));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -65,7 +65,7 @@ it.each([
       ),
     );
   expect(stderr.trim().split('\n').at(-1)).toBe(
-    `stopped    ${scored} of ${count} pictures scored, written to ${csv}; run the same command again for the rest`,
+    `stopped    ${scored} of ${count} images scored, written to ${csv}; run the same command again for the rest`,
   );
   expect(temporary()).toBeUndefined();
 });
@@ -80,5 +80,5 @@ it('Ctrl-C leaves whole lines of JSON', async () => {
   expect(rows.length).toBeGreaterThanOrEqual(8);
   expect(rows.length).toBeLessThan(count);
   for (const { score } of rows) expect(score).toEqual(expect.any(Number));
-  expect(stderr).toContain(`stopped    ${rows.length} of ${count} pictures scored;`);
+  expect(stderr).toContain(`stopped    ${rows.length} of ${count} images scored;`);
 });

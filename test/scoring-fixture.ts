@@ -42,8 +42,8 @@ export async function writeModel(
   return path;
 }
 
-/** Draws pictures that differ, and gives their paths. */
-export async function drawPictures(folder: string, count: number): Promise<string[]> {
+/** Draws images that differ, and gives their paths. */
+export async function drawImages(folder: string, count: number): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const side = 24;
   return Promise.all(

@@ -10,10 +10,10 @@ import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'seeds-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 it('mean and sample standard deviation', () => {
@@ -32,7 +32,7 @@ it('lists of seeds', () => {
 it('runs each seed as a run of its own, and writes what they come to', async () => {
   const out = join(folder, 'runs');
   const cache = join(folder, 'cache');
-  const values = { data: 'scenes', root: pictures, weights, epochs: 2, batchSize: 8, nCtx: 4, cache, out };
+  const values = { data: 'scenes', root: images, weights, epochs: 2, batchSize: 8, nCtx: 4, cache, out };
   const settings = applySettings(defaultSettings(), values, 'test');
   const lines: string[] = [];
   const reporter = { ...silent, line: (text: string) => void lines.push(text) };
@@ -43,7 +43,7 @@ it('runs each seed as a run of its own, and writes what they come to', async () 
     finished: (run) => void finished.push(run.settings.seed),
   });
   expect(finished).toEqual([3, 8]);
-  // 6 test pictures, and 24 training pictures of 2 crops, which are drawn by the seed.
+  // 6 test images, and 24 training images of 2 crops, which are drawn by the seed.
   expect(lines.filter((line) => line.startsWith('features'))).toEqual([
     'features   54 encoded, 0 from the cache',
     'features   48 encoded, 6 from the cache',

@@ -23,8 +23,8 @@ const config = pretrainingConfig(
   10,
 );
 
-/** Grey noise, smoothed over boxes of 2 · radius + 1 pixels. */
-function picture(seed: number, radius: number): Uint8Array {
+/** Gray noise, smoothed over boxes of 2 · radius + 1 pixels. */
+function image(seed: number, radius: number): Uint8Array {
   const noise = normals(side * side, seed, 3);
   const at = (y: number, x: number) => noise[((y + side) % side) * side + ((x + side) % side)]!;
   return Uint8Array.from({ length: side * side * 3 }, (_, i) => {
@@ -36,7 +36,7 @@ function picture(seed: number, radius: number): Uint8Array {
   });
 }
 
-/** The picture's patches in another order. */
+/** The image's patches in another order. */
 function shuffled(pixels: Uint8Array): Uint8Array {
   const across = side / patch;
   const order = Array.from({ length: across ** 2 }, (_, i) => i).sort(
@@ -51,15 +51,15 @@ function shuffled(pixels: Uint8Array): Uint8Array {
   });
 }
 
-/** Features of pictures through the tower as `start` leaves it, by row. */
-async function features(pictures: Uint8Array[], spectral: boolean): Promise<Float32Array[]> {
+/** Features of images through the tower as `start` leaves it, by row. */
+async function features(images: Uint8Array[], spectral: boolean): Promise<Float32Array[]> {
   const gpu = await sharedGpu();
   const weights = initialWeights(config, 3);
   if (spectral) startFromSpectra(weights, config.vision);
   const model = new PretrainingModel(gpu, config, weights, { textLength: 1, teacherWidth: 0, seed: 3 });
-  const bytes = Buffer.concat(pictures);
+  const bytes = Buffer.concat(images);
   const words = new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-  const pixels = Tensor.from(gpu, words, [pictures.length, words.length / pictures.length]);
+  const pixels = Tensor.from(gpu, words, [images.length, words.length / images.length]);
   const output = model.images(pixels);
   const values = await output.read();
   for (const tensor of [output, pixels]) tensor.dispose();
@@ -71,7 +71,7 @@ function distance(a: Float32Array, b: Float32Array): number {
   return Math.hypot(...a.map((value, i) => value - b[i]!)) / Math.hypot(...a);
 }
 
-it('the filters are the DCT: orthogonal, from the mean to the highest frequency, on luminance and two colours', () => {
+it('the filters are the DCT: orthogonal, from the mean to the highest frequency, on luminance and two colors', () => {
   const filters = spectralFilters(64, patch);
   const length = 3 * patch ** 2;
   const filter = (i: number) => filters.subarray(i * length, (i + 1) * length);
@@ -90,13 +90,13 @@ it('the filters are the DCT: orthogonal, from the mean to the highest frequency,
 });
 
 it('begins as a statistic: moved patches change the feature far less than blur does', async () => {
-  const sharp = picture(1, 0);
-  const pictures = [sharp, shuffled(sharp), picture(2, 0), picture(1, 1)];
-  const [own, moved, other, blurred] = await features(pictures, true);
+  const sharp = image(1, 0);
+  const images = [sharp, shuffled(sharp), image(2, 0), image(1, 1)];
+  const [own, moved, other, blurred] = await features(images, true);
   const blur = distance(own!, blurred!);
   expect(distance(own!, moved!)).toBeLessThan(0.1 * blur);
   expect(distance(own!, other!)).toBeLessThan(0.6 * blur);
-  const [randomOwn, randomMoved, , randomBlurred] = await features(pictures, false);
+  const [randomOwn, randomMoved, , randomBlurred] = await features(images, false);
   expect(distance(randomOwn!, randomMoved!)).toBeGreaterThan(0.15 * distance(randomOwn!, randomBlurred!));
 });
 

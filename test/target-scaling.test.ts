@@ -11,12 +11,12 @@ import { TargetScaling } from '../src/training/target-scaling.ts';
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'target-scaling-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const csv = join(folder, 'large.csv');
 
 beforeAll(async () => {
-  await makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 });
-  const [header, ...rows] = readFileSync(join(pictures, 'data.csv'), 'utf8').trim().split('\n');
+  await makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 });
+  const [header, ...rows] = readFileSync(join(images, 'data.csv'), 'utf8').trim().split('\n');
   const column = (name: string) => header!.split(',').indexOf(name);
   // The scenes' scores as if on AIGCIQA2023's scale.
   const large = rows.map((row) => {
@@ -27,23 +27,23 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it('standardises and restores, and leaves scores that are all the same', () => {
+it('standardizes and restores, and leaves scores that are all the same', () => {
   const scaling = TargetScaling.of([26, 50, 74]);
   expect(scaling.mean).toBe(50);
-  expect(scaling.standardise(74)).toBeCloseTo(24 / Math.sqrt((2 * 24 ** 2) / 3), 12);
-  expect(scaling.restore(scaling.standardise(61.5))).toBeCloseTo(61.5, 12);
-  expect(TargetScaling.of([3, 3]).standardise(3)).toBe(0);
+  expect(scaling.standardize(74)).toBeCloseTo(24 / Math.sqrt((2 * 24 ** 2) / 3), 12);
+  expect(scaling.restore(scaling.standardize(61.5))).toBeCloseTo(61.5, 12);
+  expect(TargetScaling.of([3, 3]).standardize(3)).toBe(0);
 });
 
 it.each(['clip-agiqa', 'image-only'])(
-  '%s learns standardised scores and predicts in their unit',
+  '%s learns standardized scores and predicts in their unit',
   async (trainer) => {
     const gpu = await sharedGpu();
     const out = join(folder, trainer);
     const settings = {
       data: 'csv',
       csv,
-      root: pictures,
+      root: images,
       splitColumn: 'split',
       weights: resolve('test/fixtures/tiny-clip.json'),
       trainer,
@@ -64,7 +64,7 @@ it.each(['clip-agiqa', 'image-only'])(
     const rows = readFileSync(join(out, 'predictions.csv'), 'utf8').trim().split('\n').slice(1);
     for (const row of rows) expect(Number(row.split(',')[2])).toBeGreaterThan(26);
     const scorer = await Scorer.load(gpu, out, { batch: 4 });
-    const paths = rows.map((row) => join(pictures, row.split(',')[0]!));
+    const paths = rows.map((row) => join(images, row.split(',')[0]!));
     for await (const result of scorer.score(paths))
       expect('score' in result && result.score).toBeCloseTo(Number(rows[result.index]!.split(',')[2]), 3);
     await scorer.close();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
-import { pictureEncoder } from '../src/features/encoders.ts';
+import { featureExtractor } from '../src/features/feature-extractor.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
 import { errorOf } from './reference.ts';
@@ -36,7 +36,7 @@ it("a plain ViT's feature equals PyTorch's", async () => {
 
 it("pooled blocks equal PyTorch's: class token, mean and deviation of the patch tokens", async () => {
   const settings = { trainer: 'image-only', layers: '1,2', pool: 'stats', weightType: 'float32' } as const;
-  const encoder = pictureEncoder(clip.vision, 'weights', settings);
+  const encoder = featureExtractor(clip.vision, 'weights', settings);
   const pooled = scope(() => encoder.encode(clip.vision.patches(images)));
   const [first, second] = [figures.get('stats1')!, figures.get('stats2')!];
   const width = first.length / 2;

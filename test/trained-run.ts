@@ -5,11 +5,11 @@ import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
 
-/** Draws a few scenes into `pictures` and leaves in `out` the run of a small head trained on them. */
-export async function trainTinyRun(pictures: string, out: string): Promise<void> {
-  await makeScenes(pictures, { scenes: 10, versions: 2, size: 64, seed: 3 });
+/** Draws a few scenes into `images` and leaves in `out` the run of a small head trained on them. */
+export async function trainTinyRun(images: string, out: string): Promise<void> {
+  await makeScenes(images, { scenes: 10, versions: 2, size: 64, seed: 3 });
   const settings = {
-    root: pictures,
+    root: images,
     weights: resolve('test/fixtures/tiny-clip.json'),
     trainer: 'image-only',
     epochs: 1,

@@ -14,16 +14,16 @@ import { applySettings, defaultSettings, type Settings } from '../src/training/s
 import { sharedGpu } from './gpu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'training-'));
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
-beforeAll(() => makeScenes(pictures, { scenes: 10, versions: 3, size: 64, seed: 3 }));
+beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {
   const values = {
     data: 'scenes',
-    root: pictures,
+    root: images,
     weights,
     epochs: 4,
     batchSize: 8,
@@ -46,7 +46,7 @@ const linesOf = (out: string) =>
 describe('a training run', () => {
   it('leaves configuration, split, metrics, predictions, checkpoint and model, and the loss falls', async () => {
     const summary = await train(settingsOf('plain', { epochs: 12, lr: 0.01, dropout: 0 }));
-    expect(summary.pictures).toEqual({ train: 24, val: 0, test: 6 });
+    expect(summary.images).toEqual({ train: 24, val: 0, test: 6 });
     const lines = linesOf('plain');
     expect(lines.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     expect(lines[0].lr).toBeCloseTo(1e-5);
@@ -100,11 +100,11 @@ describe('a training run', () => {
     ['class-specific context in the middle', { classSpecific: true, position: 'middle' }],
     ['words as context', { ctxInit: 'a photo of a' }],
     ['fixed prompts', { trainer: 'linear' }],
-    ['the picture alone', { trainer: 'image-only' }],
+    ['the image alone', { trainer: 'image-only' }],
     ['pooled blocks', { trainer: 'image-only', layers: '1,2', pool: 'stats' }],
     ['the last block pooled', { trainer: 'image-only', pool: 'mean' }],
     ['new crops each step', { views: 0 }],
-    ['the best epoch on held-out pictures', { finalModel: 'best_val', valSize: 0.25 }],
+    ['the best epoch on held-out images', { finalModel: 'best_val', valSize: 0.25 }],
     ['float16 weights', { weightType: 'float16' }],
   ] as [string, Partial<Settings>][])('with %s', async (name, changes) => {
     const summary = await train(settingsOf(name, { epochs: 2, ...changes }));
@@ -156,7 +156,7 @@ describe('a training run', () => {
     expect(filling).toBeCloseTo(exact!, 2);
   });
 
-  it('holds the image tower only as long as pictures are encoded', async () => {
+  it('holds the image tower only as long as images are encoded', async () => {
     const gpu = await sharedGpu();
     const bytes: Record<number, number> = {};
     for (const views of [0, 2]) {
@@ -173,15 +173,15 @@ describe('a training run', () => {
     expect(bytes[0]! - bytes[2]!).toBeGreaterThan(blocks);
   });
 
-  it('skips an unreadable picture by name and goes on', async () => {
+  it('skips an unreadable image by name and goes on', async () => {
     const broken = join(folder, 'broken');
     await makeScenes(broken, { scenes: 10, versions: 3, size: 64, seed: 4 });
     const csv = readFileSync(join(broken, 'data.csv'), 'utf8').trim().split('\n');
     const name = csv[1]!.split(',')[0]!;
-    writeFileSync(join(broken, name), 'not a picture');
+    writeFileSync(join(broken, name), 'not an image');
     const summary = await train(settingsOf('broken-run', { root: broken, epochs: 1 }));
     expect(summary.unreadable).toEqual([join(broken, name)]);
-    expect(summary.pictures.train).toBe(23);
+    expect(summary.images.train).toBe(23);
   });
 
   it('refuses to resume on other weights, and settings that make no sense', async () => {
@@ -207,7 +207,7 @@ it.each([
   ['a template without the word', { trainer: 'zero-shot', template: 'a photo' }, /no place for the quality/],
   ['blocks that are not there', { trainer: 'image-only', layers: '9' }, /has blocks 1 to 2/],
 ] as [string, Partial<Settings>, RegExp][])(
-  'refuses %s before a picture is encoded',
+  'refuses %s before an image is encoded',
   async (name, changes, error) => {
     const bars: string[] = [];
     const reporter = {
@@ -233,7 +233,7 @@ describe('the scorer', () => {
       .slice(1)
       .map((line) => line.split(','));
     const scorer = await Scorer.load(gpu, join(folder, 'plain'), { batch: 4 });
-    const paths = [...rows.map(([name]) => join(pictures, name!)), join(folder, 'plain', 'config.yaml')];
+    const paths = [...rows.map(([name]) => join(images, name!)), join(folder, 'plain', 'config.yaml')];
     const results = [];
     for await (const result of scorer.score(paths)) results.push(result);
     await scorer.close();
@@ -252,7 +252,7 @@ describe('the scorer', () => {
       Scorer.load(gpu, join(folder, 'plain'), { weights: join(folder, 'other.json') }),
     ).rejects.toThrow(/not the weights/);
     await expect(Scorer.load(gpu, join(folder, 'nothing'))).rejects.toThrow(/no such file/);
-    await expect(Scorer.load(gpu, pictures)).rejects.toThrow(/holds no model/);
+    await expect(Scorer.load(gpu, images)).rejects.toThrow(/holds no model/);
     rmSync(join(folder, 'stopped', 'model.safetensors'));
     await expect(Scorer.load(gpu, join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
   });

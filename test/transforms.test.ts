@@ -9,14 +9,14 @@ const folder = new URL('./fixtures/preprocess/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
 const expected = JSON.parse(read('expected.json').toString()) as Record<
   string,
-  { picture: string; box?: Box; flip?: boolean }
+  { image: string; box?: Box; flip?: boolean }
 >;
 
 describe('test transform and given crops', () => {
   it.each(Object.entries(expected))(
     '%s equals Pillow and torchvision, byte for byte',
     async (file, given) => {
-      const image = await decodeImage(read(given.picture), given.picture);
+      const image = await decodeImage(read(given.image), given.image);
       const pixels = given.box
         ? cropTransform(image, { box: given.box, flip: given.flip! }, 224)
         : testTransform(image, 224);
@@ -36,7 +36,7 @@ describe('drawCrop', () => {
     for (const other of others) expect(other.box).not.toEqual(drawCrop(512, 512, 1, 3, 77).box);
   });
 
-  it('draws areas of 0.08 to 1 and ratios of 3/4 to 4/3 within the picture, flipped half of the time', () => {
+  it('draws areas of 0.08 to 1 and ratios of 3/4 to 4/3 within the image, flipped half of the time', () => {
     const [width, height] = [640, 480];
     const n = 4000;
     let flips = 0;
@@ -61,7 +61,7 @@ describe('drawCrop', () => {
     expect(Math.abs(logRatio - 0.031)).toBeLessThan(0.01);
   });
 
-  it('falls back to the largest centred crop within the ratios', () => {
+  it('falls back to the largest centered crop within the ratios', () => {
     expect(drawCrop(1000, 10, 1, 0, 0).box).toEqual({ left: 493, top: 0, width: 13, height: 10 });
     expect(drawCrop(10, 1001, 1, 0, 0).box).toEqual({ left: 0, top: 494, width: 10, height: 13 });
     expect(drawCrop(1, 1, 1, 0, 0).box).toEqual({ left: 0, top: 0, width: 1, height: 1 });
@@ -69,16 +69,16 @@ describe('drawCrop', () => {
 });
 
 describe('toNormalizedCHW', () => {
-  it('gives planes of (byte / 255 − mean) / std, picture after picture', () => {
+  it('gives planes of (byte / 255 − mean) / std, image after image', () => {
     const bytes = Uint8Array.from({ length: 2 * 2 * 2 * 3 }, (_, i) => i * 10);
     const mean = [0.48145466, 0.4578275, 0.40821073];
     const std = [0.26862954, 0.26130258, 0.27577711];
     const planes = toNormalizedCHW(bytes, 2, mean, std);
-    for (let picture = 0; picture < 2; picture++)
+    for (let image = 0; image < 2; image++)
       for (let c = 0; c < 3; c++)
         for (let p = 0; p < 4; p++)
-          expect(planes[picture * 12 + c * 4 + p]).toBeCloseTo(
-            (bytes[picture * 12 + p * 3 + c] / 255 - mean[c]) / std[c],
+          expect(planes[image * 12 + c * 4 + p]).toBeCloseTo(
+            (bytes[image * 12 + p * 3 + c] / 255 - mean[c]) / std[c],
             5,
           );
   });

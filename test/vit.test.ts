@@ -74,8 +74,8 @@ it('pools tokens', async () => {
   const gpu = await sharedGpu();
   const values = randoms(2 * 5 * width, 4);
   const x = Tensor.from(gpu, values, [2, 5, width]);
-  const expected = [0, 1].flatMap((picture) => {
-    const tokens = rowsOf(values.slice(picture * 5 * width, (picture + 1) * 5 * width), width);
+  const expected = [0, 1].flatMap((image) => {
+    const tokens = rowsOf(values.slice(image * 5 * width, (image + 1) * 5 * width), width);
     const column = (c: number) => tokens.slice(1).map((token) => token[c]!);
     const means = Array.from({ length: width }, (_, c) => sumOf(column(c)) / 4);
     const deviations = means.map((mean, c) => Math.sqrt(sumOf(column(c).map((v) => (v - mean) ** 2)) / 4));

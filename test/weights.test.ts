@@ -174,7 +174,7 @@ test.each<[string, (all: Map<string, NamedTensor>) => void, RegExp]>([
     /visual\.conv1\.weight is missing, expected \[width, 3/,
   ],
   [
-    'grey patches',
+    'gray patches',
     (all) => all.set('visual.conv1.weight', shape(64, 1, 4, 4)),
     /\[64, 1, 4, 4\], expected \[64, 3, 4, 4\]/,
   ],

@@ -18,7 +18,7 @@ describe('specialize', () => {
     );
   });
 
-  it('unrolls loops, nested ones too, with bounds that are specialised', () => {
+  it('unrolls loops, nested ones too, with bounds that are specialized', () => {
     const source =
       'const N = 1u;\n//@for r in 0..N\n//@for c in 1..3\nsum_$r_$c = a_$r[$cu];\n//@end\n//@end';
     expect(specialize(source, { N: 2 })).toBe(

@@ -67,7 +67,7 @@ function rowWise(task: RowTask, { x, weight, bias, dy }: Inputs): Sample[] {
     const slice = (data: Float32Array | undefined) =>
       Float64Array.from(data!.subarray(row * width, (row + 1) * width));
     const part = (data: Float64Array) => data.subarray(i * width, (i + 1) * width);
-    if (kind === 'layerNorm') normalise(slice(x), slice(dy), weight!, bias!, { y: part(y), dx: part(dx) });
+    if (kind === 'layerNorm') normalize(slice(x), slice(dy), weight!, bias!, { y: part(y), dx: part(dx) });
     else {
       const [own, upstream, out] = [slice(x), slice(dy), part(y)];
       const largest = Math.max(...own);
@@ -82,7 +82,7 @@ function rowWise(task: RowTask, { x, weight, bias, dy }: Inputs): Sample[] {
 }
 
 /** One row's layer norm, and the gradient by it. */
-function normalise(
+function normalize(
   x: Float64Array,
   dy: Float64Array,
   weight: Float32Array,
@@ -90,9 +90,9 @@ function normalise(
   { y, dx }: { y: Float64Array; dx: Float64Array },
 ): void {
   const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const centre = mean(x);
-  const scale = 1 / Math.sqrt(mean(x.map((value) => (value - centre) ** 2)) + 1e-5);
-  const normal = x.map((value) => (value - centre) * scale);
+  const center = mean(x);
+  const scale = 1 / Math.sqrt(mean(x.map((value) => (value - center) ** 2)) + 1e-5);
+  const normal = x.map((value) => (value - center) * scale);
   y.set(normal.map((value, i) => value * weight[i]! + bias[i]!));
   const upstream = dy.map((value, i) => value * weight[i]!);
   const offset = mean(upstream);
@@ -140,7 +140,7 @@ function blockEntry(task: BlockTask, inputs: Inputs, entry: number) {
   const norm = (input: Float64Array, name: string) => {
     const y = new Float64Array(size);
     for (let row = 0; row < tokens; row++)
-      normalise(rowOf(input, row), none, inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
+      normalize(rowOf(input, row), none, inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
         ...{ y: rowOf(y, row), dx: new Float64Array(width) },
       });
     return y;
@@ -148,7 +148,7 @@ function blockEntry(task: BlockTask, inputs: Inputs, entry: number) {
   const normGradient = (input: Float64Array, upstream: Float64Array, name: string) => {
     const dx = new Float64Array(size);
     for (let row = 0; row < tokens; row++)
-      normalise(rowOf(input, row), rowOf(upstream, row), inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
+      normalize(rowOf(input, row), rowOf(upstream, row), inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
         ...{ y: new Float64Array(width), dx: rowOf(dx, row) },
       });
     return dx;

@@ -12,7 +12,7 @@ const bars: Readonly<Record<Group, number>> = {
   'text block, packed': 30,
 };
 
-/** Of the multiply-add ceiling, for products of eight pictures' rows. */
+/** Of the multiply-add ceiling, for products of eight images' rows. */
 const share = { rows: '1576×', atLeast: 0.35 };
 
 export const kernelsSection: Section<KernelResults> = {

@@ -57,7 +57,7 @@ const prompts = 6;
 
 const matmul = (m: number, k: number, n: number): MatmulTask => ({ kind: 'matmul', m, k, n });
 
-/** Products of both towers at one picture, eight pictures, six padded prompts and six packed ones. */
+/** Products of both towers at one image, eight images, six padded prompts and six packed ones. */
 const matmuls = [35, visionTokens, prompts * text.contextLength, 8 * visionTokens].flatMap((rows) =>
   [vision, text].flatMap(({ width, mlpWidth }) => [
     matmul(rows, width, width),
@@ -118,8 +118,8 @@ export function blockShapes(width: number): Readonly<Record<string, readonly num
 /** Values for a task; `dy` is the gradient of its output. */
 export function taskInputs(task: Task): Inputs {
   let stream = 0;
-  const draws = (count: number, range = 1, centre = 0) =>
-    Float32Array.from(uniforms(count, 1, stream++), (draw) => centre + range * (2 * draw - 1));
+  const draws = (count: number, range = 1, center = 0) =>
+    Float32Array.from(uniforms(count, 1, stream++), (draw) => center + range * (2 * draw - 1));
   switch (task.kind) {
     case 'matmul':
       return { a: draws(task.m * task.k), b: draws(task.k * task.n) };

@@ -22,14 +22,14 @@ import {
 const command = addSettingOptions(
   createCommand(
     'demo',
-    'Trains CLIP-AGIQA on the embedded model with pictures the project draws itself, then scores some of them.',
+    'Trains CLIP-AGIQA on the embedded model with images the project draws itself, then scores some of them.',
     ['npm run demo', 'node dist/demo.js --epochs 100'],
   ),
   settingNames,
   false,
 ).option('--overwrite', 'begin in place of the run that is in the folder; a demo always does so in its own');
 
-/** Test pictures shown at the end. */
+/** Test images shown at the end. */
 const shown = 10;
 
 /** Where a demo goes unless --out says otherwise. */
@@ -41,7 +41,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const overwrite = options.overwrite || (await isDemo(settings));
   const gpu = await startGpu(terminal);
   terminal.line(
-    'The pictures are scenes drawn here and distorted at known levels; every fifth scene is for the test.',
+    'The images are scenes drawn here and distorted at known levels; every fifth scene is for the test.',
   );
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
     ...{ resume: false, overwrite, signal },
@@ -56,7 +56,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const report = await reportRun(folder, terminal);
   const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
   process.stdout.write(
-    `\n${formatTable(table, { columns: ['test picture', 'MOS', 'score'], align: 'lrr' })}\n\n`,
+    `\n${formatTable(table, { columns: ['test image', 'MOS', 'score'], align: 'lrr' })}\n\n`,
   );
   process.stdout.write(`before training  ${metricsText(before)}\n`);
   process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);

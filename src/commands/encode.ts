@@ -11,8 +11,8 @@ import { writeSafetensors } from '../data/formats/safetensors.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
-import { pictureEncoder } from '../features/encoders.ts';
-import { PictureFeatures, type PictureTower } from '../features/image-encoder.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
+import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import {
   encodeImageRows,
@@ -28,7 +28,7 @@ import type { Activation, ClipConfig, TextConfig } from '../model/config.ts';
 import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
-import { findPictures } from '../scoring/pictures.ts';
+import { findImages } from '../scoring/images.ts';
 
 interface Options {
   weights: string;
@@ -41,8 +41,8 @@ interface Options {
   activation?: Activation;
 }
 
-const command = createCommand('encode', 'Writes CLIP features of pictures and texts as safetensors.', [
-  'node dist/encode.js --weights ViT-B-16.pt --image pictures/ --text "a cat" "a dog" --out features.safetensors',
+const command = createCommand('encode', 'Writes CLIP features of images and texts as safetensors.', [
+  'node dist/encode.js --weights ViT-B-16.pt --image images/ --text "a cat" "a dog" --out features.safetensors',
   'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # ready images / tokens',
 ])
   .option(
@@ -51,15 +51,15 @@ const command = createCommand('encode', 'Writes CLIP features of pictures and te
     'embedded',
   )
   .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features; - for stdout')
-  .option('--image <path...>', 'picture files or folders')
+  .option('--image <path...>', 'image files or folders')
   .option('--text <text...>', 'texts')
   .option(
     '--tensors <file>',
-    'safetensors with `images` [n, 3, size, size] (normalised) and / or `tokens` [n, context]',
+    'safetensors with `images` [n, 3, size, size] (normalized) and / or `tokens` [n, context]',
   )
   .option(
     '--batch <n>',
-    'pictures at once; another number may change the last bits of a feature',
+    'images at once; another number may change the last bits of a feature',
     countOption('--batch'),
     encodeBatch,
   )
@@ -83,7 +83,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   if (!image && !text && !tensors)
     throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');
   checkOutput(options.out);
-  const paths = image && findPictures(image);
+  const paths = image && findImages(image);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const model = openModel(gpu, options, await weightsId(options.weights));
@@ -109,10 +109,10 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
     metadata.texts = JSON.stringify(text);
   }
   if (paths) {
-    const { rows, reached, ...found } = await encodePictures(gpu, model.tower, paths, batch, signal);
+    const { rows, reached, ...found } = await encodeImages(gpu, model.tower, paths, batch, signal);
     if (rows) add('image_features', rows);
     metadata.images = JSON.stringify(found.paths);
-    if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} pictures encoded`;
+    if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} images encoded`;
   }
   gpu.close();
   if (stopped && features.size === 0) throw new Stopped('before anything was encoded; nothing was written');
@@ -123,12 +123,12 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   if (options.out !== '-') terminal.line(`written to ${printable(options.out)}`);
 });
 
-/** The model on whichever device works: as a whole, and as the tower of pictures. */
+/** The model on whichever device works: as a whole, and as the tower of images. */
 function openModel(
   gpu: Gpu,
   { weights, weightType, activation, image, text, tensors }: Options,
   id: string,
-): { run: WithClip; tower: (device: Gpu) => Promise<PictureTower> } {
+): { run: WithClip; tower: (device: Gpu) => Promise<ImageTower> } {
   const clip = new OnDevice(async (device: Gpu) => {
     if (device !== gpu && (await weightsId(weights)) !== id)
       throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
@@ -144,7 +144,7 @@ function openModel(
     tower: async (device) => {
       const { vision } = await clip.on(device);
       const feature = { trainer: 'clip-agiqa', layers: '', pool: 'cls', weightType } as const;
-      return { vision, encoder: pictureEncoder(vision, id, feature) };
+      return { vision, encoder: featureExtractor(vision, id, feature) };
     },
   };
 }
@@ -211,22 +211,22 @@ function checkShape(
   if (count === 0) throw new UserError(`${path}: ${name} has no rows`, 'Give at least one.');
 }
 
-/** Features and paths of the pictures in the order given; unreadable ones are left out and named. */
-async function encodePictures(
+/** Features and paths of the images in the order given; unreadable ones are left out and named. */
+async function encodeImages(
   gpu: Gpu,
-  reopen: (device: Gpu) => Promise<PictureTower>,
+  reopen: (device: Gpu) => Promise<ImageTower>,
   paths: readonly string[],
   batch: number,
   signal: AbortSignal,
 ): Promise<{ rows: FeatureRows | null; paths: string[]; reached: number }> {
   const { vision, encoder } = await recovering(gpu, reopen);
-  const pictures = new PictureFeatures(gpu.latest, vision, encoder, { batch, cache: null, reopen });
-  const size = pictures.imageSize;
+  const images = new ImageEncoder(gpu.latest, vision, encoder, { batch, cache: null, reopen });
+  const size = images.imageSize;
   const encoded: { path: string; feature: Float32Array }[] = [];
   let reached = 0;
   const bar = terminal.bar('encoding', paths.length);
   const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
-  for await (const result of signal.aborted ? [] : pictures.encode(jobs)) {
+  for await (const result of signal.aborted ? [] : images.encode(jobs)) {
     reached++;
     if ('error' in result) terminal.line(`skipped    ${printable(result.error)}`);
     else encoded.push({ path: paths[result.index]!, feature: result.feature });
@@ -234,9 +234,9 @@ async function encodePictures(
     if (signal.aborted) break;
   }
   bar.stop();
-  await pictures.close();
+  await images.close();
   if (encoded.length === 0 && reached === paths.length)
-    throw new UserError(`none of the ${paths.length} pictures could be read`);
+    throw new UserError(`none of the ${paths.length} images could be read`);
   const { width } = encoder;
   const data = new Float32Array(encoded.length * width);
   for (const [i, { feature }] of encoded.entries()) data.set(feature, i * width);

@@ -30,7 +30,7 @@ const command = addEpochFileOption(
       "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with. It reads, and writes nothing but --out.",
       [
         'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
-        'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root pictures --json',
+        'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root images --json',
         'node dist/eval.js --model output/my-run --out predictions.csv',
         'node dist/eval.js --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --data agiqa-3k --root DIR',
       ],

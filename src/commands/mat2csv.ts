@@ -17,7 +17,7 @@ interface Options {
 
 const command = createCommand(
   'mat2csv',
-  'Turns a column of scores in a MATLAB file into CSV (columns name, mos), as data sets in CSV take it.',
+  'Turns a column of scores in a MATLAB file into CSV (columns name, mos), as datasets in CSV take it.',
   [
     'node dist/mat2csv.js AIGCIQA2023/MOS        # mos_quality.csv, mos_authenticity.csv, mos_correspondence.csv there',
     'node dist/mat2csv.js AIGCIQA2023/MOS --out scores',
@@ -30,7 +30,7 @@ const command = createCommand(
     "MATLAB file (level 5: saved without -v7.3), or AIGCIQA2023's folder of mosz1.mat to mosz3.mat",
   )
   .option('--variable <name>', "which variable (default: the file's only list of numbers)")
-  .option('--names <pattern>', 'name of the picture of entry {i}, counted from 0', '{i}.png')
+  .option('--names <pattern>', 'name of the image of entry {i}, counted from 0', '{i}.png')
   .option(
     '--out <file>',
     'CSV file to write (default: standard output); for a folder, the folder (default: the same)',

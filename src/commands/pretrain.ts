@@ -13,12 +13,12 @@ const command = addRunOptions(
   addFieldOptions(
     createCommand(
       'pretrain',
-      'Trains a small CLIP from scratch on pictures and captions (contrastive pre-training).',
+      'Trains a small CLIP from scratch on images and captions (contrastive pre-training).',
       [
         'node dist/pretrain.js --data agiqa-3k --root DIR --teacher deit-tiny/ --out output/small-clip',
-        'node dist/pretrain.js --data scenes --epochs 2       # pictures drawn here',
+        'node dist/pretrain.js --data scenes --epochs 2       # images drawn here',
         "node dist/pretrain.js --pairs captions.csv --image-column file --caption '{text}' --distorted 0",
-        'node dist/pretrain.js --pairs pictures/ --batch-size 256 --chunk-size 64   # exact gradients in less memory',
+        'node dist/pretrain.js --pairs images/ --batch-size 256 --chunk-size 64   # exact gradients in less memory',
         'node dist/pretrain.js --resume output/small-clip   # go on from its last checkpoint, with its settings',
       ],
     ),

@@ -5,32 +5,27 @@ import { Stopped } from '../common/errors.ts';
 
 interface Options {
   root?: string;
-  pictures: number;
+  images: number;
 }
 
 const command = createCommand(
   'report',
-  "Writes report.html in a run's folder: one page with curves, predictions, errors and pictures. A training ends with it; this makes it again.",
+  "Writes report.html in a run's folder: one page with curves, predictions, errors and images. A training ends with it; this makes it again.",
   [
     'node dist/report.js output/my-run',
-    'node dist/report.js output/my-run --root AGIQA-3K --pictures 12   # where the dataset lies now',
+    'node dist/report.js output/my-run --root AGIQA-3K --images 12   # where the dataset lies now',
     'node dist/report.js output/runs/seed1 output/runs/seed2',
   ],
 )
   .argument('<run...>', 'folders of finished trainings')
   .option('--root <dir>', "the dataset's folder (default: where it was in training)")
-  .option(
-    '--pictures <n>',
-    'pictures a row: best, worst, overrated, underrated',
-    countOption('--pictures'),
-    6,
-  );
+  .option('--images <n>', 'images a row: best, worst, overrated, underrated', countOption('--images'), 6);
 
-await runCommand<Options & Record<string, unknown>>(command, async ({ root, pictures }, runs) => {
+await runCommand<Options & Record<string, unknown>>(command, async ({ root, images }, runs) => {
   const { writeReport } = await import('../report/write-report.ts'); // --help needs no plotting library
   const signal = watchInterrupts();
   for (const [i, run] of runs.entries()) {
-    process.stdout.write(`${await writeReport(run, { root, pictures })}\n`);
+    process.stdout.write(`${await writeReport(run, { root, images })}\n`);
     if (signal.aborted) throw new Stopped(`after ${i + 1} of ${runs.length} reports`);
   }
 });

@@ -13,8 +13,8 @@ import { type CsvCell, csvText } from '../data/formats/csv-writer.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
-import { findPictures } from '../scoring/pictures.ts';
-import { type ScoredPicture, Scorer } from '../scoring/scorer.ts';
+import { findImages } from '../scoring/images.ts';
+import { type ScoredImage, Scorer } from '../scoring/scorer.ts';
 
 interface Options {
   model: string;
@@ -29,14 +29,14 @@ interface Options {
 }
 
 const command = addEpochFileOption(
-  createCommand('score', 'Scores pictures, or all pictures of a folder, with a trained model.', [
-    'node dist/score.js picture.png --model output/my-run',
+  createCommand('score', 'Scores images, or all images of a folder, with a trained model.', [
+    'node dist/score.js image.png --model output/my-run',
     'node dist/score.js folder/ --model output/my-run --csv scores.csv',
     'node dist/score.js a.jpg b.jpg --model model.safetensors --weights ViT-B-16.pt --json',
     'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
   ]),
 )
-  .argument('<picture...>', 'picture files, or folders of them; each file is scored once')
+  .argument('<image...>', 'image files, or folders of them; each file is scored once')
   .requiredOption(
     '--model <path>',
     'run folder of a training, its model.safetensors, or a results folder of the published trainer',
@@ -55,14 +55,14 @@ const command = addEpochFileOption(
   )
   .option(
     '--batch <n>',
-    `pictures the vision tower takes at once (default: ${encodeBatch}); another number may change the last bits of a score`,
+    `images the vision tower takes at once (default: ${encodeBatch}); another number may change the last bits of a score`,
     countOption('--batch'),
   )
-  .option('--csv <file>', 'write the scores as CSV, in the order of the pictures; - for stdout')
+  .option('--csv <file>', 'write the scores as CSV, in the order of the images; - for stdout')
   .addOption(rawCsvOption())
   .option('--json', 'print one JSON object a line on stdout');
 
-/** What is written of a picture that was not reached, so that an unfinished CSV says so itself. */
+/** What is written of an image that was not reached, so that an unfinished CSV says so itself. */
 const notScored = 'not scored: the command was stopped before';
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
@@ -70,7 +70,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   if (json && csv === '-')
     throw new UserError('--json and --csv - both print on stdout', 'Leave one of them out.');
   if (csv !== undefined) checkOutput(csv);
-  const paths = findPictures(args);
+  const paths = findImages(args);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
@@ -80,7 +80,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     scoreBy: options.scoreBy,
     batch: options.batch,
   });
-  const table: ScoredPicture[] | null = csv === undefined && !json ? [] : null; // needs them all; the other forms stream
+  const table: ScoredImage[] | null = csv === undefined && !json ? [] : null; // needs them all; the other forms stream
   const output = csv === undefined ? null : openOutput(csv);
   const done = { reached: 0, scored: 0 };
   try {
@@ -100,7 +100,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   finishCsv(output, paths.slice(done.reached), options);
   if (table) printTable(table);
   const failed = done.reached - done.scored;
-  if (failed > 0) terminal.line(`skipped    ${failed} of ${paths.length} pictures could not be read`);
+  if (failed > 0) terminal.line(`skipped    ${failed} of ${paths.length} images could not be read`);
   await scorer.close();
   gpu.close();
   if (done.reached < paths.length)
@@ -113,7 +113,7 @@ async function scoreAll(
   scorer: Scorer,
   paths: readonly string[],
   signal: AbortSignal,
-  take: (result: ScoredPicture) => void,
+  take: (result: ScoredImage) => void,
 ): Promise<void> {
   if (signal.aborted) return;
   const bar = terminal.bar('scoring', paths.length);
@@ -128,11 +128,11 @@ async function scoreAll(
   }
 }
 
-function csvRow(result: ScoredPicture): CsvCell[] {
+function csvRow(result: ScoredImage): CsvCell[] {
   return 'score' in result ? [result.path, result.score, ''] : [result.path, '', result.error];
 }
 
-/** Ends the CSV with the pictures that were not reached. What goes wrong here leaves an older file as it was. */
+/** Ends the CSV with the images that were not reached. What goes wrong here leaves an older file as it was. */
 function finishCsv(output: Output | null, rest: readonly string[], options: Options): void {
   try {
     const rows = rest.map((path) => [path, '', notScored]);
@@ -150,12 +150,12 @@ function countText(
   csv: string | undefined,
 ): string {
   const where = csv === undefined || csv === '-' ? '' : `, written to ${csv}`;
-  return `${scored} of ${length} pictures scored${where}`;
+  return `${scored} of ${length} images scored${where}`;
 }
 
-function printTable(rows: readonly ScoredPicture[]): void {
+function printTable(rows: readonly ScoredImage[]): void {
   const scored = rows.flatMap((row) => ('score' in row ? [row] : [])).sort((a, b) => b.score - a.score);
   const table = scored.map(({ path, score }) => [path, score.toFixed(4)]);
-  process.stdout.write(`${formatTable(table, { columns: ['picture', 'score'], align: 'lr' })}\n`);
+  process.stdout.write(`${formatTable(table, { columns: ['image', 'score'], align: 'lr' })}\n`);
   for (const row of rows) if ('error' in row) terminal.line(`skipped    ${printable(row.error)}`);
 }

@@ -16,11 +16,11 @@ import { applySettings, defaultSettings, type Settings } from '../training/setti
 
 const command = addRunOptions(
   addSettingOptions(
-    createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on pictures with mean opinion scores.', [
-      'node dist/train.js                          # the embedded default: small model, generated pictures',
+    createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on images with mean opinion scores.', [
+      'node dist/train.js                          # the embedded default: small model, generated images',
       'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
       'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
-      'node dist/train.js --data csv --csv scores.csv --root pictures --weights ViT-B-16.pt',
+      'node dist/train.js --data csv --csv scores.csv --root images --weights ViT-B-16.pt',
       'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
       'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
       'node dist/train.js --resume output/my-run   # go on from its last checkpoint, with its settings',
@@ -83,10 +83,10 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
 });
 
 async function showRun(summary: RunSummary): Promise<void> {
-  const { pictures, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
+  const { images, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
     summary;
   terminal.line('');
-  terminal.line(`pictures   ${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`);
+  terminal.line(`images   ${images.train} train, ${images.val} validation, ${images.test} test`);
   terminal.line(`untrained  ${metricsText(before)}`);
   terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
   for (const [name, metrics] of Object.entries(readings ?? {}))

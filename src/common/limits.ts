@@ -7,7 +7,7 @@ const mebi = 2 ** 20;
  * The most that a file may ask of this program, in one place. A file of a few kilobytes can claim any amount of memory
  * or time, so each reader stops at its limit and says which it was. Together they keep any single file below 1 GB of memory
  * and, on two slow cores, below 10 seconds. Whoever has a larger file that they trust raises a limit through the
- * environment: `CLIP_AGIQA_LIMITS=picturePixels=1e9,csvBytes=1e9`.
+ * environment: `CLIP_AGIQA_LIMITS=imagePixels=1e9,csvBytes=1e9`.
  */
 const standard = {
   /** Header of a safetensors file; those of published models take less than 1 MB. */
@@ -44,7 +44,7 @@ const standard = {
   /** Numbers of a MATLAB file, which become 8 bytes each. */
   matNumbers: 8_000_000,
 
-  /** A CSV file: the largest published data set takes 2 MB. */
+  /** A CSV file: the largest published dataset takes 2 MB. */
   csvBytes: 32 * mebi,
   /** Line ends and commas of a CSV file, those within quotes among them: each makes a row or a text. */
   csvRows: 150_000,
@@ -66,17 +66,17 @@ const standard = {
   /** Elements of one tensor of a specification, which is made from a few characters. */
   generatedElements: 2 ** 27,
 
-  /** A picture file's bytes. */
-  pictureBytes: 256 * mebi,
+  /** An image file's bytes. */
+  imageBytes: 256 * mebi,
   /**
-   * Pixels of a picture: 8192 x 8192. Its decoder holds up to 12 bytes a pixel (measured: interlaced PNG of 16 bits, lossless
+   * Pixels of an image: 8192 x 8192. Its decoder holds up to 12 bytes a pixel (measured: interlaced PNG of 16 bits, lossless
    * WebP), one of AVIF 20, whose pixels therefore count twice.
    */
-  picturePixels: 2 ** 26,
-  /** Pixels being decoded at one time, over all threads; a picture of more is decoded alone. */
+  imagePixels: 2 ** 26,
+  /** Pixels being decoded at one time, over all threads; an image of more is decoded alone. */
   pixelsAtOnce: 2 ** 26,
-  /** Seconds that a picture's decoder may take; the largest take 10. */
-  pictureSeconds: 120,
+  /** Seconds that an image's decoder may take; the largest take 10. */
+  imageSeconds: 120,
 };
 
 export type LimitName = keyof typeof standard;

@@ -1,20 +1,20 @@
 import type { Reporter } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
-import type { PictureJob } from '../data/images/loader.ts';
+import type { ImageJob } from '../data/images/loader.ts';
 import type { FeatureSource } from './feature-source.ts';
 import { StoredFeatures } from './feature-source.ts';
-import type { PictureFeatures, UnreadablePicture } from './image-encoder.ts';
+import type { ImageEncoder, UnreadableImage } from './image-encoder.ts';
 import { OnlineFeatures } from './online-features.ts';
 
-/** The features of a dataset's parts, and the pictures that have none. */
+/** The features of a dataset's parts, and the images that have none. */
 export interface DatasetFeatures {
   readonly train: FeatureSource;
-  /** Centre crops of every sample that was asked for. */
+  /** Center crops of every sample that was asked for. */
   readonly test: FeatureSource;
-  /** What is known of the training pictures before training: their pre-drawn crops, else their centre crops. */
+  /** What is known of the training images before training: their pre-drawn crops, else their center crops. */
   readonly known: StoredFeatures;
-  /** Pictures that could not be decoded, by sample. */
-  readonly unreadable: ReadonlyMap<number, UnreadablePicture>;
+  /** Images that could not be decoded, by sample. */
+  readonly unreadable: ReadonlyMap<number, UnreadableImage>;
 }
 
 /** What of a run's settings decides which crops are encoded. */
@@ -40,7 +40,7 @@ export class EncodedSoFar {
     string,
     { readonly done: Set<number>; readonly rows: Map<number, Float32Array> }
   >();
-  readonly unreadable = new Map<number, UnreadablePicture>();
+  readonly unreadable = new Map<number, UnreadableImage>();
 
   part(label: string) {
     let part = this.#parts.get(label);
@@ -57,25 +57,25 @@ export class EncodedSoFar {
 }
 
 /**
- * Encodes what a run needs before it starts: the centre crops of `centred` samples and, unless crops are drawn anew
+ * Encodes what a run needs before it starts: the center crops of `centered` samples and, unless crops are drawn anew
  * each step (`views` 0) or not at all (`augment` none), the pre-drawn crops of `trained` ones. View v is the crop that
  * epoch v of an uncached run draws.
  */
 export async function encodeDataset(
-  pictures: PictureFeatures,
+  images: ImageEncoder,
   dataset: Dataset,
-  parts: { readonly trained: Int32Array; readonly centred: Int32Array },
+  parts: { readonly trained: Int32Array; readonly centered: Int32Array },
   settings: CropPlan,
   { reporter, signal, soFar = new EncodedSoFar() }: EncodingOptions,
 ): Promise<DatasetFeatures> {
-  const { width } = pictures.encoder;
+  const { width } = images.encoder;
   const { unreadable } = soFar;
-  const encode = async (label: string, samples: Int32Array, transforms: PictureJob['transform'][][]) => {
+  const encode = async (label: string, samples: Int32Array, transforms: ImageJob['transform'][][]) => {
     const views = transforms[0]?.length ?? 0;
     const jobs = [...samples].flatMap((sample, i) =>
       transforms[i]!.map((transform) => ({
         path: dataset.samples[sample]!.path,
-        size: pictures.imageSize,
+        size: images.imageSize,
         transform,
       })),
     );
@@ -83,7 +83,7 @@ export async function encodeDataset(
     const waiting = [...jobs.keys()].filter((job) => !done.has(job));
     const bar = reporter.bar(label, waiting.length);
     try {
-      for await (const result of pictures.encode(waiting.map((job) => jobs[job]!))) {
+      for await (const result of images.encode(waiting.map((job) => jobs[job]!))) {
         signal?.throwIfAborted();
         const job = waiting[result.index]!;
         const sample = samples[Math.floor(job / views)]!;
@@ -103,21 +103,21 @@ export async function encodeDataset(
   };
 
   const views = Math.min(settings.views, Math.max(1, settings.epochs));
-  // Without stored crops the training pictures are still decoded once, so that a bad one is known before training.
+  // Without stored crops the training images are still decoded once, so that a bad one is known before training.
   const stored = settings.augment === 'crop' && settings.views > 0;
-  const centred = !stored ? Int32Array.from([...parts.centred, ...parts.trained]) : parts.centred;
+  const centered = !stored ? Int32Array.from([...parts.centered, ...parts.trained]) : parts.centered;
   const test = await encode(
-    'encoding centre crops',
-    centred,
-    Array.from(centred, () => [{ kind: 'test' as const }]),
+    'encoding center crops',
+    centered,
+    Array.from(centered, () => [{ kind: 'test' as const }]),
   );
   if (settings.augment === 'none') return { train: test, test, known: test, unreadable };
   if (settings.views === 0) {
-    const online = new OnlineFeatures(pictures, dataset.samples, settings.seed);
+    const online = new OnlineFeatures(images, dataset.samples, settings.seed);
     return { train: online, test, known: test, unreadable };
   }
   const train = await encode(
-    `encoding ${views} random crop${views === 1 ? '' : 's'} a training picture`,
+    `encoding ${views} random crop${views === 1 ? '' : 's'} a training image`,
     parts.trained,
     Array.from(parts.trained, (sample) =>
       Array.from({ length: views }, (_, epoch) => ({

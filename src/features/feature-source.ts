@@ -1,7 +1,7 @@
 import type { Tensor } from '../autograd/tensor.ts';
 import { type FeatureStatistics, featureStatistics } from '../model/feature-scaling.ts';
 
-/** Features of pictures for the steps of a run: float32, `width` numbers a picture. */
+/** Features of images for the steps of a run: float32, `width` numbers an image. */
 export interface FeatureSource {
   readonly width: number;
   /** Announces the samples of an epoch in the order in which fill() will ask for them. */

@@ -3,8 +3,8 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { decoderId } from '../data/images/decode.ts';
-import { type LoadedPicture, type PictureJob, PictureLoader } from '../data/images/loader.ts';
-import { hashPicture } from '../data/images/prepare.ts';
+import { type ImageJob, ImageLoader, type LoadedImage } from '../data/images/loader.ts';
+import { hashImage } from '../data/images/prepare.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsId } from '../kernels/device/numerics.ts';
 import { recovering } from '../kernels/device/recovery.ts';
@@ -12,8 +12,8 @@ import type { VisionTransformer } from '../model/vit.ts';
 import type { FeatureCache } from './feature-cache.ts';
 import { OnDevice } from './on-device.ts';
 
-/** Turns picture patches into features [B, width]: the tower's projected feature, or pooled block outputs. */
-export interface PictureEncoder {
+/** Turns image patches into features [B, width]: the tower's projected feature, or pooled block outputs. */
+export interface FeatureExtractor {
   readonly width: number;
   /** Names the computation in cache keys: two encoders of one name give the same features. */
   readonly id: string;
@@ -22,65 +22,65 @@ export interface PictureEncoder {
   describe?(at: number): string;
 }
 
-export interface EncodedPicture {
+export interface EncodedImage {
   readonly index: number;
   readonly feature: Float32Array;
 }
 
-export interface UnreadablePicture {
+export interface UnreadableImage {
   readonly index: number;
   readonly path: string;
   readonly error: string;
 }
 
 /** The image tower and what is made of its patches, on a device. */
-export interface PictureTower {
+export interface ImageTower {
   readonly vision: VisionTransformer;
-  readonly encoder: PictureEncoder;
+  readonly encoder: FeatureExtractor;
 }
 
-export interface PictureFeaturesOptions {
-  /** Pictures the tower takes at once; a batch that is not full is filled up. */
+export interface ImageEncoderOptions {
+  /** Images the tower takes at once; a batch that is not full is filled up. */
   readonly batch: number;
   readonly cache: FeatureCache | null;
   /** Makes the tower again on the device that was opened in place of a lost one. Without it the loss ends the work. */
-  readonly reopen?: (gpu: Gpu) => Promise<PictureTower>;
+  readonly reopen?: (gpu: Gpu) => Promise<ImageTower>;
 }
 
-/** Pictures looked up in the cache at once. */
+/** Images looked up in the cache at once. */
 const stretch = 256;
 
-/** A picture of a batch. */
+/** An image of a batch. */
 interface Member {
   readonly index: number;
-  readonly job: PictureJob;
+  readonly job: ImageJob;
   /** Of the bytes that were decoded. */
   readonly hash: string;
 }
 
 /**
- * Features of pictures: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. Every batch has
- * the same shape, so a picture's feature has the same bits whatever it is encoded with.
+ * Features of images: decoded ahead in workers, encoded in batches, remembered on disk if there is a cache. Every batch has
+ * the same shape, so an image's feature has the same bits whatever it is encoded with.
  */
-export class PictureFeatures {
+export class ImageEncoder {
   readonly gpu: Gpu;
-  readonly encoder: PictureEncoder;
+  readonly encoder: FeatureExtractor;
   readonly imageSize: number;
-  readonly #tower: OnDevice<PictureTower>;
+  readonly #tower: OnDevice<ImageTower>;
   readonly #recovers: boolean;
   readonly #batch: number;
   readonly #cache: FeatureCache | null;
-  readonly #loader: PictureLoader;
+  readonly #loader: ImageLoader;
   readonly #pixels: Uint8Array;
   #numerics = '';
-  /** Pictures that went through the tower, those the cache spared it, and milliseconds it waited for the next picture. */
+  /** Images that went through the tower, those the cache spared it, and milliseconds it waited for the next image. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
 
   constructor(
     gpu: Gpu,
     vision: VisionTransformer,
-    encoder: PictureEncoder,
-    { batch, cache, reopen }: PictureFeaturesOptions,
+    encoder: FeatureExtractor,
+    { batch, cache, reopen }: ImageEncoderOptions,
   ) {
     this.gpu = gpu;
     this.encoder = encoder;
@@ -92,12 +92,12 @@ export class PictureFeatures {
     this.#recovers = reopen !== undefined;
     this.#batch = batch;
     this.#cache = cache;
-    this.#loader = new PictureLoader({ ahead: Math.max(16, 2 * batch) });
+    this.#loader = new ImageLoader({ ahead: Math.max(16, 2 * batch) });
     this.#pixels = new Uint8Array(batch * this.imageSize ** 2 * 3);
   }
 
   /** Yields one result a job, in their order, but with a cache the known ones of each stretch of jobs first; `index` is the job's place in `jobs`. */
-  async *encode(jobs: readonly PictureJob[]): AsyncIterable<EncodedPicture | UnreadablePicture> {
+  async *encode(jobs: readonly ImageJob[]): AsyncIterable<EncodedImage | UnreadableImage> {
     if (!this.#cache) {
       yield* this.#encodeFresh(jobs, jobs.keys());
       return;
@@ -122,13 +122,13 @@ export class PictureFeatures {
   }
 
   async *#encodeFresh(
-    jobs: readonly PictureJob[],
+    jobs: readonly ImageJob[],
     places: Iterable<number>,
-  ): AsyncIterable<EncodedPicture | UnreadablePicture> {
+  ): AsyncIterable<EncodedImage | UnreadableImage> {
     const indices = [...places];
     const bytes = this.imageSize ** 2 * 3;
     let waiting: Member[] = [];
-    let failed: UnreadablePicture[] = []; // until the batch before them has run
+    let failed: UnreadableImage[] = []; // until the batch before them has run
     for await (const loaded of this.#load(jobs)) {
       const index = indices[loaded.index]!;
       if ('error' in loaded) {
@@ -147,19 +147,19 @@ export class PictureFeatures {
     yield* inOrder(waiting.length > 0 ? await this.#run(waiting) : [], failed);
   }
 
-  /** The pictures as the loader has them ready; counts how long it is waited for. */
-  async *#load(jobs: readonly PictureJob[]): AsyncIterable<LoadedPicture> {
-    const pictures = this.#loader.load(jobs);
+  /** The images as the loader has them ready; counts how long it is waited for. */
+  async *#load(jobs: readonly ImageJob[]): AsyncIterable<LoadedImage> {
+    const images = this.#loader.load(jobs);
     try {
       for (;;) {
         const asked = performance.now();
-        const next = await pictures.next();
+        const next = await images.next();
         this.counters.waited += performance.now() - asked;
         if (next.done) return;
         yield next.value;
       }
     } finally {
-      await pictures.return();
+      await images.return();
     }
   }
 
@@ -168,8 +168,8 @@ export class PictureFeatures {
     await this.#cache?.close();
   }
 
-  /** Encodes the first pictures of the batch that stands in `#pixels`; what stands behind them does not touch their rows. */
-  async #run(members: readonly Member[]): Promise<EncodedPicture[]> {
+  /** Encodes the first images of the batch that stands in `#pixels`; what stands behind them does not touch their rows. */
+  async #run(members: readonly Member[]): Promise<EncodedImage[]> {
     const { width } = this.encoder;
     const values = await this.#encode();
     this.counters.encoded += members.length;
@@ -196,7 +196,7 @@ export class PictureFeatures {
 
   async #known(
     cache: FeatureCache,
-    jobs: readonly PictureJob[],
+    jobs: readonly ImageJob[],
   ): Promise<readonly (Float32Array | undefined)[]> {
     // Nothing is read twice where nothing can be known.
     if (cache.size === 0) return jobs.map(() => undefined);
@@ -211,7 +211,7 @@ export class PictureFeatures {
   }
 
   /** Holds everything that the feature depends on. */
-  #keyOf({ size, transform, distortion }: PictureJob, hash: string): string {
+  #keyOf({ size, transform, distortion }: ImageJob, hash: string): string {
     return JSON.stringify([
       this.encoder.id,
       this.#batch,
@@ -225,7 +225,7 @@ export class PictureFeatures {
   }
 }
 
-function checkFeature(feature: Float32Array, path: string, { describe, width }: PictureEncoder): void {
+function checkFeature(feature: Float32Array, path: string, { describe, width }: FeatureExtractor): void {
   const at = findNonFinite(feature)?.first;
   if (at === undefined) return;
   throw new UserError(
@@ -234,13 +234,13 @@ function checkFeature(feature: Float32Array, path: string, { describe, width }: 
   );
 }
 
-const inOrder = (encoded: readonly EncodedPicture[], failed: readonly UnreadablePicture[]) =>
+const inOrder = (encoded: readonly EncodedImage[], failed: readonly UnreadableImage[]) =>
   [...encoded, ...failed].sort((a, b) => a.index - b.index);
 
 /** An unreadable file hashes to its own name, and is reported when it is loaded. */
 async function hashOrName(path: string): Promise<string> {
   try {
-    return await hashPicture(path);
+    return await hashImage(path);
   } catch {
     return `unreadable ${path}`;
   }

@@ -19,7 +19,7 @@ export type WithClip = <T>(work: (clip: Clip) => Promise<T>) => Promise<T>;
 const lengths = [16, 32, 64];
 
 /**
- * Features [n, width] of token rows of the context length, not L2-normalised. A row's have the same bits whatever it is encoded
+ * Features [n, width] of token rows of the context length, not L2-normalized. A row's have the same bits whatever it is encoded
  * with: rows are computed in batches of one size, each with rows of its own class of length.
  */
 export async function encodeTokenRows(
@@ -51,7 +51,7 @@ export async function encodeTokenRows(
   return joined(rows);
 }
 
-/** Features of normalised pictures [n, 3, size, size], in batches of one size; see {@link encodeTokenRows}. */
+/** Features of normalized images [n, 3, size, size], in batches of one size; see {@link encodeTokenRows}. */
 export async function encodeImageRows(
   images: Float32Array,
   imageSize: number,

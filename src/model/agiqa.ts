@@ -41,8 +41,8 @@ export function checkVocabulary(config: TextConfig, tokenizer: Tokenizer): void 
 }
 
 /**
- * CLIP-AGIQA (Tang et al., ICPR 2024, arXiv 2408.15098): the picture's feature and the features of the quality words'
- * learnable prompts, each L2-normalised, concatenated (picture first), and a regression head on top.
+ * CLIP-AGIQA (Tang et al., ICPR 2024, arXiv 2408.15098): the image's feature and the features of the quality words'
+ * learnable prompts, each L2-normalized, concatenated (image first), and a regression head on top.
  */
 export class ClipAgiqa {
   readonly prompts: PromptLearner;
@@ -53,12 +53,12 @@ export class ClipAgiqa {
     this.head = head;
   }
 
-  /** L2-normalised text features of the prompts [words, E]. */
+  /** L2-normalized text features of the prompts [words, E]. */
   textFeatures(): Tensor {
     return scope(() => l2Normalize(this.prompts.features()));
   }
 
-  /** Picture features [B, E] (not normalised) → scores [B]. `textFeatures` may be given where they stand already. */
+  /** Image features [B, E] (not normalized) → scores [B]. `textFeatures` may be given where they stand already. */
   predict(imageFeatures: Tensor, training?: DropoutState, textFeatures?: Tensor): Tensor {
     return scope(() => {
       const text = textFeatures ?? this.textFeatures();

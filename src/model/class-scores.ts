@@ -7,7 +7,7 @@ import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 
 /**
- * Picture features [B, E] (not normalised) and L2-normalised text features [n, E] → logits [B, n] =
+ * Image features [B, E] (not normalized) and L2-normalized text features [n, E] → logits [B, n] =
  * exp(logit_scale) · cosine, as CLIP classifies (Radford et al., arXiv 2103.00020).
  */
 export function classLogits(features: Tensor, text: Tensor, logitScale: number): Tensor {
@@ -22,14 +22,14 @@ export function expectedScore(logits: Tensor, scores: Tensor): Tensor {
   });
 }
 
-/** Scores pictures by how near they lie to fixed texts, each of which stands for a score. */
+/** Scores images by how near they lie to fixed texts, each of which stands for a score. */
 export class ClassScores {
   readonly text: Tensor;
   readonly scores: Tensor;
   readonly logitScale: number;
 
   /**
-   * @param text L2-normalised text features [n, E]; passes to this object
+   * @param text L2-normalized text features [n, E]; passes to this object
    * @param scores the score [n] that each text stands for, in the unit of the MOS
    * @param logitScale exp(logit_scale)
    */
@@ -49,12 +49,12 @@ export class ClassScores {
     return this.text.dim(1);
   }
 
-  /** Picture features [B, E] → logits [B, n]. */
+  /** Image features [B, E] → logits [B, n]. */
   logits(features: Tensor): Tensor {
     return classLogits(features, this.text, this.logitScale);
   }
 
-  /** Picture features [B, E] → scores [B]. */
+  /** Image features [B, E] → scores [B]. */
   predict(features: Tensor): Tensor {
     return scope(() => expectedScore(this.logits(features), this.scores));
   }

@@ -95,13 +95,13 @@ export class Clip {
     return this.#text !== null;
   }
 
-  /** Normalised pictures [B, 3, size, size] → features [B, width], not L2-normalised. */
+  /** Normalized images [B, 3, size, size] → features [B, width], not L2-normalized. */
   encodeImages(images: Tensor): Tensor {
     return scope(() => this.vision.features(this.vision.patches(images)));
   }
 
   /**
-   * Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalised. What stands
+   * Token ids as the tokenizer gives them (n rows of the context length) → features [n, width], not L2-normalized. What stands
    * after the last [EOT] is not computed; with `atLeast` so many tokens of each row are, whatever the texts.
    *
    * @throws UserError for ids outside of the vocabulary
@@ -122,7 +122,7 @@ export class Clip {
     );
   }
 
-  /** Frees the image tower's weights, once every picture is encoded. */
+  /** Frees the image tower's weights, once every image is encoded. */
   releaseVision(): void {
     this.#vision?.parameters.dispose();
     this.#vision = null;

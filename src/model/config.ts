@@ -22,7 +22,7 @@ export interface VisionConfig extends TransformerConfig {
   readonly patchBias: boolean;
   /** Width of the projected feature; null when there is no projection. */
   readonly outputWidth: number | null;
-  /** By which pixels in 0 to 1 are normalised, R, G, B. */
+  /** By which pixels in 0 to 1 are normalized, R, G, B. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
 }

@@ -4,14 +4,14 @@ import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 
-/** Mean and standard deviation of each number of a feature, over the training pictures. */
+/** Mean and standard deviation of each number of a feature, over the training images. */
 export interface FeatureStatistics {
   readonly mean: Float32Array;
   readonly deviation: Float32Array;
 }
 
 /**
- * What picture features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardised
+ * What image features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardized
  * number by number, (x - mean) / deviation. Pooled block outputs need the latter: a few large numbers would otherwise
  * leave the rest of a unit vector near 0.
  */

@@ -97,9 +97,9 @@ export function headValues({ parameters }: RegressionHead): Promise<HeadValues> 
 
 /**
  * At inference the text features are constants, so their part of the first layer is a constant too: it goes into the
- * bias, and what remains is a head on the picture's feature alone, with the same scores.
+ * bias, and what remains is a head on the image's feature alone, with the same scores.
  *
- * @param text the L2-normalised text features, [words · E] of the head's input (1 + words) · E
+ * @param text the L2-normalized text features, [words · E] of the head's input (1 + words) · E
  */
 export function foldTextFeatures(head: HeadValues, text: Float32Array): HeadValues {
   const { shape, data } = head['1.weight'];

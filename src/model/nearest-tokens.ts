@@ -1,5 +1,5 @@
 /** A row of a table and its Euclidean distance from a vector. */
-export interface Neighbour {
+export interface Neighbor {
   readonly id: number;
   readonly distance: number;
 }
@@ -16,7 +16,7 @@ export function nearestRows(
   table: Float32Array,
   width: number,
   count: number,
-): Neighbour[][] {
+): Neighbor[][] {
   const rows = table.length / width;
   const squares = new Float64Array(rows);
   return Array.from({ length: vectors.length / width }, (_, v) => {

@@ -67,7 +67,7 @@ export class PromptLearner {
     this.#end = made.end;
   }
 
-  /** Text features [prompts, outputWidth], not normalised. */
+  /** Text features [prompts, outputWidth], not normalized. */
   features(): Tensor {
     return scope(() => {
       const width = this.ctx.dim(-1);

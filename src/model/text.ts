@@ -34,7 +34,7 @@ export class TextTransformer {
 
   /**
    * Embedded rows [B, T, width], positions added, → features [n, outputWidth] of the rows `eot` (u32 [n], of the
-   * flattened B·T), not normalised. After the last block's attention only those rows are computed.
+   * flattened B·T), not normalized. After the last block's attention only those rows are computed.
    */
   features(embedded: Tensor, eot: Tensor, visibility: Visibility): Tensor {
     return scope(() => {

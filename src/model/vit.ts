@@ -36,23 +36,23 @@ export class VisionTransformer {
     return this.config.outputWidth ?? this.config.width;
   }
 
-  /** Tokens of a picture: the patches and the class token. */
+  /** Tokens of an image: the patches and the class token. */
   get tokens(): number {
     return (this.config.imageSize / this.config.patchSize) ** 2 + 1;
   }
 
-  /** Normalised pictures [B, 3, size, size] → patches [B · patches, 3 · patch²]. */
+  /** Normalized images [B, 3, size, size] → patches [B · patches, 3 · patch²]. */
   patches(images: Tensor): Tensor {
     return patchesFromImages(images, this.config.patchSize);
   }
 
-  /** Pictures as bytes (RGB, row by row, four bytes a u32; shape [B, size · size · 3 / 4]), normalised on the GPU → patches. */
+  /** Images as bytes (RGB, row by row, four bytes a u32; shape [B, size · size · 3 / 4]), normalized on the GPU → patches. */
   patchesFromBytes(pixels: Tensor): Tensor {
     const { imageSize, patchSize, mean, std } = this.config;
     return patchesFromBytes(pixels, { size: imageSize, patch: patchSize, mean, std });
   }
 
-  /** Patches → features [B, featureWidth], not normalised. The last block computes the class token alone. */
+  /** Patches → features [B, featureWidth], not normalized. The last block computes the class token alone. */
   features(patches: Tensor): Tensor {
     return scope(() => this.#project(this.#run(patches, this.#blocks.length - 1, undefined, true)));
   }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openTensorFile } from '../data/formats/tensor-file.ts';
-import { type PictureJob, preparePicture } from '../data/images/prepare.ts';
+import { type ImageJob, prepareImage } from '../data/images/prepare.ts';
 import { figure, missing, type Results } from './figure.ts';
 
 /** JPEG decoders may differ by a level; everything else is exact. */
@@ -22,13 +22,12 @@ export async function* checkPreprocess(folder: string): Results {
       yield missing(`preprocessing ${key}`);
       continue;
     }
-    const picture = await preparePicture({
+    const image = await prepareImage({
       path,
       size: shape[0]!,
       transform: transformOf(kind, reference.metadata[key]),
     });
-    const differing =
-      'error' in picture ? Number.NaN : differences(picture.pixels, await reference.readRaw(key));
+    const differing = 'error' in image ? Number.NaN : differences(image.pixels, await reference.readRaw(key));
     // JPEG: every byte too (same decoder); a build of another libjpeg may differ by one level in a few.
     const tolerance = /\.jpe?g$/i.test(name) ? Math.floor(jpegShare * shape.reduce((a, b) => a * b, 1)) : 0;
     yield figure(`preprocessing ${key}, bytes that differ`, differing, tolerance, 'differences');
@@ -36,7 +35,7 @@ export async function* checkPreprocess(folder: string): Results {
   await reference.close();
 }
 
-function transformOf(kind: string, crop: string | undefined): PictureJob['transform'] {
+function transformOf(kind: string, crop: string | undefined): ImageJob['transform'] {
   if (kind === 'test' || crop === undefined) return { kind: 'test' };
   const { left, top, width, height, flip } = JSON.parse(crop) as Record<
     'left' | 'top' | 'width' | 'height',

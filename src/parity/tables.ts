@@ -44,7 +44,7 @@ export async function* checkSplits(folder: string): Results {
   }
   for (const [name, expected] of Object.entries(reference)) {
     const numbers = /^n=(\d+) random_state=(\d+)$/.exec(name);
-    if (!numbers) continue; // entries by picture name need the dataset's own files
+    if (!numbers) continue; // entries by image name need the dataset's own files
     const { train, test } = trainTestSplit(Number(numbers[1]), 0.2, Number(numbers[2]));
     let wrong = 0;
     for (const [part, head] of [

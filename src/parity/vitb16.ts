@@ -37,8 +37,8 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
     keep(Tensor.from(gpu, data, shape));
 
   const { imageSize } = clip.config.vision;
-  const pictures = reference.tensors.get('image_features')!.shape[0]!;
-  const images = place(generated('input.image', [pictures, 3, imageSize, imageSize], 2));
+  const count = reference.tensors.get('image_features')!.shape[0]!;
+  const images = place(generated('input.image', [count, 3, imageSize, imageSize], 2));
   const imageFeatures = keep(clip.encodeImages(images));
   const tokens = Int32Array.from(await reference.read('tokens'));
   const textFeatures = keep(clip.encodeTokens(tokens));
@@ -79,7 +79,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   );
   const prediction = model.predict(imageFeatures);
   yield ofMax('full-size prediction', await prediction.read(), await reference.read('pred'), bar);
-  const mos = place({ shape: [pictures], data: await reference.read('mos') });
+  const mos = place({ shape: [count], data: await reference.read('mos') });
   const parameters = model.parameters();
   const { value, gradients } = valueAndGradients(
     () => mseLoss(model.predict(imageFeatures), mos),

@@ -3,7 +3,7 @@ import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
-import { type LoadedPicture, PictureLoader } from '../data/images/loader.ts';
+import { ImageLoader, type LoadedImage } from '../data/images/loader.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Recording } from '../kernels/device/recording.ts';
 import { tuneAs } from '../kernels/device/tuning.ts';
@@ -22,7 +22,7 @@ import type { View } from './views.ts';
 export interface PretrainingData {
   readonly views: readonly View[];
   readonly tokens: CaptionTokens;
-  /** Standardised features of the teacher, `teacherWidth` a view; null without one. */
+  /** Standardized features of the teacher, `teacherWidth` a view; null without one. */
   readonly teacher: Float32Array | null;
   readonly teacherWidth: number;
 }
@@ -35,7 +35,7 @@ export interface StepRecord {
   readonly contrastive: number;
   readonly distillation: number | null;
   readonly quality: number | null;
-  readonly picturesPerSecond: number;
+  readonly imagesPerSecond: number;
 }
 
 /** Where a run stands between two steps. */
@@ -133,16 +133,16 @@ export class PretrainingLoop {
     let state = start;
     if (state.step >= this.steps) return state;
     const schedule = () => this.#schedule(start.step);
-    const loader = new PictureLoader({ ahead: 2 * batchSize });
+    const loader = new ImageLoader({ ahead: 2 * batchSize });
     try {
-      const pictures = loader.load(jobsOf(schedule(), this.#data.views));
+      const images = loader.load(jobsOf(schedule(), this.#data.views));
       let began = performance.now();
       let since = state.step;
       for (const batch of schedule()) {
         signal?.throwIfAborted();
         const { step } = state;
         const lr = warmupCosine(step, this.steps, this.#settings);
-        await this.#load(batch, pictures);
+        await this.#load(batch, images);
         for (const optimizer of this.#optimizers) optimizer.setLearningRate(lr);
         await this.#step();
         state = { ...state, step: step + 1 };
@@ -155,7 +155,7 @@ export class PretrainingLoop {
           epoch: state.step / this.stepsPerEpoch,
           lr,
           ...means,
-          picturesPerSecond: ((state.step - since) * batchSize) / seconds,
+          imagesPerSecond: ((state.step - since) * batchSize) / seconds,
         };
         state = { ...state, records: [...state.records, record] };
         await events.record?.(state, record);
@@ -168,7 +168,7 @@ export class PretrainingLoop {
     }
   }
 
-  /** The optimisers' state by name, for a checkpoint. */
+  /** The optimizers' state by name, for a checkpoint. */
   optimizerState(): Map<string, Tensor> {
     return new Map(
       this.#optimizers.flatMap((optimizer, i) =>
@@ -234,7 +234,7 @@ export class PretrainingLoop {
     };
   }
 
-  async #load(batch: Int32Array, pictures: AsyncIterator<LoadedPicture>): Promise<void> {
+  async #load(batch: Int32Array, images: AsyncIterator<LoadedImage>): Promise<void> {
     const { imageSize, batchSize } = this.#settings;
     const { tokens, teacher, teacherWidth, views } = this.#data;
     const { pixels, ids, eot, targets } = this.#inputs;
@@ -242,7 +242,7 @@ export class PretrainingLoop {
     const bytes = imageSize ** 2 * 3;
     for (let i = 0; i < this.#chunks; i++) {
       const staged = new Uint8Array(chunk * bytes);
-      for (let j = 0; j < chunk; j++) staged.set(await nextPixels(pictures), j * bytes);
+      for (let j = 0; j < chunk; j++) staged.set(await nextPixels(images), j * bytes);
       pixels[i]!.write(new Uint32Array(staged.buffer));
       const { rows, ends } = tokens.batch(batch.subarray(i * chunk, (i + 1) * chunk), eot[i]!.size > chunk);
       ids[i]!.write(rows);
@@ -299,8 +299,8 @@ function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
   for (const batch of schedule) for (const view of batch) yield views[view]!.job;
 }
 
-async function nextPixels(pictures: AsyncIterator<LoadedPicture>): Promise<Uint8Array> {
-  const { value } = (await pictures.next()) as IteratorYieldResult<LoadedPicture>;
-  if ('error' in value) throw new UserError(value.error, 'Repair or remove the picture.');
+async function nextPixels(images: AsyncIterator<LoadedImage>): Promise<Uint8Array> {
+  const { value } = (await images.next()) as IteratorYieldResult<LoadedImage>;
+  if ('error' in value) throw new UserError(value.error, 'Repair or remove the image.');
   return value.pixels;
 }

@@ -26,7 +26,7 @@ export class PretrainingModel {
 
   /**
    * @param weights by canonical name, `logit_scale` among them
-   * @param teacherWidth numbers a picture that the teacher gives; 0 without one
+   * @param teacherWidth numbers an image that the teacher gives; 0 without one
    */
   constructor(
     gpu: Gpu,
@@ -64,12 +64,12 @@ export class PretrainingModel {
     };
   }
 
-  /** Pixel bytes [B, size · size · 3 / 4] → embeddings [B, E], not normalised. */
+  /** Pixel bytes [B, size · size · 3 / 4] → embeddings [B, E], not normalized. */
   images(pixels: Tensor): Tensor {
     return scope(() => this.#vision.features(this.#vision.patchesFromBytes(pixels)));
   }
 
-  /** Token ids u32 [n · length] and the rows of [EOT] u32 [n] → embeddings [n, E], not normalised. */
+  /** Token ids u32 [n · length] and the rows of [EOT] u32 [n] → embeddings [n, E], not normalized. */
   texts(ids: Tensor, eot: Tensor): Tensor {
     return scope(() =>
       this.#text.features(this.#text.embedIds(ids, this.#textLength), eot, { mask: 'causal' }),

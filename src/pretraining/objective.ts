@@ -11,9 +11,9 @@ import { expectedScore } from '../model/class-scores.ts';
 
 /** What a step learns against; B pairs. */
 export interface Targets {
-  /** 0 … B − 1, u32: text i belongs to picture i. */
+  /** 0 … B − 1, u32: text i belongs to image i. */
   readonly own: Tensor;
-  /** Standardised features of the teacher [B, D], or null without one. */
+  /** Standardized features of the teacher [B, D], or null without one. */
   readonly teacher: Tensor | null;
   /** Quality of each view, 0 to 1 [B], and the value of each word [W]; null without scores. */
   readonly quality: { readonly views: Tensor; readonly words: Tensor } | null;
@@ -39,8 +39,8 @@ export interface LossWeights {
 export type LossObserver = (name: keyof LossWeights, loss: Tensor) => void;
 
 /**
- * Symmetric InfoNCE (Radford et al., arXiv 2103.00020, figure 3): cross-entropy of the scaled cosines of all pictures with
- * all texts, along both axes, against the diagonal. images, texts [B, E] L2-normalised.
+ * Symmetric InfoNCE (Radford et al., arXiv 2103.00020, figure 3): cross-entropy of the scaled cosines of all images with
+ * all texts, along both axes, against the diagonal. images, texts [B, E] L2-normalized.
  */
 export function contrastiveLoss(
   images: Tensor,
@@ -56,11 +56,11 @@ export function contrastiveLoss(
 
 /**
  * The loss [1] of a batch from its embeddings, a weighted sum of: the contrastive loss; distillation, the mean squared
- * error of a linear map of the picture's embedding from the teacher's features (Hinton et al., arXiv 1503.02531, on
+ * error of a linear map of the image's embedding from the teacher's features (Hinton et al., arXiv 1503.02531, on
  * features); and the quality words', the mean squared error of the expected score under the words' probabilities from
  * the view's quality.
  *
- * @param images embeddings [B, E], not normalised
+ * @param images embeddings [B, E], not normalized
  * @param texts embeddings [B + W, E]: the captions, then the prompts of the W quality words
  */
 export function pretrainingLoss(
@@ -73,7 +73,7 @@ export function pretrainingLoss(
 ): Tensor {
   return scope(() => {
     const count = own.size;
-    const pictures = l2Normalize(images);
+    const unitImages = l2Normalize(images);
     const words = l2Normalize(texts);
     // exp(min(logit_scale, ln 100)), CLIP's own bound.
     const inverseTemperature = exp(subtract(ceiling, relu(subtract(ceiling, logitScale))));
@@ -82,14 +82,14 @@ export function pretrainingLoss(
       return scale(loss, weights[name]);
     };
     const captions = slice(words, 0, 0, count);
-    let total = weighted('contrastive', contrastiveLoss(pictures, captions, inverseTemperature, own));
+    let total = weighted('contrastive', contrastiveLoss(unitImages, captions, inverseTemperature, own));
     if (teacher && distillation) {
       const predicted = linear(images, distillation.weight, distillation.bias);
       total = add(total, weighted('distillation', mseLoss(predicted, teacher)));
     }
     if (quality) {
       const prompts = slice(words, 0, count, words.dim(0));
-      const logits = multiply(matmul(pictures, prompts, { transposeB: true }), inverseTemperature);
+      const logits = multiply(matmul(unitImages, prompts, { transposeB: true }), inverseTemperature);
       const expected = expectedScore(logits, quality.words);
       total = add(total, weighted('quality', mseLoss(expected, quality.views)));
     }

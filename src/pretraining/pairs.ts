@@ -5,13 +5,13 @@ import { UserError } from '../common/errors.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import type { Drawing } from '../data/datasets/scenes/make.ts';
 import { readCsv, requireColumn } from '../data/formats/csv.ts';
-import { picturesBelow } from '../data/images/find.ts';
-import { hashPicture } from '../data/images/prepare.ts';
+import { imagesBelow } from '../data/images/find.ts';
+import { hashImage } from '../data/images/prepare.ts';
 import type { PretrainingSettings } from './settings.ts';
 
-/** A picture and what is said of it. */
+/** An image and what is said of it. */
 export interface Pair {
-  /** As the label file, the CSV or the folder names it: the same wherever the pictures lie. */
+  /** As the label file, the CSV or the folder names it: the same wherever the images lie. */
   readonly name: string;
   readonly path: string;
   readonly text: string;
@@ -24,11 +24,11 @@ export interface Pairs {
   readonly pairs: readonly Pair[];
   /** Exclusive upper bounds of the quality words but the last, as shares of the range. */
   readonly thresholds: readonly number[];
-  /** Training pictures left out because a test picture has the same bytes. */
+  /** Training images left out because a test image has the same bytes. */
   readonly excluded: readonly string[];
 }
 
-/** Bounds of six equal steps, for pictures without scores. */
+/** Bounds of six equal steps, for images without scores. */
 const equalSteps = [1, 2, 3, 4, 5].map((i) => i / 6);
 
 /** The pairs to learn from: a dataset's training part (`draw`: scenes may be drawn), or the given CSV or folder. */
@@ -42,8 +42,8 @@ export async function readPairs(settings: PretrainingSettings, draw?: Drawing): 
       : await pairsOfCsv(source, settings);
     if (pairs.length === 0)
       throw new UserError(
-        `${source}: holds no picture with a caption`,
-        'Expected: a CSV of pictures and captions, or a folder of pictures, each with a caption in a .txt file of its name or in a sub-folder named for its class.',
+        `${source}: holds no image with a caption`,
+        'Expected: a CSV of images and captions, or a folder of images, each with a caption in a .txt file of its name or in a sub-folder named for its class.',
       );
     return { pairs: limit > 0 ? pairs.slice(0, limit) : pairs, thresholds: equalSteps, excluded: [] };
   }
@@ -56,10 +56,10 @@ export async function readPairs(settings: PretrainingSettings, draw?: Drawing): 
   return trainingPairs(dataset);
 }
 
-/** A dataset's training part without the pictures that are also, byte for byte, in its validation or test part. */
+/** A dataset's training part without the images that are also, byte for byte, in its validation or test part. */
 export async function trainingPairs(dataset: Dataset): Promise<Pairs> {
   const { samples, split, range, thresholds } = dataset;
-  const hashes = (part: Int32Array) => Promise.all(Array.from(part, (at) => hashPicture(samples[at]!.path)));
+  const hashes = (part: Int32Array) => Promise.all(Array.from(part, (at) => hashImage(samples[at]!.path)));
   const held = new Set([...(await hashes(split.test)), ...(await hashes(split.val))]);
   // Scores that are all the same say nothing.
   const scored = range[1] > range[0];
@@ -84,16 +84,16 @@ async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<
     if (!existsSync(file))
       throw new UserError(
         `${path}, line ${line}: ${file} is not there`,
-        'Say where the pictures lie with --root.',
+        'Say where the images lie with --root.',
       );
     return { name: fields[image]!, path: file, text: fields[caption]!, generator: '', quality: null };
   });
 }
 
-/** Captions are the .txt file of the picture's name, else the name of its sub-folder. */
+/** Captions are the .txt file of the image's name, else the name of its sub-folder. */
 async function pairsOfFolder(folder: string): Promise<Pair[]> {
   const places = new Map<string, string>();
-  for (const [name, place] of picturesBelow(folder)) if (!places.has(place)) places.set(place, name);
+  for (const [name, place] of imagesBelow(folder)) if (!places.has(place)) places.set(place, name);
   const names = [...places.values()];
   const pairs: Pair[] = [];
   for (const name of names.sort()) {

@@ -12,9 +12,9 @@ export interface PretrainingSummary {
   readonly folder: string;
   readonly settings: PretrainingSettings;
   readonly adapter: string;
-  readonly pictures: number;
+  readonly images: number;
   readonly views: number;
-  /** Training pictures left out because a held-out picture has the same bytes. */
+  /** Training images left out because a held-out image has the same bytes. */
   readonly excluded: readonly string[];
   readonly parameters: number;
   readonly steps: number;
@@ -54,7 +54,7 @@ export async function writeWeights(
 const largestHalf = 65519;
 
 export function recordText(record: StepRecord, steps: number): string {
-  const { step, lr, contrastive, distillation, quality, picturesPerSecond } = record;
+  const { step, lr, contrastive, distillation, quality, imagesPerSecond } = record;
   const parts = [
     `step ${step}/${steps}`,
     `lr ${lr.toExponential(2)}`,
@@ -62,6 +62,6 @@ export function recordText(record: StepRecord, steps: number): string {
   ];
   if (distillation !== null) parts.push(`distillation ${distillation.toFixed(4)}`);
   if (quality !== null) parts.push(`quality ${quality.toFixed(5)}`);
-  parts.push(`${picturesPerSecond.toFixed(1)} pictures/s`);
+  parts.push(`${imagesPerSecond.toFixed(1)} images/s`);
   return parts.join('  ');
 }

@@ -131,7 +131,7 @@ const stateSchema = v.object({
       contrastive: finite,
       distillation: mean,
       quality: mean,
-      picturesPerSecond: finite,
+      imagesPerSecond: finite,
     }),
   ),
   plan: v.array(v.object({ after: count, epochs: count })),
@@ -155,7 +155,7 @@ async function lastCheckpoint(
       );
     if (found !== format) throw new UserError(`${path} is not a checkpoint of pre-training`);
     const { metadata } = file;
-    const before = parseJson(metadata.settings, anyObject, `${path}, metadata settings`);
+    const before = parseJson(metadata.settings, anyObject, `${path}, metadatasettings`);
     const state = parseJson(metadata.state, stateSchema, `${path}, metadata state`);
     const data = parseJson(metadata.data, dataIdentitySchema, `${path}, metadata data`);
     for (const line of checkChanges(before, settings, folder)) reporter.line(`changed    ${line}`);
@@ -256,8 +256,8 @@ export function explainedPretraining(run: PretrainingRun, error: unknown, steps:
 
 function tellOfData({ pairs, excluded }: Pairs, views: number, reporter: Reporter): void {
   const left =
-    excluded.length > 0 ? `; ${excluded.length} left out, byte for byte the same as a held-out picture` : '';
-  reporter.line(`data       ${pairs.length} pictures, ${views} views${left}`);
+    excluded.length > 0 ? `; ${excluded.length} left out, byte for byte the same as a held-out image` : '';
+  reporter.line(`data       ${pairs.length} images, ${views} views${left}`);
 }
 
 async function identityOf(
@@ -265,7 +265,7 @@ async function identityOf(
   { teacher }: PretrainingSettings,
 ): Promise<DataIdentity> {
   return dataIdentity({
-    pictures: pairs.map(({ name, text, generator, quality }) => [name, text, generator, quality]),
+    images: pairs.map(({ name, text, generator, quality }) => [name, text, generator, quality]),
     'left out': excluded.map((name) => [name]),
     teachers: teacher === '' ? [] : [[await weightsId(teacher)]],
   });

@@ -124,7 +124,7 @@ async function writeSummary(
     folder: folder.path,
     settings,
     adapter: measured.adapter,
-    pictures: pairs.pairs.length,
+    images: pairs.pairs.length,
     views: views.length,
     excluded: pairs.excluded,
     parameters,

@@ -23,18 +23,18 @@ const opponents = [
 ].map((row) => row.map((value) => value / Math.hypot(...row)));
 /** Share of the filters on luminance. */
 const luminanceShare = 0.75;
-/** Colour differences vary so much less than luminance. */
-const colourScale = 3;
+/** Color differences vary so much less than luminance. */
+const colorScale = 3;
 
 /**
  * Rewrites, in place, where the image tower begins, so that its class token starts as a statistic of local spectra, the
  * kind of feature that quality assessment without a reference was built on before it was learned (natural scene
  * statistics: Ruderman 1994; BRISQUE, Mittal et al., IEEE TIP 2012; in the frequency domain BLIINDS-II, Saad et al., IEEE
  * TIP 2012). Nothing here comes from data, and everything goes on learning. A transformer that begins with the structure
- * it would otherwise have to find learns from far fewer pictures (Trockman and Kolter, arXiv 2305.09828).
+ * it would otherwise have to find learns from far fewer images (Trockman and Kolter, arXiv 2305.09828).
  *
- * 1. Patch embedding: the 2-D DCT of a patch, at frequencies spread over its plane, on luminance and two colour
- *    differences, each times its frequency, since amplitudes of natural pictures fall as 1/f (Field, JOSA A 1987).
+ * 1. Patch embedding: the 2-D DCT of a patch, at frequencies spread over its plane, on luminance and two color
+ *    differences, each times its frequency, since amplitudes of natural images fall as 1/f (Field, JOSA A 1987).
  *    `ln_pre` then divides by the patch's own contrast.
  * 2. MLP of the first block: neurons in pairs ±g e_k give the magnitude of coefficient k, added to channel k; pairs with a
  *    threshold give the outliers, added to the mirrored channel w − 1 − k.
@@ -101,11 +101,10 @@ export function spectralFilters(width: number, patchSize: number): Float32Array 
       );
     for (let i = 0; i < count; i++) {
       const place = plane[count === 1 ? 0 : Math.round((i / (count - 1)) * (plane.length - 1))]!;
-      const scale = (Math.max(place.frequency, 0.5) / p) * (component === 0 ? 1 : colourScale);
-      for (const colour of opponents[component]!)
+      const scale = (Math.max(place.frequency, 0.5) / p) * (component === 0 ? 1 : colorScale);
+      for (const color of opponents[component]!)
         for (let y = 0; y < p; y++)
-          for (let x = 0; x < p; x++)
-            filters[at++] = scale * colour * cosine(place.v, y) * cosine(place.u, x);
+          for (let x = 0; x < p; x++) filters[at++] = scale * color * cosine(place.v, y) * cosine(place.u, x);
     }
   }
   return filters;

@@ -8,7 +8,7 @@ import type { Tensor } from '../autograd/tensor.ts';
 import type { PretrainingModel } from './model.ts';
 import { type LossObserver, type LossWeights, pretrainingLoss, type Targets } from './objective.ts';
 
-/** The inputs of one step: chunks of pictures and captions that go through the towers together, and the whole batch's targets. */
+/** The inputs of one step: chunks of images and captions that go through the towers together, and the whole batch's targets. */
 export interface StepInputs {
   /** Pixel bytes of each chunk, four a u32, [chunk, size · size · 3 / 4]. */
   readonly pixels: readonly Tensor[];
@@ -95,7 +95,7 @@ function accumulate(gradients: Map<Tensor, Tensor>, parameter: Tensor, gradient:
   gradient.dispose();
 }
 
-/** One optimiser step along the gradients, clipped to a norm of `clipNorm` over all of them. */
+/** One optimizer step along the gradients, clipped to a norm of `clipNorm` over all of them. */
 export function pretrainingStep(
   model: PretrainingModel,
   inputs: StepInputs,

@@ -1,8 +1,8 @@
 import { UserError } from '../common/errors.ts';
 import type { Reporter } from '../common/reporter.ts';
-import { pictureEncoder } from '../features/encoders.ts';
 import { openFeatureCache } from '../features/feature-cache.ts';
-import { PictureFeatures } from '../features/image-encoder.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
+import { ImageEncoder } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { featureStatistics } from '../model/feature-scaling.ts';
@@ -11,9 +11,9 @@ import type { PretrainingSettings } from './settings.ts';
 import type { View } from './views.ts';
 
 /**
- * The teacher's features of every view, each number standardised over the views.
+ * The teacher's features of every view, each number standardized over the views.
  *
- * @param ready called before the first picture is encoded, once the settings have been found to make sense
+ * @param ready called before the first image is encoded, once the settings have been found to make sense
  */
 export async function teacherFeatures(
   gpu: Gpu,
@@ -32,10 +32,10 @@ export async function teacherFeatures(
     const { imageSize } = clip.vision.config;
     if (imageSize !== settings.imageSize)
       throw new UserError(
-        `the teacher takes pictures of ${imageSize} pixels, the model of ${settings.imageSize}`,
+        `the teacher takes images of ${imageSize} pixels, the model of ${settings.imageSize}`,
         'Choose the same --image-size.',
       );
-    const encoder = pictureEncoder(clip.vision, await weightsId(settings.teacher), {
+    const encoder = featureExtractor(clip.vision, await weightsId(settings.teacher), {
       trainer: 'image-only',
       layers: settings.teacherLayers,
       pool: 'stats',
@@ -44,19 +44,19 @@ export async function teacherFeatures(
     const { width } = encoder;
     await ready();
     const cache = await openFeatureCache(settings.cache, { width, warn: (line) => reporter.line(line) });
-    const pictures = new PictureFeatures(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
+    const images = new ImageEncoder(gpu, clip.vision, encoder, { batch: settings.encodeBatch, cache });
     const teacher = new Float32Array(views.length * width);
     const bar = reporter.bar("the teacher's features", views.length);
     try {
-      for await (const result of pictures.encode(views.map(({ job }) => job))) {
+      for await (const result of images.encode(views.map(({ job }) => job))) {
         signal?.throwIfAborted();
-        if ('error' in result) throw new UserError(result.error, 'Repair or remove the picture.');
+        if ('error' in result) throw new UserError(result.error, 'Repair or remove the image.');
         teacher.set(result.feature, result.index * width);
         bar.advance();
       }
     } finally {
       bar.stop();
-      await pictures.close();
+      await images.close();
     }
     standardize(teacher, width);
     return { teacher, teacherWidth: width };

@@ -1,7 +1,7 @@
 import { uniform } from '../common/random.ts';
 import { classOf } from '../data/datasets/splits.ts';
 import { distortionNames } from '../data/images/distort.ts';
-import type { PictureJob } from '../data/images/loader.ts';
+import type { ImageJob } from '../data/images/loader.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import type { Pair } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';
@@ -9,9 +9,9 @@ import type { PretrainingSettings } from './settings.ts';
 /** Stream of the counter generator that distortions are drawn from. */
 const distortionStream = 0x44;
 
-/** A view of a pair: how its picture is cropped and spoiled, how good it still is, and what is said of it. */
+/** A view of a pair: how its image is cropped and spoiled, how good it still is, and what is said of it. */
 export interface View {
-  readonly job: PictureJob;
+  readonly job: ImageJob;
   readonly caption: string;
   /** 0 the worst to 1 the best of the dataset, after the damage; null where the pair has no score. */
   readonly quality: number | null;
@@ -19,12 +19,12 @@ export interface View {
 
 /** What a distortion looks like, in a caption. */
 const damages: Readonly<Record<string, string>> = {
-  jpeg: 'compression artefacts',
+  jpeg: 'compression artifacts',
   blur: 'blur',
   noise: 'noise',
-  banding: 'colour banding',
+  banding: 'color banding',
   resample: 'pixelation',
-  colour: 'a colour cast',
+  color: 'a color cast',
   blocks: 'blocks',
 };
 const degrees = ['slight', 'strong', 'extreme'] as const;

@@ -25,12 +25,12 @@ export interface Axis {
   readonly splitLine?: object;
 }
 
-/** Colours of the page, which knows them for light and for dark; see `style.ts`. */
+/** Colors of the page, which knows them for light and for dark; see `style.ts`. */
 export const ink = {
   text: 'var(--text)',
   muted: 'var(--muted)',
   line: 'var(--line)',
-  /** Okabe and Ito's blue, vermilion and green, told apart by every kind of colour vision. */
+  /** Okabe and Ito's blue, vermilion and green, told apart by every kind of color vision. */
   blue: 'var(--blue)',
   vermilion: 'var(--vermilion)',
   green: 'var(--green)',

@@ -5,7 +5,7 @@ import { logisticFit } from '../data/metrics/logistic.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
 import { type Axis, drawChart, ink, type SeriesOption } from './chart.ts';
-import type { PredictedPicture } from './run-files.ts';
+import type { PredictedImage } from './run-files.ts';
 
 /** A metric as JSON keeps it: null where it is not defined. */
 const defined = (value: number | null | undefined): value is number =>
@@ -37,7 +37,7 @@ function curve(name: string, color: string, data: number[][], more: object = {})
 /** What the loss is, with its unit. */
 export function lossName({ trainer, mosScaling }: RunSummary['settings']): string {
   if (trainer === 'coop') return 'cross-entropy (nats)';
-  return mosScaling === 'standard' ? 'mean squared error (standardised)' : 'mean squared error (MOS²)';
+  return mosScaling === 'standard' ? 'mean squared error (standardized)' : 'mean squared error (MOS²)';
 }
 
 /** Mean training loss of each epoch; on a logarithmic axis where it spans more than a factor of twenty. */
@@ -121,12 +121,12 @@ export interface ScatterChart {
   readonly shown: number;
 }
 
-/** MOS against prediction, a mark a picture, with the four-parameter logistic through those shown and the line of equality. */
-export function scatterChart(pictures: readonly PredictedPicture[], target: string): ScatterChart {
-  const stride = Math.ceil(pictures.length / mostPoints);
-  const shown = pictures.filter((_, i) => i % stride === 0);
-  const [low, high] = extent(pictures.map(({ prediction }) => prediction));
-  const [mosLow, mosHigh] = extent(pictures.map(({ mos }) => mos));
+/** MOS against prediction, a mark an image, with the four-parameter logistic through those shown and the line of equality. */
+export function scatterChart(images: readonly PredictedImage[], target: string): ScatterChart {
+  const stride = Math.ceil(images.length / mostPoints);
+  const shown = images.filter((_, i) => i % stride === 0);
+  const [low, high] = extent(images.map(({ prediction }) => prediction));
+  const [mosLow, mosHigh] = extent(images.map(({ mos }) => mos));
   const fit = logisticFit(
     shown.map(({ prediction }) => prediction),
     shown.map(({ mos }) => mos),
@@ -144,13 +144,13 @@ export function scatterChart(pictures: readonly PredictedPicture[], target: stri
     });
   const points: SeriesOption = {
     type: 'scatter',
-    name: 'pictures',
+    name: 'images',
     data: shown.map(({ prediction, mos }) => [prediction, mos]),
     symbolSize: shown.length > 300 ? 5 : 7,
     itemStyle: { color: ink.blue, opacity: shown.length > 300 ? 0.5 : 0.7 },
   };
   const svg = drawChart({
-    label: `MOS against prediction of ${pictures.length} test pictures`,
+    label: `MOS against prediction of ${images.length} test images`,
     x: {
       type: 'value',
       name: `predicted ${target} (unit of the MOS)`,
@@ -174,10 +174,10 @@ export function scatterChart(pictures: readonly PredictedPicture[], target: stri
     ],
     height: 380,
     titles: (series, at) => {
-      const picture = series === 0 ? shown[at] : undefined;
+      const image = series === 0 ? shown[at] : undefined;
       return (
-        picture &&
-        `${picture.name}\npredicted ${figureText(picture.prediction, 2)}, MOS ${figureText(picture.mos, 2)}`
+        image &&
+        `${image.name}\npredicted ${figureText(image.prediction, 2)}, MOS ${figureText(image.mos, 2)}`
       );
     },
   });
@@ -223,7 +223,7 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
     height: Math.max(380, 90 + 26 * rows.length),
     titles: (_, at) => {
       const [name, { n, srcc, rmse }] = rows[at]!;
-      return `${name}: RMSE ${figureText(rmse)}, SRCC ${figureText(srcc)}, ${n} pictures`;
+      return `${name}: RMSE ${figureText(rmse)}, SRCC ${figureText(srcc)}, ${n} images`;
     },
   });
 }

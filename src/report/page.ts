@@ -20,7 +20,7 @@ export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string
     figures(summary),
     `<main class="cards">${charts(run).join('\n')}</main>`,
     metricsTable(summary),
-    pictures(run, galleries),
+    images(run, galleries),
     settingsTable(summary),
     files(),
   ];
@@ -44,11 +44,11 @@ const text = (value: string | number): string => escapeUTF8(String(value));
 
 function header(
   title: string,
-  { settings, mos, adapter, pictures, epochs, finalEpoch, seconds, folder }: RunSummary,
+  { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder }: RunSummary,
 ): string {
   const facts: [string, string][] = [
     ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
-    ['pictures', `${pictures.train} train, ${pictures.val} validation, ${pictures.test} test`],
+    ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
     ['epochs', epochs === 0 ? 'none: nothing learns' : `${epochs}, kept: ${finalEpoch}`],
     ['seed', String(settings.seed)],
@@ -117,7 +117,7 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Predicted against MOS',
         svg,
-        `${some} test pictures; point at one for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
+        `${some} test images; point at one for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
       ),
     );
   }
@@ -129,7 +129,7 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Error by generator',
         groupChart(groups, test!.overall),
-        `${which}, by the part of the picture's name before the first underscore.`,
+        `${which}, by the part of the image's name before the first underscore.`,
       ),
     );
   }
@@ -174,26 +174,25 @@ function table(columns: readonly string[], rows: readonly (readonly [string, rea
 
 const section = (title: string, content: string) => `<section><h2>${text(title)}</h2>${content}</section>`;
 
-function pictures({ summary, picturesMissing }: RunFiles, galleries: readonly Gallery[]): string {
+function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
   const notes = [
-    picturesMissing &&
-      `The pictures cannot be shown: ${picturesMissing}. Give the folder they lie in: node dist/report.js ${summary.folder} --root DIR.`,
+    imagesMissing &&
+      `The images cannot be shown: ${imagesMissing}. Give the folder they lie in: node dist/report.js ${summary.folder} --root DIR.`,
     summary.unreadable.length > 0 && `Unreadable and left out: ${summary.unreadable.join(', ')}.`,
     summary.missing.length > 0 && `Listed but not there: ${summary.missing.join(', ')}.`,
   ].filter((note) => typeof note === 'string');
   const rows = galleries.map(
-    ({ title, pictures }) =>
-      `<h3>${text(title)}</h3><div class="gallery">${pictures.map(tile).join('')}</div>`,
+    ({ title, images }) => `<h3>${text(title)}</h3><div class="gallery">${images.map(tile).join('')}</div>`,
   );
   const content = [...notes.map((note) => `<p class="note">${text(note)}</p>`), ...rows].join('\n');
-  return content === '' ? '' : section('Pictures', content);
+  return content === '' ? '' : section('Images', content);
 }
 
-function tile({ name, mos, prediction, thumbnail }: Gallery['pictures'][number]): string {
-  const picture = thumbnail
+function tile({ name, mos, prediction, thumbnail }: Gallery['images'][number]): string {
+  const image = thumbnail
     ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
     : '<div class="absent">not there</div>';
-  return `<figure>${picture}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
+  return `<figure>${image}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
 }
 
 function settingsTable({ settings }: RunSummary): string {

@@ -11,12 +11,12 @@ import type { RunSummary } from '../training/run.ts';
 import { epochRecordSchema, summarySchema } from '../training/run-schemas.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../training/settings.ts';
 
-/** A test picture with its score and what the model predicts, both in the unit of the MOS. */
-export interface PredictedPicture {
+/** A test image with its score and what the model predicts, both in the unit of the MOS. */
+export interface PredictedImage {
   readonly name: string;
   readonly mos: number;
   readonly prediction: number;
-  /** Where the picture lies, if it still does. */
+  /** Where the image lies, if it still does. */
   readonly path?: string;
 }
 
@@ -24,13 +24,13 @@ export interface PredictedPicture {
 export interface RunFiles {
   readonly summary: RunSummary;
   readonly records: readonly EpochRecord[];
-  readonly predictions: readonly PredictedPicture[];
-  /** Why there are no pictures to show. */
-  readonly picturesMissing?: string;
+  readonly predictions: readonly PredictedImage[];
+  /** Why there are no images to show. */
+  readonly imagesMissing?: string;
 }
 
 /**
- * Reads a finished run: summary.json, metrics.jsonl, predictions.csv, and where its test pictures lie.
+ * Reads a finished run: summary.json, metrics.jsonl, predictions.csv, and where its test images lie.
  *
  * @param options.root the dataset's folder, where it has moved
  */
@@ -51,11 +51,11 @@ export async function readRun(folder: string, options: { readonly root?: string 
     prediction: numberField(table, row, 'prediction'),
   }));
   try {
-    const paths = await testPictures(summary, options.root);
+    const paths = await testImages(summary, options.root);
     return { summary, records, predictions: rows.map((row) => ({ ...row, path: paths.get(row.name) })) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { summary, records, predictions: rows, picturesMissing: error.message };
+    return { summary, records, predictions: rows, imagesMissing: error.message };
   }
 }
 
@@ -73,7 +73,7 @@ async function readRecords(path: string): Promise<EpochRecord[]> {
 
 const damaged = 'The file is damaged; --resume makes it again from the checkpoint.';
 
-async function testPictures({ settings }: RunSummary, root?: string): Promise<Map<string, string>> {
+async function testImages({ settings }: RunSummary, root?: string): Promise<Map<string, string>> {
   const dataset = await openDataset(datasetOptions(root === undefined ? settings : { ...settings, root }));
   return new Map(
     Array.from(dataset.split.test, (at) => {

@@ -1,4 +1,4 @@
-/** The page's styles: Okabe and Ito's colours (blue, vermilion, green), lighter on a dark ground. */
+/** The page's styles: Okabe and Ito's colors (blue, vermilion, green), lighter on a dark ground. */
 export const style = `
 :root {
   color-scheme: light dark;

@@ -8,8 +8,8 @@ import { readRun } from './run-files.ts';
 export interface ReportOptions {
   /** The dataset's folder, where it has moved since the training. */
   readonly root?: string;
-  /** Pictures a row of the gallery. */
-  readonly pictures?: number;
+  /** Images a row of the gallery. */
+  readonly images?: number;
 }
 
 /**
@@ -24,7 +24,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   refuseLinks(folder);
   checkOutput(path);
   const located = run.predictions.some(({ path }) => path !== undefined);
-  const rows = located ? await galleries(run.predictions, options.pictures ?? 6) : [];
+  const rows = located ? await galleries(run.predictions, options.images ?? 6) : [];
   await writeOutput(path, reportPage(run, rows));
   return path;
 }

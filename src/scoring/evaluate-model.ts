@@ -7,7 +7,7 @@ import type { Scorer } from './scorer.ts';
 export interface ModelEvaluation {
   readonly evaluation: Evaluation;
   readonly rows: readonly { readonly name: string; readonly mos: number; readonly prediction: number }[];
-  /** Why a picture was left out, by name. */
+  /** Why an image was left out, by name. */
   readonly skipped: readonly string[];
 }
 
@@ -30,7 +30,7 @@ export async function evaluateModel(
   for await (const { index, ...result } of scorer.score(samples.map(({ path }) => path))) {
     if (signal?.aborted)
       throw new Stopped(
-        `after ${rows.length + skipped.length} of ${samples.length} pictures; nothing was written`,
+        `after ${rows.length + skipped.length} of ${samples.length} images; nothing was written`,
       );
     const { name, mos, generator = '' } = samples[index]!;
     if ('error' in result) skipped.push(result.error);

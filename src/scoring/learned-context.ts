@@ -60,9 +60,9 @@ export async function contextWords(
   const width = ctx.shape.at(-1)!;
   const [table, tokenizer] = await Promise.all([embeddings(weights, width), Tokenizer.load()]);
   const nearest = nearestRows(ctx.data, table, width, options.top);
-  const vectors = nearest.map((neighbours, v) => ({
+  const vectors = nearest.map((neighbors, v) => ({
     norm: Math.hypot(...ctx.data.subarray(v * width, (v + 1) * width)),
-    nearest: neighbours.map(({ id: token, distance }) => ({ ...spelling(tokenizer, token), distance })),
+    nearest: neighbors.map(({ id: token, distance }) => ({ ...spelling(tokenizer, token), distance })),
   }));
   const length = ctx.shape.at(-2)!;
   const sets = ctx.shape.length === 3 ? ctx.shape[0]! : 1;

@@ -26,7 +26,7 @@ export interface OriginalModelOptions {
 export const isOriginalFolder = (path: string): boolean =>
   existsSync(join(path, 'prompt_learner')) || existsSync(join(path, 'regression'));
 
-/** Settings of a model of the published trainer, as far as its folder tells; weights and data set are the caller's to name. */
+/** Settings of a model of the published trainer, as far as its folder tells; weights and dataset are the caller's to name. */
 export const originalSettings = (): Settings => ({ ...defaultSettings(), weights: '', data: '' });
 
 /**

@@ -7,8 +7,8 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { findNonFinite, requireFinite } from '../data/formats/finite.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
-import { pictureEncoder } from '../features/encoders.ts';
-import { type PictureEncoder, PictureFeatures, type PictureTower } from '../features/image-encoder.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
+import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
@@ -26,8 +26,8 @@ import {
 } from './original-model.ts';
 import { checkFeatureWidth, headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
 
-/** One picture's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
-export type ScoredPicture =
+/** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
+export type ScoredImage =
   | { readonly index: number; readonly path: string; readonly score: number }
   | { readonly index: number; readonly path: string; readonly error: string };
 
@@ -37,25 +37,25 @@ export interface ScorerOptions extends Partial<OriginalModelOptions> {
   readonly weights?: string;
   /** Which reading of a zero-shot model; by default the one it was made with. */
   readonly scoreBy?: Reading;
-  /** Pictures the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
+  /** Images the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
   readonly batch?: number;
 }
 
 /** All of a scorer that lives on a device. */
-interface ScoringTower extends PictureTower {
+interface ScoringTower extends ImageTower {
   readonly clip: Clip;
   readonly scoring: ScoringModel;
 }
 
 /**
- * Scores pictures with a trained model. Needs the image tower and a head; the text features are constants. Where the device is
+ * Scores images with a trained model. Needs the image tower and a head; the text features are constants. Where the device is
  * lost it goes on by itself on a new one, with the same results.
  */
 export class Scorer {
   readonly settings: Settings;
   readonly #gpu: Gpu;
   readonly #tower: OnDevice<ScoringTower>;
-  readonly #pictures: PictureFeatures;
+  readonly #images: ImageEncoder;
   readonly #batch: number;
 
   private constructor(
@@ -70,7 +70,7 @@ export class Scorer {
     this.#tower = tower;
     this.#batch = batch;
     const reopen = (device: Gpu) => tower.on(device);
-    this.#pictures = new PictureFeatures(first.clip.gpu, first.vision, first.encoder, {
+    this.#images = new ImageEncoder(first.clip.gpu, first.vision, first.encoder, {
       batch,
       cache: null,
       reopen,
@@ -114,7 +114,7 @@ export class Scorer {
       try {
         const clip = await Clip.load(device, weights, { ...clipOptions(settings), text: false });
         try {
-          checkFeatureWidth(scoring, pictureEncoder(clip.vision, id, settings).width, path);
+          checkFeatureWidth(scoring, featureExtractor(clip.vision, id, settings).width, path);
           return { clip, scoring, vision: clip.vision, encoder: scoreEncoder(clip, scoring, id, settings) };
         } catch (error) {
           clip.dispose();
@@ -130,10 +130,10 @@ export class Scorer {
   }
 
   /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
-  async *score(paths: readonly string[]): AsyncIterable<ScoredPicture> {
-    const size = this.#pictures.imageSize;
+  async *score(paths: readonly string[]): AsyncIterable<ScoredImage> {
+    const size = this.#images.imageSize;
     const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
-    for await (const result of this.#pictures.encode(jobs)) {
+    for await (const result of this.#images.encode(jobs)) {
       const { index } = result;
       const path = paths[index]!;
       if ('error' in result) yield { index, path, error: result.error };
@@ -141,7 +141,7 @@ export class Scorer {
     }
   }
 
-  /** The score of one picture feature (not normalised). */
+  /** The score of one image feature (not normalized). */
   async scoreFeature(feature: Float32Array): Promise<number> {
     const at = findNonFinite(feature)?.first;
     if (at !== undefined)
@@ -158,9 +158,9 @@ export class Scorer {
     return score!;
   }
 
-  /** Ends the picture threads and frees the model; the device stays open. */
+  /** Ends the image threads and frees the model; the device stays open. */
   async close(): Promise<void> {
-    await this.#pictures.close();
+    await this.#images.close();
     await this.#tower.latest?.then(
       ({ scoring, clip }) => {
         scoring.dispose();
@@ -180,8 +180,8 @@ function scoreEncoder(
   scoring: ScoringModel,
   weights: string,
   settings: Settings,
-): PictureEncoder {
-  const { width, id, encode } = pictureEncoder(clip.vision, weights, settings);
+): FeatureExtractor {
+  const { width, id, encode } = featureExtractor(clip.vision, weights, settings);
   return {
     width: width + 1,
     id: `${id} score`,

@@ -7,7 +7,7 @@ import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling
 import { type HeadValues, headOf, RegressionHead } from '../model/head.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
 
-/** What is left of a trained model once its texts are constants: picture features [B, E], not normalised, to scores [B]. */
+/** What is left of a trained model once its texts are constants: image features [B, E], not normalized, to scores [B]. */
 export interface ScoringModel {
   /** Numbers of a feature that it takes. */
   readonly width: number;
@@ -15,7 +15,7 @@ export interface ScoringModel {
   dispose(): void;
 }
 
-/** Scores by a head on the picture's feature, the text features folded into it; without statistics it takes unit vectors. */
+/** Scores by a head on the image's feature, the text features folded into it; without statistics it takes unit vectors. */
 export function headModel(
   gpu: Gpu,
   values: HeadValues,

@@ -89,7 +89,7 @@ export async function checkpointSettings(path: string): Promise<{ format: string
   const file = await openTensorFile(path);
   try {
     const { format: found = '', settings } = file.metadata;
-    return { format: found, settings: parseJson(settings, anyObject, `${path}, metadata settings`) };
+    return { format: found, settings: parseJson(settings, anyObject, `${path}, metadatasettings`) };
   } finally {
     await file.close();
   }

@@ -13,7 +13,7 @@ import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import type { TextTransformer } from '../model/text.ts';
-import type { MosScale } from './class-centres.ts';
+import type { MosScale } from './class-centers.ts';
 import type { Learner } from './learner.ts';
 import { ClipAgiqaLearner } from './learners/clip-agiqa.ts';
 import { CoopLearner } from './learners/coop.ts';
@@ -28,7 +28,7 @@ const contextDeviation = 0.02;
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
 const antonyms = ['Good photo.', 'Bad photo.'];
 
-/** The model of `settings.trainer`, freshly initialised from the seed; `statistics`: those of the training pictures' features. */
+/** The model of `settings.trainer`, freshly initialized from the seed; `statistics`: those of the training images' features. */
 export function createLearner(...given: Parameters<typeof makeLearner>): Learner {
   return allOrNone(() => makeLearner(...given));
 }
@@ -61,13 +61,13 @@ function makeLearner(
         new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null),
       );
     case 'coop':
-      return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centres, clip.logitScale);
+      return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centers, clip.logitScale);
     case 'zero-shot':
       return createZeroShot(clip, textual(), settings, scale);
   }
 }
 
-/** Refuses, before a picture is encoded, what {@link createLearner} could not make of these weights and settings. */
+/** Refuses, before an image is encoded, what {@link createLearner} could not make of these weights and settings. */
 export function checkLearner(
   { text: config }: ClipConfig,
   tokenizer: Tokenizer | null,
@@ -89,14 +89,14 @@ export const usesText = (trainer: string): boolean => trainer !== 'image-only';
 export const usesHead = (trainer: string): boolean =>
   ['clip-agiqa', 'linear', 'image-only'].includes(trainer);
 
-/** Whether a trainer has context vectors, learnt or fixed. */
+/** Whether a trainer has context vectors, learned or fixed. */
 export const usesContext = (trainer: string): boolean => usesText(trainer) && trainer !== 'zero-shot';
 
 function createZeroShot(
   clip: Clip,
   tokenizer: Tokenizer,
   { template, scoreBy }: Settings,
-  { centres, range: [low, high] }: MosScale,
+  { centers, range: [low, high] }: MosScale,
 ): ZeroShotLearner {
   const { config } = clip.text;
   checkVocabulary(config, tokenizer);
@@ -110,7 +110,7 @@ function createZeroShot(
   };
   return new ZeroShotLearner(
     {
-      words: scores(templatePrompts(template), centres),
+      words: scores(templatePrompts(template), centers),
       antonyms: scores(antonyms, Float32Array.of(high, low)),
     },
     scoreBy,

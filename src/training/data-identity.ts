@@ -6,11 +6,11 @@ import { UserError } from '../common/errors.ts';
 export type DataIdentity = v.InferOutput<typeof dataIdentitySchema>;
 
 export const dataIdentitySchema = v.object({
-  /** SHA-256 of what was learned from, in its order: names, scores and parts, but not where the pictures lie. */
+  /** SHA-256 of what was learned from, in its order: names, scores and parts, but not where the images lie. */
   digest: v.string(),
   /** How many entries it has, by part: for the message. */
   counts: v.record(v.string(), v.number()),
-  /** Names of pictures that could not be decoded; absent before that is known. */
+  /** Names of images that could not be decoded; absent before that is known. */
   unreadable: v.optional(v.array(v.string())),
 });
 
@@ -49,7 +49,7 @@ export function requireSameData(before: DataIdentity, now: DataIdentity, folder:
   ];
   throw new UserError(
     `${folder}: ${changed[0]} ${found.includes(changed[0]!) ? 'can no longer be decoded' : 'could not be decoded when the run began, and now can'}${changed.length > 1 ? ` (and ${changed.length - 1} more)` : ''}`,
-    'Put the pictures back as they were, or begin another run with --out.',
+    'Put the images back as they were, or begin another run with --out.',
   );
 }
 

@@ -2,7 +2,7 @@ import type { Tensor } from '../autograd/tensor.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { DropoutState } from '../model/head.ts';
 
-/** What one training step reads: picture features [B, width], their scores [B] and quality classes (u32 [B]). */
+/** What one training step reads: image features [B, width], their scores [B] and quality classes (u32 [B]). */
 export interface Batch {
   readonly features: Tensor;
   readonly mos: Tensor;
@@ -15,9 +15,9 @@ export interface Learner {
   parameters(): Map<string, Tensor>;
   /** The training loss, one number. Recorded once and replayed: it may not touch the host. */
   loss(batch: Batch, dropout: DropoutState): Tensor;
-  /** Scores [B] of picture features, in the unit of the MOS. */
+  /** Scores [B] of image features, in the unit of the MOS. */
   predict(features: Tensor): Tensor;
-  /** Logits [B, classes] of picture features, of a model that tells the quality classes apart. */
+  /** Logits [B, classes] of image features, of a model that tells the quality classes apart. */
   classify?(features: Tensor): Tensor;
   /** Several ways to read a score [B] off the same model, by name; `predict` is one of them. */
   readonly readings?: ReadonlyMap<string, (features: Tensor) => Tensor>;

@@ -26,7 +26,7 @@ export interface TrainingData {
   readonly mos: Float32Array;
   readonly classes: Uint32Array;
   readonly trainFeatures: FeatureSource;
-  /** Centre-crop features, for val and test. */
+  /** Center-crop features, for val and test. */
   readonly testFeatures: FeatureSource;
   /** By sample, for messages. */
   readonly names?: readonly string[];
@@ -43,7 +43,7 @@ export interface EpochRecord {
   readonly seconds: number;
   readonly val: Metrics | null;
   readonly test: Metrics | null;
-  /** Share of pictures put into their quality class, by a model that classifies; null for an empty part. */
+  /** Share of images put into their quality class, by a model that classifies; null for an empty part. */
   readonly accuracy?: { readonly val: number | null; readonly test: number | null };
 }
 
@@ -104,7 +104,7 @@ export class TrainingLoop {
     this.#settings = settings;
     this.#batchSize = Math.min(settings.batchSize, data.train.length);
     if (this.#batchSize === 0)
-      throw new UserError('there is no picture to train on', 'Check --root, --limit and --shots.');
+      throw new UserError('there is no image to train on', 'Check --root, --limit and --shots.');
     this.optimizer = createOptimizer([...learner.parameters().values()], settings);
     const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
     this.#batch = {
@@ -158,7 +158,7 @@ export class TrainingLoop {
   }
 
   /**
-   * Predictions for samples, from their centre crops; `read` as the learner's `predict`, or one of its readings.
+   * Predictions for samples, from their center crops; `read` as the learner's `predict`, or one of its readings.
    *
    * @throws NonFiniteError
    */
@@ -269,9 +269,9 @@ export class TrainingLoop {
 
   async #load(samples: Int32Array, epoch: number, step: number): Promise<void> {
     const { mos, classes, target } = this.#data;
-    const learnt = (sample: number) => (target ? target.standardise(mos[sample]!) : mos[sample]!);
+    const learned = (sample: number) => (target ? target.standardize(mos[sample]!) : mos[sample]!);
     await this.#data.trainFeatures.fill(samples, epoch, this.#batch.features);
-    this.#batch.mos.write(Float32Array.from(samples, learnt));
+    this.#batch.mos.write(Float32Array.from(samples, learned));
     this.#batch.classes.write(Uint32Array.from(samples, (sample) => classes[sample]!));
     this.#dropoutSeed.write(Uint32Array.of(this.#settings.seed, step));
   }

@@ -8,7 +8,7 @@ export interface LearningRateOptions {
 }
 
 /**
- * The learning rate of each epoch: a constant warm-up, then a cosine from `lr` towards 0 over all `epochs` (Loshchilov and
+ * The learning rate of each epoch: a constant warm-up, then a cosine from `lr` toward 0 over all `epochs` (Loshchilov and
  * Hutter, arXiv 1608.03983). As in Dassl, the cosine starts when the warm-up ends: epoch e runs at
  * lr/2 · (1 + cos(π·(e - warmupEpochs)/epochs)).
  */

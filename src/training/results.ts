@@ -19,7 +19,7 @@ export interface RunSummary {
   readonly adapter: string;
   /** Which score was learned, and its smallest and largest value: predictions are in this unit. */
   readonly mos: { readonly target: string; readonly range: readonly [number, number] };
-  readonly pictures: { readonly train: number; readonly val: number; readonly test: number };
+  readonly images: { readonly train: number; readonly val: number; readonly test: number };
   readonly unreadable: readonly string[];
   readonly missing: readonly string[];
   readonly epochs: number;
@@ -29,7 +29,7 @@ export interface RunSummary {
   readonly extended?: readonly { readonly after: number; readonly epochs: number }[];
   readonly before: Metrics | null;
   readonly test: Evaluation | null;
-  /** Share of test pictures put into their quality class, by a model that classifies. */
+  /** Share of test images put into their quality class, by a model that classifies. */
   readonly accuracy: number | null;
   /** Of a model that can be read in several ways: the figures of each. */
   readonly readings?: Readonly<Record<string, Metrics | null>>;
@@ -116,7 +116,7 @@ export async function writeResults(
     settings,
     adapter: measured.adapter,
     mos: { target: dataset.target, range: dataset.range },
-    pictures: { train: data.train.length, val: data.val.length, test: data.test.length },
+    images: { train: data.train.length, val: data.val.length, test: data.test.length },
     unreadable: [...features!.unreadable.values()].map(({ path }) => path),
     missing: dataset.missing,
     epochs: state.epoch,
@@ -147,7 +147,7 @@ export const wordsOf = ({ settings }: Run): readonly string[] =>
 
 /** The usual three figures on one line. */
 export function metricsText(metrics: Metrics | null): string {
-  if (!metrics) return 'no pictures';
+  if (!metrics) return 'no images';
   const { srcc, plcc, krcc, rmse } = metrics;
   return `SRCC ${figureText(srcc)}  PLCC ${figureText(plcc)}  KRCC ${figureText(krcc)}  RMSE ${figureText(rmse)}`;
 }

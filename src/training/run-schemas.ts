@@ -47,7 +47,7 @@ export const summarySchema = v.object({
   settings: anyObject,
   adapter: v.string(),
   mos: v.object({ target: v.string(), range: v.tuple([finite, finite]) }),
-  pictures: v.object({ train: count, val: count, test: count }),
+  images: v.object({ train: count, val: count, test: count }),
   unreadable: v.array(v.string()),
   missing: v.array(v.string()),
   epochs: count,

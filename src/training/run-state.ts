@@ -203,13 +203,13 @@ function tellOfData(
   { epochs, warmupEpochs, warmupLr }: Settings,
   reporter: Reporter,
 ): void {
-  reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} pictures`);
+  reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} images`);
   if (range[0] === range[1])
     reporter.line(
       'warning    all scores are the same: there is nothing to learn, and no correlation is defined',
     );
   else if (split.test.length === 1)
-    reporter.line('warning    the test part is a single picture: no correlation is defined');
+    reporter.line('warning    the test part is a single image: no correlation is defined');
   if (epochs > 0 && epochs <= warmupEpochs)
     reporter.line(
       `warning    every epoch is one of warm-up, at a rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,

@@ -4,16 +4,16 @@ import { figureText } from '../common/figure-text.ts';
 import type { Reporter } from '../common/reporter.ts';
 import { classOf } from '../data/datasets/splits.ts';
 import { type DatasetFeatures, encodeDataset } from '../features/dataset-features.ts';
-import { pictureEncoder } from '../features/encoders.ts';
 import { openFeatureCache } from '../features/feature-cache.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
-import { type PictureEncoder, PictureFeatures, type UnreadablePicture } from '../features/image-encoder.ts';
+import { type FeatureExtractor, ImageEncoder, type UnreadableImage } from '../features/image-encoder.ts';
 import { OnlineFeatures } from '../features/online-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
 import { type Checkpoint, restore, toHost } from './checkpoint.ts';
-import { mosScale } from './class-centres.ts';
+import { mosScale } from './class-centers.ts';
 import { checkLearner, createLearner, usesHead } from './create-learner.ts';
 import { requireSameData } from './data-identity.ts';
 import { checkState, NonFiniteError } from './finite.ts';
@@ -59,30 +59,30 @@ export async function trainRun(gpu: Gpu, settings: Settings, options: RunOptions
 async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
   const { settings, tokenizer, weights } = run;
   // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
-  const images = await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false });
-  let clip = images;
-  let pictures: PictureFeatures | undefined;
+  const visionClip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false });
+  let clip = visionClip;
+  let images: ImageEncoder | undefined;
   try {
-    checkLearner(images.config, tokenizer, settings);
-    const encoder = pictureEncoder(images.vision, weights.id, settings);
+    checkLearner(visionClip.config, tokenizer, settings);
+    const encoder = featureExtractor(visionClip.vision, weights.id, settings);
     await beginRun(run);
-    pictures = await openPictures(gpu, images, encoder, run);
-    const features = await encodeRun(run, pictures);
-    if (features.train instanceof StoredFeatures) images.releaseVision();
+    images = await openImages(gpu, visionClip, encoder, run);
+    const features = await encodeRun(run, images);
+    if (features.train instanceof StoredFeatures) visionClip.releaseVision();
     if (tokenizer) clip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false });
     return await trainOn(gpu, run, clip, features);
   } finally {
-    await pictures?.close();
-    for (const towers of new Set([images, clip])) towers.dispose();
+    await images?.close();
+    for (const towers of new Set([visionClip, clip])) towers.dispose();
   }
 }
 
-async function openPictures(
+async function openImages(
   gpu: Gpu,
   { vision }: Clip,
-  encoder: PictureEncoder,
+  encoder: FeatureExtractor,
   { settings, options }: Run,
-): Promise<PictureFeatures> {
+): Promise<ImageEncoder> {
   // Crops drawn anew each step would fill it without ever being met again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
@@ -90,11 +90,11 @@ async function openPictures(
     type: settings.cacheType,
     warn: (line) => options.reporter.line(line),
   });
-  return new PictureFeatures(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
+  return new ImageEncoder(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
 }
 
-/** The features of the run's pictures, as far as they are known before training. */
-async function encodeRun(run: Run, pictures: PictureFeatures): Promise<DatasetFeatures> {
+/** The features of the run's images, as far as they are known before training. */
+async function encodeRun(run: Run, images: ImageEncoder): Promise<DatasetFeatures> {
   const { settings, dataset, options, last } = run;
   if (!run.features) {
     const { train, val, test } = dataset.split;
@@ -102,22 +102,22 @@ async function encodeRun(run: Run, pictures: PictureFeatures): Promise<DatasetFe
     // The views of a run that was extended stay those it began with.
     const epochs = last?.state.plan?.[0]?.epochs ?? settings.epochs;
     run.features = await encodeDataset(
-      pictures,
+      images,
       dataset,
-      { trained: learns ? train : new Int32Array(), centred: Int32Array.from([...val, ...test]) },
+      { trained: learns ? train : new Int32Array(), centered: Int32Array.from([...val, ...test]) },
       { ...settings, epochs },
       { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
     );
-    const { encoded, cached } = pictures.counters;
+    const { encoded, cached } = images.counters;
     options.reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
     reportUnreadable(run.features.unreadable, options.reporter);
     if (last) requireSameData(last.data!, identified(run), run.folder.path);
   }
   if (!(run.features.train instanceof OnlineFeatures)) return run.features;
-  return { ...run.features, train: new OnlineFeatures(pictures, dataset.samples, settings.seed) };
+  return { ...run.features, train: new OnlineFeatures(images, dataset.samples, settings.seed) };
 }
 
-/** What the run is trained on, now that it is known which pictures can be decoded. */
+/** What the run is trained on, now that it is known which images can be decoded. */
 function identified({ data, dataset, features }: Run) {
   const names = [...features!.unreadable.keys()].map((sample) => dataset.samples[sample]!.name);
   return { ...data, unreadable: names.sort() };
@@ -149,7 +149,7 @@ function trainingData({ settings, dataset }: Run, features: DatasetFeatures): Tr
   const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
   const train = readable(split.train);
   const mos = Float32Array.from(samples, (sample) => sample.mos);
-  const standardised = settings.mosScaling === 'standard' && usesHead(settings.trainer);
+  const standardized = settings.mosScaling === 'standard' && usesHead(settings.trainer);
   return {
     train,
     val: readable(split.val),
@@ -159,7 +159,7 @@ function trainingData({ settings, dataset }: Run, features: DatasetFeatures): Tr
     names: samples.map(({ name }) => name),
     trainFeatures: features.train,
     testFeatures: features.test,
-    target: standardised ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
+    target: standardized ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
   };
 }
 
@@ -224,9 +224,9 @@ function bestOf(last: Checkpoint, { best, epoch }: TrainingState): Checkpoint['p
   return best.epoch === last.state.epoch ? last.parameters : last.best!;
 }
 
-function reportUnreadable(unreadable: ReadonlyMap<number, UnreadablePicture>, reporter: Reporter): void {
+function reportUnreadable(unreadable: ReadonlyMap<number, UnreadableImage>, reporter: Reporter): void {
   if (unreadable.size === 0) return;
-  reporter.line(`skipped    ${unreadable.size} unreadable picture${unreadable.size === 1 ? '' : 's'}:`);
+  reporter.line(`skipped    ${unreadable.size} unreadable image${unreadable.size === 1 ? '' : 's'}:`);
   for (const { error } of unreadable.values()) reporter.line(`           ${error}`);
 }
 

@@ -44,7 +44,7 @@ export function meanAndDeviation(values: readonly number[]): { mean: number; dev
 
 /**
  * One run after the other, each in the folder `seedN` of `settings.out` or of the default folder. The feature cache
- * spares later runs the centre crops; training crops are drawn by the seed. `resume` goes on where a seed's run has begun.
+ * spares later runs the center crops; training crops are drawn by the seed. `resume` goes on where a seed's run has begun.
  */
 export async function trainSeeds(
   gpu: Gpu,

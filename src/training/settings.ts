@@ -19,18 +19,18 @@ export const tuneField = field<TuneChoice>(
 export const fields = {
   data: field(
     'scenes',
-    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (pictures drawn and spoiled here)',
+    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (images drawn and spoiled here)',
   ),
   root: field('', 'folder of the dataset'),
   target: field('', "which score to learn (quality, alignment, authenticity, …); empty: the dataset's first"),
-  csv: field('', 'with --data csv: the file with picture names and scores'),
-  imageColumn: field('name', 'with --data csv: column of the picture names'),
+  csv: field('', 'with --data csv: the file with image names and scores'),
+  imageColumn: field('name', 'with --data csv: column of the image names'),
   mosColumn: field('mos', 'with --data csv: column of the scores'),
   splitColumn: field('', 'with --data csv: column that says train, val or test'),
-  testSize: field(0.2, 'share of test pictures where the dataset gives no split'),
+  testSize: field(0.2, 'share of test images where the dataset gives no split'),
   splitSeed: field(42, 'seed of the split (scikit-learn train_test_split)'),
-  limit: field(0, 'use only so many pictures, train and test in proportion; 0: all'),
-  shots: field(0, 'train on so many pictures of each quality class; 0: all'),
+  limit: field(0, 'use only so many images, train and test in proportion; 0: all'),
+  shots: field(0, 'train on so many images of each quality class; 0: all'),
   weights: field(
     'embedded',
     'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded (the small model that comes with the project)',
@@ -46,7 +46,7 @@ export const fields = {
   ),
   trainer: field<'clip-agiqa' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
     'clip-agiqa',
-    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the picture alone), coop (prompts learn the quality classes) or zero-shot (nothing learns)',
+    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the image alone), coop (prompts learn the quality classes) or zero-shot (nothing learns)',
     ['clip-agiqa', 'linear', 'image-only', 'coop', 'zero-shot'],
   ),
   nCtx: field(16, 'number of context vectors'),
@@ -64,7 +64,7 @@ export const fields = {
   ),
   scaling: field<'unit' | 'standard'>(
     'unit',
-    'image-only: features scaled to unit length, or each number to mean 0 and deviation 1 over the training pictures',
+    'image-only: features scaled to unit length, or each number to mean 0 and deviation 1 over the training images',
     ['unit', 'standard'],
   ),
   layers: field(
@@ -84,8 +84,8 @@ export const fields = {
   ),
   hidden: field(0, 'width of the head; 0: that of the features of one prompt', { max: 16384 }),
   dropout: field(0.5, 'dropout of the head', { max: 0.99 }),
-  epochs: field(100, 'passes over the training pictures', { max: 1e6 }),
-  batchSize: field(32, 'pictures a step', { min: 1 }),
+  epochs: field(100, 'passes over the training images', { max: 1e6 }),
+  batchSize: field(32, 'images a step', { min: 1 }),
   optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [
     'sgd',
     'adamw',
@@ -97,12 +97,12 @@ export const fields = {
   warmupLr: field(1e-5, 'learning rate of the warm-up'),
   augment: field<'crop' | 'none'>(
     'crop',
-    'training pictures: random resized crop and flip, or none: the centre crop, as in testing',
+    'training images: random resized crop and flip, or none: the center crop, as in testing',
     ['crop', 'none'],
   ),
   views: field(
     4,
-    'pre-drawn random crops a picture, encoded once and cached; 0: a new crop each step, as published',
+    'pre-drawn random crops an image, encoded once and cached; 0: a new crop each step, as published',
   ),
   cache: field('', 'folder of the feature cache; empty: one in the user cache folder; none: no cache'),
   cacheType: field<'float32' | 'float16'>(
@@ -112,13 +112,13 @@ export const fields = {
   ),
   valSize: field(
     0.1,
-    'share of the training pictures held out for best_val where the dataset has no validation part',
+    'share of the training images held out for best_val where the dataset has no validation part',
   ),
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
   seed: field(1, 'seed of the initial values, crops, order and dropout', { max: Number.MAX_SAFE_INTEGER }),
   encodeBatch: field(
     encodeBatch,
-    'pictures the vision tower takes at once; another number may change the last bits of a feature',
+    'images the vision tower takes at once; another number may change the last bits of a feature',
     { min: 1 },
   ),
   tune: tuneField,
@@ -131,7 +131,7 @@ export type Settings = FieldValues<typeof fields>;
 
 export const settingNames = Object.keys(fields) as SettingName[];
 
-/** The settings that say which pictures and scores to read. */
+/** The settings that say which images and scores to read. */
 export const datasetSettings = [
   'data',
   'root',

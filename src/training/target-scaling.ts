@@ -1,7 +1,7 @@
 import type { HostTensor } from '../data/formats/tensor.ts';
 
 /**
- * Scores standardised for training, (mos - mean) / deviation, so that a step is as large whatever the unit of the MOS.
+ * Scores standardized for training, (mos - mean) / deviation, so that a step is as large whatever the unit of the MOS.
  * Predictions, metrics and saved heads stay in that unit.
  */
 export class TargetScaling {
@@ -14,7 +14,7 @@ export class TargetScaling {
     this.deviation = deviation || 1;
   }
 
-  /** Fitted on the training pictures' scores. */
+  /** Fitted on the training images' scores. */
   static of(mos: readonly number[]): TargetScaling {
     const mean = mos.reduce((sum, value) => sum + value, 0) / mos.length;
     const squares = mos.reduce((sum, value) => sum + (value - mean) ** 2, 0);
@@ -22,7 +22,7 @@ export class TargetScaling {
   }
 
   /** MOS → what the head learns. */
-  standardise(mos: number): number {
+  standardize(mos: number): number {
     return (mos - this.mean) / this.deviation;
   }
 

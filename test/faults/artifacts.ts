@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseEvents } from '../event-file.ts';
 
 /** Fields that say how long something took. */
-const times = new Set(['seconds', 'picturesPerSecond']);
+const times = new Set(['seconds', 'imagesPerSecond']);
 
 /**
  * What a run leaves, file by file, without what says when and how fast it ran: two runs that come to the same have equal maps.

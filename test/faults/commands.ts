@@ -26,7 +26,7 @@ export interface TorturedCommand {
 /** Makes what all commands read, in the folder that lies beside theirs. */
 export async function prepareShared(shared: string): Promise<void> {
   mkdirSync(shared, { recursive: true });
-  await makeScenes(join(shared, 'pictures'), { scenes: 10, versions: 2, size: 32, seed: 3 });
+  await makeScenes(join(shared, 'images'), { scenes: 10, versions: 2, size: 32, seed: 3 });
 }
 
 const inDist = (name: string): string => inProject(`dist/${name}.js`);
@@ -36,7 +36,7 @@ const training = [
     '--data',
     'scenes',
     '--root',
-    '../shared/pictures',
+    '../shared/images',
     '--weights',
     inProject('test/fixtures/tiny-clip.json'),
   ],
@@ -59,7 +59,7 @@ function train(name: string, summary: string, extra: readonly string[]): Torture
 }
 
 const pretraining = [
-  ...['--data', 'scenes', '--root', '../shared/pictures', '--image-size', '32', '--patch-size', '16'],
+  ...['--data', 'scenes', '--root', '../shared/images', '--image-size', '32', '--patch-size', '16'],
   ...['--vision-width', '64', '--vision-layers', '1', '--text-width', '64', '--text-layers', '1'],
   ...['--start', 'random', '--embedding', '16', '--views', '1', '--batch-size', '8', '--chunk-size', '8'],
   ...['--epochs', '3', '--checkpoint-every', '1', '--tune', 'never', '--out', 'run'],
@@ -105,10 +105,10 @@ export const commands: readonly TorturedCommand[] = [
     ],
   },
   scoring('score', 'score --csv', (model) => [
-    ...['../shared/pictures', '--model', model, '--csv', 'run/scores.csv'],
+    ...['../shared/images', '--model', model, '--csv', 'run/scores.csv'],
   ]),
   scoring('encode', 'encode of a folder', () => [
-    ...['--weights', inProject('test/fixtures/tiny-clip.json'), '--image', '../shared/pictures'],
+    ...['--weights', inProject('test/fixtures/tiny-clip.json'), '--image', '../shared/images'],
     ...['--out', 'run/features.safetensors'],
   ]),
 ];

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sharedGpu } from '../gpu.ts';
 import { describePoints } from './disk-states.ts';
-import { kinds, preparePictures } from './kinds.ts';
+import { kinds, prepareImages } from './kinds.ts';
 import { crashStates, goneProcess, resumeFrom, runUndisturbed } from './sweep.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'crash-'));
-beforeAll(() => preparePictures(join(folder, 'any')));
+beforeAll(() => prepareImages(join(folder, 'any')));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('killed at any moment and resumed, the same bytes come out:', () => {

@@ -10,7 +10,7 @@ import {
   runOnDevice,
   type UndisturbedDevice,
 } from './device-faults.ts';
-import { deviceKinds, type Kind, preparePictures } from './kinds.ts';
+import { deviceKinds, type Kind, prepareImages } from './kinds.ts';
 import { chosenBy, type Outcome, type Part, type TortureOptions } from './part.ts';
 
 /** One run on a device with a fault. */
@@ -57,7 +57,7 @@ export class DeviceRuns implements Part {
 
   async run(): Promise<void> {
     mkdirSync(this.#folder);
-    await preparePictures(join(this.#folder, 'any'));
+    await prepareImages(join(this.#folder, 'any'));
     const gpu = await openGpu();
     try {
       for (const kind of chosenBy(deviceKinds, this.#options)) await this.#sweep(gpu, kind);

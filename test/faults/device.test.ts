@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import { loseDevice, pickNumbers, refuseMemory, runOnDevice } from './device-faults.ts';
-import { deviceKinds, preparePictures } from './kinds.ts';
+import { deviceKinds, prepareImages } from './kinds.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'device-faults-'));
 let gpu: Gpu;
 beforeAll(async () => {
   // One of its own: what is lost would be everybody's.
   gpu = await openGpu();
-  await preparePictures(join(folder, 'any'));
+  await prepareImages(join(folder, 'any'));
 });
 afterAll(() => {
   gpu.close();

@@ -9,14 +9,14 @@ import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { sharedGpu } from '../gpu.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import { isBelow, leaveToProcess } from './disk-states.ts';
-import { kinds, preparePictures } from './kinds.ts';
+import { kinds, prepareImages } from './kinds.ts';
 import { crashStates, goneProcess, runUndisturbed, type Undisturbed } from './sweep.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'disk-full-'));
 let gpu: Gpu;
 beforeAll(async () => {
   gpu = await sharedGpu();
-  await preparePictures(join(folder, 'any'));
+  await prepareImages(join(folder, 'any'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -82,7 +82,7 @@ export class KillRuns implements Part {
     };
   }
 
-  /** The model that pictures are scored with. */
+  /** The model that images are scored with. */
   async #prepareModel(): Promise<void> {
     const folder = join(this.#scratch, 'model');
     mkdirSync(folder);

@@ -4,15 +4,15 @@ import { defaultValues } from '../../src/common/fields.ts';
 import { writeOutput } from '../../src/common/files.ts';
 import { silent } from '../../src/common/reporter.ts';
 import { makeScenes } from '../../src/data/datasets/scenes/make.ts';
-import { pictureEncoder } from '../../src/features/encoders.ts';
-import { PictureFeatures, type PictureTower } from '../../src/features/image-encoder.ts';
+import { featureExtractor } from '../../src/features/feature-extractor.ts';
+import { ImageEncoder, type ImageTower } from '../../src/features/image-encoder.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { recovering } from '../../src/kernels/device/recovery.ts';
 import { Clip } from '../../src/model/clip.ts';
 import { weightsId } from '../../src/model/weights/weights-id.ts';
 import { pretrainRun } from '../../src/pretraining/run.ts';
 import { type PretrainingSettings, pretrainingFields } from '../../src/pretraining/settings.ts';
-import { type ScoredPicture, Scorer } from '../../src/scoring/scorer.ts';
+import { type ScoredImage, Scorer } from '../../src/scoring/scorer.ts';
 import { trainRun } from '../../src/training/run.ts';
 import { trainSeeds } from '../../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../../src/training/settings.ts';
@@ -26,17 +26,17 @@ export interface Kind {
   run(gpu: Gpu, folder: string, resume: boolean): Promise<unknown>;
 }
 
-const picturesBeside = (folder: string): string => join(folder, '..', 'pictures');
+const imagesBeside = (folder: string): string => join(folder, '..', 'images');
 
-/** Draws the few pictures all kinds learn from, beside the folders they run in. */
-export const preparePictures = (folder: string): Promise<void> =>
-  makeScenes(picturesBeside(folder), { scenes: 10, versions: 2, size: 32, seed: 3 });
+/** Draws the few images all kinds learn from, beside the folders they run in. */
+export const prepareImages = (folder: string): Promise<void> =>
+  makeScenes(imagesBeside(folder), { scenes: 10, versions: 2, size: 32, seed: 3 });
 
 /** The smallest settings with which everything takes place more than once. */
 function tinySettings(folder: string, changes: Partial<Settings>): Settings {
   const values = {
     data: 'scenes',
-    root: picturesBeside(folder),
+    root: imagesBeside(folder),
     weights: inProject('test/fixtures/tiny-clip.json'),
     trainer: 'image-only',
     epochs: 3,
@@ -86,7 +86,7 @@ export const kinds: readonly Kind[] = [
       const out = join(folder, 'run');
       const settings: PretrainingSettings = {
         ...defaultValues(pretrainingFields),
-        ...{ data: 'scenes', root: picturesBeside(folder), out, cache: 'none' },
+        ...{ data: 'scenes', root: imagesBeside(folder), out, cache: 'none' },
         ...{ imageSize: 32, patchSize: 16, visionWidth: 64, visionLayers: 1, textWidth: 64, textLayers: 1 },
         ...{ start: 'random', embedding: 16, views: 1, batchSize: 8, chunkSize: 8 },
         ...{ epochs: 2, checkpointEvery: 2, tune: 'never' },
@@ -115,7 +115,7 @@ export const kinds: readonly Kind[] = [
   },
 ];
 
-/** Scores the pictures with a model that is trained first, before the folder holds one. */
+/** Scores the images with a model that is trained first, before the folder holds one. */
 const scoring: Kind = {
   name: 'score',
   roots: ['run'],
@@ -125,8 +125,8 @@ const scoring: Kind = {
       await trainRun(gpu, tinySettings(folder, { out }), { resume: false, reporter: silent });
     const scorer = await Scorer.load(gpu, out, { batch: 4 });
     try {
-      const scores: ScoredPicture[] = [];
-      for await (const score of scorer.score(picturesOf(folder))) scores.push(score);
+      const scores: ScoredImage[] = [];
+      for await (const score of scorer.score(imagesOf(folder))) scores.push(score);
       await writeOutput(join(folder, 'run', 'scores.json'), JSON.stringify(scores));
     } finally {
       await scorer.close();
@@ -134,7 +134,7 @@ const scoring: Kind = {
   },
 };
 
-/** Encodes the pictures as the command of that name does. */
+/** Encodes the images as the command of that name does. */
 const encoding: Kind = {
   name: 'encode',
   roots: ['run'],
@@ -142,37 +142,37 @@ const encoding: Kind = {
     const weights = inProject('test/fixtures/tiny-clip.json');
     const id = await weightsId(weights);
     const clips: Clip[] = [];
-    const tower = async (device: Gpu): Promise<PictureTower> => {
+    const tower = async (device: Gpu): Promise<ImageTower> => {
       const clip = await Clip.load(device, weights, { text: false });
       clips.push(clip);
-      return { vision: clip.vision, encoder: pictureEncoder(clip.vision, id, tinySettings(folder, {})) };
+      return { vision: clip.vision, encoder: featureExtractor(clip.vision, id, tinySettings(folder, {})) };
     };
     const { vision, encoder } = await recovering(gpu, tower);
-    const pictures = new PictureFeatures(gpu.latest, vision, encoder, {
+    const images = new ImageEncoder(gpu.latest, vision, encoder, {
       batch: 4,
       cache: null,
       reopen: tower,
     });
     try {
       const features: number[][] = [];
-      for await (const result of pictures.encode(jobsOf(folder, pictures.imageSize)))
+      for await (const result of images.encode(jobsOf(folder, images.imageSize)))
         features[result.index] = 'feature' in result ? [...result.feature] : [];
       await writeOutput(join(folder, 'run', 'features.json'), JSON.stringify(features));
     } finally {
-      await pictures.close();
+      await images.close();
       for (const clip of clips) clip.dispose();
     }
   },
 };
 
 const jobsOf = (folder: string, size: number) =>
-  picturesOf(folder).map((path) => ({ path, size, transform: { kind: 'test' as const } }));
+  imagesOf(folder).map((path) => ({ path, size, transform: { kind: 'test' as const } }));
 
-const picturesOf = (folder: string): string[] =>
-  readdirSync(picturesBeside(folder))
+const imagesOf = (folder: string): string[] =>
+  readdirSync(imagesBeside(folder))
     .filter((name) => name.endsWith('.png'))
     .sort()
-    .map((name) => join(picturesBeside(folder), name));
+    .map((name) => join(imagesBeside(folder), name));
 
 /** Kinds of work on a device. */
 export const deviceKinds: readonly Kind[] = [

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Progress } from '../../src/cli/progress.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import { describePoints } from './disk-states.ts';
-import { type Kind, kinds, preparePictures } from './kinds.ts';
+import { type Kind, kinds, prepareImages } from './kinds.ts';
 import { chosenBy, type Outcome, type Part, type TortureOptions } from './part.ts';
 import { goneProcess, resumeFrom, runUndisturbed } from './sweep.ts';
 
@@ -22,7 +22,7 @@ export class PointRuns implements Part {
 
   async run(): Promise<void> {
     mkdirSync(this.#folder);
-    await preparePictures(join(this.#folder, 'any'));
+    await prepareImages(join(this.#folder, 'any'));
     const gpu = await openGpu();
     try {
       for (const kind of chosenBy(kinds, this.#options)) await this.#sweep(gpu, kind);

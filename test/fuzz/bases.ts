@@ -192,14 +192,14 @@ export const cacheSegment = once(async () => {
   }
 });
 
-/** A finished run's folder, without its pictures. */
+/** A finished run's folder, without its images. */
 export const runFiles = (): { summary: unknown; records: unknown[]; predictions: string } => ({
   summary: {
     folder: 'output/run',
     settings: { ...defaultSettings(), data: 'csv', csv: 'none.csv', root: 'none', epochs: 2 },
     adapter: 'software',
     mos: { target: 'mos', range: [1, 5] },
-    pictures: { train: 8, val: 0, test: 3 },
+    images: { train: 8, val: 0, test: 3 },
     unreadable: [],
     missing: [],
     epochs: 2,

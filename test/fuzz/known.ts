@@ -11,12 +11,12 @@ export const projectFolder = (() => {
   return folder;
 })();
 
-/** A CLIP in a few kilobytes, and the width of its picture features. */
+/** A CLIP in a few kilobytes, and the width of its image features. */
 export const tinyWeights = join(projectFolder, 'test/fixtures/tiny-clip.json');
 export const tinyFeature = 32;
 
 /** What a feature cache holds. */
 export const cachedWidth = 5;
-export const cachedKeys = ['a picture', 'another', 'a third'];
+export const cachedKeys = ['an image', 'another', 'a third'];
 export const cachedVector = (i: number): Float32Array =>
   Float32Array.from({ length: cachedWidth }, (_, at) => i + at / 8);

@@ -9,7 +9,7 @@ import { readPickle } from '../../src/data/formats/pickle.ts';
 import { elementCount, type HostTensor, type TensorFile } from '../../src/data/formats/tensor.ts';
 import { openTensorFile } from '../../src/data/formats/tensor-file.ts';
 import { torchGlobal, torchStorage } from '../../src/data/formats/torch-pickle.ts';
-import { preparePicture } from '../../src/data/images/prepare.ts';
+import { prepareImage } from '../../src/data/images/prepare.ts';
 import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
 import { FeatureCache } from '../../src/features/feature-cache.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
@@ -161,7 +161,7 @@ async function spec(path: string): Promise<string[]> {
 
 async function runFolder(path: string): Promise<string[]> {
   const { summary, records, predictions } = await readRun(path);
-  const page = await writeReport(path, { pictures: 2 });
+  const page = await writeReport(path, { images: 2 });
   return sane(
     [page === join(path, 'report.html') && existsSync(page), `page ${page}`],
     [typeof summary.settings.trainer === 'string', 'settings'],
@@ -170,12 +170,12 @@ async function runFolder(path: string): Promise<string[]> {
   );
 }
 
-const pictureSide = 12;
+const imageSide = 12;
 
-async function picture(path: string): Promise<string[]> {
-  const prepared = await preparePicture({ path, size: pictureSide, transform: { kind: 'test' } });
+async function image(path: string): Promise<string[]> {
+  const prepared = await prepareImage({ path, size: imageSide, transform: { kind: 'test' } });
   if ('error' in prepared) throw Object.assign(new Error(prepared.error), { name: 'UserError' });
-  return sane([prepared.pixels.length === pictureSide * pictureSide * 3, `${prepared.pixels.length} pixels`]);
+  return sane([prepared.pixels.length === imageSide * imageSide * 3, `${prepared.pixels.length} pixels`]);
 }
 
 async function text(path: string): Promise<string[]> {
@@ -201,7 +201,7 @@ const deviceOnce = (() => {
   return () => (device ??= openGpu());
 })();
 
-/** A trained model, scored with as `score` does from a picture's feature on. */
+/** A trained model, scored with as `score` does from an image's feature on. */
 async function scoringModel(path: string): Promise<string[]> {
   const scorer = await Scorer.load(await deviceOnce(), path, { weights: tinyWeights });
   try {
@@ -253,7 +253,7 @@ export const readers = {
   original,
   spec,
   runFolder,
-  picture,
+  image,
   text,
   yaml,
   scoringModel,

@@ -108,7 +108,7 @@ const cell = fc.oneof(
   fc.string({ maxLength: 8, unit: 'binary' }),
 );
 
-/** Tables that are nearly a data set. */
+/** Tables that are nearly a dataset. */
 const csv = target<{ header: string[]; rows: string[][]; bytes: ByteEdit[] }>({
   name: 'csv',
   reader: 'csvDataset',
@@ -159,28 +159,28 @@ const headerChange = fc.oneof(
 /** The header of a PNG with the right checksum around wrong numbers. */
 const pngHeader = target<{ base: string; changes: { at: number; value: number }[]; bytes: ByteEdit[] }>({
   name: 'png header',
-  reader: 'picture',
+  reader: 'image',
   whole: { base: 'bilevel.png', changes: [], bytes: [] },
   plan: fc.record({
-    base: fc.constantFrom('bilevel.png', 'grey_alpha.png', 'transparent_palette.png'),
+    base: fc.constantFrom('bilevel.png', 'gray_alpha.png', 'transparent_palette.png'),
     changes: fc.array(headerChange, { minLength: 1, maxLength: 3 }),
     bytes: seldomEdited(2, 3),
   }),
   write: ({ base, changes, bytes }, folder) => {
-    const picture = fixture(`decode/${base}`);
+    const image = fixture(`decode/${base}`);
     // The chunk's name and its 13 bytes: width, height, depth, color, compression, filter, interlace.
-    const chunk = picture.subarray(pngSignature + 4, pngSignature + 4 + 4 + 13);
+    const chunk = image.subarray(pngSignature + 4, pngSignature + 4 + 4 + 13);
     for (const { at, value } of changes)
       if (at < 8) chunk.writeUInt32BE(value, 4 + at);
       else chunk[4 + at] = value;
-    picture.writeUInt32BE(crc32(chunk), pngSignature + 4 + 4 + 13);
-    return file(folder, 'a.png', editBytes(picture, bytes));
+    image.writeUInt32BE(crc32(chunk), pngSignature + 4 + 4 + 13);
+    return file(folder, 'a.png', editBytes(image, bytes));
   },
 });
 
-const pictures = {
-  png: ['bilevel.png', 'grey_alpha.png', 'transparent_palette.png'],
-  jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'grey.jpg', 'progressive.jpg'],
+const images = {
+  png: ['bilevel.png', 'gray_alpha.png', 'transparent_palette.png'],
+  jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'gray.jpg', 'progressive.jpg'],
   'gif, webp, tiff': ['frames.gif', 'lossy.webp', 'lzw.tif'],
 };
 
@@ -215,7 +215,7 @@ const text = target<{ text: string; repeat: number }>({
   write: (plan, folder) => file(folder, 'a.txt', plan.text.repeat(plan.repeat)),
 });
 
-/** Scores, captions and pictures. */
+/** Scores, captions and images. */
 export const mediaTargets: readonly Target[] = [
   bytesTarget('matlab bytes', 'mat', ['plain.mat', 'compressed.mat', 'big-endian.mat', 'mixed.mat'], (base) =>
     fixture(`mat/${base}`),
@@ -224,7 +224,7 @@ export const mediaTargets: readonly Target[] = [
   csv,
   text,
   pngHeader,
-  ...Object.entries(pictures).map(([name, bases]) =>
-    bytesTarget(name, 'picture', bases, (base) => fixture(`decode/${base}`)),
+  ...Object.entries(images).map(([name, bases]) =>
+    bytesTarget(name, 'image', bases, (base) => fixture(`decode/${base}`)),
   ),
 ];

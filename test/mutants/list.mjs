@@ -41,14 +41,14 @@ export const mutants = [
     tests: ['test/weights.test.ts'],
   },
   {
-    what: 'views of a picture: all of an epoch the same',
+    what: 'views of an image: all of an epoch the same',
     file: 'src/features/feature-source.ts',
     text: '(epoch + sample) % this.#views',
     becomes: 'epoch % this.#views',
     tests: ['test/feature-source.test.ts'],
   },
   {
-    what: 'views of a picture: the same one in every epoch',
+    what: 'views of an image: the same one in every epoch',
     file: 'src/features/feature-source.ts',
     text: '(epoch + sample) % this.#views',
     becomes: 'sample % this.#views',
@@ -315,11 +315,11 @@ export const mutants = [
     tests: ['test/budgets.test.ts'],
   },
   {
-    what: 'pictures: pixels not bounded',
+    what: 'images: pixels not bounded',
     file: 'src/data/images/decode.ts',
-    text: "if (!(pixels <= limit('picturePixels')))",
+    text: "if (!(pixels <= limit('imagePixels')))",
     becomes: 'if (Number.isNaN(pixels))',
-    tests: ['test/hostile-pictures.test.ts'],
+    tests: ['test/hostile-images.test.ts'],
   },
   {
     what: 'CSV: cells that a spreadsheet would run are not quoted',

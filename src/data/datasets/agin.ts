@@ -20,11 +20,11 @@ const mosColumns: Record<string, string[]> = {
 /** Share of what is not test that validates. */
 const VALIDATION_SIZE = 0.125;
 
-/** AGIN (Chen et al. 2023): 6,049 pictures, naturalness and its technical and rational side; MOS 1 to 5. */
+/** AGIN (Chen et al. 2023): 6,049 images, naturalness and its technical and rational side; MOS 1 to 5. */
 export const agin: DatasetLayout = {
   name: 'agin',
   targets: Object.keys(mosColumns),
-  layout: 'MOS.csv (columns filename, MOS_nat, MOS_tech, MOS_rat) and the pictures in images/',
+  layout: 'MOS.csv (columns filename, MOS_nat, MOS_tech, MOS_rat) and the images in images/',
   async read(options, target) {
     const root = requireRoot(agin, options);
     const path = join(root, 'MOS.csv');

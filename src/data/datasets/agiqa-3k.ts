@@ -14,12 +14,12 @@ import { emptyPart, trainTestSplit } from './splits.ts';
 
 const mosColumns: Record<string, string> = { quality: 'mos_quality', alignment: 'mos_align' };
 
-/** AGIQA-3K (Li et al. 2023): 2,982 generated pictures, perceptual quality and alignment with the prompt. */
+/** AGIQA-3K (Li et al. 2023): 2,982 generated images, perceptual quality and alignment with the prompt. */
 export const agiqa3k: DatasetLayout = {
   name: 'agiqa-3k',
   targets: Object.keys(mosColumns),
   layout:
-    'data.csv (columns name, prompt, mos_quality, mos_align, …) with the pictures beside it or in a sub-folder',
+    'data.csv (columns name, prompt, mos_quality, mos_align, …) with the images beside it or in a sub-folder',
   async read(options, target) {
     const root = requireRoot(agiqa3k, options);
     const path = join(root, 'data.csv');

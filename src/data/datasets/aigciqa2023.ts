@@ -15,7 +15,7 @@ import { emptyPart, trainTestSplit } from './splits.ts';
 
 const targets = ['quality', 'authenticity', 'correspondence'];
 
-/** AIGCIQA2023 (Wang et al. 2023): 2,400 generated pictures; MOS about 26 to 74. */
+/** AIGCIQA2023 (Wang et al. 2023): 2,400 generated images; MOS about 26 to 74. */
 export const aigciqa2023: DatasetLayout = {
   name: 'aigciqa2023',
   targets,
@@ -43,7 +43,7 @@ export const aigciqa2023: DatasetLayout = {
   },
 };
 
-/** Row i of the variable MOSz belongs to picture i.png. */
+/** Row i of the variable MOSz belongs to image i.png. */
 async function labelsOfMat(path: string): Promise<Label[]> {
   const variables = await readMat(path);
   const mos = variables.get('MOSz');

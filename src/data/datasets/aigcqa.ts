@@ -9,11 +9,11 @@ import {
   requireRoot,
 } from './dataset.ts';
 
-/** AIGIQA-20K, called AIGCQA-30K in its release (Li et al. 2024): 20,000 generated pictures with a split of their own. */
+/** AIGIQA-20K, called AIGCQA-30K in its release (Li et al. 2024): 20,000 generated images with a split of their own. */
 export const aigcqa: DatasetLayout = {
   name: 'aigcqa',
   targets: ['quality'],
-  layout: 'train.csv, val.csv and test.csv (columns name, mos), the pictures in train/, val/ and test/',
+  layout: 'train.csv, val.csv and test.csv (columns name, mos), the images in train/, val/ and test/',
   async read(options) {
     const root = requireRoot(aigcqa, options);
     const labels: Label[] = [];

@@ -13,16 +13,16 @@ const partNames: Record<string, keyof Split> = {
   test: 'test',
 };
 
-/** Any CSV that names pictures and their scores. */
+/** Any CSV that names images and their scores. */
 export const anyCsv: DatasetLayout = {
   name: 'csv',
   targets: [],
   layout:
-    'a CSV with a column of picture names (relative to --root, by default the folder of the CSV) and one of scores',
+    'a CSV with a column of image names (relative to --root, by default the folder of the CSV) and one of scores',
   async read(options) {
     if (options.csv === undefined)
       throw new UserError(
-        'the csv data set needs its file',
+        'the csv dataset needs its file',
         'Give --csv FILE, --image-column and --mos-column.',
       );
     const table = await readCsv(options.csv);
@@ -75,7 +75,7 @@ function splitByColumn(table: CsvTable, splitColumn: string): Split {
   if (parts.train.length === 0 || parts.test.length === 0)
     throw new UserError(
       `${table.path}: column ${column} gives ${parts.train.length} train and ${parts.test.length} test rows`,
-      'Both parts need pictures.',
+      'Both parts need images.',
     );
   return {
     train: Int32Array.from(parts.train),

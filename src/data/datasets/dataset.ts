@@ -3,21 +3,21 @@ import { UserError } from '../../common/errors.ts';
 import type { Drawing } from './scenes/make.ts';
 import type { Split } from './splits.ts';
 
-/** One picture with its mean opinion score. */
+/** One image with its mean opinion score. */
 export interface Sample {
   /** As the label file names it. */
   readonly name: string;
-  /** The picture file. */
+  /** The image file. */
   readonly path: string;
-  /** Mean opinion score, in the data set's own unit. */
+  /** Mean opinion score, in the dataset's own unit. */
   readonly mos: number;
-  /** The text the picture was generated from. */
+  /** The text the image was generated from. */
   readonly prompt?: string;
   /** The part of the name before the first underscore. */
   readonly generator?: string;
 }
 
-/** Labelled pictures with their split into training, validation and test part. */
+/** Labeled images with their split into training, validation and test part. */
 export interface Dataset {
   readonly name: string;
   readonly target: string;
@@ -27,7 +27,7 @@ export interface Dataset {
   readonly thresholds: readonly number[];
   /** Smallest and largest MOS of the samples. */
   readonly range: readonly [number, number];
-  /** Labelled pictures that were not found; they are in no part of the split. */
+  /** Labeled images that were not found; they are in no part of the split. */
   readonly missing: readonly string[];
 }
 
@@ -35,40 +35,40 @@ export interface Dataset {
 export interface DatasetOptions {
   /** One of `datasetNames`. */
   readonly name: string;
-  /** The data set's folder. For `csv` the folder the picture names start from (default: that of the file). */
+  /** The dataset's folder. For `csv` the folder the image names start from (default: that of the file). */
   readonly root?: string;
-  /** Which score, for instance `quality`; the data set's first by default. */
+  /** Which score, for instance `quality`; the dataset's first by default. */
   readonly target?: string;
-  /** Test part, as a fraction or a count; 0.2 as published. Not for data sets that bring their own split. */
+  /** Test part, as a fraction or a count; 0.2 as published. Not for datasets that bring their own split. */
   readonly testSize?: number;
   /** Seed of the split; 42 as published. */
   readonly splitSeed?: number;
-  /** Use only so many pictures in all, taken from the parts in proportion. */
+  /** Use only so many images in all, taken from the parts in proportion. */
   readonly limit?: number;
-  /** Few-shot training: at most so many training pictures a class. */
+  /** Few-shot training: at most so many training images a class. */
   readonly shots?: number;
   /** Seed of `limit` and `shots`. */
   readonly seed?: number;
-  /** The label file of the `csv` data set. */
+  /** The label file of the `csv` dataset. */
   readonly csv?: string;
   readonly imageColumn?: string;
   readonly mosColumn?: string;
   /** Column that says train, val or test. */
   readonly splitColumn?: string;
-  /** Given where `scenes` may be drawn if they are missing. Without it opening a data set only reads. */
+  /** Given where `scenes` may be drawn if they are missing. Without it opening a dataset only reads. */
   readonly draw?: Drawing | undefined;
 }
 
-/** A label as read from a data set's files, before its picture is looked for. */
+/** A label as read from a dataset's files, before its image is looked for. */
 export interface Label {
   readonly name: string;
-  /** Folder of the picture below the root, where the layout tells. */
+  /** Folder of the image below the root, where the layout tells. */
   readonly folder?: string;
   readonly mos: number;
   readonly prompt?: string;
 }
 
-/** What a data set's files say. */
+/** What a dataset's files say. */
 export interface Labels {
   readonly root: string;
   readonly labels: readonly Label[];
@@ -76,7 +76,7 @@ export interface Labels {
   readonly thresholds: readonly number[];
 }
 
-/** How one data set is laid out and read. */
+/** How one dataset is laid out and read. */
 export interface DatasetLayout {
   readonly name: string;
   /** The scores there are; the first is the default. Empty if the caller names a column instead. */

@@ -13,7 +13,7 @@ import {
   layoutError,
   type Sample,
 } from './dataset.ts';
-import { locatePictures } from './pictures.ts';
+import { locateImages } from './images.ts';
 import { scenes } from './scenes.ts';
 import { classOf, fewShot, limitSplit, type Split } from './splits.ts';
 
@@ -21,12 +21,12 @@ export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 
 const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv, scenes];
 
-/** Reads a data set's labels, finds its pictures and splits them; nothing is decoded yet. */
+/** Reads a dataset's labels, finds its images and splits them; nothing is decoded yet. */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const layout = layouts.find(({ name }) => name === options.name.toLowerCase());
   if (!layout)
     throw new UserError(
-      `unknown data set "${options.name}"`,
+      `unknown dataset "${options.name}"`,
       `Known are: ${layouts.map(({ name }) => name).join(', ')}.`,
     );
   const target = options.target ?? layout.targets[0] ?? options.mosColumn ?? 'mos';
@@ -34,7 +34,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     throw new UserError(`${layout.name} has no score "${target}"`, `It has: ${layout.targets.join(', ')}.`);
 
   const { root, labels, split: fullSplit, thresholds } = await layout.read(options, target);
-  const paths = await locatePictures(root, labels);
+  const paths = await locateImages(root, labels);
   const samples: Sample[] = [];
   const missing: string[] = [];
   const position = new Int32Array(labels.length).fill(-1);
@@ -51,7 +51,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     throw layoutError(
       layout,
       root,
-      `none of the ${labels.length} labelled pictures (${labels[0].name}, …) is there`,
+      `none of the ${labels.length} labeled images (${labels[0].name}, …) is there`,
     );
 
   const present = (part: Int32Array) => part.map((at) => position[at]).filter((at) => at >= 0);
@@ -80,7 +80,7 @@ function generatorOf(name: string): string | undefined {
   return underscore > 0 ? file.slice(0, underscore) : undefined;
 }
 
-/** Writes the split in use as CSV (name, mos, split), which the `csv` data set reads back with `splitColumn: 'split'`. */
+/** Writes the split in use as CSV (name, mos, split), which the `csv` dataset reads back with `splitColumn: 'split'`. */
 export async function writeSplitCsv(path: string, dataset: Dataset): Promise<void> {
   const rows = (['train', 'val', 'test'] as const).flatMap((part) =>
     Array.from(dataset.split[part], (at) => {

@@ -8,11 +8,11 @@ import { anyCsv } from './csv.ts';
 import type { DatasetLayout } from './dataset.ts';
 import { type Drawing, makeScenes, sceneColumns } from './scenes/make.ts';
 
-/** Pictures the project draws and distorts itself, so that there is something to train on where no data set is at hand. */
+/** Images the project draws and distorts itself, so that there is something to train on where no dataset is at hand. */
 export const scenes: DatasetLayout = {
   name: 'scenes',
   targets: ['quality'],
-  layout: 'drawn at the first training in the user cache folder, or in --root: PNG pictures and data.csv',
+  layout: 'drawn at the first training in the user cache folder, or in --root: PNG images and data.csv',
   async read(options, target) {
     const { draw } = options;
     const root = options.root ?? (await standardFolder(draw));
@@ -21,7 +21,7 @@ export const scenes: DatasetLayout = {
       if (!draw)
         throw new UserError(
           `${root}: the scenes are not there`,
-          'A training draws them; say with --root where they lie, or name the data set with --data.',
+          'A training draws them; say with --root where they lie, or name the dataset with --data.',
         );
       if (holdsFiles(root))
         throw new UserError(`${root} holds files, but no scenes drawn here`, otherDataset);
@@ -38,7 +38,7 @@ export const scenes: DatasetLayout = {
 };
 
 const otherDataset =
-  'Name the data set, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); the scenes need an empty folder, or none.';
+  'Name the dataset, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); the scenes need an empty folder, or none.';
 
 const holdsFiles = (folder: string): boolean =>
   (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(folder).length > 0;

@@ -28,8 +28,8 @@ export function trainTestSplit(
   const testCount = testSize < 1 ? Math.ceil(testSize * n) : testSize;
   if (!(testSize > 0) || !Number.isInteger(testCount) || testCount >= n)
     throw new UserError(
-      `a test part of ${testSize} of ${n} pictures leaves nothing to train on or nothing to test`,
-      'Choose a fraction between 0 and 1, or a count below the number of pictures.',
+      `a test part of ${testSize} of ${n} images leaves nothing to train on or nothing to test`,
+      'Choose a fraction between 0 and 1, or a count below the number of images.',
     );
   if (!Number.isInteger(randomState) || randomState < 0 || randomState > 0xffffffff)
     throw new UserError(
@@ -49,7 +49,7 @@ export function classOf(mos: number, thresholds: readonly number[]): number {
 
 /**
  * Few-shot training: at most `shots` entries of `part` for each class, drawn by `seed`, in the part's order.
- * `labels[i]` is the class of sample i. A class with fewer pictures gives what it has.
+ * `labels[i]` is the class of sample i. A class with fewer images gives what it has.
  */
 export function fewShot(
   part: Int32Array,
@@ -60,7 +60,7 @@ export function fewShot(
   if (!Number.isInteger(shots) || shots < 1)
     throw new UserError(
       `${shots} shots is not a positive whole number`,
-      'Give the number of pictures a class.',
+      'Give the number of images a class.',
     );
   const taken = new Map<number, number>();
   const chosen = new Uint8Array(part.length);
@@ -76,14 +76,14 @@ export function fewShot(
 }
 
 /**
- * A split cut to `limit` pictures in all, each part in proportion to its size (largest remainders; a part that
+ * A split cut to `limit` images in all, each part in proportion to its size (largest remainders; a part that
  * has any keeps at least one), chosen as the first of a seeded permutation and kept in the part's order.
  */
 export function limitSplit(split: Split, limit: number, seed: number): Split {
   if (!Number.isInteger(limit) || limit < 1)
     throw new UserError(
       `the limit ${limit} is not a positive whole number`,
-      'Give the number of pictures to use.',
+      'Give the number of images to use.',
     );
   const parts = [split.train, split.val, split.test];
   const total = parts.reduce((sum, part) => sum + part.length, 0);

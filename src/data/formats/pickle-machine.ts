@@ -188,7 +188,7 @@ export class PickleMachine {
       if (!found) {
         throw new UserError(
           `${this.#options.path}: refers to ${module}.${name}, which is not loaded here`,
-          'Only tensors, containers and optimiser states are read, nothing is executed. Save a plain state dict instead.',
+          'Only tensors, containers and optimizer states are read, nothing is executed. Save a plain state dict instead.',
         );
       }
       this.budget.take(costs.object + costs.hashItem + 2 * full.length);

@@ -24,7 +24,7 @@ export abstract class PickleOpaque {
   abstract readonly kind: string;
 }
 
-/** An object of a class: its name and its state, with no behaviour. */
+/** An object of a class: its name and its state, with no behavior. */
 export class PickleObject {
   readonly className: string;
   state: PickleValue = null;
@@ -49,7 +49,7 @@ export class PickleGlobal {
   }
 }
 
-/** A class whose objects are records without behaviour, whatever they are made with. */
+/** A class whose objects are records without behavior, whatever they are made with. */
 export function recordClass(name: string): PickleGlobal {
   return new PickleGlobal(name, () => new PickleObject(name));
 }

@@ -133,7 +133,7 @@ const functions: Readonly<Record<string, PickleFunction>> = {
 const mentionable = new Set(['torch.nn.parameter.Parameter', 'torch.Tensor', 'torch.storage.UntypedStorage']);
 
 /**
- * Classes whose objects are kept as records: a TorchScript archive's modules, and the optimisers and schedulers that
+ * Classes whose objects are kept as records: a TorchScript archive's modules, and the optimizers and schedulers that
  * a trainer's checkpoint carries inside one another.
  */
 const recordModules = /^(__torch__(\.|$)|torch\.optim\.|torch\.cuda\.amp\.|dassl\.optim\.)/;

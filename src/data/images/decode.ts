@@ -1,17 +1,17 @@
 import sharp from 'sharp';
 import { UserError } from '../../common/errors.ts';
 import { beyondLimit, limit } from '../../common/limits.ts';
-import { pictureFormat } from './format.ts';
+import { imageFormat } from './format.ts';
 
-// Every picture is decoded once: libvips' own cache would only hold memory.
+// Every image is decoded once: libvips' own cache would only hold memory.
 sharp.cache(false);
-// Pictures are prepared side by side (PictureLoader); threads within one only cost time: 5.3 against 6.3 ms a picture.
+// Images are prepared side by side (ImageLoader); threads within one only cost time: 5.3 against 6.3 ms an image.
 sharp.concurrency(1);
 
 /** The decoder's own version: another may give other pixels. */
 export const decoderId = `sharp ${sharp.versions.sharp} libvips ${sharp.versions.vips}`;
 
-/** A decoded picture: 8-bit RGB, row by row, `data.length === width * height * 3`. */
+/** A decoded image: 8-bit RGB, row by row, `data.length === width * height * 3`. */
 export interface RgbImage {
   readonly width: number;
   readonly height: number;
@@ -19,36 +19,36 @@ export interface RgbImage {
 }
 
 /** File extensions (lower case, with dot) of the formats that `decodeImage` is meant for. */
-export const pictureExtensions: ReadonlySet<string> = new Set(
+export const imageExtensions: ReadonlySet<string> = new Set(
   '.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '),
 );
 
 /**
- * Decodes a picture file's bytes as Pillow's `Image.open(…).convert('RGB')` sees it: grey and palette expanded,
- * alpha dropped (not blended), EXIF rotation and colour profiles ignored, the first frame of an animation. Three
- * cases differ: fully transparent pixels of a GIF are black (its decoder does not keep their colour), 16-bit samples keep their high byte (Pillow clips grey ones to 255 and so
+ * Decodes an image file's bytes as Pillow's `Image.open(…).convert('RGB')` sees it: gray and palette expanded,
+ * alpha dropped (not blended), EXIF rotation and color profiles ignored, the first frame of an animation. Three
+ * cases differ: fully transparent pixels of a GIF are black (its decoder does not keep their color), 16-bit samples keep their high byte (Pillow clips gray ones to 255 and so
  * makes them white), and CMYK is converted by Pillow's formula, R = (255 − K)(255 − C) / 255.
  * The bytes' first few decide what format they are read as, whatever the file's name is, and the size they declare is
  * checked before they are decoded.
  *
- * @param name stands in the error of an unreadable picture
+ * @param name stands in the error of an unreadable image
  * @param admit is waited for between the two, with the number of pixels
- * @throws UserError for what is no whole picture, or one of more pixels than the limit
+ * @throws UserError for what is no whole image, or one of more pixels than the limit
  */
 export async function decodeImage(
   bytes: Uint8Array,
   name: string,
   admit: (pixels: number) => Promise<void> = async () => {},
 ): Promise<RgbImage> {
-  const { pixels, space } = await inspectPicture(bytes, name);
+  const { pixels, space } = await inspectImage(bytes, name);
   await admit(pixels);
   try {
     // 'error' lets through what libjpeg only warns about, as Pillow does, but no truncated file.
     const input = sharp(bytes, {
       failOn: 'error',
       ignoreIcc: true,
-      limitInputPixels: limit('picturePixels'),
-    }).timeout({ seconds: limit('pictureSeconds') });
+      limitInputPixels: limit('imagePixels'),
+    }).timeout({ seconds: limit('imageSeconds') });
     if (space === 'cmyk') {
       const { data, info } = await input
         .pipelineColourspace('cmyk')
@@ -65,7 +65,7 @@ export async function decodeImage(
     return {
       width: info.width,
       height: info.height,
-      data: info.channels === 1 ? greyToRgb(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
+      data: info.channels === 1 ? grayToRgb(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
     };
   } catch (error) {
     throw undecodable(name, error);
@@ -73,16 +73,16 @@ export async function decodeImage(
 }
 
 /**
- * What a picture file's bytes say of it, of the formats that are read and within the limits; nothing is decoded.
+ * What an image file's bytes say of it, of the formats that are read and within the limits; nothing is decoded.
  *
  * @returns `pixels` as they count for the memory that decoding takes
  * @throws UserError
  */
-async function inspectPicture(
+async function inspectImage(
   bytes: Uint8Array,
   name: string,
 ): Promise<{ readonly pixels: number; readonly space: string | undefined }> {
-  const format = pictureFormat(bytes);
+  const format = imageFormat(bytes);
   if (!format) throw unreadable(name, 'its content is in none of these formats');
   const { width, height, space } = await sharp(bytes, { limitInputPixels: false })
     .metadata()
@@ -90,7 +90,7 @@ async function inspectPicture(
       throw undecodable(name, error);
     });
   const pixels = width * height * (format === 'avif' ? 2 : 1);
-  if (!(pixels <= limit('picturePixels'))) throw tooLarge(name, width, height);
+  if (!(pixels <= limit('imagePixels'))) throw tooLarge(name, width, height);
   return { pixels, space };
 }
 
@@ -99,21 +99,21 @@ const undecodable = (name: string, error: unknown) =>
 
 const unreadable = (name: string, reason: string, cause?: unknown) =>
   new UserError(
-    `${name}: not a readable picture (${reason})`,
+    `${name}: not a readable image (${reason})`,
     'Check that the file is a whole JPEG, PNG, WebP, GIF, TIFF or AVIF.',
     { cause },
   );
 
-/** The limit's name stands in the message, since a picture's advice is not shown where others go on. */
+/** The limit's name stands in the message, since an image's advice is not shown where others go on. */
 function tooLarge(name: string, width: number, height: number): UserError {
   const [w, h] = [width, height].map((side) => side.toLocaleString('en'));
-  const { message, advice } = beyondLimit('picturePixels', `${name}: is ${w} x ${h} pixels large`);
-  return new UserError(`${message} (picturePixels in CLIP_AGIQA_LIMITS)`, advice);
+  const { message, advice } = beyondLimit('imagePixels', `${name}: is ${w} x ${h} pixels large`);
+  return new UserError(`${message} (imagePixels in CLIP_AGIQA_LIMITS)`, advice);
 }
 
-function greyToRgb(grey: Uint8Array): Uint8Array {
-  const rgb = new Uint8Array(grey.length * 3);
-  for (let i = 0, o = 0; i < grey.length; i++, o += 3) rgb[o] = rgb[o + 1] = rgb[o + 2] = grey[i];
+function grayToRgb(gray: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(gray.length * 3);
+  for (let i = 0, o = 0; i < gray.length; i++, o += 3) rgb[o] = rgb[o + 1] = rgb[o + 2] = gray[i];
   return rgb;
 }
 

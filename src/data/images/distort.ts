@@ -1,14 +1,14 @@
 import sharp, { type Sharp } from 'sharp';
 import { normals } from '../../common/random.ts';
 
-/** RGB pixels of a square picture, row by row. */
+/** RGB pixels of a square image, row by row. */
 export interface Pixels {
   readonly data: Buffer;
   readonly size: number;
 }
 
-/** Spoils a picture; `severity` from 0 (barely visible) to 1 (ruined). */
-export type Distortion = (picture: Pixels, severity: number, seed: number) => Promise<Pixels>;
+/** Spoils an image; `severity` from 0 (barely visible) to 1 (ruined). */
+export type Distortion = (image: Pixels, severity: number, seed: number) => Promise<Pixels>;
 
 const open = ({ data, size }: Pixels) => sharp(data, { raw: { width: size, height: size, channels: 3 } });
 
@@ -47,45 +47,45 @@ function blocks({ data, size }: Pixels, side: number, strength: number): Pixels 
 /** The distortions there are, by name. */
 export const distortions: Readonly<Record<string, Distortion>> = {
   /** JPEG at quality 40 down to 2. */
-  jpeg: async (picture, severity) => {
-    const coded = await open(picture)
+  jpeg: async (image, severity) => {
+    const coded = await open(image)
       .jpeg({ quality: Math.round(between(40, 2, severity)) })
       .toBuffer();
-    return close(sharp(coded), picture.size);
+    return close(sharp(coded), image.size);
   },
   /** Gaussian blur of 0.6 to 7 pixels. */
-  blur: async (picture, severity) => close(open(picture).blur(between(0.6, 7, severity)), picture.size),
+  blur: async (image, severity) => close(open(image).blur(between(0.6, 7, severity)), image.size),
   /** Gaussian noise of deviation 6 to 80 levels. */
-  noise: async (picture, severity, seed) => {
+  noise: async (image, severity, seed) => {
     const deviation = between(6, 80, severity);
-    const draws = normals(picture.data.length, seed, 0x51);
-    return mapBytes(picture, (value, i) => value + deviation * draws[i]!);
+    const draws = normals(image.data.length, seed, 0x51);
+    return mapBytes(image, (value, i) => value + deviation * draws[i]!);
   },
   /** Levels reduced from 24 to 2. */
-  banding: async (picture, severity) => {
+  banding: async (image, severity) => {
     const step = 255 / (Math.round(between(24, 2, severity)) - 1);
-    return mapBytes(picture, (value) => Math.round(value / step) * step);
+    return mapBytes(image, (value) => Math.round(value / step) * step);
   },
   /** Shrunk to 1/1.5 to 1/10 and enlarged again. */
-  resample: async (picture, severity) => {
-    const small = Math.max(4, Math.round(picture.size / between(1.5, 10, severity)));
-    const shrunk = await open(picture).resize(small, small, { kernel: 'cubic' }).raw().toBuffer();
+  resample: async (image, severity) => {
+    const small = Math.max(4, Math.round(image.size / between(1.5, 10, severity)));
+    const shrunk = await open(image).resize(small, small, { kernel: 'cubic' }).raw().toBuffer();
     const enlarged = sharp(shrunk, { raw: { width: small, height: small, channels: 3 } });
-    return close(enlarged.resize(picture.size, picture.size, { kernel: 'nearest' }), picture.size);
+    return close(enlarged.resize(image.size, image.size, { kernel: 'nearest' }), image.size);
   },
   /** Red and blue moved apart by 10 to 110 levels. */
-  colour: async (picture, severity) => {
+  color: async (image, severity) => {
     const shift = between(10, 110, severity);
-    return mapBytes(picture, (value, i) => value + [shift, -shift / 2, -shift][i % 3]!);
+    return mapBytes(image, (value, i) => value + [shift, -shift / 2, -shift][i % 3]!);
   },
   /** Blocks of 8 to 24 pixels, half to fully flat. */
-  blocks: async (picture, severity) =>
-    blocks(picture, Math.round(between(8, 24, severity)), 0.35 + 0.65 * severity),
+  blocks: async (image, severity) =>
+    blocks(image, Math.round(between(8, 24, severity)), 0.35 + 0.65 * severity),
 };
 
 export const distortionNames = Object.keys(distortions);
 
-/** One distortion of one picture: plain data, so that it can go to another thread. */
+/** One distortion of one image: plain data, so that it can go to another thread. */
 export interface DistortionDraw {
   /** One of `distortionNames`. */
   readonly name: string;
@@ -94,7 +94,7 @@ export interface DistortionDraw {
   readonly seed: number;
 }
 
-/** RGB bytes of a square picture, spoiled. */
+/** RGB bytes of a square image, spoiled. */
 export async function distort(
   pixels: Uint8Array,
   size: number,

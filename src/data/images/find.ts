@@ -1,16 +1,16 @@
 import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs';
 import { extname, join, resolve, sep } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { pictureExtensions } from './decode.ts';
+import { imageExtensions } from './decode.ts';
 
 /**
- * The pictures below a folder, by their extension: their path from it, and where they really lie. Names that begin with a dot are
+ * The images below a folder, by their extension: their path from it, and where they really lie. Names that begin with a dot are
  * passed over; links are followed, but each folder is entered once.
  *
  * @throws UserError if a folder cannot be read
  */
-export function picturesBelow(root: string): [name: string, place: string][] {
-  const pictures: [string, string][] = [];
+export function imagesBelow(root: string): [name: string, place: string][] {
+  const images: [string, string][] = [];
   // Each folder once: a few links to folders of links would otherwise lead on without end.
   const entered = new Set<string>();
   const walk = (folder: string, place: string) => {
@@ -21,11 +21,11 @@ export function picturesBelow(root: string): [name: string, place: string][] {
       const real = entry.isSymbolicLink() ? realPlace(join(root, name)) : join(place, entry.name);
       if (isFolder(entry, join(root, name))) {
         if (!entered.has(real) && !isAbove(real, place)) walk(name, real);
-      } else if (pictureExtensions.has(extname(entry.name).toLowerCase())) pictures.push([name, real]);
+      } else if (imageExtensions.has(extname(entry.name).toLowerCase())) images.push([name, real]);
     }
   };
   walk('', realpathSync(root));
-  return pictures;
+  return images;
 }
 
 /** Whether a folder holds another, at any depth. */
@@ -53,7 +53,7 @@ function isFolder(entry: Dirent, path: string): boolean {
   }
 }
 
-/** A link that leads nowhere is itself, and becomes an unreadable picture. */
+/** A link that leads nowhere is itself, and becomes an unreadable image. */
 function realPlace(path: string): string {
   try {
     return realpathSync(path);

@@ -1,14 +1,14 @@
 /** The formats that are read. */
-export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
 
 /** TIFF with 32-bit and 64-bit offsets, in both byte orders. */
 const tiffs = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
 
 /**
- * What a picture file is by its first bytes; undefined for anything else. libvips by itself would also run what it has
+ * What an image file is by its first bytes; undefined for anything else. libvips by itself would also run what it has
  * loaders for, such as SVG, of which a kilobyte can take minutes, under any name.
  */
-export function pictureFormat(bytes: Uint8Array): PictureFormat | undefined {
+export function imageFormat(bytes: Uint8Array): ImageFormat | undefined {
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
   if (text(0, 3) === '\xff\xd8\xff') return 'jpeg';
   if (text(0, 8) === '\x89PNG\r\n\x1a\n') return 'png';

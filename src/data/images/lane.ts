@@ -1,22 +1,22 @@
 import { Worker } from 'node:worker_threads';
 import type { PixelBudget } from './pixel-budget.ts';
-import { type Admission, type PictureJob, type PreparedPicture, preparePicture } from './prepare.ts';
+import { type Admission, type ImageJob, type PreparedImage, prepareImage } from './prepare.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './worker.ts';
 
-/** A thread that prepares pictures: a worker, or this one. */
+/** A thread that prepares images: a worker, or this one. */
 export interface Lane {
   /** Jobs it has. */
   active: number;
   /** Whether its thread has gone; then it takes no more jobs. */
   readonly lost: boolean;
   /** @throws LaneLost where the thread ended or hung while it had the job, which need not have been the cause */
-  prepare(job: PictureJob): Promise<PreparedPicture>;
+  prepare(job: ImageJob): Promise<PreparedImage>;
   close(): Promise<void>;
 }
 
 /** A thread ended, or gave no answer for too long. */
 export class LaneLost extends Error {
-  /** Whether it had begun to work: if not, no picture is to blame. */
+  /** Whether it had begun to work: if not, no image is to blame. */
   readonly began: boolean;
 
   constructor(message: string, began: boolean, cause?: unknown) {
@@ -45,7 +45,7 @@ async function withAdmission<T>(
   }
 }
 
-/** Prepares pictures in this thread. */
+/** Prepares images in this thread. */
 export class OwnLane implements Lane {
   active = 0;
   readonly lost = false;
@@ -56,8 +56,8 @@ export class OwnLane implements Lane {
     this.#budget = budget;
   }
 
-  prepare(job: PictureJob): Promise<PreparedPicture> {
-    return withAdmission(this.#budget, this.#closing.signal, (admit) => preparePicture(job, admit));
+  prepare(job: ImageJob): Promise<PreparedImage> {
+    return withAdmission(this.#budget, this.#closing.signal, (admit) => prepareImage(job, admit));
   }
 
   async close(): Promise<void> {
@@ -66,14 +66,14 @@ export class OwnLane implements Lane {
 }
 
 interface Pending {
-  readonly resolve: (picture: PreparedPicture) => void;
+  readonly resolve: (image: PreparedImage) => void;
   readonly reject: (reason: unknown) => void;
   readonly admit: Admission;
   /** Runs while the job is at work, not while it waits to be admitted. */
   watchdog?: NodeJS.Timeout;
 }
 
-/** Prepares pictures in a worker thread. */
+/** Prepares images in a worker thread. */
 export class WorkerLane implements Lane {
   active = 0;
   readonly #worker: Worker;
@@ -87,7 +87,7 @@ export class WorkerLane implements Lane {
   /** Why the thread is no more, once it is. */
   #ended: { readonly reason: unknown } | undefined;
 
-  /** @param patience milliseconds that a picture may take */
+  /** @param patience milliseconds that an image may take */
   constructor(file: URL, budget: PixelBudget, patience: number) {
     this.#budget = budget;
     this.#patience = patience;
@@ -98,15 +98,15 @@ export class WorkerLane implements Lane {
     this.#worker.unref();
     this.#worker.on('message', (reply: WorkerReply) => this.#receive(reply));
     this.#starting = setTimeout(() => this.#giveUp(startTime), startTime).unref();
-    this.#worker.on('error', (error) => this.#lose(`a picture thread failed: ${error.message}`, error));
-    this.#worker.on('exit', (code) => this.#lose(`a picture thread ended (exit code ${code})`));
+    this.#worker.on('error', (error) => this.#lose(`an image thread failed: ${error.message}`, error));
+    this.#worker.on('exit', (code) => this.#lose(`an image thread ended (exit code ${code})`));
   }
 
   get lost(): boolean {
     return this.#ended !== undefined;
   }
 
-  prepare(job: PictureJob): Promise<PreparedPicture> {
+  prepare(job: ImageJob): Promise<PreparedImage> {
     return withAdmission(this.#budget, this.#ending.signal, (admit) => {
       if (this.#ended) throw this.#ended.reason;
       return new Promise((resolve, reject) => {
@@ -120,13 +120,13 @@ export class WorkerLane implements Lane {
   }
 
   async close(): Promise<void> {
-    this.#end(new Error('PictureLoader was closed'));
+    this.#end(new Error('ImageLoader was closed'));
     await this.#worker.terminate();
   }
 
   #receive(reply: WorkerReply): void {
     if (reply.kind === 'ready') this.#begin();
-    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.picture);
+    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.image);
     else if (reply.kind === 'bug') this.#take(reply.id)?.reject(reply.bug);
     else void this.#admit(reply.id, reply.pixels);
   }
@@ -158,7 +158,7 @@ export class WorkerLane implements Lane {
   }
 
   #giveUp(after: number): void {
-    this.#lose(`a picture thread gave no answer for ${after / 1000} s`);
+    this.#lose(`an image thread gave no answer for ${after / 1000} s`);
     // Not waited for: what runs in native code ends when it will.
     void this.#worker.terminate();
   }

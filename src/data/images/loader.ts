@@ -3,23 +3,23 @@ import { availableParallelism } from 'node:os';
 import { limit } from '../../common/limits.ts';
 import { type Lane, LaneLost, OwnLane, WorkerLane } from './lane.ts';
 import { PixelBudget } from './pixel-budget.ts';
-import type { PictureJob, PreparedPicture } from './prepare.ts';
+import type { ImageJob, PreparedImage } from './prepare.ts';
 
-export type { PictureJob } from './prepare.ts';
+export type { ImageJob } from './prepare.ts';
 
 /** One job's outcome; `index` counts the jobs from 0. */
-export type LoadedPicture =
+export type LoadedImage =
   | { readonly index: number; readonly pixels: Uint8Array; readonly hash: string }
   | { readonly index: number; readonly error: string; readonly path: string };
 
-export interface PictureLoaderOptions {
+export interface ImageLoaderOptions {
   /** Threads; 0 decodes in this one. By default one less than there are cores, 1 to 8. */
   readonly workers?: number;
-  /** Pictures made ready, or being made, before they are asked for; it bounds the memory. */
+  /** Images made ready, or being made, before they are asked for; it bounds the memory. */
   readonly ahead?: number;
   /** The worker's bundle, where it is not in its usual place. */
   readonly workerFile?: URL;
-  /** Milliseconds that a picture may take before its thread is given up. By default the limit `pictureSeconds`, and half of it more. */
+  /** Milliseconds that an image may take before its thread is given up. By default the limit `imageSeconds`, and half of it more. */
   readonly patience?: number;
 }
 
@@ -30,19 +30,19 @@ const JOBS_PER_LANE = 2;
 const budget = new PixelBudget();
 
 interface Task {
-  readonly job: PictureJob;
-  readonly resolve: (picture: PreparedPicture) => void;
+  readonly job: ImageJob;
+  readonly resolve: (image: PreparedImage) => void;
   readonly reject: (reason: unknown) => void;
-  /** A thread was lost while it had this picture and another: it is tried once more, alone. */
+  /** A thread was lost while it had this image and another: it is tried once more, alone. */
   suspect: boolean;
 }
 
 /**
- * Decodes, crops and resizes pictures ahead of their use. Results come in the order of the jobs and do not depend
+ * Decodes, crops and resizes images ahead of their use. Results come in the order of the jobs and do not depend
  * on the number of threads. Workers start with the first job and keep no process alive that has nothing to load.
- * A picture that ends or blocks its thread is an unreadable one; the others go on in a new thread.
+ * An image that ends or blocks its thread is an unreadable one; the others go on in a new thread.
  */
-export class PictureLoader {
+export class ImageLoader {
   private readonly ahead: number;
   private readonly workers: number;
   private readonly workerFile: URL | undefined;
@@ -51,18 +51,18 @@ export class PictureLoader {
   private queue: Task[] = [];
   private closed = false;
 
-  constructor(options: PictureLoaderOptions = {}) {
+  constructor(options: ImageLoaderOptions = {}) {
     this.workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
     this.ahead = Math.max(1, options.ahead ?? 64);
     this.workerFile = options.workerFile ?? findWorker();
     // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
-    this.patience = options.patience ?? 1500 * limit('pictureSeconds');
+    this.patience = options.patience ?? 1500 * limit('imageSeconds');
   }
 
   /** Results for all jobs, in order. Jobs are drawn from the iterable as room for them comes free. */
-  async *load(jobs: Iterable<PictureJob>): AsyncGenerator<LoadedPicture, void, undefined> {
+  async *load(jobs: Iterable<ImageJob>): AsyncGenerator<LoadedImage, void, undefined> {
     const source = jobs[Symbol.iterator]();
-    const begun: { task: Task; picture: Promise<PreparedPicture> }[] = [];
+    const begun: { task: Task; image: Promise<PreparedImage> }[] = [];
     const fill = () => {
       while (begun.length < this.ahead) {
         const next = source.next();
@@ -73,8 +73,8 @@ export class PictureLoader {
     let index = 0;
     try {
       for (fill(); begun.length > 0; fill()) {
-        const { task, picture } = begun.shift()!;
-        const done = await picture;
+        const { task, image } = begun.shift()!;
+        const done = await image;
         yield 'error' in done ? { index, error: done.error, path: task.job.path } : { index, ...done };
         index++;
       }
@@ -89,20 +89,20 @@ export class PictureLoader {
   /** Stops the threads; results not yet delivered are refused. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const task of this.queue.splice(0)) task.reject(new Error('PictureLoader was closed'));
+    for (const task of this.queue.splice(0)) task.reject(new Error('ImageLoader was closed'));
     await Promise.all((this.lanes ?? []).map((lane) => lane.close()));
     this.lanes = [];
   }
 
-  private submit(job: PictureJob): { task: Task; picture: Promise<PreparedPicture> } {
-    const { promise, resolve, reject } = withResolvers<PreparedPicture>();
+  private submit(job: ImageJob): { task: Task; image: Promise<PreparedImage> } {
+    const { promise, resolve, reject } = withResolvers<PreparedImage>();
     // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
     promise.catch(() => {});
     const task = { job, resolve, reject, suspect: false };
-    if (this.closed) reject(new Error('PictureLoader was closed'));
+    if (this.closed) reject(new Error('ImageLoader was closed'));
     else this.queue.push(task);
     this.dispatch();
-    return { task, picture: promise };
+    return { task, image: promise };
   }
 
   private dispatch(): void {
@@ -150,7 +150,7 @@ export class PictureLoader {
 /** The worker's bundle lies beside this module's own in `dist`; code run from TypeScript finds it there once it is built. */
 function findWorker(): URL | undefined {
   const bundled = !import.meta.url.endsWith('.ts');
-  const file = new URL(bundled ? './picture-worker.js' : '../../../dist/picture-worker.js', import.meta.url);
+  const file = new URL(bundled ? './image-worker.js' : '../../../dist/image-worker.js', import.meta.url);
   return existsSync(file) ? file : undefined;
 }
 

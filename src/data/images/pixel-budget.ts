@@ -5,12 +5,12 @@ interface Waiting {
   readonly begin: () => void;
 }
 
-/** Pictures of so few pixels are not held back: those of all threads together are a fraction of the budget. */
+/** Images of so few pixels are not held back: those of all threads together are a fraction of the budget. */
 const few = 2 ** 20;
 
 /**
  * Bounds the pixels being decoded at one time, over all threads, since each takes memory: a file of 30 KB can hold 250
- * million. Pictures are admitted in the order in which they ask; one beyond the whole budget is decoded alone.
+ * million. Images are admitted in the order in which they ask; one beyond the whole budget is decoded alone.
  */
 export class PixelBudget {
   #used = 0;

@@ -1,6 +1,6 @@
 import type { RgbImage } from './decode.ts';
 
-/** Pillow keeps the weights of 8-bit pictures in fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
+/** Pillow keeps the weights of 8-bit images in fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
 const PRECISION_BITS = 22;
 const HALF = 1 << (PRECISION_BITS - 1);
 
@@ -42,12 +42,12 @@ function computeWeights(input: number, output: number): Weights {
   // The product with the reciprocal, not a division: the last bit decides how a weight rounds.
   const narrowing = 1 / widening;
   for (let i = 0; i < output; i++) {
-    const centre = (i + 0.5) * scale;
-    const from = Math.max(0, Math.trunc(centre - support + 0.5));
-    const count = Math.min(input, Math.trunc(centre + support + 0.5)) - from;
+    const center = (i + 0.5) * scale;
+    const from = Math.max(0, Math.trunc(center - support + 0.5));
+    const count = Math.min(input, Math.trunc(center + support + 0.5)) - from;
     let sum = 0;
     for (let t = 0; t < count; t++) {
-      line[t] = cubic((t + from - centre + 0.5) * narrowing);
+      line[t] = cubic((t + from - center + 0.5) * narrowing);
       sum += line[t];
     }
     first[i] = from;
@@ -75,7 +75,7 @@ function weightsFor(input: number, output: number): Weights {
   return weights;
 }
 
-/** Rows top … top + height − 1 of the picture, each resampled along x; only columns left … of the result are made. */
+/** Rows top … top + height − 1 of the image, each resampled along x; only columns left … of the result are made. */
 function resampleRows(
   image: RgbImage,
   source: Box,

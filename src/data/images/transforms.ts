@@ -2,7 +2,7 @@ import { keyOf, philox } from '../../common/random.ts';
 import type { RgbImage } from './decode.ts';
 import { type Box, resizeBicubic } from './resize.ts';
 
-/** Area of a random crop as a share of the picture's, and its aspect ratio width / height. */
+/** Area of a random crop as a share of the image's, and its aspect ratio width / height. */
 const CROP_SCALE = [0.08, 1] as const;
 const CROP_RATIO = [3 / 4, 4 / 3] as const;
 const CROP_TRIES = 10;
@@ -16,7 +16,7 @@ export interface CropDraw {
   readonly flip: boolean;
 }
 
-/** Python's `round`: halves go to the even neighbour. */
+/** Python's `round`: halves go to the even neighbor. */
 function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;
@@ -26,7 +26,7 @@ function roundHalfEven(x: number): number {
 
 /**
  * The published test transform: the shorter side resized to `size` (the longer truncated to a whole number, as
- * torchvision's Resize does), then the centre `size` x `size`. RGB bytes, row by row, size·size·3.
+ * torchvision's Resize does), then the center `size` x `size`. RGB bytes, row by row, size·size·3.
  */
 export function testTransform(image: RgbImage, size: number): Uint8Array {
   const { width, height } = image;
@@ -63,9 +63,9 @@ function flipRows(pixels: Uint8Array, width: number): void {
 }
 
 /**
- * Random resized crop and flip by torchvision's rule: ten tries of an area (`minArea`, 0.08, to 1 of the picture) and an aspect
- * ratio (3/4 to 4/3, uniform in its logarithm); if none fits, the largest centred crop within the ratios. The draw
- * depends on seed, epoch and picture index alone, not on the order in which pictures are asked for.
+ * Random resized crop and flip by torchvision's rule: ten tries of an area (`minArea`, 0.08, to 1 of the image) and an aspect
+ * ratio (3/4 to 4/3, uniform in its logarithm); if none fits, the largest centered crop within the ratios. The draw
+ * depends on seed, epoch and image index alone, not on the order in which images are asked for.
  */
 export function drawCrop(
   width: number,
@@ -92,10 +92,10 @@ export function drawCrop(
       return { box: { left, top, width: w, height: h }, flip };
     }
   }
-  return { box: largestCentredBox(width, height), flip };
+  return { box: largestCenteredBox(width, height), flip };
 }
 
-function largestCentredBox(width: number, height: number): Box {
+function largestCenteredBox(width: number, height: number): Box {
   const ratio = width / height;
   let [w, h] = [width, height];
   if (ratio < CROP_RATIO[0]) h = Math.min(height, roundHalfEven(width / CROP_RATIO[0]));
@@ -104,7 +104,7 @@ function largestCentredBox(width: number, height: number): Box {
 }
 
 /**
- * RGB bytes of one or more pictures (each size·size·3, interleaved) as the network takes them: (byte / 255 − mean) /
+ * RGB bytes of one or more images (each size·size·3, interleaved) as the network takes them: (byte / 255 − mean) /
  * std for each channel, planes R, G, B after one another. Float32, n·3·size·size.
  */
 export function toNormalizedCHW(
@@ -122,9 +122,9 @@ export function toNormalizedCHW(
           Math.fround(std[c]),
       ),
     );
-    for (let picture = 0; picture < bytes.length; picture += plane * 3) {
-      const out = picture + c * plane;
-      for (let p = 0, at = picture + c; p < plane; p++, at += 3) result[out + p] = table[bytes[at]];
+    for (let image = 0; image < bytes.length; image += plane * 3) {
+      const out = image + c * plane;
+      for (let p = 0, at = image + c; p < plane; p++, at += 3) result[out + p] = table[bytes[at]];
     }
   }
   return result;

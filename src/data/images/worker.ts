@@ -1,6 +1,6 @@
-/** The worker thread of `PictureLoader`: a job comes in, its picture goes out, without a copy of the pixels. */
+/** The worker thread of `ImageLoader`: a job comes in, its image goes out, without a copy of the pixels. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type PictureJob, type PreparedPicture, preparePicture } from './prepare.ts';
+import { type ImageJob, type PreparedImage, prepareImage } from './prepare.ts';
 
 /** What a thread is started with. `began` becomes 1 once it takes jobs: a message would come too late from one that ends at once. */
 export interface WorkerStart {
@@ -9,16 +9,16 @@ export interface WorkerStart {
 
 /** A job; or, of one that asked, that it may decode. */
 export type WorkerRequest =
-  | { readonly id: number; readonly job: PictureJob }
+  | { readonly id: number; readonly job: ImageJob }
   | { readonly id: number; readonly admitted: true };
 
-/** `bug` is what was thrown beside errors of the picture itself. */
+/** `bug` is what was thrown beside errors of the image itself. */
 export type WorkerReply =
   /** The thread has begun, and takes jobs. */
   | { readonly kind: 'ready' }
-  /** The picture of this job has so many pixels; it waits to be admitted. */
+  /** The image of this job has so many pixels; it waits to be admitted. */
   | { readonly kind: 'ask'; readonly id: number; readonly pixels: number }
-  | { readonly kind: 'done'; readonly id: number; readonly picture: PreparedPicture }
+  | { readonly kind: 'done'; readonly id: number; readonly image: PreparedImage }
   | { readonly kind: 'bug'; readonly id: number; readonly bug: unknown };
 
 const port = parentPort!;
@@ -34,11 +34,11 @@ port.on('message', async (request: WorkerRequest) => {
     return;
   }
   try {
-    const picture = await preparePicture(request.job, (pixels) => {
+    const image = await prepareImage(request.job, (pixels) => {
       reply({ kind: 'ask', id, pixels });
       return new Promise((admitted) => waiting.set(id, admitted));
     });
-    reply({ kind: 'done', id, picture }, 'pixels' in picture ? [picture.pixels.buffer as ArrayBuffer] : []);
+    reply({ kind: 'done', id, image }, 'pixels' in image ? [image.pixels.buffer as ArrayBuffer] : []);
   } catch (bug) {
     reply({ kind: 'bug', id, bug });
   }

@@ -4,7 +4,7 @@ import { logisticFit } from './logistic.ts';
 
 /** Correlations and errors of predictions against mean opinion scores; NaN where one is not defined. */
 export interface Metrics {
-  /** Number of pictures. */
+  /** Number of images. */
   readonly n: number;
   readonly srcc: number;
   readonly plcc: number;
@@ -46,7 +46,7 @@ export function metricsOf(pred: readonly number[], mos: readonly number[]): Metr
 /**
  * Everything a report shows.
  *
- * @param options.groups the group of each picture, for figures by group
+ * @param options.groups the group of each image, for figures by group
  * @param options.bootstrap number of resamples for the intervals; 0 for none
  */
 export function evaluate(

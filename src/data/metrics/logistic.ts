@@ -51,7 +51,7 @@ function leastSquares(
   let damping = 1e-3;
   let cost = squares(curve, xs, ys, p);
   for (let iteration = 0; iteration < 500; iteration++) {
-    const { normal, gradient } = linearise(curve, xs, ys, p);
+    const { normal, gradient } = linearize(curve, xs, ys, p);
     const damped = normal.map((row, i) =>
       row.map((value, j) => (i === j ? value * (1 + damping) + 1e-300 : value)),
     );
@@ -79,7 +79,7 @@ function squares(curve: Curve, xs: readonly number[], ys: readonly number[], p: 
 }
 
 /** JᵀJ and Jᵀr with the Jacobian by central differences. */
-function linearise(curve: Curve, xs: readonly number[], ys: readonly number[], p: readonly number[]) {
+function linearize(curve: Curve, xs: readonly number[], ys: readonly number[], p: readonly number[]) {
   const n = p.length;
   const normal = Array.from({ length: n }, () => new Array<number>(n).fill(0));
   const gradient = new Array<number>(n).fill(0);

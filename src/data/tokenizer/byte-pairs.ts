@@ -1,10 +1,10 @@
 import { MinHeap } from '../../common/min-heap.ts';
 
 /**
- * Merges neighbours of a word as byte-pair encoding does: again and again the pair of lowest rank, everywhere it occurs
- * from left to right, until no neighbours have a rank. Takes n log n steps for n symbols; a word may be as long as a text.
+ * Merges neighbors of a word as byte-pair encoding does: again and again the pair of lowest rank, everywhere it occurs
+ * from left to right, until no neighbors have a rank. Takes n log n steps for n symbols; a word may be as long as a text.
  *
- * @param rankOf the rank of two neighbours; undefined where they are no merge
+ * @param rankOf the rank of two neighbors; undefined where they are no merge
  */
 export function mergePairs(
   word: readonly string[],

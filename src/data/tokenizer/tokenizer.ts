@@ -21,7 +21,7 @@ const pieces = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+
  * CLIP's tokenizer: byte-level byte-pair encoding (Sennrich et al., arXiv 1508.07909) of lower-cased text, with
  * OpenAI's vocabulary of 49,408 tokens.
  *
- * OpenAI's runs ftfy over the text first, to repair wrongly decoded characters. Here only Unicode normalisation (NFC) and
+ * OpenAI's runs ftfy over the text first, to repair wrongly decoded characters. Here only Unicode normalization (NFC) and
  * straight quotes stand in for it: text that ftfy would leave alone tokenizes identically.
  */
 export class Tokenizer {

@@ -33,7 +33,7 @@ export function hintsFromMetadata(metadata: Readonly<Record<string, string>>, pa
   return {
     vision: {
       ...tower(child(stored, 'vision'), from),
-      ...normalisation(child(stored, 'vision'), 'mean', 'std', from),
+      ...normalization(child(stored, 'vision'), 'mean', 'std', from),
     },
     text: tower(child(stored, 'text'), from),
   };
@@ -55,11 +55,11 @@ export function hintsFromFolder(path: string, naming: 'openai' | 'hf' | 'timm'):
   if (!existsSync(file)) return {};
   const config = readJson(file);
   if (naming === 'timm')
-    return { vision: normalisation(child(config, 'pretrained_cfg'), 'mean', 'std', file) };
+    return { vision: normalization(child(config, 'pretrained_cfg'), 'mean', 'std', file) };
 
   const preprocessor = join(folder, 'preprocessor_config.json');
   const pixels = existsSync(preprocessor)
-    ? normalisation(readJson(preprocessor), 'image_mean', 'image_std', preprocessor)
+    ? normalization(readJson(preprocessor), 'image_mean', 'image_std', preprocessor)
     : {};
   // CLIPVisionModel's own file has the tower's settings at its top.
   const vision = config.vision_config ? child(config, 'vision_config') : config;
@@ -91,7 +91,7 @@ function openClipHints(config: Json, file: string): ConfigHints {
   return {
     vision: {
       ...tower({ activation, heads: headWidth && width && width / headWidth }, file),
-      ...normalisation(child(config, 'preprocess_cfg'), 'mean', 'std', file),
+      ...normalization(child(config, 'preprocess_cfg'), 'mean', 'std', file),
     },
     text: tower({ activation, heads: text.heads }, file),
   };
@@ -115,7 +115,7 @@ function tower(settings: Json, from: string): NonNullable<ConfigHints['text']> {
   };
 }
 
-function normalisation(
+function normalization(
   settings: Json,
   meanKey: string,
   stdKey: string,

@@ -9,7 +9,7 @@ const weightStream = 0x2000;
 const initialLogitScale = Math.log(1 / 0.07);
 
 /**
- * The weights a CLIP begins with, by canonical name: normal with the deviations that CLIP was initialised with
+ * The weights a CLIP begins with, by canonical name: normal with the deviations that CLIP was initialized with
  * (Radford et al., arXiv 2103.00020, after GPT-2: the projections back into the residual stream are smaller the more
  * blocks add to it), biases zero, norms the identity. The same seed gives the same weights.
  */

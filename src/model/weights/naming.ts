@@ -11,7 +11,7 @@ export interface Recipe {
   readonly layout: 'same' | 'stacked' | 'transposed' | 'squeezed';
 }
 
-/** Recognises the naming by a file's tensor names. Throws `UserError` for models of another kind. */
+/** Recognizes the naming by a file's tensor names. Throws `UserError` for models of another kind. */
 export function detectNaming(names: ReadonlySet<string>, path: string): Naming {
   const some = (pattern: RegExp) => [...names].some((name) => pattern.test(name));
   if (some(/^visual\.layer1\./)) {
@@ -103,7 +103,7 @@ const huggingFaceSingles: Readonly<Record<string, Recipe>> = {
   logit_scale: same('logit_scale'),
   ...modules({
     'visual.conv1': 'vision_model.embeddings.patch_embedding',
-    // Spelt so in transformers.
+    // Spelled so in transformers.
     'visual.ln_pre': 'vision_model.pre_layrnorm',
     'visual.ln_post': 'vision_model.post_layernorm',
     ln_final: 'text_model.final_layer_norm',

@@ -25,7 +25,7 @@ export function fnv1a32(text: string): number {
 
 /**
  * The i-th number of a name's sequence, evenly distributed in [-1, 1): a 32-bit counter through MurmurHash3's
- * finaliser, of whose result the upper 24 bits count, so that float32 holds it exactly.
+ * finalizer, of whose result the upper 24 bits count, so that float32 holds it exactly.
  */
 export function u(name: string, i: number, seed = 0): number {
   return uniform((fnv1a32(name) ^ seed) >>> 0, i);

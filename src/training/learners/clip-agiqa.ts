@@ -9,7 +9,7 @@ import type { Batch, Learner } from '../learner.ts';
 /** CLIP-AGIQA as published: context vectors and head learn by mean squared error against the MOS. */
 export class ClipAgiqaLearner implements Learner {
   readonly model: ClipAgiqa;
-  /** Fixed prompts (the `linear` trainer): the context stays as it was initialised and only the head learns. */
+  /** Fixed prompts (the `linear` trainer): the context stays as it was initialized and only the head learns. */
   readonly #promptsLearn: boolean;
   #fixedText: Tensor | undefined;
 

@@ -10,17 +10,17 @@ import type { Batch, Learner } from '../learner.ts';
 
 /**
  * CoOp (Zhou et al., arXiv 2109.01134) on the quality words: the context vectors learn by cross-entropy over the
- * quality classes, and the score is the expected one of the classes' centres.
+ * quality classes, and the score is the expected one of the classes' centers.
  */
 export class CoopLearner implements Learner {
   readonly prompts: PromptLearner;
-  readonly #centres: Tensor;
+  readonly #centers: Tensor;
   readonly #logitScale: number;
 
-  /** @param centres the score that each class stands for */
-  constructor(prompts: PromptLearner, centres: Float32Array, logitScale: number) {
+  /** @param centers the score that each class stands for */
+  constructor(prompts: PromptLearner, centers: Float32Array, logitScale: number) {
     this.prompts = prompts;
-    this.#centres = keep(Tensor.from(prompts.ctx.gpu, centres));
+    this.#centers = keep(Tensor.from(prompts.ctx.gpu, centers));
     this.#logitScale = logitScale;
   }
 
@@ -37,20 +37,20 @@ export class CoopLearner implements Learner {
   }
 
   predict(features: Tensor): Tensor {
-    return scope(() => expectedScore(this.classify(features), this.#centres));
+    return scope(() => expectedScore(this.classify(features), this.#centers));
   }
 
   async constants(): Promise<Map<string, HostTensor>> {
     const text = scope(() => l2Normalize(this.prompts.features()));
     try {
-      return await classConstants('words', text, this.#centres, this.#logitScale);
+      return await classConstants('words', text, this.#centers, this.#logitScale);
     } finally {
       text.dispose();
     }
   }
 
   dispose(): void {
-    this.#centres.dispose();
+    this.#centers.dispose();
     this.prompts.ctx.dispose();
     this.prompts.dispose();
   }

@@ -6,7 +6,7 @@ import type { FeatureScaling } from '../../model/feature-scaling.ts';
 import { type DropoutState, headValues, type RegressionHead } from '../../model/head.ts';
 import type { Batch, Learner } from '../learner.ts';
 
-/** The image-only ablation: the same head, on the picture's feature alone. */
+/** The image-only ablation: the same head, on the image's feature alone. */
 export class ImageOnlyLearner implements Learner {
   readonly head: RegressionHead;
   readonly scaling: FeatureScaling;

@@ -7,7 +7,7 @@ import { SceneFolder } from './folder.ts';
 export interface SceneOptions {
   /** Different scenes; every fifth is kept for the test part. */
   readonly scenes: number;
-  /** Pictures of each scene: one as drawn, the others distorted. */
+  /** Images of each scene: one as drawn, the others distorted. */
   readonly versions: number;
   /** Side in pixels. */
   readonly size: number;
@@ -16,7 +16,7 @@ export interface SceneOptions {
 
 export const standardScenes: SceneOptions = { scenes: 240, versions: 5, size: 224, seed: 7 };
 
-/** The score scale: a picture as drawn has the highest, a ruined one the lowest. */
+/** The score scale: an image as drawn has the highest, a ruined one the lowest. */
 const best = 5;
 const worst = 1;
 
@@ -30,7 +30,7 @@ export interface Drawing {
 }
 
 /**
- * Draws scenes and distorts them at known levels: PNG pictures and a `data.csv` (name, mos, split, prompt) in `folder`.
+ * Draws scenes and distorts them at known levels: PNG images and a `data.csv` (name, mos, split, prompt) in `folder`.
  * A scene with all its versions is in one part, so that the test asks for quality, not for a scene seen before.
  *
  * The folder must be absent or empty, and appears whole. Where another process draws into it at the same time, the first to
@@ -48,9 +48,9 @@ export async function makeScenes(
   const bar = drawing?.reporter.bar('drawing scenes', scenes * versions);
   try {
     const rows: string[][] = [];
-    for await (const { picture, row } of drawnScenes(options)) {
+    for await (const { image, row } of drawnScenes(options)) {
       drawing?.signal?.throwIfAborted();
-      place.write(row[0]!, picture);
+      place.write(row[0]!, image);
       rows.push(row);
       bar?.advance();
     }
@@ -76,13 +76,13 @@ async function* drawnScenes({ scenes, versions, size, seed }: SceneOptions) {
       const severity = version === 0 ? 0 : dice.range(0, 1);
       const made =
         version === 0 ? drawn : await distortions[name]!(drawn, severity, seed * 1000 + scene * 10 + version);
-      const picture = await sharp(made.data, { raw: { width: size, height: size, channels: 3 } })
+      const image = await sharp(made.data, { raw: { width: size, height: size, channels: 3 } })
         .png({ compressionLevel: 6 })
         .toBuffer();
       const mos = version === 0 ? best : best - 0.5 - (best - 0.5 - worst) * severity;
       const file = `${kind}_${String(scene).padStart(3, '0')}_${version}_${name}.png`;
       const part = scene % 5 === 4 ? 'test' : 'train';
-      yield { picture, row: [file, mos.toFixed(3), part, `${kind} (${name} ${severity.toFixed(2)})`] };
+      yield { image, row: [file, mos.toFixed(3), part, `${kind} (${name} ${severity.toFixed(2)})`] };
     }
   }
 }

@@ -16,19 +16,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCsv } from '../src/data/formats/csv.ts';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
-import { drawPictures, writeModel } from './scoring-fixture.ts';
+import { drawImages, writeModel } from './scoring-fixture.ts';
 import { tinyTensors } from './tiny-clip.ts';
 
 // score and encode as people run them: `npm test` builds dist/ first.
-const folder = mkdtempSync(join(tmpdir(), 'picture-commands-'));
+const folder = mkdtempSync(join(tmpdir(), 'image-commands-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const place = (name: string) => join(folder, name);
 const weights = resolve('test/fixtures/tiny-clip.json');
-let pictures: string[];
+let images: string[];
 let model: string;
 
 beforeAll(async () => {
-  pictures = await drawPictures(place('pictures'), 3);
+  images = await drawImages(place('images'), 3);
   model = await writeModel(place('model.safetensors'), weights);
 });
 
@@ -50,22 +50,22 @@ describe('score --csv', () => {
       let read = '';
       reader.stdout.on('data', (data) => (read += data));
       const ended = new Promise((done) => reader.on('close', done));
-      expect(score(...pictures, '--csv', place('pipe')).status).toBe(0);
+      expect(score(...images, '--csv', place('pipe')).status).toBe(0);
       await ended;
       expect(read.trim().split('\n')).toHaveLength(1 + 3);
       expect(lstatSync(place('pipe')).isFIFO()).toBe(true);
 
       // Behind a shell's pipe, where it may be opened by its name.
-      const command = `"${process.execPath}" dist/score.js "${pictures[0]}" --model "${model}" --csv /dev/stdout | cat`;
+      const command = `"${process.execPath}" dist/score.js "${images[0]}" --model "${model}" --csv /dev/stdout | cat`;
       expect(
         execFileSync('sh', ['-c', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
       ).toBe(read.split('\n').slice(0, 2).concat('').join('\n'));
-      expect(score(pictures[0]!, '--csv', '/dev/null').status).toBe(0);
+      expect(score(images[0]!, '--csv', '/dev/null').status).toBe(0);
       expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
 
       writeFileSync(place('real.csv'), 'old');
       symlinkSync('real.csv', place('link.csv'));
-      expect(score(...pictures, '--csv', place('link.csv')).status).toBe(0);
+      expect(score(...images, '--csv', place('link.csv')).status).toBe(0);
       expect(readFileSync(place('real.csv'), 'utf8')).toBe(read);
       expect(lstatSync(place('link.csv')).isSymbolicLink()).toBe(true);
     },
@@ -80,12 +80,12 @@ describe('score --csv', () => {
       [place('x'.repeat(300)), /^error: .*the name is too long/],
     ] as const;
     for (const [csv, message] of cases) {
-      const { status, stderr } = run('score', ...pictures, '--model', 'no such model', '--csv', csv);
+      const { status, stderr } = run('score', ...images, '--model', 'no such model', '--csv', csv);
       expect(status).toBe(1);
       expect(stderr).toMatch(message);
       expect(stderr.trim().split('\n').length).toBeLessThanOrEqual(2);
     }
-    expect(score(...pictures, '--csv', '-', '--json').stderr).toMatch(/both print on stdout/);
+    expect(score(...images, '--csv', '-', '--json').stderr).toMatch(/both print on stdout/);
   });
 
   it('guards names that a spreadsheet would run, and shows escape sequences of names escaped', async () => {
@@ -95,8 +95,8 @@ describe('score --csv', () => {
       0,
       process.platform === 'win32' ? 2 : 4,
     );
-    for (const name of names) writeFileSync(join(named, name), readFileSync(pictures[0]!));
-    writeFileSync(join(named, 'bad\x1b]0;x\x07.png'), 'no picture');
+    for (const name of names) writeFileSync(join(named, name), readFileSync(images[0]!));
+    writeFileSync(join(named, 'bad\x1b]0;x\x07.png'), 'no image');
     const args = names.map((name) => join('.', name));
     const spawned = spawnSync(
       process.execPath,
@@ -111,7 +111,7 @@ describe('score --csv', () => {
     expect(table.status).toBe(0);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
     expect(table.stdout + table.stderr).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
-    expect(table.stderr).toMatch(/^skipped +.*bad\\x1b\]0;x\\x07\.png: not a readable picture/m);
+    expect(table.stderr).toMatch(/^skipped +.*bad\\x1b\]0;x\\x07\.png: not a readable image/m);
     expect(table.stdout).toContain('new\\nline.png');
     const json = score(named, '--json').stdout.trim().split('\n');
     expect(json.map((line) => JSON.parse(line).path)).toContain(join(named, '\x1b[2J\r.png'));
@@ -123,7 +123,7 @@ describe('score --csv', () => {
     execFileSync('mkfifo', [join(odd, 'a pipe.png')]);
     symlinkSync('/dev/zero', join(odd, 'endless.png'));
     symlinkSync('..', join(odd, 'loop'));
-    writeFileSync(join(odd, 'good.png'), readFileSync(pictures[0]!));
+    writeFileSync(join(odd, 'good.png'), readFileSync(images[0]!));
     const rows = score(odd, '--json')
       .stdout.trim()
       .split('\n')
@@ -188,16 +188,16 @@ describe('encode', () => {
 
   it('writes to standard output, and refuses what cannot be written before the work', async () => {
     const child = spawnSync(process.execPath, [
-      ...['dist/encode.js', '--weights', weights, '--image', ...pictures, '--text', 'a', '--out', '-'],
+      ...['dist/encode.js', '--weights', weights, '--image', ...images, '--text', 'a', '--out', '-'],
     ]);
     expect(child.status).toBe(0);
     writeFileSync(place('piped.safetensors'), child.stdout);
     const file = await openTensorFile(place('piped.safetensors'));
     expect(file.tensors.get('image_features')!.shape[0]).toBe(3);
-    expect(JSON.parse(file.metadata.images!)).toEqual(pictures);
+    expect(JSON.parse(file.metadata.images!)).toEqual(images);
     await file.close();
     mkdirSync(place('taken'));
-    const refused = run('encode', '--weights', 'missing.pt', '--image', ...pictures, '--out', place('taken'));
+    const refused = run('encode', '--weights', 'missing.pt', '--image', ...images, '--out', place('taken'));
     expect(refused.stderr).toMatch(/^error: .*taken: is a folder/);
   });
 
@@ -206,8 +206,8 @@ describe('encode', () => {
     const out = place('stopped.safetensors');
     mkdirSync(many);
     const paths = Array.from({ length: 800 }, (_, k) => join(many, `${1000 + k}.png`));
-    for (const path of paths) copyFileSync(pictures[0]!, path);
-    writeFileSync(paths[9]!, 'no picture: it is told when it is reached');
+    for (const path of paths) copyFileSync(images[0]!, path);
+    writeFileSync(paths[9]!, 'no image: it is told when it is reached');
     const args = ['dist/encode.js', '--weights', weights, '--image', many, '--out', out];
     const child = spawn(process.execPath, args);
     let stderr = '';
@@ -216,7 +216,7 @@ describe('encode', () => {
       if (stderr.includes('skipped') && !child.killed) child.kill('SIGINT');
     });
     expect(await new Promise((done) => child.on('close', done))).toBe(130);
-    const [, reached] = /^stopped +(\d+) of 800 pictures encoded, written to .*$/m.exec(stderr)!;
+    const [, reached] = /^stopped +(\d+) of 800 images encoded, written to .*$/m.exec(stderr)!;
     expect(Number(reached)).toBeGreaterThan(9);
     expect(Number(reached)).toBeLessThan(800);
     const file = await openTensorFile(out);
@@ -224,7 +224,7 @@ describe('encode', () => {
     expect(JSON.parse(file.metadata.images!)).toEqual(
       paths.slice(0, Number(reached)).filter((_, k) => k !== 9),
     );
-    expect(file.metadata.stopped).toBe(`${reached} of 800 pictures encoded`);
+    expect(file.metadata.stopped).toBe(`${reached} of 800 images encoded`);
     await file.close();
   });
 });

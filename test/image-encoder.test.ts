@@ -4,10 +4,10 @@ import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { scale } from '../src/autograd/ops/arithmetic.ts';
 import { scope } from '../src/autograd/scope.ts';
-import type { PictureJob } from '../src/data/images/loader.ts';
-import { pictureEncoder } from '../src/features/encoders.ts';
+import type { ImageJob } from '../src/data/images/loader.ts';
 import { FeatureCache } from '../src/features/feature-cache.ts';
-import { type PictureEncoder, PictureFeatures } from '../src/features/image-encoder.ts';
+import { featureExtractor } from '../src/features/feature-extractor.ts';
+import { type FeatureExtractor, ImageEncoder } from '../src/features/image-encoder.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { type Measurement, tuned } from '../src/kernels/device/tuning.ts';
@@ -15,18 +15,18 @@ import { Clip, type ClipOptions } from '../src/model/clip.ts';
 import type { VisionTransformer } from '../src/model/vit.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
-import { drawPictures, writeModel } from './scoring-fixture.ts';
+import { drawImages, writeModel } from './scoring-fixture.ts';
 
 const weights = resolve('test/fixtures/tiny-clip.json');
-const folder = mkdtempSync(join(tmpdir(), 'picture-features-'));
+const folder = mkdtempSync(join(tmpdir(), 'image-features-'));
 const feature = { trainer: 'image-only', layers: '', pool: 'cls', weightType: 'float32' } as const;
 const clips: Clip[] = [];
 let gpu: Gpu;
-let pictures: string[];
+let images: string[];
 
 beforeAll(async () => {
   gpu = await sharedGpu();
-  pictures = await drawPictures(join(folder, 'pictures'), 6);
+  images = await drawImages(join(folder, 'images'), 6);
 });
 afterAll(() => {
   for (const clip of clips) clip.dispose();
@@ -41,17 +41,17 @@ async function visionOf(options: ClipOptions = {}): Promise<VisionTransformer> {
   return clip.vision;
 }
 
-/** The features of all pictures, and how many were computed. */
+/** The features of all images, and how many were computed. */
 async function featuresOf(
   vision: VisionTransformer,
-  encoder: PictureEncoder,
+  encoder: FeatureExtractor,
   cache: FeatureCache | null,
-  { batch = 4, paths = pictures }: { batch?: number; paths?: readonly string[] } = {},
+  { batch = 4, paths = images }: { batch?: number; paths?: readonly string[] } = {},
 ): Promise<{ features: Float32Array[]; encoded: number }> {
-  const all = new PictureFeatures(gpu, vision, encoder, { batch, cache });
+  const all = new ImageEncoder(gpu, vision, encoder, { batch, cache });
   const features: Float32Array[] = [];
   const jobs = paths.map(
-    (path): PictureJob => ({ path, size: vision.config.imageSize, transform: { kind: 'test' } }),
+    (path): ImageJob => ({ path, size: vision.config.imageSize, transform: { kind: 'test' } }),
   );
   try {
     for await (const result of all.encode(jobs))
@@ -69,7 +69,7 @@ describe('a cached feature', () => {
     const cache = newCache();
     const run = async (activation: 'quick_gelu' | 'gelu', path: string | null) => {
       const vision = await visionOf({ activation });
-      const encoder = pictureEncoder(vision, 'weights', feature);
+      const encoder = featureExtractor(vision, 'weights', feature);
       return featuresOf(vision, encoder, path === null ? null : await open(path, encoder.width));
     };
     const quick = await run('quick_gelu', cache);
@@ -89,7 +89,7 @@ describe('a cached feature', () => {
     const vision = await visionOf();
     const { config } = vision;
     const named = (change: object, settings: object = {}, id = 'weights') =>
-      pictureEncoder(Object.assign(Object.create(vision), { config: { ...config, ...change } }), id, {
+      featureExtractor(Object.assign(Object.create(vision), { config: { ...config, ...change } }), id, {
         ...feature,
         ...settings,
       }).id;
@@ -113,19 +113,19 @@ describe('a cached feature', () => {
 
   it('is of the same batch, crop, adapter and kernels', async () => {
     const vision = await visionOf();
-    const encoder = pictureEncoder(vision, 'weights', feature);
+    const encoder = featureExtractor(vision, 'weights', feature);
     const cache = newCache();
     const encoded = async (batch: number) =>
       (await featuresOf(vision, encoder, await open(cache, encoder.width), { batch })).encoded;
     expect(await encoded(4)).toBe(6);
     expect(await encoded(4)).toBe(0);
     expect(await encoded(3)).toBe(6);
-    const all = new PictureFeatures(gpu, vision, encoder, {
+    const all = new ImageEncoder(gpu, vision, encoder, {
       batch: 4,
       cache: await open(cache, encoder.width),
     });
-    const encode = async (transform: PictureJob['transform']) => {
-      const job = { path: pictures[0]!, size: vision.config.imageSize, transform };
+    const encode = async (transform: ImageJob['transform']) => {
+      const job = { path: images[0]!, size: vision.config.imageSize, transform };
       for await (const _ of all.encode([job]));
       return { ...all.counters, waited: 0 };
     };
@@ -150,33 +150,33 @@ describe('a cached feature', () => {
     await all.close();
   });
 
-  it('is kept by what was decoded, where the picture is replaced after it was looked up', async () => {
+  it('is kept by what was decoded, where the image is replaced after it was looked up', async () => {
     const vision = await visionOf();
-    const encoder = pictureEncoder(vision, 'weights', feature);
+    const encoder = featureExtractor(vision, 'weights', feature);
     const path = join(folder, 'replaced.png');
     const cachePath = newCache();
-    await featuresOf(vision, encoder, await open(cachePath, encoder.width), { paths: pictures.slice(2, 3) });
-    copyFileSync(pictures[0]!, path);
+    await featuresOf(vision, encoder, await open(cachePath, encoder.width), { paths: images.slice(2, 3) });
+    copyFileSync(images[0]!, path);
     const cache = await open(cachePath, encoder.width);
     const get = cache.get.bind(cache);
     cache.get = (keys) => {
-      copyFileSync(pictures[1]!, path);
+      copyFileSync(images[1]!, path);
       return get(keys);
     };
     await featuresOf(vision, encoder, cache, { paths: [path] });
-    const direct = await featuresOf(vision, encoder, null, { paths: pictures.slice(0, 2) });
+    const direct = await featuresOf(vision, encoder, null, { paths: images.slice(0, 2) });
     const again = await featuresOf(vision, encoder, await open(cachePath, encoder.width), {
-      paths: pictures.slice(0, 2),
+      paths: images.slice(0, 2),
     });
     expect(again).toEqual({ features: direct.features, encoded: 1 });
   });
 });
 
 describe('a feature that is not finite', () => {
-  it('ends the work with the name of the picture, and is not kept', async () => {
+  it('ends the work with the name of the image, and is not kept', async () => {
     const vision = await visionOf();
-    const { width, encode } = pictureEncoder(vision, 'weights', feature);
-    const overflowing: PictureEncoder = {
+    const { width, encode } = featureExtractor(vision, 'weights', feature);
+    const overflowing: FeatureExtractor = {
       width,
       id: 'overflowing',
       encode: (patches) => scope(() => scale(encode(patches), 3e38)),
@@ -194,17 +194,17 @@ describe('a feature that is not finite', () => {
     );
   });
 
-  it('of a picture or a score is none of a scorer’s results', async () => {
+  it('of an image or a score is none of a scorer’s results', async () => {
     const model = await writeModel(join(folder, 'large.safetensors'), weights, (head) => {
       head.get('head.4.weight')!.data.fill(3e38);
       head.get('head.1.bias')!.data.fill(1e30);
     });
     const scorer = await Scorer.load(gpu, model);
     const all = async () => {
-      for await (const result of scorer.score(pictures)) throw new Error(`gave ${JSON.stringify(result)}`);
+      for await (const result of scorer.score(images)) throw new Error(`gave ${JSON.stringify(result)}`);
     };
     await expect(all()).rejects.toThrow(/000\.png: its score is Infinity$/);
-    const width = pictureEncoder(await visionOf(), '', feature).width;
+    const width = featureExtractor(await visionOf(), '', feature).width;
     await expect(scorer.scoreFeature(new Float32Array(width).fill(1))).rejects.toThrow(/score is Infinity/);
     await expect(scorer.scoreFeature(new Float32Array(width).fill(Number.NaN))).rejects.toThrow(
       /feature is NaN/,
@@ -250,7 +250,7 @@ describe('a lost device', () => {
 
   it('is replaced while scores are computed, wherever it is lost, with the same results in the same order', async () => {
     const model = await writeModel(join(folder, 'model.safetensors'), weights);
-    const paths = [...pictures, join(folder, 'nowhere.png'), pictures[0]!];
+    const paths = [...images, join(folder, 'nowhere.png'), images[0]!];
     const counted = loseAt(() => false);
     const undisturbed = await scoresOf(paths, model);
     unguard!();
@@ -272,7 +272,7 @@ describe('a lost device', () => {
     begun = true;
     const before = counted.submissions;
     const all = async () => {
-      for await (const _ of scorer.score(pictures));
+      for await (const _ of scorer.score(images));
     };
     await expect(all()).rejects.toThrow(/lost \(destroyed\).*4 times in a row without getting any further/);
     expect(counted.submissions - before).toBe(4);
@@ -289,7 +289,7 @@ describe('a lost device', () => {
     writeFileSync(copy, readFileSync(copy, 'utf8').replace('"seed": 5', '"seed": 6'));
     device.device.destroy();
     const all = async () => {
-      for await (const _ of scorer.score(pictures));
+      for await (const _ of scorer.score(images));
     };
     await expect(all()).rejects.toThrow(/was changed since it was opened/);
     await scorer.close();

@@ -3,7 +3,7 @@ import { scope } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import { type Pool, poolTokens, poolWidth } from '../model/pooling.ts';
 import type { VisionTransformer } from '../model/vit.ts';
-import type { PictureEncoder } from './image-encoder.ts';
+import type { FeatureExtractor } from './image-encoder.ts';
 
 /** What of a run's settings decides which features of an image it takes. */
 export interface FeatureChoice {
@@ -15,15 +15,15 @@ export interface FeatureChoice {
 }
 
 /**
- * The picture features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. The id
- * holds all that they depend on beside the device and the picture: the weights do not say their activation, heads, eps, mean
+ * The image features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. The id
+ * holds all that they depend on beside the device and the image: the weights do not say their activation, heads, eps, mean
  * and deviation by themselves.
  */
-export function pictureEncoder(
+export function featureExtractor(
   vision: VisionTransformer,
   weightsId: string,
   settings: FeatureChoice,
-): PictureEncoder {
+): FeatureExtractor {
   const { trainer, layers, pool, weightType } = settings;
   const { width } = vision.config;
   const id = `${weightsId} ${weightType} ${JSON.stringify(vision.config)}`;

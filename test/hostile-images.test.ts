@@ -7,25 +7,25 @@ import { pathToFileURL } from 'node:url';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { pictureFormat } from '../src/data/images/format.ts';
-import { type LoadedPicture, type PictureJob, PictureLoader } from '../src/data/images/loader.ts';
+import { imageFormat } from '../src/data/images/format.ts';
+import { type ImageJob, ImageLoader, type LoadedImage } from '../src/data/images/loader.ts';
 import { PixelBudget } from '../src/data/images/pixel-budget.ts';
-import { preparePicture } from '../src/data/images/prepare.ts';
+import { prepareImage } from '../src/data/images/prepare.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'hostile-pictures-'));
+const folder = mkdtempSync(join(tmpdir(), 'hostile-images-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => {
   delete process.env.CLIP_AGIQA_LIMITS;
 });
 const place = (name: string) => join(folder, name);
-const job = (path: string): PictureJob => ({ path, size: 8, transform: { kind: 'test' } });
+const job = (path: string): ImageJob => ({ path, size: 8, transform: { kind: 'test' } });
 const errorOf = async (path: string) => {
-  const prepared = await preparePicture(job(path));
+  const prepared = await prepareImage(job(path));
   return 'error' in prepared ? prepared.error : undefined;
 };
 const posix = it.skipIf(process.platform === 'win32');
 
-describe('only regular files are read as pictures', () => {
+describe('only regular files are read as images', () => {
   it('a folder is none', async () => {
     mkdirSync(place('folder.png'));
     expect(await errorOf(place('folder.png'))).toBe(`${place('folder.png')}: is not a regular file`);
@@ -71,7 +71,7 @@ describe('the content decides the format', () => {
   ])('%s is refused before a decoder sees it, whatever its name', async (_, bytes) => {
     writeFileSync(place('named.png'), bytes);
     expect(await errorOf(place('named.png'))).toBe(
-      `${place('named.png')}: not a readable picture (its content is in none of these formats)`,
+      `${place('named.png')}: not a readable image (its content is in none of these formats)`,
     );
   });
 
@@ -79,13 +79,13 @@ describe('the content decides the format', () => {
     const bytes = await sharp({ create: { width: 16, height: 16, channels: 3, background: 'red' } })
       .toFormat(format)
       .toBuffer();
-    expect(pictureFormat(bytes)).toBe(format);
-    writeFileSync(place('picture.txt'), bytes);
-    expect(await errorOf(place('picture.txt'))).toBeUndefined();
+    expect(imageFormat(bytes)).toBe(format);
+    writeFileSync(place('image.txt'), bytes);
+    expect(await errorOf(place('image.txt'))).toBeUndefined();
   });
 });
 
-describe('a picture of too many pixels', () => {
+describe('an image of too many pixels', () => {
   /** A header, and no more: it is not read further. */
   const header = (side: number) => {
     const chunk = Buffer.alloc(8 + 13 + 4);
@@ -104,18 +104,18 @@ describe('a picture of too many pixels', () => {
     writeFileSync(place('bomb.png'), header(16_000));
     const before = process.memoryUsage().rss;
     expect(await errorOf(place('bomb.png'))).toBe(
-      `${place('bomb.png')}: is 16,000 x 16,000 pixels large, more than the limit of 67,108,864 (picturePixels in CLIP_AGIQA_LIMITS)`,
+      `${place('bomb.png')}: is 16,000 x 16,000 pixels large, more than the limit of 67,108,864 (imagePixels in CLIP_AGIQA_LIMITS)`,
     );
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 2 ** 20);
   });
 
   it('is one of more than the limit that was set', async () => {
-    const picture = (width: number) =>
-      sharp({ create: { width, height: 10, channels: 3, background: 'grey' } })
+    const image = (width: number) =>
+      sharp({ create: { width, height: 10, channels: 3, background: 'gray' } })
         .png()
         .toFile(place(`${width}.png`));
-    await Promise.all([picture(10), picture(11)]);
-    process.env.CLIP_AGIQA_LIMITS = 'picturePixels=100';
+    await Promise.all([image(10), image(11)]);
+    process.env.CLIP_AGIQA_LIMITS = 'imagePixels=100';
     expect(await errorOf(place('10.png'))).toBeUndefined();
     expect(await errorOf(place('11.png'))).toMatch(/is 11 x 10 pixels large, more than the limit of 100 /);
   });
@@ -174,8 +174,8 @@ describe('PixelBudget', () => {
   });
 });
 
-describe('PictureLoader', () => {
-  /** A thread that does as the job's path says; a picture's hash is when it was decoded. */
+describe('ImageLoader', () => {
+  /** A thread that does as the job's path says; an image's hash is when it was decoded. */
   const thread = (name: string) => {
     const file = place(name);
     writeFileSync(
@@ -184,7 +184,7 @@ describe('PictureLoader', () => {
        const now = () => performance.timeOrigin + performance.now();
        const decode = (id, time = 40) => {
          const began = now();
-         setTimeout(() => parentPort.postMessage({ kind: 'done', id, picture: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), time);
+         setTimeout(() => parentPort.postMessage({ kind: 'done', id, image: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), time);
        };
        parentPort.on('message', ({ id, job }) => {
          if (!job) decode(id);
@@ -202,42 +202,42 @@ describe('PictureLoader', () => {
     return pathToFileURL(file);
   };
 
-  async function load(loader: PictureLoader, paths: readonly string[]): Promise<LoadedPicture[]> {
-    const all: LoadedPicture[] = [];
-    for await (const picture of loader.load(paths.map(job))) all.push(picture);
+  async function load(loader: ImageLoader, paths: readonly string[]): Promise<LoadedImage[]> {
+    const all: LoadedImage[] = [];
+    for await (const image of loader.load(paths.map(job))) all.push(image);
     return all;
   }
 
-  it('loses a row, not the run, to a picture whose decoder ends, fails or hangs', async () => {
-    const loader = new PictureLoader({ workers: 2, workerFile: thread('bad.mjs'), patience: 300 });
+  it('loses a row, not the run, to an image whose decoder ends, fails or hangs', async () => {
+    const loader = new ImageLoader({ workers: 2, workerFile: thread('bad.mjs'), patience: 300 });
     const paths = ['a', 'ends', 'b', 'throws', 'c', 'd', 'hangs', 'e', 'f', 'g', 'ends', 'h'];
     const loaded = await load(loader, paths);
     expect(loaded.map(({ index }) => index)).toEqual(paths.map((_, i) => i));
-    expect(loaded.flatMap((picture) => ('error' in picture ? [[picture.path, picture.error]] : []))).toEqual([
-      ['ends', 'ends: cannot be decoded (a picture thread ended (exit code 5))'],
-      ['throws', 'throws: cannot be decoded (a picture thread failed: no decoder)'],
-      ['hangs', 'hangs: cannot be decoded (a picture thread gave no answer for 0.3 s)'],
-      ['ends', 'ends: cannot be decoded (a picture thread ended (exit code 5))'],
+    expect(loaded.flatMap((image) => ('error' in image ? [[image.path, image.error]] : []))).toEqual([
+      ['ends', 'ends: cannot be decoded (an image thread ended (exit code 5))'],
+      ['throws', 'throws: cannot be decoded (an image thread failed: no decoder)'],
+      ['hangs', 'hangs: cannot be decoded (an image thread gave no answer for 0.3 s)'],
+      ['ends', 'ends: cannot be decoded (an image thread ended (exit code 5))'],
     ]);
-    expect((await load(loader, ['a', 'b'])).every((picture) => 'pixels' in picture)).toBe(true);
+    expect((await load(loader, ['a', 'b'])).every((image) => 'pixels' in image)).toBe(true);
     await loader.close();
   });
 
-  it('blames no picture for another that is tried again', async () => {
-    const loader = new PictureLoader({ workers: 2, workerFile: thread('late.mjs') });
+  it('blames no image for another that is tried again', async () => {
+    const loader = new ImageLoader({ workers: 2, workerFile: thread('late.mjs') });
     // The first two threads have 'slow' and 'ends', 'ends late' and 'quick'.
     const loaded = await load(loader, ['slow', 'ends late', 'ends', 'quick', 'a', 'b']);
     await loader.close();
-    expect(loaded.map((picture) => 'error' in picture)).toEqual([false, true, true, false, false, false]);
+    expect(loaded.map((image) => 'error' in image)).toEqual([false, true, true, false, false, false]);
   });
 
   it('decodes no more pixels at once than the budget, over all threads', async () => {
     process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${7 * 2 ** 20}`;
     // The patience is shorter than the waiting, which does not count.
-    const loader = new PictureLoader({ workers: 3, workerFile: thread('large.mjs'), patience: 400 });
+    const loader = new ImageLoader({ workers: 3, workerFile: thread('large.mjs'), patience: 400 });
     const loaded = await load(loader, Array<string>(24).fill('large'));
     await loader.close();
-    const spans = loaded.map((picture) => ('hash' in picture ? picture.hash.split(' ').map(Number) : []));
+    const spans = loaded.map((image) => ('hash' in image ? image.hash.split(' ').map(Number) : []));
     for (const [began] of spans) {
       const atOnce = spans.filter(([from, to]) => from! <= began! && began! < to!).length;
       expect(atOnce).toBeLessThanOrEqual(2);
@@ -245,17 +245,16 @@ describe('PictureLoader', () => {
     expect(spans.every(([from, to]) => to! > from!)).toBe(true);
   });
 
-  it('gives the same pixels where a picture waits for its turn', async () => {
+  it('gives the same pixels where an image waits for its turn', async () => {
     const path = place('middling.png');
     await sharp({ create: { width: 1200, height: 1000, channels: 3, background: 'teal' } })
       .png()
       .toFile(path);
-    const alone = await preparePicture(job(path));
+    const alone = await prepareImage(job(path));
     process.env.CLIP_AGIQA_LIMITS = 'pixelsAtOnce=1000000';
     for (const workers of [0, 2]) {
-      const loader = new PictureLoader({ workers });
-      for (const picture of await load(loader, Array<string>(5).fill(path)))
-        expect(picture).toMatchObject(alone);
+      const loader = new ImageLoader({ workers });
+      for (const image of await load(loader, Array<string>(5).fill(path))) expect(image).toMatchObject(alone);
       await loader.close();
     }
   });

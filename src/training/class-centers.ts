@@ -1,13 +1,13 @@
-/** What the quality classes and the ends of the scale are in the unit of the MOS, as the training pictures tell. */
+/** What the quality classes and the ends of the scale are in the unit of the MOS, as the training images tell. */
 export interface MosScale {
   /** The score each class stands for, worst class first. */
-  readonly centres: Float32Array;
+  readonly centers: Float32Array;
   /** Smallest and largest MOS. */
   readonly range: readonly [number, number];
 }
 
 /**
- * The scale of the training pictures: a class stands for the mean MOS of its pictures; one without pictures for the
+ * The scale of the training images: a class stands for the mean MOS of its images; one without images for the
  * middle of its bounds, the outermost classes being bounded by the range of the scores.
  *
  * @param classes the class of each score
@@ -20,17 +20,17 @@ export function mosScale(
 ): MosScale {
   const count = thresholds.length + 1;
   const sums = new Float64Array(count);
-  const pictures = new Uint32Array(count);
+  const images = new Uint32Array(count);
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < mos.length; i++) {
     sums[classes[i]!]! += mos[i]!;
-    pictures[classes[i]!]!++;
+    images[classes[i]!]!++;
     low = Math.min(low, mos[i]!);
     high = Math.max(high, mos[i]!);
   }
   const bounds = [Math.min(low, thresholds[0]!), ...thresholds, Math.max(high, thresholds.at(-1)!)];
-  const centres = Float32Array.from(sums, (sum, i) =>
-    pictures[i]! > 0 ? sum / pictures[i]! : (bounds[i]! + bounds[i + 1]!) / 2,
+  const centers = Float32Array.from(sums, (sum, i) =>
+    images[i]! > 0 ? sum / images[i]! : (bounds[i]! + bounds[i + 1]!) / 2,
   );
-  return { centres, range: [low, high] };
+  return { centers, range: [low, high] };
 }

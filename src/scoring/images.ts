@@ -1,15 +1,15 @@
 import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { pictureExtensions } from '../data/images/decode.ts';
-import { picturesBelow } from '../data/images/find.ts';
+import { imageExtensions } from '../data/images/decode.ts';
+import { imagesBelow } from '../data/images/find.ts';
 
 /**
- * The files given, and the pictures in the folders given (and below), sorted within a folder. Each file once, however many
+ * The files given, and the images in the folders given (and below), sorted within a folder. Each file once, however many
  * symbolic links lead to it. In folders, names that begin with a dot are passed over, and links that lead back to a folder
  * above are not followed.
  */
-export function findPictures(paths: readonly string[]): string[] {
+export function findImages(paths: readonly string[]): string[] {
   const found: string[] = [];
   const seen = new Set<string>();
   const add = (path: string, place: string) => {
@@ -22,13 +22,10 @@ export function findPictures(paths: readonly string[]): string[] {
     if (!stat) throw new UserError(`${path}: there is no such file or folder`);
     if (!stat.isDirectory()) add(path, realpathSync(path));
     else
-      for (const [name, place] of picturesBelow(path).sort(([a], [b]) => (a < b ? -1 : 1)))
+      for (const [name, place] of imagesBelow(path).sort(([a], [b]) => (a < b ? -1 : 1)))
         add(join(path, name), place);
   }
   if (found.length === 0)
-    throw new UserError(
-      `no pictures in ${paths.join(', ')}`,
-      `Looked for ${[...pictureExtensions].join(', ')}.`,
-    );
+    throw new UserError(`no images in ${paths.join(', ')}`, `Looked for ${[...imageExtensions].join(', ')}.`);
   return found;
 }

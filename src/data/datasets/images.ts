@@ -1,17 +1,14 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { picturesBelow } from '../images/find.ts';
+import { imagesBelow } from '../images/find.ts';
 import type { Label } from './dataset.ts';
 
 /**
- * The file of each label's picture: in its folder below the root, beside the root's files, or, where neither has
- * it, the only picture of that name in any sub-folder. `undefined` where there is none.
+ * The file of each label's image: in its folder below the root, beside the root's files, or, where neither has
+ * it, the only image of that name in any sub-folder. `undefined` where there is none.
  */
-export async function locatePictures(
-  root: string,
-  labels: readonly Label[],
-): Promise<(string | undefined)[]> {
+export async function locateImages(root: string, labels: readonly Label[]): Promise<(string | undefined)[]> {
   let byName: Map<string, string[]> | undefined;
   const paths: (string | undefined)[] = [];
   for (const { name, folder } of labels) {
@@ -20,24 +17,24 @@ export async function locatePictures(
       paths.push(near);
       continue;
     }
-    byName ??= indexPictures(root);
+    byName ??= indexImages(root);
     const found = byName.get(basename(name)) ?? [];
     if (found.length > 1)
       throw new UserError(
-        `${root}: the picture ${name} is there more than once: ${found.slice(0, 3).join(', ')}`,
-        'Remove the copies, or name the pictures with their folder in the label file.',
+        `${root}: the image ${name} is there more than once: ${found.slice(0, 3).join(', ')}`,
+        'Remove the copies, or name the images with their folder in the label file.',
       );
     paths.push(found[0] === undefined ? undefined : join(root, found[0]));
   }
   return paths;
 }
 
-/** Paths, from the root, of all pictures below it, by file name: each file once, whatever links lead to it. */
-function indexPictures(root: string): Map<string, string[]> {
+/** Paths, from the root, of all images below it, by file name: each file once, whatever links lead to it. */
+function indexImages(root: string): Map<string, string[]> {
   const byName = new Map<string, string[]>();
   if (!existsSync(root)) return byName;
   const seen = new Set<string>();
-  for (const [path, place] of picturesBelow(root).sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [path, place] of imagesBelow(root).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (seen.has(place)) continue;
     seen.add(place);
     const name = basename(path);

@@ -2,15 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { findPictures } from '../src/scoring/pictures.ts';
+import { findImages } from '../src/scoring/images.ts';
 
-const scratch = mkdtempSync(join(tmpdir(), 'find-pictures-'));
+const scratch = mkdtempSync(join(tmpdir(), 'find-images-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 let count = 0;
 
 /** A folder of these files; `a -> b` is a symbolic link to b. */
 function folderOf(...names: string[]): string {
-  const folder = join(scratch, String(count++), 'pictures');
+  const folder = join(scratch, String(count++), 'images');
   for (const name of names) {
     const [path, target] = name.split(' -> ');
     mkdirSync(dirname(join(folder, path!)), { recursive: true });
@@ -21,12 +21,12 @@ function folderOf(...names: string[]): string {
 }
 
 const names = (folder: string, ...paths: string[]) =>
-  findPictures(paths.length > 0 ? paths.map((path) => join(folder, path)) : [folder]).map((path) =>
+  findImages(paths.length > 0 ? paths.map((path) => join(folder, path)) : [folder]).map((path) =>
     path.slice(folder.length + 1),
   );
 
-describe('findPictures', () => {
-  it('finds pictures in a folder and below, in the order of their names', () => {
+describe('findImages', () => {
+  it('finds images in a folder and below, in the order of their names', () => {
     const folder = folderOf('b.png', 'a/z.JPG', 'a.webp', 'a/y/x.tiff', 'notes.txt', 'noext');
     expect(names(folder)).toEqual(['a.webp', 'a/y/x.tiff', 'a/z.JPG', 'b.png']);
   });
@@ -67,7 +67,7 @@ describe('findPictures', () => {
   });
 
   it('says so where there is nothing', () => {
-    expect(() => findPictures([folderOf('.hidden.png', 'notes.txt')])).toThrow(/no pictures in/);
-    expect(() => findPictures([join(scratch, 'missing')])).toThrow(/there is no such file or folder/);
+    expect(() => findImages([folderOf('.hidden.png', 'notes.txt')])).toThrow(/no images in/);
+    expect(() => findImages([join(scratch, 'missing')])).toThrow(/there is no such file or folder/);
   });
 });
