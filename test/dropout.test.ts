@@ -29,7 +29,7 @@ describe('dropout', () => {
     };
     const first = await kept(0, 1);
     const count = first.reduce((a, b) => a + b, 0);
-    expect(Math.abs(count - 50_000)).toBeLessThan(800); // five deviations of a binomial
+    expect(Math.abs(count - 50_000)).toBeLessThan(800); // five standard deviations of a binomial
     for (const other of [await kept(1, 1), await kept(0, 2)]) {
       const equal = other.filter((value, i) => value === first[i]).length;
       expect(Math.abs(equal - 50_000)).toBeLessThan(800);

@@ -22,20 +22,20 @@ beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('feature statistics', () => {
-  it('are the mean and the deviation of each number, over all rows an array holds', () => {
-    const { mean, deviation } = featureStatistics(
+  it('are the mean and the standard deviation of each number, over all rows an array holds', () => {
+    const { mean, std } = featureStatistics(
       [Float32Array.of(1, 10, 3, 10), Float32Array.of(5, 10), Float32Array.of(7, 10)],
       2,
     );
     expect([...mean]).toEqual([4, 10]);
-    expect(deviation[0]).toBeCloseTo(Math.sqrt(5), 6);
-    expect(deviation[1]).toBe(0);
+    expect(std[0]).toBeCloseTo(Math.sqrt(5), 6);
+    expect(std[1]).toBe(0);
   });
 
   it('standardize features, and leave 0 of a number that never varies; without them the length is 1', async () => {
     const gpu = await sharedGpu();
     const x = Tensor.from(gpu, [1, 10, 7, 10], [2, 2]);
-    const statistics = { mean: Float32Array.of(4, 10), deviation: Float32Array.of(3, 0) };
+    const statistics = { mean: Float32Array.of(4, 10), std: Float32Array.of(3, 0) };
     for (const [given, expected] of [
       [statistics, [-1, 0, 1, 0]],
       [null, [1 / Math.hypot(1, 10), 10 / Math.hypot(1, 10), 7 / Math.hypot(7, 10), 10 / Math.hypot(7, 10)]],

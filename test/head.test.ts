@@ -11,7 +11,7 @@ it('a new head is uniform within one over the root of its inputs, as nn.Linear i
     const shares = Array.from(data, (value) => value / bound);
     expect(Math.max(...shares.map(Math.abs)), name).toBeLessThanOrEqual(1 + 1e-6);
     if (data.length === 1) continue;
-    // Of n uniform draws the mean lies within 4 deviations of 0, and their variance of 1/3.
+    // Of n uniform draws the mean lies within 4 standard deviations of 0, and their variance of 1/3.
     const mean = shares.reduce((a, b) => a + b, 0) / data.length;
     const variance = shares.reduce((a, b) => a + b * b, 0) / data.length;
     expect(Math.abs(mean), name).toBeLessThan(4 / Math.sqrt(3 * data.length));

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
-import { meanAndDeviation, parseSeeds, trainSeeds } from '../src/training/seeds.ts';
+import { meanAndStd, parseSeeds, trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -17,10 +17,10 @@ beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 
 afterAll(() => rmSync(folder, { recursive: true }));
 
 it('mean and sample standard deviation', () => {
-  const { mean, deviation } = meanAndDeviation([2, 4, 4, 4, 5, 5, 7, 9]);
+  const { mean, std } = meanAndStd([2, 4, 4, 4, 5, 5, 7, 9]);
   expect(mean).toBe(5);
-  expect(deviation).toBeCloseTo(Math.sqrt(32 / 7), 12);
-  expect(meanAndDeviation([3])).toEqual({ mean: 3, deviation: Number.NaN });
+  expect(std).toBeCloseTo(Math.sqrt(32 / 7), 12);
+  expect(meanAndStd([3])).toEqual({ mean: 3, std: Number.NaN });
 });
 
 it('lists of seeds', () => {
@@ -56,6 +56,6 @@ it('runs each seed as a run of its own, and writes what they come to', async () 
   const [a, b] = figures as [number, number];
   const written = JSON.parse(readFileSync(join(out, 'seeds.json'), 'utf8'));
   expect(written.mean.srcc).toBeCloseTo((a + b) / 2, 12);
-  expect(written.deviation.srcc).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 12);
+  expect(written.std.srcc).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 12);
   expect(written.runs.map(({ seed }: { seed: number }) => seed)).toEqual([3, 8]);
 });

@@ -34,7 +34,7 @@ it("a plain ViT's feature equals PyTorch's", async () => {
   features.dispose();
 });
 
-it("pooled blocks equal PyTorch's: class token, mean and deviation of the patch tokens", async () => {
+it("pooled blocks equal PyTorch's: class token, mean and standard deviation of the patch tokens", async () => {
   const settings = { trainer: 'image-only', layers: '1,2', pool: 'stats', weightType: 'float32' } as const;
   const encoder = featureExtractor(clip.vision, 'weights', settings);
   const pooled = scope(() => encoder.encode(clip.vision.patches(images)));

@@ -78,8 +78,8 @@ it('pools tokens', async () => {
     const tokens = rowsOf(values.slice(image * 5 * width, (image + 1) * 5 * width), width);
     const column = (c: number) => tokens.slice(1).map((token) => token[c]!);
     const means = Array.from({ length: width }, (_, c) => sumOf(column(c)) / 4);
-    const deviations = means.map((mean, c) => Math.sqrt(sumOf(column(c).map((v) => (v - mean) ** 2)) / 4));
-    return [...tokens[0]!, ...means, ...deviations];
+    const stds = means.map((mean, c) => Math.sqrt(sumOf(column(c).map((v) => (v - mean) ** 2)) / 4));
+    return [...tokens[0]!, ...means, ...stds];
   });
   const pooled = keep(scope(() => poolTokens(x, 'stats')));
   expect(pooled.shape).toEqual([2, 3 * width]);

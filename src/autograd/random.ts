@@ -2,7 +2,7 @@ import { normals } from '../common/random.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { elements, Tensor } from './tensor.ts';
 
-/** A tensor of normal numbers of mean 0 and deviation `std`, drawn on the host: element i is draw i of the stream. */
+/** A tensor of normal numbers of mean 0 and standard deviation `std`, drawn on the host: element i is draw i of the stream. */
 export function randomNormal(
   gpu: Gpu,
   shape: readonly number[],

@@ -99,13 +99,13 @@ async function showRun(summary: RunSummary): Promise<void> {
   await reportRun(folder, terminal);
 }
 
-function seedsTable({ runs, mean, deviation }: SeedsSummary): string {
+function seedsTable({ runs, mean, std }: SeedsSummary): string {
   const row = (name: string, { srcc, plcc, krcc, rmse }: SeedFigures) => [
     name,
     ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
   ];
-  return formatTable(
-    [...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', deviation)],
-    { columns: ['seed', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrr' },
-  );
+  return formatTable([...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', std)], {
+    columns: ['seed', 'SRCC', 'PLCC', 'KRCC', 'RMSE'],
+    align: 'lrrrr',
+  });
 }

@@ -114,7 +114,7 @@ function formatDescription({
       ['parameters', model.parameters.toLocaleString('en')],
       ['image', `${vision.imageSize} px, patches of ${vision.patchSize} px`],
       ['vision', describeTransformer(vision, vision.outputWidth)],
-      ['mean, deviation', `${vision.mean.join(' ')}, ${vision.std.join(' ')}`],
+      ['mean, standard deviation', `${vision.mean.join(' ')}, ${vision.std.join(' ')}`],
       ['text', text ? describeTransformer(text, text.outputWidth) : 'none'],
     );
     if (text) facts.push(['tokens', `context ${text.contextLength}, vocabulary ${text.vocabSize}`]);

@@ -17,7 +17,7 @@ export interface FeatureChoice {
 /**
  * The image features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. The id
  * holds all that they depend on beside the device and the image: the weights do not say their activation, heads, eps, mean
- * and deviation by themselves.
+ * and standard deviation by themselves.
  */
 export function featureExtractor(
   vision: VisionTransformer,

@@ -58,7 +58,7 @@ export const clipDefaults = {
   std: [0.26862954, 0.26130258, 0.27577711],
 } as const satisfies Vision;
 
-/** Of ViT and DeiT as timm publishes them: ImageNet's mean and deviation. */
+/** Of ViT and DeiT as timm publishes them: ImageNet's mean and standard deviation. */
 export const timmDefaults = {
   activation: 'gelu',
   layerNormEps: 1e-6,

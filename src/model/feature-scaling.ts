@@ -7,40 +7,37 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 /** Mean and standard deviation of each number of a feature, over the training images. */
 export interface FeatureStatistics {
   readonly mean: Float32Array;
-  readonly deviation: Float32Array;
+  readonly std: Float32Array;
 }
 
 /**
  * What image features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardized
- * number by number, (x - mean) / deviation. Pooled block outputs need the latter: a few large numbers would otherwise
+ * number by number, (x - mean) / standard deviation. Pooled block outputs need the latter: a few large numbers would otherwise
  * leave the rest of a unit vector near 0.
  */
 export class FeatureScaling {
   readonly statistics: FeatureStatistics | null;
   readonly #mean: Tensor | undefined;
-  readonly #deviation: Tensor | undefined;
+  readonly #std: Tensor | undefined;
 
   constructor(gpu: Gpu, statistics: FeatureStatistics | null) {
     this.statistics = statistics;
     if (!statistics) return;
     // A number that never varies tells nothing: it becomes 0, not NaN.
     const { mean } = statistics;
-    const deviation = statistics.deviation.map((value) => value || 1);
-    [this.#mean, this.#deviation] = allOrNone(() => [
-      keep(Tensor.from(gpu, mean)),
-      keep(Tensor.from(gpu, deviation)),
-    ]);
+    const std = statistics.std.map((value) => value || 1);
+    [this.#mean, this.#std] = allOrNone(() => [keep(Tensor.from(gpu, mean)), keep(Tensor.from(gpu, std))]);
   }
 
   /** Features [B, E] → the head's input [B, E]. */
   forward(features: Tensor): Tensor {
-    if (!this.#mean || !this.#deviation) return l2Normalize(features);
-    return scope(() => divide(subtract(features, this.#mean!), this.#deviation!));
+    if (!this.#mean || !this.#std) return l2Normalize(features);
+    return scope(() => divide(subtract(features, this.#mean!), this.#std!));
   }
 
   dispose(): void {
     this.#mean?.dispose();
-    this.#deviation?.dispose();
+    this.#std?.dispose();
   }
 }
 
@@ -53,5 +50,5 @@ export function featureStatistics(rows: Iterable<Float32Array>, width: number): 
   for (const row of all) for (let i = 0; i < row.length; i++) mean[i % width]! += row[i]! / count;
   for (const row of all)
     for (let i = 0; i < row.length; i++) squares[i % width]! += (row[i]! - mean[i % width]!) ** 2 / count;
-  return { mean: Float32Array.from(mean), deviation: Float32Array.from(squares, Math.sqrt) };
+  return { mean: Float32Array.from(mean), std: Float32Array.from(squares, Math.sqrt) };
 }

@@ -26,7 +26,7 @@ export function poolTokens(tokens: Tensor, pool: Pool): Tensor {
     if (pool === 'mean') return mean;
     // Mean of squares about zero less the squared mean; relu keeps rounding from a negative root.
     const variance = subtract(average(multiply(patches, patches)), multiply(mean, mean));
-    const deviation = sqrt(relu(variance));
-    return concat([classToken, mean, deviation], 1);
+    const std = sqrt(relu(variance));
+    return concat([classToken, mean, std], 1);
   });
 }

@@ -38,7 +38,7 @@ export const pretrainingFields = {
   minArea: field(0.5, 'smallest area of a crop, as a share of the image'),
   distorted: field(0.5, 'share of the views that are spoiled'),
   teacher: field('', 'weights of a vision transformer whose features the image tower also learns to predict'),
-  teacherLayers: field('4,8,12', "the teacher's blocks, pooled as class token, mean and deviation"),
+  teacherLayers: field('4,8,12', "the teacher's blocks, pooled as class token, mean and standard deviation"),
   contrastive: field(1, 'weight of the contrastive loss', { whole: false }),
   distillation: field(1, 'weight of the distillation loss', { whole: false }),
   quality: field(1, 'weight of the quality-word loss (needs scores)', { whole: false }),

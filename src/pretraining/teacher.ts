@@ -65,9 +65,8 @@ export async function teacherFeatures(
   }
 }
 
-/** Shifts and scales each column of rows of `width` to mean 0 and deviation 1, in place. */
+/** Shifts and scales each column of rows of `width` to mean 0 and standard deviation 1, in place. */
 export function standardize(rows: Float32Array, width: number): void {
-  const { mean, deviation } = featureStatistics([rows], width);
-  for (let i = 0; i < rows.length; i++)
-    rows[i] = (rows[i]! - mean[i % width]!) / (deviation[i % width]! || 1);
+  const { mean, std } = featureStatistics([rows], width);
+  for (let i = 0; i < rows.length; i++) rows[i] = (rows[i]! - mean[i % width]!) / (std[i % width]! || 1);
 }

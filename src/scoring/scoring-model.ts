@@ -76,6 +76,6 @@ export function checkFeatureWidth(scoring: ScoringModel, width: number, path: st
 
 function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
   const mean = constants.get('features.mean');
-  const deviation = constants.get('features.deviation');
-  return mean && deviation ? { mean: mean.data, deviation: deviation.data } : null;
+  const std = constants.get('features.deviation');
+  return mean && std ? { mean: mean.data, std: std.data } : null;
 }

@@ -21,7 +21,7 @@ import { ImageOnlyLearner } from './learners/image-only.ts';
 import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
 
-/** Stream of the context's initial values; the deviation is CoOp's. */
+/** Stream of the context's initial values; the standard deviation is CoOp's. */
 const contextStream = 21;
 const contextDeviation = 0.02;
 
@@ -117,7 +117,7 @@ function createZeroShot(
   );
 }
 
-/** The quality words' prompts, their context random (deviation 0.02) or the embeddings of `ctxInit`'s words. */
+/** The quality words' prompts, their context random (standard deviation 0.02) or the embeddings of `ctxInit`'s words. */
 export function createPrompts(
   text: TextTransformer,
   tokenizer: Tokenizer,

@@ -21,7 +21,7 @@ export interface SeedsSummary {
   readonly runs: readonly (SeedFigures & { readonly seed: number; readonly folder: string })[];
   readonly mean: SeedFigures;
   /** Sample standard deviation (n - 1); not defined for one run. */
-  readonly deviation: SeedFigures;
+  readonly std: SeedFigures;
 }
 
 /** A list such as `1,2,3`. */
@@ -36,10 +36,10 @@ export function parseSeeds(text: string): number[] {
 }
 
 /** Mean and sample standard deviation. */
-export function meanAndDeviation(values: readonly number[]): { mean: number; deviation: number } {
+export function meanAndStd(values: readonly number[]): { mean: number; std: number } {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : Number.NaN };
+  return { mean, std: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : Number.NaN };
 }
 
 /**
@@ -88,11 +88,11 @@ export async function trainSeeds(
     const { srcc, plcc, krcc, rmse } = summary.test.overall;
     runs.push({ seed, folder: out, srcc, plcc, krcc, rmse });
   }
-  const over = (part: 'mean' | 'deviation') =>
+  const over = (part: 'mean' | 'std') =>
     Object.fromEntries(
-      figures.map((name) => [name, meanAndDeviation(runs.map((run) => run[name]))[part]]),
+      figures.map((name) => [name, meanAndStd(runs.map((run) => run[name]))[part]]),
     ) as unknown as SeedFigures;
-  const summary: SeedsSummary = { folder, runs, mean: over('mean'), deviation: over('deviation') };
+  const summary: SeedsSummary = { folder, runs, mean: over('mean'), std: over('std') };
   await writeOutput(file, `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
 }

@@ -59,12 +59,12 @@ export const fields = {
   classSpecific: field(false, 'context vectors of its own for each word (CSC)'),
   pool: field<'cls' | 'mean' | 'stats'>(
     'cls',
-    'image-only: class token, mean of the patch tokens, or class token with their mean and deviation',
+    'image-only: class token, mean of the patch tokens, or class token with their mean and standard deviation',
     ['cls', 'mean', 'stats'],
   ),
   scaling: field<'unit' | 'standard'>(
     'unit',
-    'image-only: features scaled to unit length, or each number to mean 0 and deviation 1 over the training images',
+    'image-only: features scaled to unit length, or each number to mean 0 and standard deviation 1 over the training images',
     ['unit', 'standard'],
   ),
   layers: field(
@@ -79,7 +79,7 @@ export const fields = {
   ),
   mosScaling: field<'none' | 'standard'>(
     'none',
-    'scores that a head learns: as they are, or with mean 0 and deviation 1 (steadier where MOS are large, as 26 to 74); predictions are in the unit of the MOS either way',
+    'scores that a head learns: as they are, or with mean 0 and standard deviation 1 (steadier where MOS are large, as 26 to 74); predictions are in the unit of the MOS either way',
     ['none', 'standard'],
   ),
   hidden: field(0, 'width of the head; 0: that of the features of one prompt', { max: 16384 }),

@@ -1,17 +1,17 @@
 import type { HostTensor } from '../data/formats/tensor.ts';
 
 /**
- * Scores standardized for training, (mos - mean) / deviation, so that a step is as large whatever the unit of the MOS.
+ * Scores standardized for training, (mos - mean) / standard deviation, so that a step is as large whatever the unit of the MOS.
  * Predictions, metrics and saved heads stay in that unit.
  */
 export class TargetScaling {
   readonly mean: number;
-  readonly deviation: number;
+  readonly std: number;
 
-  constructor(mean: number, deviation: number) {
+  constructor(mean: number, std: number) {
     this.mean = mean;
-    // Scores that are all the same have no deviation to divide by.
-    this.deviation = deviation || 1;
+    // Scores that are all the same have no standard deviation to divide by.
+    this.std = std || 1;
   }
 
   /** Fitted on the training images' scores. */
@@ -23,12 +23,12 @@ export class TargetScaling {
 
   /** MOS → what the head learns. */
   standardize(mos: number): number {
-    return (mos - this.mean) / this.deviation;
+    return (mos - this.mean) / this.std;
   }
 
   /** What the head gives → MOS. */
   restore(prediction: number): number {
-    return prediction * this.deviation + this.mean;
+    return prediction * this.std + this.mean;
   }
 
   /** Constants of a model whose head's last layer gives MOS. */
@@ -38,7 +38,7 @@ export class TargetScaling {
       const { shape, data } = constants.get(name)!;
       folded.set(name, { shape, data: data.map(by) });
     };
-    change('head.4.weight', (weight) => weight * this.deviation);
+    change('head.4.weight', (weight) => weight * this.std);
     change('head.4.bias', (bias) => this.restore(bias));
     return folded;
   }

@@ -55,11 +55,11 @@ export const distortions: Readonly<Record<string, Distortion>> = {
   },
   /** Gaussian blur of 0.6 to 7 pixels. */
   blur: async (image, severity) => close(open(image).blur(between(0.6, 7, severity)), image.size),
-  /** Gaussian noise of deviation 6 to 80 levels. */
+  /** Gaussian noise of standard deviation 6 to 80 levels. */
   noise: async (image, severity, seed) => {
-    const deviation = between(6, 80, severity);
+    const std = between(6, 80, severity);
     const draws = normals(image.data.length, seed, 0x51);
-    return mapBytes(image, (value, i) => value + deviation * draws[i]!);
+    return mapBytes(image, (value, i) => value + std * draws[i]!);
   },
   /** Levels reduced from 24 to 2. */
   banding: async (image, severity) => {

@@ -9,7 +9,7 @@ export type StorageType = 'float32' | 'float16';
 
 /**
  * Writes a model as safetensors under canonical names (OpenAI's), one tensor at a time. What shapes do not tell
- * (heads, activation, mean and deviation) goes into the metadata. Numbers beyond float16's range are a `UserError`:
+ * (heads, activation, mean and standard deviation) goes into the metadata. Numbers beyond float16's range are a `UserError`:
  * they would become infinite.
  */
 export async function convertWeights(weights: ClipWeights, out: string, type: StorageType): Promise<void> {

@@ -9,7 +9,7 @@ const weightStream = 0x2000;
 const initialLogitScale = Math.log(1 / 0.07);
 
 /**
- * The weights a CLIP begins with, by canonical name: normal with the deviations that CLIP was initialized with
+ * The weights a CLIP begins with, by canonical name: normal with the standard deviations that CLIP was initialized with
  * (Radford et al., arXiv 2103.00020, after GPT-2: the projections back into the residual stream are smaller the more
  * blocks add to it), biases zero, norms the identity. The same seed gives the same weights.
  */
@@ -18,10 +18,10 @@ export function initialWeights(config: ClipConfig, seed: number): Map<string, Ho
   let stream = weightStream;
   for (const [name, shape] of canonicalShapes(config)) {
     const count = elementCount(shape);
-    const deviation = initialDeviation(name, config);
+    const std = initialStd(name, config);
     const data =
-      deviation > 0
-        ? Float32Array.from(normals(count, seed, stream), (value) => value * deviation)
+      std > 0
+        ? Float32Array.from(normals(count, seed, stream), (value) => value * std)
         : new Float32Array(count).fill(constant(name));
     weights.set(name, { shape, data });
     stream++;
@@ -35,7 +35,7 @@ function constant(name: string): number {
 }
 
 /** Zero for what starts as a constant. */
-function initialDeviation(name: string, { vision, text }: ClipConfig): number {
+function initialStd(name: string, { vision, text }: ClipConfig): number {
   const tower: TransformerConfig = name.startsWith('visual.') ? vision : text!;
   const { width, layers } = tower;
   if (name === 'token_embedding.weight') return 0.02;
