@@ -72,10 +72,10 @@ describe.each(Object.keys(operations) as (keyof typeof operations)[])('%s', (nam
 it('refuses shapes that do not repeat', async () => {
   const gpu = await sharedGpu();
   expect(() => add(Tensor.zeros(gpu, [4, 6]), Tensor.zeros(gpu, [4]))).toThrow(
-    /\[4\] does not repeat to \[4, 6\]/,
+    /\[4\] does not broadcast to \[4, 6\]/,
   );
   expect(() => multiply(Tensor.zeros(gpu, [4, 1]), Tensor.zeros(gpu, [4, 6]))).toThrow(
-    /\[4, 1\] does not repeat to \[4, 6\]/,
+    /\[4, 1\] does not broadcast to \[4, 6\]/,
   );
 });
 

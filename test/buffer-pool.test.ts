@@ -129,7 +129,7 @@ describe('BufferPool', () => {
     p.release(idle);
     const arena = new Arena();
     p.beginArena(arena);
-    expect(() => p.beginArena(new Arena())).toThrow(/under way already/);
+    expect(() => p.beginArena(new Arena())).toThrow(/already in progress/);
     p.endArena(arena, new Set());
     expect(p.allocate(512)).toBe(idle);
   });

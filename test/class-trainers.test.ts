@@ -173,6 +173,6 @@ describe('zero-shot', () => {
 
   it('refuses a template without a place for the word', async () => {
     const settings = settingsOf('bad', { trainer: 'zero-shot', template: 'a photo' });
-    await expect(train(settings)).rejects.toThrow(/no place for the quality word/);
+    await expect(train(settings)).rejects.toThrow(/no placeholder for the quality word/);
   });
 });

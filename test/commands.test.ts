@@ -132,7 +132,7 @@ describe('parity', () => {
     const bad = run('parity', '--reference', reference, ...only);
     expect(bad.status).toBe(1);
     expect(bad.stdout).toMatch(/learning rates of 100 epochs .* FAIL/);
-    expect(bad.stdout).toMatch(/2 figures, 1 failed; the first that departs: learning rates/);
+    expect(bad.stdout).toMatch(/2 values, 1 failed; first failure: learning rates/);
     const empty = run('parity', '--reference', folder, ...only);
     expect(empty.stdout).toMatch(/tokenizer +not present/);
     expect(empty.status).toBe(1);
@@ -221,7 +221,7 @@ describe('train, score and eval', () => {
     expect(rows.slice(1).map((row) => basename(row.split(',')[0]!))).toEqual(names.sort());
     const nowhere = run('score', images, '--model', out, '--csv', join(csv, 'scores.csv'));
     expect(nowhere.status).toBe(1);
-    expect(nowhere.stderr).toMatch(/^error: .*scores\.csv is a file, so nothing can be made below it/m);
+    expect(nowhere.stderr).toMatch(/^error: .*scores\.csv is a file, not a folder/m);
     expect(nowhere.stderr).not.toMatch(/adapter/);
   });
 
@@ -238,6 +238,6 @@ describe('train, score and eval', () => {
     expect(table).toMatch(
       new RegExp(`^all +${overall.n} +\\S+ +\\S+ +\\S+ +${overall.rmse.toFixed(4)}$`, 'm'),
     );
-    expect(table).toMatch(/^ {2}95 % from .*\n {2}95 % to .*\n {2}4-parameter .*\n {2}5-parameter /m);
+    expect(table).toMatch(/^ {2}95% from .*\n {2}95% to .*\n {2}4-parameter .*\n {2}5-parameter /m);
   });
 });

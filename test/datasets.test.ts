@@ -262,13 +262,13 @@ describe('csv', () => {
   });
 
   it.each([
-    [{ name: 'csv' }, /needs its file/],
+    [{ name: 'csv' }, /needs a CSV file/],
     [{ name: 'csv', csv: '/nowhere/labels.csv' }, /cannot be read \(ENOENT\)/],
     [{ name: 'csv', csv }, /no column "name" or .*found: picture, score, part, prompt/],
     [{ name: 'csv', csv, ...columns, mosColumn: 'mos' }, /no column "mos"/],
     [{ name: 'csv', csv, ...columns, splitColumn: 'fold' }, /no column "fold"/],
     [{ name: 'csv', csv, ...columns, splitColumn: 'score' }, /line 2: score is "0"/],
-    [{ name: 'csv', csv, ...columns, testSize: 12 }, /nothing to train on/],
+    [{ name: 'csv', csv, ...columns, testSize: 12 }, /leaves none to train on/],
   ])('refuses %j', async (options, message) => {
     expect((await failureOf(options)).message).toMatch(message);
   });

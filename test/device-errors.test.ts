@@ -109,7 +109,7 @@ describe.each([
         gpu.pool.release(gone);
         gpu.run(double, { buffers: [x.buffer, gone], groups: [1] });
       },
-      /kernel double: buffer 1 was given back/,
+      /kernel double: buffer 1 was returned/,
       true,
     ],
     'a copy beyond the end': [

@@ -149,7 +149,7 @@ describe('capture and replay', () => {
     expect(() => recording.replay()).toThrow(/replay refused: buffer \d+/);
     recording.dispose();
     expect(() => recording.replay()).toThrow(/disposed of/);
-    expect(() => gpu.capture(() => a.write(Float32Array.of(3)))).toThrow(/may not write from the host/);
+    expect(() => gpu.capture(() => a.write(Float32Array.of(3)))).toThrow(/must not write from the host/);
     expect(await a.read()).toEqual(Float32Array.of(1));
   });
 

@@ -132,13 +132,9 @@ describe('an output', () => {
   it.each([
     ['a folder', (at: string) => at, /is a folder/],
     ['a name that ends as a folder', (at: string) => join(at, 'new/'), /is a folder/],
-    [
-      'below a file',
-      (at: string) => join(at, 'file', 'below', 'out'),
-      /file is a file, so nothing can be made/,
-    ],
+    ['below a file', (at: string) => join(at, 'file', 'below', 'out'), /file is a file, not a folder/],
     ['too long', (at: string) => join(at, 'x'.repeat(256)), /name is too long/],
-    ['below /proc', () => '/proc/nothing/here', /cannot be made|may not be written/],
+    ['below /proc', () => '/proc/nothing/here', /cannot be created|permission denied/],
   ])('is refused in one line before the work: %s', async (_, pathIn, message) => {
     const folder = newFolder();
     writeFileSync(join(folder, 'file'), '');
@@ -218,7 +214,7 @@ describe('a temporary file', () => {
 it('a folder for results is refused in one line where there can be none', () => {
   const file = join(newFolder(), 'file');
   writeFileSync(file, '');
-  expect(() => prepareFolder(file)).toThrow(/file of that name is in the way/);
-  expect(() => prepareFolder(join(file, 'below'))).toThrow(/is a file, so nothing can be made below it/);
+  expect(() => prepareFolder(file)).toThrow(/a file with that name already exists/);
+  expect(() => prepareFolder(join(file, 'below'))).toThrow(/is a file, not a folder/);
   expect(existsSync(join(file, 'below'))).toBe(false);
 });

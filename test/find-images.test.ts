@@ -68,6 +68,6 @@ describe('findImages', () => {
 
   it('says so where there is nothing', () => {
     expect(() => findImages([folderOf('.hidden.png', 'notes.txt')])).toThrow(/no images in/);
-    expect(() => findImages([join(scratch, 'missing')])).toThrow(/there is no such file or folder/);
+    expect(() => findImages([join(scratch, 'missing')])).toThrow(/no such file or folder/);
   });
 });

@@ -71,7 +71,7 @@ describe('the content decides the format', () => {
   ])('%s is refused before a decoder sees it, whatever its name', async (_, bytes) => {
     writeFileSync(place('named.png'), bytes);
     expect(await errorOf(place('named.png'))).toBe(
-      `${place('named.png')}: not a readable image (its content is in none of these formats)`,
+      `${place('named.png')}: not a readable image (its content is in none of the supported formats)`,
     );
   });
 
@@ -104,7 +104,7 @@ describe('an image of too many pixels', () => {
     writeFileSync(place('bomb.png'), header(16_000));
     const before = process.memoryUsage().rss;
     expect(await errorOf(place('bomb.png'))).toBe(
-      `${place('bomb.png')}: is 16,000 x 16,000 pixels large, more than the limit of 67,108,864 (imagePixels in CLIP_AGIQA_LIMITS)`,
+      `${place('bomb.png')}: is 16,000 x 16,000 pixels, more than the limit of 67,108,864 (imagePixels in CLIP_AGIQA_LIMITS)`,
     );
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 2 ** 20);
   });
@@ -117,7 +117,7 @@ describe('an image of too many pixels', () => {
     await Promise.all([image(10), image(11)]);
     process.env.CLIP_AGIQA_LIMITS = 'imagePixels=100';
     expect(await errorOf(place('10.png'))).toBeUndefined();
-    expect(await errorOf(place('11.png'))).toMatch(/is 11 x 10 pixels large, more than the limit of 100 /);
+    expect(await errorOf(place('11.png'))).toMatch(/is 11 x 10 pixels, more than the limit of 100 /);
   });
 });
 
@@ -214,10 +214,10 @@ describe('ImageLoader', () => {
     const loaded = await load(loader, paths);
     expect(loaded.map(({ index }) => index)).toEqual(paths.map((_, i) => i));
     expect(loaded.flatMap((image) => ('error' in image ? [[image.path, image.error]] : []))).toEqual([
-      ['ends', 'ends: cannot be decoded (an image thread ended (exit code 5))'],
-      ['throws', 'throws: cannot be decoded (an image thread failed: no decoder)'],
-      ['hangs', 'hangs: cannot be decoded (an image thread gave no answer for 0.3 s)'],
-      ['ends', 'ends: cannot be decoded (an image thread ended (exit code 5))'],
+      ['ends', 'ends: cannot be decoded (a decoding thread exited (exit code 5))'],
+      ['throws', 'throws: cannot be decoded (a decoding thread failed: no decoder)'],
+      ['hangs', 'hangs: cannot be decoded (a decoding thread did not respond for 0.3 s)'],
+      ['ends', 'ends: cannot be decoded (a decoding thread exited (exit code 5))'],
     ]);
     expect((await load(loader, ['a', 'b'])).every((image) => 'pixels' in image)).toBe(true);
     await loader.close();

@@ -76,7 +76,7 @@ describe('score --csv', () => {
     writeFileSync(place('a file'), '');
     const cases = [
       [place('a folder'), /^error: .*a folder: is a folder/],
-      [join(place('a file'), 'x.csv'), /^error: .*a file is a file, so nothing can be made below it/],
+      [join(place('a file'), 'x.csv'), /^error: .*a file is a file, not a folder/],
       [place('x'.repeat(300)), /^error: .*the name is too long/],
     ] as const;
     for (const [csv, message] of cases) {
@@ -85,7 +85,7 @@ describe('score --csv', () => {
       expect(stderr).toMatch(message);
       expect(stderr.trim().split('\n').length).toBeLessThanOrEqual(2);
     }
-    expect(score(...images, '--csv', '-', '--json').stderr).toMatch(/both print on stdout/);
+    expect(score(...images, '--csv', '-', '--json').stderr).toMatch(/both print to stdout/);
   });
 
   it('guards names that a spreadsheet would run, and shows escape sequences of names escaped', async () => {
@@ -163,7 +163,7 @@ describe('encode', () => {
     const id = 50_000;
     expect(encode(await tokensOf([1, 2, 3], [1, id, 3])).stderr).toMatch(
       new RegExp(
-        `^error: .*tokens\\.safetensors: token ${id} at place 1 of row 1 is not in the vocabulary of 49408$`,
+        `^error: .*tokens\\.safetensors: token ${id} at position 1 of row 1 is not in the vocabulary of 49408$`,
         'm',
       ),
     );
@@ -182,7 +182,7 @@ describe('encode', () => {
     await writeSafetensors(place('small.safetensors'), tinyTensors());
     const args = ['--weights', place('small.safetensors'), '--text', 'a cat'];
     expect(run('encode', ...args, '--out', place('x.safetensors')).stderr).toMatch(
-      /^error: these weights know 11 tokens, CLIP's tokenizer has 49,408$/m,
+      /^error: these weights have a vocabulary of 11 tokens, CLIP's tokenizer has 49,408$/m,
     );
   });
 

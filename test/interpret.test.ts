@@ -119,7 +119,7 @@ describe('interpret', () => {
       const { contexts } = await contextWords(given, { weights, top: 1 });
       expect(contexts[0]!.vectors.map(({ nearest }) => nearest[0]!.text)).toEqual(['good', 'bad']);
     }
-    await expect(contextWords(path, { top: 1 })).rejects.toThrow(/does not say which CLIP weights/);
+    await expect(contextWords(path, { top: 1 })).rejects.toThrow(/does not record which CLIP weights/);
     await expect(contextWords(path, { weights, top: 1, epoch: 9 })).rejects.toThrow(
       /model\.pth\.tar-9 is not in prompt_learner/,
     );

@@ -90,7 +90,7 @@ it.each([
   writeFileSync(file, 'the older one');
   const { status, stderr } = await interrupt(name, ['ready'], 'plain', file);
   expect(status).toBe(expected);
-  expect(stderr).toMatch(/^stopped {4}before it was done; .*start the command again for the rest\n$/);
+  expect(stderr).toMatch(/^stopped {4}before it finished; .*run the command again for the rest\n$/);
   expect(readdirSync(results)).toEqual(['out.csv']);
   expect(readFileSync(file, 'utf8')).toBe('the older one');
 });

@@ -30,7 +30,7 @@ test.each([
   'toString=1',
 ])('CLIP_AGIQA_LIMITS=%s is refused', (text) => {
   process.env.CLIP_AGIQA_LIMITS = text;
-  expect(() => limit('csvBytes')).toThrow(/is no limit/);
+  expect(() => limit('csvBytes')).toThrow(/is not a limit/);
 });
 
 test('a number that is none is beyond every limit', () => {

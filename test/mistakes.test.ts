@@ -37,18 +37,21 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
     /tensors are made of .* not of a Int32Array/,
   ],
   'bytes as values': [() => Tensor.from(gpu, any(new Uint8Array(4))), /not of a Uint8Array/],
-  'rows of rows': [() => Tensor.from(gpu, any([[1], [2]])), /not of an array of other things than numbers/],
+  'rows of rows': [() => Tensor.from(gpu, any([[1], [2]])), /not of an array of non-numbers/],
   'no values': [() => Tensor.from(gpu, any(undefined)), /not of a undefined/],
   'values of another type': [
     () => floats(2).write(new Uint32Array(2)),
     /a Uint32Array is u32, and tensor \d+ is f32/,
   ],
-  'a shape of fractions': [() => Tensor.empty(gpu, [2.5]), /\[2.5\] is no shape/],
-  'a shape below zero': [() => Tensor.empty(gpu, [-2, 3]), /\[-2, 3\] is no shape/],
+  'a shape of fractions': [() => Tensor.empty(gpu, [2.5]), /\[2.5\] is not a shape/],
+  'a shape below zero': [() => Tensor.empty(gpu, [-2, 3]), /\[-2, 3\] is not a shape/],
   'an axis there is not': [() => floats(2).dim(1), /tensor \d+ \[2\] has no axis 1/],
-  'shapes that do not go together': [() => add(floats(2, 3), floats(4)), /\[4\] does not repeat to \[2, 3\]/],
+  'shapes that do not go together': [
+    () => add(floats(2, 3), floats(4)),
+    /\[4\] does not broadcast to \[2, 3\]/,
+  ],
   'a sum of numbers and words': [() => add(floats(3), words(3)), /^add: input 1 \[3\] is u32, wanted f32$/],
-  'a sum with halves': [() => add(floats(4), toHalf(floats(4))), /^add: input 1 \[4\] is f16, wanted f32$/],
+  'a sum with halves': [() => add(floats(4), toHalf(floats(4))), /^add: input 1 \[4\] is f16, expected f32$/],
   'words through an activation': [() => relu(words(4)), /: input 0 \[4\] is u32, wanted f32/],
   'words through softmax': [() => softmax(words(4)), /^softmax: input 0 \[4\] is u32/],
   'a bias of words': [
@@ -65,12 +68,12 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
   ],
   'indices that are no words': [
     () => gatherRows(floats(4, 4), floats(2)),
-    /^gatherRows: input 1 \[2\] is f32, wanted u32$/,
+    /^gatherRows: input 1 \[2\] is f32, expected u32$/,
   ],
   'a table without rows': [() => gatherRows(floats(4), words(2)), /^gatherRows: a table \[4\] has no rows/],
   'classes that are no words': [
     () => crossEntropy(floats(2, 8), floats(2)),
-    /^crossEntropy: input 1 \[2\] is f32, wanted u32$/,
+    /^crossEntropy: input 1 \[2\] is f32, expected u32$/,
   ],
   'classes for other rows': [
     () => crossEntropy(floats(2, 8), words(3)),
@@ -97,15 +100,15 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
     () => dropout(floats(4), 0.5, { seed: floats(2), stream: 1 }),
     /^dropout: the seed is a u32/,
   ],
-  'no parameters': [() => new Sgd([], { lr: 0.1 }), /an optimizer of no parameters/],
-  'no rate': [() => new Sgd([floats(1)], any({})), /learning rate is a number, not undefined/],
+  'no parameters': [() => new Sgd([], { lr: 0.1 }), /an optimizer needs parameters/],
+  'no rate': [() => new Sgd([floats(1)], any({})), /learning rate must be a number, not undefined/],
   'a function that gives no tensor': [
     () =>
       valueAndGradients(
         any(() => 3),
         [floats(1)],
       ),
-    /valueAndGradients: the function gives no tensor/,
+    /valueAndGradients: the function does not return a tensor/,
   ],
   'a function that waits, differentiated': [
     () =>
@@ -125,13 +128,16 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
       gone.dispose();
       return add(gone, gone);
     },
-    /tensor \d+ \[2\] was disposed of/,
+    /tensor \d+ \[2\] is disposed/,
   ],
   'a tensor where a buffer goes': [
     () => run(floats(1)),
-    /^kernel one: buffer 0 is none of a pool's \(that of a tensor is tensor.buffer\)/,
+    /^kernel one: buffer 0 does not come from the buffer pool \(a tensor's buffer is tensor.buffer\)/,
   ],
-  'nothing where a buffer goes': [() => run(undefined), /^kernel one: buffer 0 is none of a pool's/],
+  'nothing where a buffer goes': [
+    () => run(undefined),
+    /^kernel one: buffer 0 does not come from the buffer pool/,
+  ],
 };
 
 describe('a mistake of a few lines', () => {
@@ -167,9 +173,9 @@ it('tensors of two devices, and of one that was closed', async () => {
   const [x, y] = [floats(1), Tensor.zeros(other, [1])];
   expect(() => add(x, y)).toThrow(/^add: inputs 0 and 1 are on different devices/);
   other.close();
-  expect(() => Tensor.from(other, [1])).toThrow(/this GPU was closed: open another with openGpu\(\)/);
-  await expect(Clip.load(other, 'test/fixtures/tiny-clip.json')).rejects.toThrow(/this GPU was closed/);
-  await expect(y.read()).rejects.toThrow(/this GPU was closed/);
+  expect(() => Tensor.from(other, [1])).toThrow(/this GPU is closed: open another with openGpu\(\)/);
+  await expect(Clip.load(other, 'test/fixtures/tiny-clip.json')).rejects.toThrow(/this GPU is closed/);
+  await expect(y.read()).rejects.toThrow(/this GPU is closed/);
   x.dispose();
   y.dispose();
   expect(other.pool.statistics).toMatchObject({ liveBuffers: 0, liveBytes: 0 });

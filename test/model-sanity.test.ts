@@ -33,7 +33,7 @@ describe('numbers of a configuration that make no sense are refused by name', ()
     [{ text: { layerNormEps: 0 } }, /layer norm eps is 0/],
     [{ vision: { heads: 64 } }, /width 64 cannot have 64 heads/],
     [{ vision: { heads: 3 } }, /width 64 cannot have 3 heads/],
-    [{ vision: { heads: 1.5 } }, /heads is 1\.5, not a positive whole number/],
+    [{ vision: { heads: 1.5 } }, /heads is 1\.5, not a positive integer/],
     [{ text: { heads: -1 } }, /heads is -1/],
     [{ vision: { activation: ['gelu'] } }, /the activation \["gelu"\] is not known/],
     [null, /metadata clip_config: is null/],
@@ -87,7 +87,7 @@ describe('numbers that are not finite', () => {
   test('are named with their place and number', () => {
     const values = Float32Array.of(0, 1, 2, 3, Number.NaN, Infinity);
     expect(() => requireFinite(values, [2, 3], 'a.pt: tensor w')).toThrow(
-      /a\.pt: tensor w holds NaN at \[1, 1\] and 1 more numbers that are not finite/,
+      /a\.pt: tensor w holds NaN at \[1, 1\] and 1 more non-finite values/,
     );
     expect(requireFinite(values.subarray(0, 4), [4], 'w')).toHaveLength(4);
   });
@@ -125,10 +125,10 @@ test('token ids that are not in the vocabulary never reach the GPU', async () =>
   const encode = (...tokens: number[]) => clip.encodeTokens(Int32Array.from(tokens));
   for (const id of [-1, 11, 50_000, 2 ** 30])
     expect(() => encode(...row, ...row.with(1, id))).toThrow(
-      new RegExp(`token ${id} at place 1 of row 1 is not in the vocabulary of 11`),
+      new RegExp(`token ${id} at position 1 of row 1 is not in the vocabulary of 11`),
     );
-  expect(() => encode()).toThrow(/0 tokens are not whole rows of 7/);
-  expect(() => encode(...row, 1)).toThrow(/8 tokens are not whole rows/);
+  expect(() => encode()).toThrow(/0 tokens are not a multiple of the context length 7/);
+  expect(() => encode(...row, 1)).toThrow(/8 tokens are not a multiple/);
   const features = encode(...row);
   expect((await features.read()).every(Number.isFinite)).toBe(true);
   features.dispose();

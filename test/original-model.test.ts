@@ -94,9 +94,9 @@ describe('models of the published trainer', () => {
 
   it('say what is missing or does not fit', async () => {
     const gpu = await sharedGpu();
-    await expect(Scorer.load(gpu, published)).rejects.toThrow(/does not say which CLIP weights/);
+    await expect(Scorer.load(gpu, published)).rejects.toThrow(/does not record which CLIP weights/);
     await expect(Scorer.load(gpu, published, { weights })).rejects.toThrow(
-      /these weights know 1,000 tokens, CLIP's tokenizer has 49,408/,
+      /these weights have a vocabulary of 1,000 tokens, CLIP's tokenizer has 49,408/,
     );
     await expect(Scorer.load(gpu, published, { weights, epoch: 7 })).rejects.toThrow(
       /model\.pth\.tar-7 is not in both/,

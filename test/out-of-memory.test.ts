@@ -79,7 +79,7 @@ async function sweep<T>(work: () => Promise<T>, each = 1): Promise<string[]> {
     unguard!();
     expect(error).toBeInstanceOf(OutOfMemoryError);
     expect(error.message).toMatch(
-      /^the GPU has no room for [\d.]+ (bytes|MiB) \(.+\), [\d.]+ (bytes|MiB) are held already$/,
+      /^the GPU has no room for [\d.]+ (bytes|MiB) \(.+\); [\d.]+ (bytes|MiB) are already in use$/,
     );
     expect(gpu.pool.statistics, `${n} of ${total}: ${error.stack}`).toMatchObject({ liveBuffers, liveBytes });
     messages.push(error.message);

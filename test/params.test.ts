@@ -92,7 +92,7 @@ describe('params', () => {
     [[], /kernel echo: 0 numbers in params, size, k missing: the shader declares size: u32, k: f32/],
     [[4], /kernel echo: 1 number in params, k missing: /],
     [[4, 2, 3], /kernel echo: 3 numbers in params, 1 too many: /],
-    [[4.5, 2], /kernel echo: size is a u32, and 4.5 is none: whole numbers from 0 to 4294967295/],
+    [[4.5, 2], /kernel echo: size is a u32, and 4.5 is not: integers from 0 to 4294967295/],
     [[-1, 2], /size is a u32, and -1 is none/],
     [[2 ** 32, 2], /size is a u32, and 4294967296 is none/],
     [[Number.NaN, 2], /size is a u32, and NaN is none/],
@@ -115,7 +115,7 @@ describe('params', () => {
     const run = (kernel: { name: string; source: string }, params?: number[]) =>
       gpu.run(kernel, { buffers: [out], groups: [1], ...(params ? { params } : {}) });
     expect(() => run({ name: 'plain', source }, [1])).toThrow(
-      /kernel plain: 1 number in params, and the shader declares no uniform block/,
+      /kernel plain: 1 number in params, but the shader declares no uniform block/,
     );
     run({ name: 'plain', source }, []);
     expect(() => run(scaled)).toThrow(/kernel echo: 0 numbers in params, size, k missing/);

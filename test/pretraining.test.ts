@@ -274,7 +274,7 @@ describe('a run of pre-training', () => {
     await weights.close();
 
     await expect(pretrainRun(gpu, settings(), { resume: false, reporter: silent })).rejects.toThrow(
-      /holds a run already/,
+      /already holds a run/,
     );
     const halves = { ...settings(), out: join(folder, 'halves') };
     const stop = new AbortController();
@@ -336,7 +336,7 @@ describe('a run of pre-training', () => {
     await expect(run({ out: join(folder, 'n'), chunkSize: 3 })).rejects.toThrow(
       /no multiple of --chunk-size 3/,
     );
-    await expect(run({ out: join(folder, 'n'), batchSize: 512 })).rejects.toThrow(/do not fill one batch/);
+    await expect(run({ out: join(folder, 'n'), batchSize: 512 })).rejects.toThrow(/are fewer than one batch/);
   });
 });
 

@@ -88,7 +88,7 @@ describe('report.html', () => {
     expect(page).toContain(`<strong>${test.overall.srcc.toFixed(4)}</strong>`);
     expect(page).toContain('untrained —');
     expect(page).toContain('An &lt;adapter&gt; &amp; its &quot;driver&quot;');
-    expect(page).toContain('Listed but not there: gone_001.png.');
+    expect(page).toContain('Listed but missing: gone_001.png.');
     expect(page).toContain('<tr class="changed"><th scope="row">nCtx</th><td>4</td>');
     const titles = ['Loss', 'Rank correlation', 'Predicted against MOS', 'Error by generator'];
     for (const title of titles) expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
@@ -115,7 +115,7 @@ describe('report.html', () => {
   it('leaves out what a run has not: curves where nothing learned, all figures where nothing was tested', async () => {
     const zero = await read((await writeRun('zero', { epochs: 0, finalEpoch: 0 })).out);
     expect(zero).not.toContain('<h2>Loss</h2>');
-    expect(zero).toContain('none: nothing learns');
+    expect(zero).toContain('none (zero-shot)');
     const untested = await read((await writeRun('untested', { test: null, before: null })).out);
     expect(untested).toContain('no test part');
     expect(untested).toContain('<h2>Loss</h2>');

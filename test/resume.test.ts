@@ -247,7 +247,7 @@ describe('resuming', () => {
       },
     };
     await expect(train(settings, { resume: true, reporter: stop })).rejects.toThrow('killed');
-    expect(lines.join('\n')).toMatch(/^extended {3}from 4 to 7 epochs; epochs 1 to 4 keep the rates/m);
+    expect(lines.join('\n')).toMatch(/^extended {3}from 4 to 7 epochs; epochs 1 to 4 ran at their original/m);
     // Of the four epochs' end nothing is left that would be taken for that of seven.
     expect(readdirSync(at('longer'))).not.toContain('model.safetensors');
     expect(readdirSync(at('longer'))).not.toContain('summary.json');
@@ -268,7 +268,7 @@ describe('resuming', () => {
     expect(json('copied', 'summary.json').epochs).toBe(5);
     expect(readFileSync(at('whole', 'checkpoint.safetensors'))).toEqual(before);
     await expect(train(settingsOf('copied', { epochs: 6 }), { resume: at('whole') })).rejects.toThrow(
-      /copied holds a run already/,
+      /copied already holds a run/,
     );
   });
 
@@ -295,7 +295,7 @@ describe('a folder with a run in it', () => {
   it('is refused without a word of how, and begun again with --overwrite', async () => {
     cpSync(at('whole'), at('again'), { recursive: true });
     writeFileSync(at('again', 'notes.txt'), 'mine');
-    await expect(train(settingsOf('again'))).rejects.toThrow(/again holds a run already/);
+    await expect(train(settingsOf('again'))).rejects.toThrow(/again already holds a run/);
     const line = (text: string) => {
       if (!text.startsWith('epoch 1/')) return;
       // Half-way nothing is left of the older run.
@@ -315,7 +315,7 @@ describe('a folder with a run in it', () => {
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(
       String((both.find(({ status }) => status === 'rejected') as PromiseRejectedResult).reason),
-    ).toMatch(/a run is under way/);
+    ).toMatch(/in use by a run/);
     await expectSameRun('whole', 'both');
   });
 
@@ -350,7 +350,7 @@ describe('a run that is stopped', () => {
     const bar = () => ({ advance: () => stop.abort(), stop: () => {} });
     const options = { reporter: { ...silent, bar }, signal: stop.signal };
     await expect(train(settingsOf('encoding', { cache: 'none' }), options)).rejects.toThrow(
-      /^before the first epoch ended; go on with: .*--resume/,
+      /^before the end of the first epoch; continue with: .*--resume/,
     );
     await train(settingsOf('encoding', { cache: 'none' }), { resume: true });
     expect(leftBy('encoding').predictions).toBe(leftBy('whole').predictions);
@@ -391,21 +391,21 @@ describe('a run', () => {
         parts(() => 3, 4),
         2,
       ),
-    ).toMatch(/^warning +all scores are the same.*$/);
+    ).toMatch(/^warning +all scores are equal.*$/);
     expect(
       await warnings(
         'single',
         parts((i) => i, 1),
         2,
       ),
-    ).toMatch(/^warning +the test part is a single image.*$/);
+    ).toMatch(/^warning +the test set is a single image.*$/);
     expect(
       await warnings(
         'warm',
         parts((i) => i, 4),
         1,
       ),
-    ).toMatch(/^warning +every epoch is one of warm-up.*$/);
+    ).toMatch(/^warning +every epoch is a warm-up epoch.*$/);
   });
 });
 
@@ -486,7 +486,7 @@ describe('checkpoints', () => {
       });
       await expect(readCheckpoint(path)).rejects.toThrow(
         key === 'weights_id'
-          ? /does not say which weights/
+          ? /does not record which weights/
           : `damaged.safetensors, metadata ${key}: is missing`,
       );
     }
@@ -512,12 +512,12 @@ it('runs of several seeds are resumed each where it stands, and stopped ones say
     `in run 2 of 3 (seed 2) after epoch 3 of 4; go on with: node dist/train.js --resume ${at('seeds')} --seeds 1,2,3`,
   );
   await expect(trainSeeds(gpu, settings, [1, 2, 3], { resume: false, reporter: silent })).rejects.toThrow(
-    /seed1 holds a run already/,
+    /seed1 already holds a run/,
   );
   const resumed = await trainSeeds(gpu, settings, [1, 2, 3], { resume: at('seeds'), reporter: silent });
   expect(existsSync(at('seeds', 'seeds.json'))).toBe(true);
   await expect(trainSeeds(gpu, settings, [4], { resume: false, reporter: silent })).rejects.toThrow(
-    /seeds\.json is there already/,
+    /seeds\.json already exists/,
   );
   renameSync(at('seeds'), at('seeds-resumed'));
   const whole = await trainSeeds(gpu, settings, [1, 2, 3], { resume: false, reporter: silent });

@@ -67,7 +67,7 @@ describe('train', () => {
     );
     expect(status).toBe(1);
     expect(error).toMatch(oneLine);
-    expect(error).toMatch(/mine holds files, but no scenes.*\n.*--data agiqa-3k/);
+    expect(error).toMatch(/mine holds files, but no generated scenes.*\n.*--data agiqa-3k/);
     expect(readFileSync(join(mine, 'thesis.txt'), 'utf8')).toBe('years of work');
     expect(readdirSync(mine).sort()).toEqual(['images', 'thesis.txt']);
   });
@@ -137,7 +137,7 @@ describe('the demo', () => {
     expect(demo().status).toBe(0);
     const other = demo('--lr', '0.5');
     expect(other.status).toBe(1);
-    expect(other.error).toMatch(/holds a run already/);
+    expect(other.error).toMatch(/already holds a run/);
   });
 });
 
@@ -157,7 +157,7 @@ describe('eval', () => {
     const { status, error } = run('eval', '--model', received);
     expect(status).toBe(1);
     expect(error).toMatch(oneLine);
-    expect(error).toMatch(/the scenes are not there/);
+    expect(error).toMatch(/no scenes found/);
     expect(readdirSync(mine)).toEqual(['thesis.txt']);
   });
 

@@ -61,7 +61,7 @@ describe("a run's folder", () => {
     await begun('new');
     write('checkpoint.safetensors');
     await expect(claim('new')).rejects.toMatchObject({
-      message: `${folder} holds a run already, which has not ended`,
+      message: `${folder} already holds a run, which has not finished`,
       advice: expect.stringContaining(`node dist/train.js --resume ${folder};`),
     });
     expect(goOnCommand("my runs/it's one", 'pretrain')).toBe(
@@ -118,7 +118,7 @@ describe('the lock of a run', () => {
 
   it('is held by one run of this process at a time', async () => {
     const lock = await lockRun(folder);
-    await expect(lockRun(folder)).rejects.toThrow(/a run is under way there/);
+    await expect(lockRun(folder)).rejects.toThrow(/in use by a run/);
     lock.release();
     (await lockRun(folder)).release();
     expect(readdirSync(folder)).toEqual([]);
@@ -149,7 +149,7 @@ describe('the lock of a run', () => {
     const name = nameOf({ ...ownIdentity(), machine: '00000000' });
     write(name);
     await expect(lockRun(folder)).rejects.toMatchObject({
-      message: expect.stringMatching(/another machine or container/),
+      message: expect.stringMatching(/on another machine or in another container/),
       advice: expect.stringContaining(`remove ${join(folder, name)}`),
     });
     expect(readdirSync(folder)).toEqual([name]);

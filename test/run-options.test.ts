@@ -65,7 +65,7 @@ describe('the settings that a command resumes with', () => {
     const lines: string[] = [];
     const reporter = { ...silent, line: (text: string) => void lines.push(text) };
     expect((await settingsOf({ resume: path }, {}, undefined, reporter)).settings.cache).toBe('');
-    expect(lines).toEqual([expect.stringContaining(`${cache} holds no features any more`)]);
+    expect(lines).toEqual([expect.stringContaining(`${cache} no longer holds features`)]);
     expect((await settingsOf({ resume: path }, { cache })).settings.cache).toBe(cache);
     mkdirSync(cache);
     writeFileSync(join(cache, 'f32-8-1.features'), '');
@@ -79,13 +79,10 @@ describe('the settings that a command resumes with', () => {
     const other = await begun('clip', 'pretrain', { epochs: 7 });
     await expect(settingsOf({ resume: other })).rejects.toMatchObject({
       message: `${other} holds a run of pretrain`,
-      advice: `Go on with it: node dist/pretrain.js --resume ${other}`,
+      advice: `Resume it: node dist/pretrain.js --resume ${other}`,
     });
     const damaged = await begun('damaged', 'train', { epochs: 7 });
-    writeFileSync(
-      join(damaged, 'config.yaml'),
-      '# Settings of a run of train, which --resume goes on with.\n{',
-    );
+    writeFileSync(join(damaged, 'config.yaml'), '# Settings of a run of train, used by --resume.\n{');
     await expect(settingsOf({ resume: damaged })).rejects.toThrow(/config\.yaml: /);
   });
 });

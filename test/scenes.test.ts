@@ -55,7 +55,7 @@ describe('scenes are drawn', () => {
     writeFileSync(join(root, 'thesis.txt'), 'years of work');
     await expect(makeScenes(root, few)).rejects.toThrow(/mine is not empty, so/);
     await expect(openDataset({ name: 'scenes', root, draw: drawing })).rejects.toMatchObject({
-      message: expect.stringMatching(/mine holds files, but no scenes/),
+      message: expect.stringMatching(/mine holds files, but no generated scenes/),
       advice: expect.stringMatching(/--data agiqa-3k/),
     });
     expect(readdirSync(root).sort()).toEqual(['images', 'thesis.txt']);
@@ -68,7 +68,7 @@ describe('scenes are drawn', () => {
     const release = guardDisk(({ kind }) => {
       if (kind === 'rename') writeFileSync(join(root, 'thesis.txt'), 'years of work');
     });
-    await expect(makeScenes(root, few).finally(release)).rejects.toThrow(/mine is not empty any more/);
+    await expect(makeScenes(root, few).finally(release)).rejects.toThrow(/mine is no longer empty/);
     expect(readdirSync(root)).toEqual(['thesis.txt']);
     expect(readdirSync(folder)).toEqual(['mine']);
   });
@@ -112,7 +112,7 @@ it('what dead processes left unfinished is cleared away, but for files that were
 describe('a dataset of scenes', () => {
   it('is only read where it may not be drawn', async () => {
     const root = join(folder, 'none');
-    await expect(openDataset({ name: 'scenes', root })).rejects.toThrow(/none: the scenes are not there/);
+    await expect(openDataset({ name: 'scenes', root })).rejects.toThrow(/none: no scenes found/);
     expect(existsSync(root)).toBe(false);
     await makeScenes(root, few);
     expect((await openDataset({ name: 'scenes', root })).samples).toHaveLength(10);
@@ -121,7 +121,7 @@ describe('a dataset of scenes', () => {
   it('is not taken for another one that has a data.csv', async () => {
     const root = 'test/fixtures/datasets/agiqa-3k';
     await expect(openDataset({ name: 'scenes', root, draw: drawing })).rejects.toMatchObject({
-      message: expect.stringMatching(/data\.csv is not that of the scenes/),
+      message: expect.stringMatching(/data\.csv does not describe generated scenes/),
       advice: expect.stringMatching(/--data agiqa-3k/),
     });
   });

@@ -83,7 +83,7 @@ describe('Tensor', () => {
     a.dispose();
     a.dispose();
     expect(await b.read()).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
-    expect(() => a.buffer).toThrow(/\[2, 3\] was disposed of/);
+    expect(() => a.buffer).toThrow(/\[2, 3\] is disposed/);
     expect(() => a.view()).toThrow(/disposed/);
     b.dispose();
     expect(live()).toBe(before);

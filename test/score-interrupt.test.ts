@@ -56,12 +56,12 @@ it.each([
   const [header, ...rows] = readFileSync(csv, 'utf8').trim().split('\n');
   expect(header).toBe('path,score,error');
   expect(rows).toHaveLength(count);
-  const scored = rows.findIndex((row) => row.endsWith(',,not scored: the command was stopped before'));
+  const scored = rows.findIndex((row) => row.endsWith(',,not scored: the command was stopped first'));
   expect(scored).toBeGreaterThanOrEqual(8);
   for (const [i, row] of rows.entries())
     expect(row).toMatch(
       new RegExp(
-        `${1000 + i}\\.png,${i < scored ? '-?[\\d.e-]+,$' : ',not scored: the command was stopped before$'}`,
+        `${1000 + i}\\.png,${i < scored ? '-?[\\d.e-]+,$' : ',not scored: the command was stopped first$'}`,
       ),
     );
   expect(stderr.trim().split('\n').at(-1)).toBe(

@@ -107,7 +107,7 @@ describe('limitSplit', () => {
     const cut = limitSplit({ train: range(0, 998), val: range(998, 999), test: range(999, 1000) }, 3, 1);
     expect([cut.train.length, cut.val.length, cut.test.length]).toEqual([1, 1, 1]);
     expect(limitSplit(split, 5000, 1)).toEqual(split);
-    expect(() => limitSplit(split, 1, 1)).toThrow(/parts of the split/);
+    expect(() => limitSplit(split, 1, 1)).toThrow(/sets of the split/);
     expect(() => limitSplit(split, 2.5, 1)).toThrow(UserError);
   });
 });

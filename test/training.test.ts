@@ -188,10 +188,10 @@ describe('a training run', () => {
     const other = join(folder, 'other.json');
     writeFileSync(other, readFileSync(weights, 'utf8').replace('"seed": 5', '"seed": 6'));
     await expect(train(settingsOf('whole', { weights: other }), true)).rejects.toThrow(
-      /trained on other weights/,
+      /trained on different weights/,
     );
     const apply = (values: Record<string, unknown>) => () => applySettings(defaultSettings(), values, 'test');
-    expect(apply({ epoch: 3 })).toThrow(/no setting epoch/);
+    expect(apply({ epoch: 3 })).toThrow(/no setting named epoch/);
     expect(apply({ epochs: 'ten' })).toThrow(/epochs must be a number/);
     expect(apply({ position: 'back' })).toThrow(/position is one of end, middle, front/);
     expect(apply({ trainer: 'clip' })).toThrow(/trainer is one of clip-agiqa, .*, not "clip"/);
@@ -204,7 +204,11 @@ describe('a training run', () => {
 
 it.each([
   ['a prompt longer than the context', { nCtx: 100 }, /does not fit the context of 77/],
-  ['a template without the word', { trainer: 'zero-shot', template: 'a photo' }, /no place for the quality/],
+  [
+    'a template without the word',
+    { trainer: 'zero-shot', template: 'a photo' },
+    /no placeholder for the quality/,
+  ],
   ['blocks that are not there', { trainer: 'image-only', layers: '9' }, /has blocks 1 to 2/],
 ] as [string, Partial<Settings>, RegExp][])(
   'refuses %s before an image is encoded',

@@ -27,7 +27,7 @@ describe('the watchdog', () => {
     vi.advanceTimersByTime(3_000);
     expect(barks[0]).toBeInstanceOf(UserError);
     expect(barks[0]!.message).toMatch(
-      /^the GPU has not finished in 60\d s .* the last kernels sent: kernel 12, kernel 13, .*, kernel 19$/,
+      /^the GPU has not finished in 60\d s .* the last kernels submitted: kernel 12, kernel 13, .*, kernel 19$/,
     );
     expect(barks[0]!.advice).toMatch(/CLIP_AGIQA_WATCHDOG=SECONDS/);
     vi.advanceTimersByTime(10_000_000);
@@ -95,8 +95,8 @@ describe('the watchdog', () => {
     vi.stubEnv('CLIP_AGIQA_WATCHDOG', '90');
     expect([watchdogSeconds(undefined), watchdogSeconds(0), watchdogSeconds(5)]).toEqual([90, 0, 5]);
     vi.stubEnv('CLIP_AGIQA_WATCHDOG', 'soon');
-    expect(() => watchdogSeconds(undefined)).toThrow(/CLIP_AGIQA_WATCHDOG=soon is no number of seconds/);
-    expect(() => watchdogSeconds(-1)).toThrow(/watchdog: -1 is no number/);
+    expect(() => watchdogSeconds(undefined)).toThrow(/CLIP_AGIQA_WATCHDOG=soon is not a number of seconds/);
+    expect(() => watchdogSeconds(-1)).toThrow(/watchdog: -1 is not a number/);
     vi.unstubAllEnvs();
   });
 });
@@ -152,7 +152,7 @@ describe('a GPU that does not come to an end', () => {
       40,
     );
     expect(out).toMatch(
-      /HangError the GPU has not finished in \d+ s .* the last kernels sent: spin fulfilled/,
+      /HangError the GPU has not finished in \d+ s .* the last kernels submitted: spin fulfilled/,
     );
     expect(out).toMatch(/then HangError/);
     expect(out).toMatch(/closed true/);
@@ -172,7 +172,7 @@ describe('a GPU that does not come to an end', () => {
       process.on('exit', () => console.log('ended'));`,
       60,
     );
-    expect(out).toMatch(/closed true[\s\S]*this GPU was closed[\s\S]*ended/);
+    expect(out).toMatch(/closed true[\s\S]*this GPU is closed[\s\S]*ended/);
     expect(code).toBe(0);
   }, 90_000);
 

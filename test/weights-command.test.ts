@@ -58,7 +58,7 @@ test('mistakes are one clear line, status 1, nothing written', () => {
   const before = readdirSync(folder);
   fails(['--inof', 'a'], /unknown option '--inof'[\s\S]*--info/);
   fails(['--info', 'a', 'b'], /too many arguments/);
-  fails([], /Exactly one of --info, --convert and --spec/);
+  fails([], /exactly one of --info, --convert and --spec/);
   fails(['--info', 'absent'], /^error: absent: cannot be read \(ENOENT\)/);
   fails(['--convert', 'a.safetensors'], /--out is missing/);
   fails(['--convert', 'a.safetensors', '--out', 'x.pt'], /--convert writes safetensors/);

@@ -186,7 +186,7 @@ test.each<[string, (all: Map<string, NamedTensor>) => void, RegExp]>([
   [
     'patches in no square',
     (all) => all.set('visual.positional_embedding', shape(8, 64)),
-    /8 rows, which is no square/,
+    /8 rows, which is not a square/,
   ],
   [
     'a missing tensor',
@@ -254,6 +254,6 @@ test('a description counts parameters and says why something is no model', async
   expect(await describeWeights(at('strange.safetensors'))).toMatchObject({
     model: null,
     parameters: 2,
-    problem: expect.stringMatching(/no CLIP/),
+    problem: expect.stringMatching(/neither a CLIP/),
   });
 });

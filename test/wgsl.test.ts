@@ -78,7 +78,7 @@ describe('specialize', () => {
     expect(() => specialize('x\n//@else\n//@end')).toThrow(/\/\/@else is out of place/);
     expect(() => specialize('//@fro i in 0..3\n//@end')).toThrow(/\/\/@fro i in 0\.\.3 is out of place/);
     expect(() => specialize('//@if 1 < 2\n//@end')).toThrow(/conditions are/);
-    expect(() => specialize('//@for i in 0..2\nx\n//@else\ny\n//@end')).toThrow(/is no loop/);
+    expect(() => specialize('//@for i in 0..2\nx\n//@else\ny\n//@end')).toThrow(/is not a loop/);
   });
 });
 
@@ -125,7 +125,7 @@ describe('a kernel', () => {
       /kernel copy: .*TILE/,
     );
     expect(() => gpu.run(kernel, { buffers: [a], groups: [1] })).toThrow(
-      /copy binds 2 buffers, 1 were given/,
+      /copy binds 2 buffers, but 1 were passed/,
     );
     expect(() => gpu.run(kernel, { buffers: [a, a], groups: [1] })).toThrow(
       /copy: buffer 0 is also the output/,

@@ -8,15 +8,15 @@ function load(state: ReadonlyMap<string, Tensor>, values: ReadonlyMap<string, Fl
   for (const [name, { size }] of state)
     if (values.get(name)?.length !== size)
       throw new UserError(
-        `the optimiser's ${name} ${values.has(name) ? `holds ${values.get(name)!.length} numbers` : 'is missing'}, expected ${size}`,
-        'The state belongs to another optimiser or to other parameters.',
+        `the optimizer's ${name} ${values.has(name) ? `holds ${values.get(name)!.length} numbers` : 'is missing'}, expected ${size}`,
+        'The state belongs to another optimizer or to other parameters.',
       );
   for (const [name, tensor] of state) tensor.write(values.get(name)!);
 }
 
 function checkOptimizer(parameters: readonly Tensor[], lr: number): void {
-  if (parameters.length === 0) throw new Error('an optimizer of no parameters');
-  if (typeof lr !== 'number') throw new Error(`an optimizer's learning rate is a number, not ${lr}`);
+  if (parameters.length === 0) throw new Error('an optimizer needs parameters');
+  if (typeof lr !== 'number') throw new Error(`the learning rate must be a number, not ${lr}`);
 }
 
 /** As torch.optim.SGD names and defines them; momentum and weight decay are 0 by default. */

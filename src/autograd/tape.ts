@@ -85,11 +85,11 @@ function checkInputs<A>({ name, types = float32 }: Op<A>, inputs: readonly Tenso
     const accepted = types[Math.min(i, types.length - 1)]!;
     if (!accepted.includes(type))
       throw new Error(
-        `${name}: input ${i} [${shape.join(', ')}] is ${type}, wanted ${accepted.join(' or ')}`,
+        `${name}: input ${i} [${shape.join(', ')}] is ${type}, expected ${accepted.join(' or ')}`,
       );
     if (gpu !== inputs[0]!.gpu)
       throw new Error(
-        `${name}: inputs 0 and ${i} are on different devices (was one opened in place of a lost one?)`,
+        `${name}: inputs 0 and ${i} are on different devices (was one of them opened after the other was lost?)`,
       );
   }
 }
@@ -123,7 +123,8 @@ export function valueAndGradients(
       } finally {
         active = undefined;
       }
-      if (!(value instanceof Tensor)) throw new Error('valueAndGradients: the function gives no tensor');
+      if (!(value instanceof Tensor))
+        throw new Error('valueAndGradients: the function does not return a tensor');
       const seed = typeof dy === 'function' ? dy(value) : dy ? dy.view() : one(value);
       return { value, gradients: backward(tape, value, seed, parameters) };
     });

@@ -57,7 +57,7 @@ export class Tensor {
   /** A tensor with undefined contents. Should there be no room for it, the error gives its name. */
   static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32', name = ''): Tensor {
     const count = elements(shape);
-    if (!Number.isInteger(count) || count < 0) throw new Error(`[${shape.join(', ')}] is no shape`);
+    if (!Number.isInteger(count) || count < 0) throw new Error(`[${shape.join(', ')}] is not a shape`);
     const bytes = byteLength(count, type);
     const buffer = naming(
       () => purposeOf(shape, name),
@@ -133,7 +133,7 @@ export class Tensor {
   }
 
   #alive(): Storage {
-    if (this.#disposed) throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] was disposed of`);
+    if (this.#disposed) throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is disposed`);
     return this.#storage;
   }
 
@@ -212,7 +212,7 @@ function typedValues(values: TensorValues): Float32Array | Uint32Array | Uint16A
   if (Array.isArray(values) && values.every((value) => typeof value === 'number'))
     return Float32Array.from(values);
   const given = Array.isArray(values)
-    ? 'an array of other things than numbers'
+    ? 'an array of non-numbers'
     : `a ${(values as object | null)?.constructor?.name ?? typeof values}`;
   throw new Error(
     `tensors are made of a Float32Array, Float64Array or numbers (f32), a Uint32Array (u32) or a Uint16Array (the bits of f16), not of ${given}`,

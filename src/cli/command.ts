@@ -18,7 +18,7 @@ export function createCommand(name: string, description: string, examples: reado
     .description(description)
     .allowExcessArguments(false)
     .showSuggestionAfterError(true)
-    .showHelpAfterError('Run it with --help to see the options and examples.');
+    .showHelpAfterError('Run with --help for options and examples.');
   if (examples.length > 0) {
     command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
   }
@@ -41,7 +41,7 @@ export async function runCommand<Options extends OptionValues>(
   });
   endOnInterrupt(() => {
     abandonOutputs();
-    return 'before it was done; files already written are whole, so start the command again for the rest';
+    return 'before it finished; the files already written are complete, run the command again for the rest';
   });
   try {
     command.parse();

@@ -4,5 +4,5 @@ import { Option } from 'commander';
 export const rawCsvOption = (): Option =>
   new Option(
     '--raw-csv',
-    'names in CSV exactly as they are (default: an apostrophe before one that a spreadsheet would run as a formula)',
+    'write names to CSV unchanged (default: a name that a spreadsheet would run as a formula gets a leading apostrophe)',
   );

@@ -6,6 +6,6 @@ export const countOption =
   (text: string): number => {
     const value = Number(text);
     if (!Number.isInteger(value) || value < 1)
-      throw new UserError(`${flag} takes a whole number of at least 1, not ${text}`);
+      throw new UserError(`${flag} takes an integer of at least 1, not ${text}`);
     return value;
   };

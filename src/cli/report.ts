@@ -15,7 +15,7 @@ export async function reportRun(folder: string, reporter: Reporter): Promise<str
     reporter.line(`report     ${path}`);
     return path;
   } catch (error) {
-    reporter.line(`report     could not be made: ${describeError(error)}`);
+    reporter.line(`report     could not be written: ${describeError(error)}`);
     process.exitCode = 1;
     return null;
   }

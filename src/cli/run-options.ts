@@ -18,9 +18,9 @@ export function addRunOptions(command: Command): Command {
   return command
     .option(
       '--resume [dir]',
-      'go on from the last checkpoint of the run in this folder (default: --out) with its own settings; other --epochs may only be more',
+      'resume the run in this folder (default: --out) from its last checkpoint, with its saved settings; --epochs may only be raised',
     )
-    .option('--overwrite', 'begin in place of the run that is in the folder, whose files are removed first');
+    .option('--overwrite', 'replace the run that is in the folder: its files are removed first');
 }
 
 /**
@@ -64,7 +64,7 @@ function refuseSeeds(folder: string): void {
   if (seeds.length > 0)
     throw new UserError(
       `${folder} holds the runs of several seeds: ${seeds.join(', ')}`,
-      `Go on with them: ${goOnCommand(folder, 'train')} --seeds ${seeds.join()}`,
+      `Resume them: ${goOnCommand(folder, 'train')} --seeds ${seeds.join()}`,
     );
 }
 
@@ -74,7 +74,7 @@ function trusted(cache: string, reporter: Reporter): string {
   const names = existsSync(cache) ? readdirSync(cache) : [];
   if (names.some((name) => name.endsWith('.features'))) return cache;
   reporter.line(
-    `cache      ${cache} holds no features any more: name a cache with --cache, or else the default serves`,
+    `cache      ${cache} no longer holds features: using the default cache (set another with --cache)`,
   );
   return '';
 }

@@ -82,11 +82,11 @@ function readConfig(name: string): Record<string, unknown> {
       basename(file, '.yaml'),
     );
     throw new UserError(
-      missing ? `there is no configuration ${name}` : `${name}: ${(error as Error).message.split('\n')[0]}`,
-      `Give a YAML file, or one of ${presets.sort().join(', ')}.`,
+      missing ? `no configuration named ${name}` : `${name}: ${(error as Error).message.split('\n')[0]}`,
+      `Pass a YAML file or one of ${presets.sort().join(', ')}.`,
     );
   }
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed))
-    throw new UserError(`${name} holds no settings`, 'Write one `name: value` a line.');
+    throw new UserError(`${name} holds no settings`, 'Write one `name: value` per line.');
   return parsed as Record<string, unknown>;
 }

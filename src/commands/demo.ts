@@ -22,12 +22,15 @@ import {
 const command = addSettingOptions(
   createCommand(
     'demo',
-    'Trains CLIP-AGIQA on the embedded model with images the project draws itself, then scores some of them.',
+    'Trains CLIP-AGIQA on the embedded model with generated images, then scores some of them.',
     ['npm run demo', 'node dist/demo.js --epochs 100'],
   ),
   settingNames,
   false,
-).option('--overwrite', 'begin in place of the run that is in the folder; a demo always does so in its own');
+).option(
+  '--overwrite',
+  'replace the run that is in the folder (always done in the default folder of the demo)',
+);
 
 /** Test images shown at the end. */
 const shown = 10;
@@ -41,7 +44,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const overwrite = options.overwrite || (await isDemo(settings));
   const gpu = await startGpu(terminal);
   terminal.line(
-    'The images are scenes drawn here and distorted at known levels; every fifth scene is for the test.',
+    'The images are generated scenes, distorted at known levels; every fifth scene is in the test set.',
   );
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
     ...{ resume: false, overwrite, signal },
@@ -61,8 +64,8 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   process.stdout.write(`before training  ${metricsText(before)}\n`);
   process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
   process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
-  if (report) process.stdout.write(`look at it       ${report}\n`);
-  process.stdout.write(`score your own   node dist/score.js PICTURE… --model ${folder}\n`);
+  if (report) process.stdout.write(`report           ${report}\n`);
+  process.stdout.write(`score your own   node dist/score.js IMAGE… --model ${folder}\n`);
 });
 
 /** Whether what stands in the demo's own folder is a demo of these settings, which would come out the same again. */

@@ -41,37 +41,37 @@ interface Options {
   activation?: Activation;
 }
 
-const command = createCommand('encode', 'Writes CLIP features of images and texts as safetensors.', [
+const command = createCommand('encode', 'Writes CLIP features of images and texts to a safetensors file.', [
   'node dist/encode.js --weights ViT-B-16.pt --image images/ --text "a cat" "a dog" --out features.safetensors',
-  'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # ready images / tokens',
+  'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # preprocessed images and tokens',
 ])
   .option(
     '--weights <file>',
     'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded',
     'embedded',
   )
-  .requiredOption('--out <file>', 'safetensors file to write: image_features, text_features; - for stdout')
+  .requiredOption('--out <file>', 'safetensors file to write (image_features, text_features); - for stdout')
   .option('--image <path...>', 'image files or folders')
   .option('--text <text...>', 'texts')
   .option(
     '--tensors <file>',
-    'safetensors with `images` [n, 3, size, size] (normalized) and / or `tokens` [n, context]',
+    'safetensors with `images` [n, 3, size, size] (normalized), `tokens` [n, context], or both',
   )
   .option(
     '--batch <n>',
-    'images at once; another number may change the last bits of a feature',
+    'batch size of the image tower; changing it may change the last bits of a feature',
     countOption('--batch'),
     encodeBatch,
   )
   .addOption(
-    new Option('--weight-type <type>', 'storage of the matrices')
+    new Option('--weight-type <type>', 'storage type of the matrices')
       .choices(['float32', 'float16'])
       .default('float32'),
   )
   .addOption(
     new Option(
       '--activation <name>',
-      "the MLPs' activation (default: as the file says, else quick_gelu; open_clip's own models mostly have gelu)",
+      "MLP activation (default: the one named in the file, else quick_gelu; open_clip's own models mostly use gelu)",
     ).choices(['quick_gelu', 'gelu']),
   );
 
@@ -81,7 +81,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   const options = { ...given, weights: weightsPath(given.weights) };
   const { image, text, tensors, batch } = options;
   if (!image && !text && !tensors)
-    throw new UserError('nothing to encode', 'Give --image, --text or --tensors.');
+    throw new UserError('nothing to encode', 'Pass --image, --text or --tensors.');
   checkOutput(options.out);
   const paths = image && findImages(image);
   const signal = watchInterrupts();
@@ -131,7 +131,7 @@ function openModel(
 ): { run: WithClip; tower: (device: Gpu) => Promise<ImageTower> } {
   const clip = new OnDevice(async (device: Gpu) => {
     if (device !== gpu && (await weightsId(weights)) !== id)
-      throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
+      throw new UserError(`${weights} has changed since it was opened`, 'Run the command again.');
     return Clip.load(device, weights, {
       weightType,
       activation,
@@ -208,7 +208,7 @@ function checkShape(
   const [count, ...rest] = shape;
   if (rest.join() !== row.join())
     throw new UserError(`${path}: ${name} are [${shape.join(', ')}], expected [n, ${row.join(', ')}]`);
-  if (count === 0) throw new UserError(`${path}: ${name} has no rows`, 'Give at least one.');
+  if (count === 0) throw new UserError(`${path}: ${name} has no rows`, 'At least one is needed.');
 }
 
 /** Features and paths of the images in the order given; unreadable ones are left out and named. */

@@ -27,7 +27,7 @@ const command = addEpochFileOption(
   addSettingOptions(
     createCommand(
       'eval',
-      "Evaluates a trained model on a dataset's test part. Settings left out are those it was trained with. It reads, and writes nothing but --out.",
+      "Evaluates a trained model on a dataset's test set. Settings default to those of its training. Writes nothing except --out.",
       [
         'node dist/eval.js --model output/my-run                       # on the dataset it was trained on',
         'node dist/eval.js --model output/my-run --data csv --csv scores.csv --root images --json',
@@ -41,10 +41,10 @@ const command = addEpochFileOption(
 )
   .requiredOption(
     '--model <path>',
-    'run folder of a training, its model.safetensors, or a results folder of the published trainer',
+    'folder of a training run, its model.safetensors, or a results folder of the published trainer',
   )
   .option('--part <name>', 'train, val or test', 'test')
-  .option('--out <file>', 'write name, mos and prediction as CSV')
+  .option('--out <file>', 'write name, MOS and prediction as CSV')
   .addOption(rawCsvOption())
   .option('--json', 'print the metrics as JSON on stdout');
 
@@ -52,16 +52,16 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   const signal = watchInterrupts();
   const { part } = options;
   if (part !== 'train' && part !== 'val' && part !== 'test')
-    throw new UserError(`--part is train, val or test, not ${part}`);
+    throw new UserError(`--part takes train, val or test, not ${part}`);
   if (options.out) checkOutput(options.out);
   const settings = settingsFrom(options, await trainedSettings(options.model));
   if (settings.data === '')
     throw new UserError(
       `${options.model} does not say which dataset it was trained on`,
-      'Give --data and --root.',
+      'Pass --data and --root.',
     );
   const dataset = await openDataset(datasetOptions(settings));
-  if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} part`);
+  if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} set`);
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
     weights: settings.weights,
@@ -101,8 +101,8 @@ function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation):
     [
       ...groups.map(([name, metrics]) => row(name, metrics)),
       row('all', overall),
-      ['  95 % from', '', ...ends(0)],
-      ['  95 % to', '', ...ends(1)],
+      ['  95% from', '', ...ends(0)],
+      ['  95% to', '', ...ends(1)],
       ['  4-parameter logistic', '', '', figureText(plcc4), '', figureText(rmse4)],
       ['  5-parameter logistic', '', '', figureText(plcc5), '', figureText(rmse5)],
     ],

@@ -14,22 +14,19 @@ interface Options {
 const command = addEpochFileOption(
   createCommand(
     'interpret',
-    "Lists the words nearest to each learned context vector, by Euclidean distance between the vector and CLIP's token embeddings.",
+    "Lists the words nearest to each learned context vector, by Euclidean distance to CLIP's token embeddings.",
     [
       'node dist/interpret.js output/my-run',
       'node dist/interpret.js output/my-run --top 10 --json',
-      'node dist/interpret.js output/my-run/checkpoint.safetensors   # of a training that has not ended',
+      'node dist/interpret.js output/my-run/checkpoint.safetensors   # of an unfinished run',
       'node dist/interpret.js nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
       'node dist/interpret.js seed1/prompt_learner/model.pth.tar-50 --weights ViT-B-16.pt',
     ],
   ),
 )
-  .argument(
-    '<run>',
-    'run folder of a training, a checkpoint of it, or a results folder (or one checkpoint) of the published trainer or of CoOp',
-  )
-  .option('--weights <file>', 'CLIP weights (default: those the run names)')
-  .option('--top <n>', 'words a vector', countOption('--top'), 3)
+  .argument('<run>', 'folder or checkpoint of a training run, or of the published trainer or CoOp')
+  .option('--weights <file>', 'CLIP weights (default: those of the run)')
+  .option('--top <n>', 'words per vector', countOption('--top'), 3)
   .option('--json', 'print JSON on stdout');
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, [run]) => {

@@ -17,23 +17,23 @@ interface Options {
 
 const command = createCommand(
   'mat2csv',
-  'Turns a column of scores in a MATLAB file into CSV (columns name, mos), as datasets in CSV take it.',
+  'Converts a column of scores in a MATLAB file to CSV (columns name, mos), as read by --data csv.',
   [
-    'node dist/mat2csv.js AIGCIQA2023/MOS        # mos_quality.csv, mos_authenticity.csv, mos_correspondence.csv there',
+    'node dist/mat2csv.js AIGCIQA2023/MOS        # mos_quality.csv, mos_authenticity.csv, mos_correspondence.csv in that folder',
     'node dist/mat2csv.js AIGCIQA2023/MOS --out scores',
     'node dist/mat2csv.js MOS/mosz1.mat --out mos_quality.csv',
-    'node dist/mat2csv.js scores.mat --variable MOS --names "img_{i}.jpg"   # prints it',
+    'node dist/mat2csv.js scores.mat --variable MOS --names "img_{i}.jpg"   # prints to standard output',
   ],
 )
   .argument(
     '<path>',
     "MATLAB file (level 5: saved without -v7.3), or AIGCIQA2023's folder of mosz1.mat to mosz3.mat",
   )
-  .option('--variable <name>', "which variable (default: the file's only list of numbers)")
-  .option('--names <pattern>', 'name of the image of entry {i}, counted from 0', '{i}.png')
+  .option('--variable <name>', 'variable to convert (default: the only list of numbers in the file)')
+  .option('--names <pattern>', 'file name of the image of entry {i}, counted from 0', '{i}.png')
   .option(
     '--out <file>',
-    'CSV file to write (default: standard output); for a folder, the folder (default: the same)',
+    'CSV file to write (default: standard output); for a folder, the folder to write to (default: the same folder)',
   )
   .addOption(rawCsvOption());
 
@@ -52,7 +52,7 @@ function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?
   if (candidates.length !== 1)
     throw new UserError(
       wanted === undefined
-        ? `${file}: ${candidates.length} variables are lists of numbers; found: ${found}`
+        ? `${file}: ${candidates.length} variables are lists of numbers: ${found}`
         : `${file}: no variable ${wanted}; found: ${found}`,
       'Name one with --variable.',
     );
@@ -68,7 +68,10 @@ function listOf(file: string, variables: ReadonlyMap<string, MatMatrix>, wanted?
 await runCommand<Options & Record<string, unknown>>(command, async (options, [path]) => {
   const { out, variable, names, rawCsv } = options;
   if (!names.includes('{i}'))
-    throw new UserError(`--names ${names}: no {i} in it`, 'Write {i} where the number goes, as in {i}.png.');
+    throw new UserError(
+      `--names ${names} does not contain {i}`,
+      'Put {i} where the number goes, e.g. {i}.png.',
+    );
   // Every file is read and checked before the first is written.
   const read = async (file: string, target: string) => {
     checkOutput(target);
@@ -84,8 +87,8 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, [pa
   const files = Object.entries(published).filter(([file]) => existsSync(join(path!, file)));
   if (files.length === 0)
     throw new UserError(
-      `${path}: none of ${Object.keys(published).join(', ')} is there`,
-      "Give AIGCIQA2023's folder MOS, or one MATLAB file.",
+      `${path}: contains none of ${Object.keys(published).join(', ')}`,
+      "Pass AIGCIQA2023's folder MOS, or one MATLAB file.",
     );
   const found = [];
   for (const [file, target] of files)

@@ -10,25 +10,25 @@ import { checkMetrics, checkSchedule, checkSplits, checkTokenizer } from '../par
 import { checkTraining } from '../parity/training.ts';
 import { checkFullSize } from '../parity/vitb16.ts';
 
-const command = createCommand('parity', 'Holds the engine against reference figures, one line a figure.', [
+const command = createCommand('parity', 'Compares the engine with reference values, one line per value.', [
   'node dist/parity.js --reference reference/',
   'node dist/parity.js --reference reference/ --only forward training',
   'node dist/parity.js --reference reference/ --json > parity.json',
 ])
   .requiredOption(
     '--reference <dir>',
-    'folder of reference figures: tiny/, vitb16/, preprocess/, tokenizer.json, …',
+    'folder of reference values: tiny/, vitb16/, preprocess/, tokenizer.json, …',
   )
   .option(
     '--only <parts...>',
     'run only these parts: tokenizer, splits, schedule, metrics, preprocess, forward, training, full-size',
   )
-  .option('--json', 'print the figures as JSON');
+  .option('--json', 'print the results as JSON');
 
 await runCommand<{ reference: string; only?: string[]; json?: boolean }>(
   command,
   async ({ reference, only, json }) => {
-    if (!existsSync(reference)) throw new UserError(`${reference}: there is no such folder`);
+    if (!existsSync(reference)) throw new UserError(`${reference}: no such folder`);
     const gpu = await startGpu(terminal);
     const parts: Record<string, () => Results> = {
       tokenizer: () => checkTokenizer(reference),
@@ -41,8 +41,7 @@ await runCommand<{ reference: string; only?: string[]; json?: boolean }>(
       'full-size': () => checkFullSize(gpu, join(reference, 'vitb16')),
     };
     const unknown = only?.find((name) => !(name in parts));
-    if (unknown)
-      throw new UserError(`there is no part ${unknown}`, `Parts are: ${Object.keys(parts).join(', ')}.`);
+    if (unknown) throw new UserError(`no part named ${unknown}`, `Parts: ${Object.keys(parts).join(', ')}.`);
     const results: Result[] = [];
     for (const [name, check] of Object.entries(parts)) {
       if (only && !only.includes(name)) continue;
@@ -59,8 +58,8 @@ await runCommand<{ reference: string; only?: string[]; json?: boolean }>(
         `${JSON.stringify({ adapter: gpu.adapter, results, failed: failed.length }, null, 2)}\n`,
       );
     else {
-      const first = failed[0] ? `; the first that departs: ${failed[0].what}` : '';
-      process.stdout.write(`${figures.length} figures, ${failed.length} failed${first}\n`);
+      const first = failed[0] ? `; first failure: ${failed[0].what}` : '';
+      process.stdout.write(`${figures.length} values, ${failed.length} failed${first}\n`);
     }
     if (failed.length > 0 || figures.length === 0) process.exitCode = 1;
   },

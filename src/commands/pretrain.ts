@@ -16,16 +16,16 @@ const command = addRunOptions(
       'Trains a small CLIP from scratch on images and captions (contrastive pre-training).',
       [
         'node dist/pretrain.js --data agiqa-3k --root DIR --teacher deit-tiny/ --out output/small-clip',
-        'node dist/pretrain.js --data scenes --epochs 2       # images drawn here',
+        'node dist/pretrain.js --data scenes --epochs 2       # generated images',
         "node dist/pretrain.js --pairs captions.csv --image-column file --caption '{text}' --distorted 0",
         'node dist/pretrain.js --pairs images/ --batch-size 256 --chunk-size 64   # exact gradients in less memory',
-        'node dist/pretrain.js --resume output/small-clip   # go on from its last checkpoint, with its settings',
+        'node dist/pretrain.js --resume output/small-clip   # continue from its last checkpoint, with its settings',
       ],
     ),
     pretrainingFields,
   ),
 )
-  .option('--retune', 'forget what was measured of the kernel variants on this adapter')
+  .option('--retune', 'discard the saved timings of kernel variants for this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
 interface Options extends RunFlags {

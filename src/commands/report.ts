@@ -10,16 +10,16 @@ interface Options {
 
 const command = createCommand(
   'report',
-  "Writes report.html in a run's folder: one page with curves, predictions, errors and images. A training ends with it; this makes it again.",
+  'Writes report.html in the folder of a run: one page of curves, predictions, errors and images. Training writes it at the end; this command writes it again.',
   [
     'node dist/report.js output/my-run',
-    'node dist/report.js output/my-run --root AGIQA-3K --images 12   # where the dataset lies now',
+    'node dist/report.js output/my-run --root AGIQA-3K --images 12   # where the dataset is now',
     'node dist/report.js output/runs/seed1 output/runs/seed2',
   ],
 )
-  .argument('<run...>', 'folders of finished trainings')
+  .argument('<run...>', 'folders of finished training runs')
   .option('--root <dir>', "the dataset's folder (default: where it was in training)")
-  .option('--images <n>', 'images a row: best, worst, overrated, underrated', countOption('--images'), 6);
+  .option('--images <n>', 'images per row: best, worst, overrated, underrated', countOption('--images'), 6);
 
 await runCommand<Options & Record<string, unknown>>(command, async ({ root, images }, runs) => {
   const { writeReport } = await import('../report/write-report.ts'); // --help needs no plotting library

@@ -29,46 +29,45 @@ interface Options {
 }
 
 const command = addEpochFileOption(
-  createCommand('score', 'Scores images, or all images of a folder, with a trained model.', [
+  createCommand('score', 'Scores images, or every image in a folder, with a trained model.', [
     'node dist/score.js image.png --model output/my-run',
     'node dist/score.js folder/ --model output/my-run --csv scores.csv',
     'node dist/score.js a.jpg b.jpg --model model.safetensors --weights ViT-B-16.pt --json',
     'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
   ]),
 )
-  .argument('<image...>', 'image files, or folders of them; each file is scored once')
+  .argument('<image...>', 'image files, or folders to search recursively; each file is scored once')
   .requiredOption(
     '--model <path>',
-    'run folder of a training, its model.safetensors, or a results folder of the published trainer',
+    'folder of a training run, its model.safetensors, or a results folder of the published trainer',
   )
   .option('--weights <file>', 'CLIP weights (default: those the model was trained on)')
   .addOption(
-    new Option('--ctp <position>', 'of a folder of the published trainer: place of the quality word')
+    new Option('--ctp <position>', 'for a folder of the published trainer: position of the quality word')
       .choices(['end', 'middle', 'front'])
       .default('end'),
   )
   .addOption(
-    new Option('--score-by <reading>', 'of a zero-shot model (default: the one it was made with)').choices([
-      'words',
-      'antonyms',
-    ]),
+    new Option(
+      '--score-by <reading>',
+      'for a zero-shot model: how to score (default: as it was saved)',
+    ).choices(['words', 'antonyms']),
   )
   .option(
     '--batch <n>',
-    `images the vision tower takes at once (default: ${encodeBatch}); another number may change the last bits of a score`,
+    `batch size of the image tower (default: ${encodeBatch}); changing it may change the last bits of a score`,
     countOption('--batch'),
   )
   .option('--csv <file>', 'write the scores as CSV, in the order of the images; - for stdout')
   .addOption(rawCsvOption())
-  .option('--json', 'print one JSON object a line on stdout');
+  .option('--json', 'print one JSON object per line on stdout');
 
 /** What is written of an image that was not reached, so that an unfinished CSV says so itself. */
-const notScored = 'not scored: the command was stopped before';
+const notScored = 'not scored: the command was stopped first';
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
   const { csv, json } = options;
-  if (json && csv === '-')
-    throw new UserError('--json and --csv - both print on stdout', 'Leave one of them out.');
+  if (json && csv === '-') throw new UserError('--json and --csv - both print to stdout', 'Use one of them.');
   if (csv !== undefined) checkOutput(csv);
   const paths = findImages(args);
   const signal = watchInterrupts();

@@ -17,26 +17,23 @@ import { applySettings, defaultSettings, type Settings } from '../training/setti
 const command = addRunOptions(
   addSettingOptions(
     createCommand('train', 'Trains CLIP-AGIQA (or an ablation of it) on images with mean opinion scores.', [
-      'node dist/train.js                          # the embedded default: small model, generated images',
+      'node dist/train.js                          # the default: embedded small model, generated images',
       'node dist/train.js --config vit_b16_ep100 --data agiqa-3k --root DIR --weights ViT-B-16.pt',
       'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
       'node dist/train.js --data csv --csv scores.csv --root images --weights ViT-B-16.pt',
       'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
       'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
-      'node dist/train.js --resume output/my-run   # go on from its last checkpoint, with its settings',
-      'node dist/train.js --resume output/my-run --epochs 200   # and train it longer than was planned',
+      'node dist/train.js --resume output/my-run   # continue from its last checkpoint, with its settings',
+      'node dist/train.js --resume output/my-run --epochs 200   # continue for more epochs than planned',
     ]),
   ),
 )
-  .option(
-    '--seeds <list>',
-    'one run for each of these seeds, e.g. 1,2,3, and their mean ± standard deviation',
-  )
+  .option('--seeds <list>', 'one run per seed, e.g. 1,2,3, and the mean ± standard deviation')
   .option(
     '--tensorboard',
-    "write TensorBoard's event file into the run folder: loss, rate and metrics of each epoch",
+    'write a TensorBoard event file to the run folder: loss, learning rate and metrics per epoch',
   )
-  .option('--retune', 'forget what was measured of the kernel variants on this adapter')
+  .option('--retune', 'discard the saved timings of kernel variants for this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
 interface Options extends RunFlags {
@@ -86,12 +83,12 @@ async function showRun(summary: RunSummary): Promise<void> {
   const { images, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
     summary;
   terminal.line('');
-  terminal.line(`images   ${images.train} train, ${images.val} validation, ${images.test} test`);
+  terminal.line(`images     ${images.train} train, ${images.val} validation, ${images.test} test`);
   terminal.line(`untrained  ${metricsText(before)}`);
   terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
   for (const [name, metrics] of Object.entries(readings ?? {}))
     terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
-  if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)} % of the quality classes`);
+  if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)}% of the quality classes`);
   if (missing.length > 0) terminal.line(`missing    ${missing.length}: ${missing.join(', ')}`);
   if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
   terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);

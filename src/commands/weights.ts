@@ -23,7 +23,7 @@ interface Options {
   json?: boolean;
 }
 
-const command = createCommand('weights', 'Says what a weights file holds, converts it, or generates one.', [
+const command = createCommand('weights', 'Inspects, converts or generates a weights file.', [
   'node dist/weights.js --info ViT-B-16.pt                     # format, configuration, tensors',
   'node dist/weights.js --info model.safetensors --json',
   'node dist/weights.js --convert ViT-B-16.pt --out vit-b-16.safetensors --dtype float16',
@@ -31,18 +31,21 @@ const command = createCommand('weights', 'Says what a weights file holds, conver
   'node dist/weights.js --spec weights.json --out generated.safetensors',
   'node dist/weights.js --spec weights.json --out generated.pt   # as a TorchScript archive in float16',
 ])
-  .option('--info <file>', 'say what a file or folder holds')
-  .option('--convert <file>', 'write a model under canonical names as safetensors')
-  .option('--spec <file>', 'generate every tensor from a specification (JSON)')
-  .option('--out <file>', 'where to write; with --spec a name in .pt gives a TorchScript archive')
+  .option('--info <file>', 'show the contents of a file or folder')
+  .option('--convert <file>', 'write a model as safetensors under canonical names')
+  .option(
+    '--spec <file>',
+    'generate every tensor from a specification: JSON, { "seed": 1, "tensors": { NAME: { "shape", "scale", "offset" } } }',
+  )
+  .option('--out <file>', 'file to write; with --spec, a .pt name writes a TorchScript archive')
   .addOption(
-    new Option('--dtype <type>', 'type of the written values (default: float32, in a .pt float16)').choices([
+    new Option('--dtype <type>', 'type of the values written (default: float32; float16 for .pt)').choices([
       'float32',
       'float16',
     ]),
   )
   .addOption(
-    new Option('--activation <name>', 'store this one, whatever the file implies').choices([
+    new Option('--activation <name>', 'store this activation, whatever the file implies').choices([
       'quick_gelu',
       'gelu',
     ]),
@@ -53,17 +56,19 @@ await runCommand(command, async (options: Options) => {
   const { info, convert, spec, out, dtype, activation } = options;
   const modes = [info, convert, spec].filter((mode) => mode !== undefined);
   if (modes.length !== 1) {
-    throw new UserError('Exactly one of --info, --convert and --spec is needed', 'See --help for examples.');
+    throw new UserError('exactly one of --info, --convert and --spec is needed', 'See --help for examples.');
   }
   if (info !== undefined) {
     const description = await describeWeights(info, { values: true });
     console.log(options.json ? JSON.stringify(description, null, 2) : formatDescription(description));
     return;
   }
-  if (out === undefined)
-    throw new UserError('--out is missing', 'Say where to write: --out FILE.safetensors');
+  if (out === undefined) throw new UserError('--out is missing', 'Pass --out FILE.safetensors.');
   if (convert !== undefined && !out.endsWith('.safetensors'))
-    throw new UserError(`--out ${out}: --convert writes safetensors`, 'Give a name in .safetensors.');
+    throw new UserError(
+      `--out ${out}: --convert writes safetensors`,
+      'Choose a name that ends in .safetensors.',
+    );
   checkOutput(out);
   if (convert !== undefined) {
     const weights = await openClipWeights(convert, { activation });
@@ -114,11 +119,11 @@ function formatDescription({
       ['parameters', model.parameters.toLocaleString('en')],
       ['image', `${vision.imageSize} px, patches of ${vision.patchSize} px`],
       ['vision', describeTransformer(vision, vision.outputWidth)],
-      ['mean, standard deviation', `${vision.mean.join(' ')}, ${vision.std.join(' ')}`],
+      ['mean, std', `${vision.mean.join(' ')}, ${vision.std.join(' ')}`],
       ['text', text ? describeTransformer(text, text.outputWidth) : 'none'],
     );
     if (text) facts.push(['tokens', `context ${text.contextLength}, vocabulary ${text.vocabSize}`]);
-  } else facts.push(['model', `none usable here: ${problem}`]);
+  } else facts.push(['model', `none: ${problem}`]);
   if (model && problem !== null) facts.push(['problem', problem]);
   const rows = tensors.map(({ name, dtype, shape }) => [
     shortened(name, 120),

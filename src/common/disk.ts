@@ -39,7 +39,7 @@ let guard: DiskGuard | undefined;
 
 /** Puts a guard before every operation until the function returned is called. For tests. */
 export function guardDisk(watching: DiskGuard): () => void {
-  if (guard) throw new Error('the disk is guarded already');
+  if (guard) throw new Error('the disk is already guarded');
   guard = watching;
   return () => {
     guard = undefined;

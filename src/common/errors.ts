@@ -50,7 +50,7 @@ export class Stopped extends Error {
 
   /** @param goOn the command line that goes on from there */
   constructor(done: string, goOn?: string) {
-    super(goOn === undefined ? done : `${done}; go on with: ${goOn}`);
+    super(goOn === undefined ? done : `${done}; continue with: ${goOn}`);
     this.name = 'Stopped';
     this.done = done;
   }

@@ -62,8 +62,8 @@ export function applyValues<F>(
     if (value === undefined) continue;
     if (!Object.hasOwn(known, name))
       throw new UserError(
-        `${where}: there is no setting ${shortened(name, 100)}`,
-        `Settings are: ${Object.keys(known).join(', ')}.`,
+        `${where}: no setting named ${shortened(name, 100)}`,
+        `Settings: ${Object.keys(known).join(', ')}.`,
       );
     merged[name] = parsed(name, known[name]!, value, where);
   }
@@ -89,17 +89,17 @@ function parsed(
       throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${shown(value)}`);
     }
     if (whole && !Number.isInteger(result))
-      throw new UserError(`${where}: ${name} must be a whole number, not ${shown(value)}`);
+      throw new UserError(`${where}: ${name} must be an integer, not ${shown(value)}`);
   } else if (typeof standard === 'boolean') {
     if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
-      throw new UserError(`${where}: ${name} is true or false, not ${shown(value)}`);
+      throw new UserError(`${where}: ${name} must be true or false, not ${shown(value)}`);
     result = String(value).toLowerCase() === 'true';
   } else {
     if (typeof value !== 'string' && typeof value !== 'number')
-      throw new UserError(`${where}: ${name} must be text, not ${shown(value)}`);
+      throw new UserError(`${where}: ${name} must be a string, not ${shown(value)}`);
     result = String(value);
   }
   if (choices && !choices.includes(result))
-    throw new UserError(`${where}: ${name} is one of ${choices.join(', ')}, not ${shown(value)}`);
+    throw new UserError(`${where}: ${name} must be one of ${choices.join(', ')}, not ${shown(value)}`);
   return result;
 }

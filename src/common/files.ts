@@ -148,7 +148,7 @@ const isOpenFile = (path: string): boolean => /^\/proc\/\d+\/fd\/\d+$/.test(reso
 
 function placeOf(at: string, path: string, found: Stats | undefined): Destination {
   if (found?.isDirectory() || (!found && /[/\\]$/.test(path)))
-    throw new UserError(`${path}: is a folder`, 'Give the name of a file.');
+    throw new UserError(`${path}: is a folder`, 'Pass the name of a file.');
   if (found && !found.isFile()) return { kind: 'stream', path: at, flags: constants.O_WRONLY };
   if (found) accessSync(at, constants.W_OK);
   return { kind: 'file', path: at, mode: found ? found.mode & 0o777 : undefined };
@@ -247,24 +247,24 @@ function refusing<T>(path: string, work: () => T): T {
 export function diskError(path: string, error: unknown): UserError | undefined {
   if (error instanceof UserError) return error;
   const { code = '' } = error as NodeJS.ErrnoException;
-  const elsewhere = 'Choose another place.';
+  const elsewhere = 'Choose another path.';
   const said: Record<string, [string, string]> = {
     ENOSPC: ['no space left on the disk', 'Free some space; nothing was half-written.'],
-    EDQUOT: ['your disk quota is used up', 'Free some space; nothing was half-written.'],
-    EACCES: ['may not be written', 'Choose a place that you own.'],
-    EPERM: ['may not be written', 'Choose a place that you own.'],
+    EDQUOT: ['disk quota exceeded', 'Free some space; nothing was half-written.'],
+    EACCES: ['permission denied', 'Choose a path that you may write to.'],
+    EPERM: ['permission denied', 'Choose a path that you may write to.'],
     EROFS: ['is on a read-only file system', elsewhere],
-    ENOTDIR: [`${blockingFile(path)} is a file, so nothing can be made below it`, elsewhere],
-    EEXIST: ['a file of that name is in the way', elsewhere],
-    EISDIR: ['is a folder', 'Give the name of a file.'],
+    ENOTDIR: [`${blockingFile(path)} is a file, not a folder`, elsewhere],
+    EEXIST: ['a file with that name already exists', elsewhere],
+    EISDIR: ['is a folder', 'Pass the name of a file.'],
     ENAMETOOLONG: ['the name is too long', 'Choose a shorter one.'],
-    ENOENT: ['its folder cannot be made', elsewhere],
+    ENOENT: ['its folder cannot be created', elsewhere],
     ELOOP: ['too many symbolic links', elsewhere],
-    EPIPE: ['whoever was reading has gone', 'Start the reader again.'],
+    EPIPE: ['the reader has closed the pipe', 'Start the reader again.'],
     ENXIO: ['nothing is listening there', elsewhere],
     EBUSY: ['is in use', elsewhere],
-    EXDEV: ['is on another file system than the folder it is in', elsewhere],
-    EIO: ['the disk reports an error', 'Check the disk; nothing was half-written.'],
+    EXDEV: ['is on a different file system from its folder', elsewhere],
+    EIO: ['disk I/O error', 'Check the disk; nothing was half-written.'],
     EMFILE: ['too many files are open', 'Raise the limit (ulimit -n).'],
     ENFILE: ['too many files are open', 'Close other programs.'],
   };

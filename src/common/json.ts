@@ -6,7 +6,7 @@ import { readText } from './read-file.ts';
 /** What a text in JSON must be, in valibot's terms. */
 export type JsonSchema<T> = v.GenericSchema<unknown, T>;
 
-const damaged = 'The file is damaged; copy it again, or make it again.';
+const damaged = 'The file is damaged; copy or generate it again.';
 
 /**
  * Parses JSON and checks what it holds. Members that the schema does not name are left out.
@@ -61,12 +61,12 @@ export function checkJson<T>(value: unknown, schema: JsonSchema<T>, where: strin
 function expectation({ type, expected }: v.BaseIssue<unknown>): string {
   const said: Record<string, string> = {
     finite: 'a finite number',
-    safe_integer: 'a whole number',
+    safe_integer: 'an integer',
     Array: 'a list',
     Object: 'an object',
     // Of `anyObject`.
     unknown: 'an object',
-    string: 'a text',
+    string: 'a string',
     number: 'a number',
     boolean: 'true or false',
     '>=0': 'at least 0',

@@ -99,8 +99,8 @@ function parse(text: string): Partial<Record<LimitName, number>> {
       const number = Number(value);
       if (!Object.hasOwn(standard, name) || value === '' || !(number >= 1 && Number.isFinite(number)))
         throw new UserError(
-          `${variable}: "${entry}" is no limit`,
-          `Write NAME=NUMBER, with commas between several; names: ${Object.keys(standard).join(', ')}.`,
+          `${variable}: "${entry}" is not a limit`,
+          `Write NAME=NUMBER, comma-separated; names: ${Object.keys(standard).join(', ')}.`,
         );
       return [name, number];
     }),
@@ -115,7 +115,7 @@ function parse(text: string): Partial<Record<LimitName, number>> {
 export function beyondLimit(name: LimitName, problem: string): UserError {
   return new UserError(
     `${problem}, more than the limit of ${limit(name).toLocaleString('en')}`,
-    `The file is damaged or made to do harm; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
+    `The file is damaged or malicious; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
   );
 }
 

@@ -12,7 +12,7 @@ export async function openRegular(path: string): Promise<{ handle: FileHandle; s
   let handle: FileHandle | undefined;
   try {
     if (!(await stat(path)).isFile())
-      throw new UserError(`${path}: is not a regular file`, 'Give the path of a file.');
+      throw new UserError(`${path}: is not a regular file`, 'Pass the path of a file.');
     handle = await open(path, 'r');
     return { handle, size: (await handle.stat()).size };
   } catch (error) {

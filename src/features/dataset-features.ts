@@ -117,7 +117,7 @@ export async function encodeDataset(
     return { train: online, test, known: test, unreadable };
   }
   const train = await encode(
-    `encoding ${views} random crop${views === 1 ? '' : 's'} a training image`,
+    `encoding ${views} random crop${views === 1 ? '' : 's'} per training image`,
     parts.trained,
     Array.from(parts.trained, (sample) =>
       Array.from({ length: views }, (_, epoch) => ({

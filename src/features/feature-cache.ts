@@ -39,8 +39,8 @@ interface Place {
 const refusals = {
   use: 'cannot be used, so features are computed',
   read: 'cannot be read, so features are computed',
-  write: 'cannot be written, so features are not kept',
-  merge: 'keeps its many small files, which cannot be merged',
+  write: 'cannot be written, so features are not cached',
+  merge: 'keeps many small files, which cannot be merged',
 } as const;
 
 /** So many abandoned segments are merged into one. */
@@ -119,7 +119,7 @@ export class FeatureCache {
     const at = findNonFinite(kept)?.first;
     if (at !== undefined)
       throw new UserError(
-        `a feature of ${vector[at]} cannot be kept in the cache${this.#half ? ' as float16' : ''}`,
+        `a feature value of ${vector[at]} cannot be cached${this.#half ? ' as float16' : ''}`,
         this.#half ? 'Use --cache-type float32, or --cache none.' : 'Check the weights with weights --info.',
       );
     if (this.#writable)

@@ -33,8 +33,8 @@ export function featureExtractor(
   for (const block of blocks)
     if (!Number.isInteger(block) || block < 1 || block > vision.config.layers)
       throw new UserError(
-        `--layers ${layers}: this tower has blocks 1 to ${vision.config.layers}`,
-        'Give block numbers separated by commas, e.g. --layers 4,8,12.',
+        `--layers ${layers}: this model has blocks 1 to ${vision.config.layers}`,
+        'Pass block numbers separated by commas, e.g. --layers 4,8,12.',
       );
   return {
     width: blocks.length * poolWidth(pool) * width,

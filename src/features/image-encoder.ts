@@ -230,7 +230,7 @@ function checkFeature(feature: Float32Array, path: string, { describe, width }: 
   if (at === undefined) return;
   throw new UserError(
     `${path}: ${describe?.(at) ?? `number ${at + 1} of the ${width} of its feature`} is ${feature[at]}`,
-    'The weights hold numbers that are not finite (weights --info counts them), or too large ones: try --weight-type float32.',
+    'The weights hold non-finite values (weights --info counts them) or values that are too large: try --weight-type float32.',
   );
 }
 

@@ -88,6 +88,6 @@ function checked(feature: Float32Array, row: number): Float32Array {
   if (at === undefined) return feature;
   throw new UserError(
     `row ${row + 1}: number ${at + 1} of the ${feature.length} of its feature is ${feature[at]}`,
-    'The weights hold numbers that are not finite (weights --info counts them), or too large ones: try --weight-type float32.',
+    'The weights hold non-finite values (weights --info counts them) or values that are too large: try --weight-type float32.',
   );
 }

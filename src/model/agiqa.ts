@@ -35,7 +35,7 @@ export function checkVocabulary(config: TextConfig, tokenizer: Tokenizer): void 
   if (config.vocabSize === tokenizer.vocabSize) return;
   const known = (count: number) => count.toLocaleString('en');
   throw new UserError(
-    `these weights know ${known(config.vocabSize)} tokens, CLIP's tokenizer has ${known(tokenizer.vocabSize)}`,
+    `these weights have a vocabulary of ${known(config.vocabSize)} tokens, CLIP's tokenizer has ${known(tokenizer.vocabSize)}`,
     "Use weights trained with CLIP's vocabulary.",
   );
 }

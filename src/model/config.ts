@@ -101,7 +101,7 @@ export function configFromShapes(
   const imageSize = hints.vision?.imageSize ?? grid * patchSize;
   if (grid < 1 || grid * grid + 1 !== tokens) {
     throw new UserError(
-      `${path}: tensor visual.positional_embedding has ${tokens} rows, which is no square of patches and a class token`,
+      `${path}: tensor visual.positional_embedding has ${tokens} rows, which is not a square grid of patches plus a class token`,
       'Only models for square images with one class token are supported.',
     );
   }
@@ -136,8 +136,8 @@ export function configFromShapes(
   for (const tower of [vision, text]) {
     if (tower && !(Number.isInteger(tower.heads) && isHeadWidth(tower.width / tower.heads))) {
       throw new UserError(
-        `${path}: a transformer of width ${tower.width} cannot have ${tower.heads} heads`,
-        'Where heads are not 64 wide, their number has to stand in config.json or in the metadata.',
+        `${path}: width ${tower.width} is not divisible by ${tower.heads} heads`,
+        'If heads are not 64 wide, config.json or the metadata must give their number.',
       );
     }
   }
@@ -147,7 +147,7 @@ export function configFromShapes(
 /** Published models' heads are 32 to 128 wide, those of models made for tests 8. */
 const isHeadWidth = (width: number) => Number.isInteger(width) && width >= 4 && width <= 512;
 
-const incomplete = 'The file is incomplete, or holds another kind of model.';
+const incomplete = 'The file is incomplete or holds another kind of model.';
 
 function countLayers(shapeOf: (name: string) => readonly number[] | undefined, prefix: string): number {
   // By any of these, so that a block that lacks one is reported for the lack.

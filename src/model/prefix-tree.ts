@@ -30,7 +30,7 @@ export function promptSlotsFromIds(
   const eot = endOfTextAt(row);
   const name = 1 + nCtx;
   if (eot < name + nameLength)
-    throw new UserError(`a prompt of ${eot + 1} tokens has no room for ${nCtx} context vectors`);
+    throw new UserError(`a prompt of ${eot + 1} tokens is too short for ${nCtx} context vectors`);
   return arrange(
     row[0]!,
     row.slice(name, name + nameLength),

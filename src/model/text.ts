@@ -100,14 +100,14 @@ export function checkTokens(
   const { length } = tokens;
   if (length === 0 || length % contextLength !== 0)
     throw new UserError(
-      `${where}${length} tokens are not whole rows of ${contextLength}`,
-      'Give at least one row, as long as the context.',
+      `${where}${length} tokens are not a multiple of the context length ${contextLength}`,
+      'Pass at least one row of the context length.',
     );
   for (let at = 0; at < length; at++) {
     const id = tokens[at]!;
     if (Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
     throw new UserError(
-      `${where}token ${id} at place ${at % contextLength} of row ${Math.floor(at / contextLength)} is not in the vocabulary of ${vocabSize}`,
+      `${where}token ${id} at position ${at % contextLength} of row ${Math.floor(at / contextLength)} is not in the vocabulary of ${vocabSize}`,
       'Tokenize with the vocabulary of these weights.',
     );
   }

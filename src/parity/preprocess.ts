@@ -30,7 +30,7 @@ export async function* checkPreprocess(folder: string): Results {
     const differing = 'error' in image ? Number.NaN : differences(image.pixels, await reference.readRaw(key));
     // JPEG: every byte too (same decoder); a build of another libjpeg may differ by one level in a few.
     const tolerance = /\.jpe?g$/i.test(name) ? Math.floor(jpegShare * shape.reduce((a, b) => a * b, 1)) : 0;
-    yield figure(`preprocessing ${key}, bytes that differ`, differing, tolerance, 'differences');
+    yield figure(`preprocessing ${key}, differing bytes`, differing, tolerance, 'differences');
   }
   await reference.close();
 }

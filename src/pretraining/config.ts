@@ -18,13 +18,13 @@ export function pretrainingConfig(
     if (width < 64 || width % 64 !== 0 || layers < 1)
       throw new UserError(
         `${name} of width ${width} with ${layers} blocks`,
-        'Widths are multiples of 64 (the width of a head), and there is at least one block.',
+        'The width must be a multiple of 64 (the width of a head), with at least one block.',
       );
     const { activation, layerNormEps } = clipDefaults;
     return { width, layers, heads: width / 64, mlpWidth: 4 * width, activation, layerNormEps };
   };
   if (patchSize < 1 || imageSize % patchSize !== 0)
-    throw new UserError(`--image-size ${imageSize} is no multiple of --patch-size ${patchSize}`);
+    throw new UserError(`--image-size ${imageSize} is not a multiple of --patch-size ${patchSize}`);
   const { mean, std } = clipDefaults;
   return {
     vision: {

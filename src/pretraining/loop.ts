@@ -72,13 +72,13 @@ export const stepCount = (views: number, { batchSize, epochs }: BatchSettings): 
 export function checkBatches(views: number, { batchSize, chunkSize }: BatchSettings): void {
   if (chunkSize < 1 || batchSize % Math.min(chunkSize, batchSize) !== 0)
     throw new UserError(
-      `--batch-size ${batchSize} is no multiple of --chunk-size ${chunkSize}`,
+      `--batch-size ${batchSize} is not a multiple of --chunk-size ${chunkSize}`,
       'Choose a chunk size that divides the batch size.',
     );
   if (views < batchSize)
     throw new UserError(
-      `${views} views do not fill one batch of ${batchSize}`,
-      'Lower --batch-size, or draw more --views.',
+      `${views} views are fewer than one batch of ${batchSize}`,
+      'Lower --batch-size or raise --views.',
     );
 }
 
@@ -301,6 +301,6 @@ function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
 
 async function nextPixels(images: AsyncIterator<LoadedImage>): Promise<Uint8Array> {
   const { value } = (await images.next()) as IteratorYieldResult<LoadedImage>;
-  if ('error' in value) throw new UserError(value.error, 'Repair or remove the image.');
+  if ('error' in value) throw new UserError(value.error, 'Fix or remove the image.');
   return value.pixels;
 }

@@ -35,15 +35,14 @@ const equalSteps = [1, 2, 3, 4, 5].map((i) => i / 6);
 export async function readPairs(settings: PretrainingSettings, draw?: Drawing): Promise<Pairs> {
   const { pairs: source, limit } = settings;
   if (source !== '') {
-    if (!existsSync(source))
-      throw new UserError(`${source}: there is no such file or folder`, 'Check --pairs.');
+    if (!existsSync(source)) throw new UserError(`${source}: no such file or folder`, 'Check --pairs.');
     const pairs = statSync(source).isDirectory()
       ? await pairsOfFolder(source)
       : await pairsOfCsv(source, settings);
     if (pairs.length === 0)
       throw new UserError(
         `${source}: holds no image with a caption`,
-        'Expected: a CSV of images and captions, or a folder of images, each with a caption in a .txt file of its name or in a sub-folder named for its class.',
+        'Expected: a CSV of images and captions, or a folder of images, each with a caption in a .txt file of the same name or in a subfolder named after its class.',
       );
     return { pairs: limit > 0 ? pairs.slice(0, limit) : pairs, thresholds: equalSteps, excluded: [] };
   }
@@ -76,15 +75,15 @@ export async function trainingPairs(dataset: Dataset): Promise<Pairs> {
 
 async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<Pair[]> {
   const table = await readCsv(path);
-  const image = requireColumn(table, [settings.imageColumn], 'Say which with --image-column.');
-  const caption = requireColumn(table, [settings.captionColumn], 'Say which with --caption-column.');
+  const image = requireColumn(table, [settings.imageColumn], 'Name it with --image-column.');
+  const caption = requireColumn(table, [settings.captionColumn], 'Name it with --caption-column.');
   const root = settings.root || dirname(path);
   return table.rows.map(({ fields, line }) => {
     const file = join(root, fields[image]!);
     if (!existsSync(file))
       throw new UserError(
-        `${path}, line ${line}: ${file} is not there`,
-        'Say where the images lie with --root.',
+        `${path}, line ${line}: ${file} does not exist`,
+        'Pass the folder of the images with --root.',
       );
     return { name: fields[image]!, path: file, text: fields[caption]!, generator: '', quality: null };
   });

@@ -41,8 +41,8 @@ export async function writeWeights(
     const at = data.findIndex((value) => Math.abs(value) > largestHalf);
     if (at >= 0)
       throw new UserError(
-        `${name} holds ${data[at]}, which float16 has no number for`,
-        'The training has diverged: begin again with a lower --lr.',
+        `${name} holds ${data[at]}, which is out of range for float16`,
+        'Training has diverged: start over with a lower --lr.',
       );
     tensors.set(name, { dtype: 'F16', shape, data: float32ToFloat16(data) });
   }

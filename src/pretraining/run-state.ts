@@ -81,10 +81,7 @@ export async function openPretraining(
   const settings = withAbsolutePaths(given);
   const { resume, overwrite = false, reporter, signal } = options;
   if (resume && overwrite)
-    throw new UserError(
-      '--resume goes on with a run, --overwrite removes it',
-      'Give one of them, or neither.',
-    );
+    throw new UserError('--resume continues a run, --overwrite removes it', 'Use one of them, or neither.');
   const path = settings.out || pretrainingFolder(settings, defaultValues(pretrainingFields));
   const from = typeof resume === 'string' ? resume : path;
   const elsewhere = resolve(from) !== resolve(path);
@@ -150,10 +147,10 @@ async function lastCheckpoint(
     const found = file.metadata.format;
     if (found === earlierFormat)
       throw new UserError(
-        `${path} was written by an earlier version, which did not save what its run was trained on`,
-        'Begin the run again with --overwrite, or another with --out.',
+        `${path} was written by an earlier version, which did not record the training data`,
+        'Start over with --overwrite, or start another run with --out.',
       );
-    if (found !== format) throw new UserError(`${path} is not a checkpoint of pre-training`);
+    if (found !== format) throw new UserError(`${path} is not a pre-training checkpoint`);
     const { metadata } = file;
     const before = parseJson(metadata.settings, anyObject, `${path}, metadatasettings`);
     const state = parseJson(metadata.state, stateSchema, `${path}, metadata state`);
@@ -161,7 +158,7 @@ async function lastCheckpoint(
     for (const line of checkChanges(before, settings, folder)) reporter.line(`changed    ${line}`);
     if (before.epochs === settings.epochs) return { path, state, data, changed: elsewhere };
     reporter.line(
-      `extended   from ${before.epochs} to ${settings.epochs} epochs; the steps up to ${state.step} keep the rates they ran at, the others take those of a run of ${settings.epochs}`,
+      `extended   from ${before.epochs} to ${settings.epochs} epochs; the steps up to ${state.step} ran at their original learning rates, the rest use the schedule of ${settings.epochs} epochs`,
     );
     const plan = [...state.plan, { after: state.step, epochs: settings.epochs }];
     return { path, state: { ...state, plan }, data, changed: true };
@@ -250,13 +247,13 @@ export function explainedPretraining(run: PretrainingRun, error: unknown, steps:
   }
   if (!(error instanceof NonFiniteError)) return error;
   const left =
-    step > 0 ? `The checkpoint of step ${step} is as it was: ${last!.path}` : 'There is no checkpoint yet.';
+    step > 0 ? `The checkpoint of step ${step} is intact: ${last!.path}` : 'There is no checkpoint yet.';
   return new UserError(error.message, `Lower --lr. ${left}`, { cause: error });
 }
 
 function tellOfData({ pairs, excluded }: Pairs, views: number, reporter: Reporter): void {
   const left =
-    excluded.length > 0 ? `; ${excluded.length} left out, byte for byte the same as a held-out image` : '';
+    excluded.length > 0 ? `; ${excluded.length} left out because they are identical to a held-out image` : '';
   reporter.line(`data       ${pairs.length} images, ${views} views${left}`);
 }
 

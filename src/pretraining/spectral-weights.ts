@@ -48,8 +48,8 @@ export function startFromSpectra(weights: ReadonlyMap<string, HostTensor>, confi
   const { width, layers, mlpWidth, patchSize } = config;
   if (layers < 2 || mlpWidth !== 4 * width)
     throw new UserError(
-      'the spectral start needs at least two blocks in the image tower, with MLPs four times its width',
-      'Set --vision-layers 2 or more, or --start random.',
+      '--start spectral needs at least two blocks in the image tower, with MLPs four times its width',
+      'Use --vision-layers 2 or more, or --start random.',
     );
   const data = (name: string) => weights.get(`visual.${name}`)!.data;
   const block = (i: number, name: string) => data(`transformer.resblocks.${i}.${name}`);
@@ -97,7 +97,7 @@ export function spectralFilters(width: number, patchSize: number): Float32Array 
     if (count > plane.length)
       throw new UserError(
         `patches of ${p} pixels have ${plane.length} frequencies, fewer than the ${count} filters of a tower ${width} wide`,
-        'Set a larger --patch-size, a smaller --vision-width, or --start random.',
+        'Use a larger --patch-size, a smaller --vision-width, or --start random.',
       );
     for (let i = 0; i < count; i++) {
       const place = plane[count === 1 ? 0 : Math.round((i / (count - 1)) * (plane.length - 1))]!;

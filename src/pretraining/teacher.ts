@@ -33,7 +33,7 @@ export async function teacherFeatures(
     if (imageSize !== settings.imageSize)
       throw new UserError(
         `the teacher takes images of ${imageSize} pixels, the model of ${settings.imageSize}`,
-        'Choose the same --image-size.',
+        'Pass --image-size of the teacher.',
       );
     const encoder = featureExtractor(clip.vision, await weightsId(settings.teacher), {
       trainer: 'image-only',
@@ -50,7 +50,7 @@ export async function teacherFeatures(
     try {
       for await (const result of images.encode(views.map(({ job }) => job))) {
         signal?.throwIfAborted();
-        if ('error' in result) throw new UserError(result.error, 'Repair or remove the image.');
+        if ('error' in result) throw new UserError(result.error, 'Fix or remove the image.');
         teacher.set(result.feature, result.index * width);
         bar.advance();
       }

@@ -97,7 +97,7 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
   };
   return drawChart({
     label: parts
-      .map(({ name, data }) => `SRCC of the ${name} part by epoch: last ${figureText(data.at(-1)![1])}`)
+      .map(({ name, data }) => `SRCC of the ${name} set by epoch: last ${figureText(data.at(-1)![1])}`)
       .join('; '),
     x: epochAxis(records),
     y: { type: 'value', name: 'SRCC', scale: true, axisLabel: { formatter: compact } },
@@ -150,10 +150,10 @@ export function scatterChart(images: readonly PredictedImage[], target: string):
     itemStyle: { color: ink.blue, opacity: shown.length > 300 ? 0.5 : 0.7 },
   };
   const svg = drawChart({
-    label: `MOS against prediction of ${images.length} test images`,
+    label: `MOS against prediction for ${images.length} test images`,
     x: {
       type: 'value',
-      name: `predicted ${target} (unit of the MOS)`,
+      name: `predicted ${target}`,
       scale: true,
       axisLabel: { formatter: compact },
     },
@@ -196,7 +196,7 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
   };
   return drawChart({
     label: `RMSE by generator: ${rows.map(([name, { rmse }]) => `${name} ${figureText(rmse, 3)}`).join(', ')}`,
-    x: { type: 'value', name: 'RMSE (unit of the MOS)', axisLabel: { formatter: compact } },
+    x: { type: 'value', name: 'RMSE (MOS units)', axisLabel: { formatter: compact } },
     y: {
       type: 'category',
       data: rows.map(([name]) => name),

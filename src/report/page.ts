@@ -50,7 +50,7 @@ function header(
     ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
-    ['epochs', epochs === 0 ? 'none: nothing learns' : `${epochs}, kept: ${finalEpoch}`],
+    ['epochs', epochs === 0 ? 'none (zero-shot)' : `${epochs}, kept: ${finalEpoch}`],
     ['seed', String(settings.seed)],
     ['time', duration(seconds)],
     ['adapter', adapter],
@@ -69,7 +69,7 @@ const duration = (seconds: number) =>
 
 /** The figures people ask for first. */
 function figures({ test, before, accuracy }: RunSummary): string {
-  if (!test) return '<p class="note">There is no test part, so nothing was evaluated.</p>';
+  if (!test) return '<p class="note">There is no test set, so nothing was evaluated.</p>';
   const tile = (name: string, value: string, detail: string) =>
     `<div class="tile"><span>${name}</span><strong>${value}</strong><small>${detail}</small></div>`;
   const metrics = (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => {
@@ -84,7 +84,7 @@ function figures({ test, before, accuracy }: RunSummary): string {
   });
   if (accuracy !== null)
     metrics.push(tile('accuracy', `${(100 * accuracy).toFixed(1)} %`, 'of the quality classes'));
-  return `<section class="tiles" aria-label="Metrics of the test part">${metrics.join('')}</section>`;
+  return `<section class="tiles" aria-label="Metrics on the test set">${metrics.join('')}</section>`;
 }
 
 function charts({ summary, records, predictions }: RunFiles): string[] {
@@ -106,7 +106,7 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Rank correlation',
         srcc,
-        "Spearman's, after each epoch; the test part is never used to choose one.",
+        "Spearman's, after each epoch; the test set is never used to select a model.",
       ),
     );
   if (predictions.length > 1) {
@@ -117,7 +117,7 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Predicted against MOS',
         svg,
-        `${some} test images; point at one for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
+        `${some} test images; hover over a point for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
       ),
     );
   }
@@ -154,13 +154,13 @@ function metricsTable(summary: RunSummary): string {
   const rows: [string, string[]][] = [
     ...generators(summary).groups.map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
     ['all', cells(test.overall)],
-    ['after the 4-parameter logistic', ['', '', figureText(plcc4), '', figureText(rmse4), '']],
-    ['after the 5-parameter logistic', ['', '', figureText(plcc5), '', figureText(rmse5), '']],
+    ['after the 4-parameter logistic fit', ['', '', figureText(plcc4), '', figureText(rmse4), '']],
+    ['after the 5-parameter logistic fit', ['', '', figureText(plcc5), '', figureText(rmse5), '']],
   ];
   for (const [name, metrics] of Object.entries(readings ?? {}))
-    if (metrics) rows.push([`read by ${name}`, cells(metrics)]);
+    if (metrics) rows.push([`scored by ${name}`, cells(metrics)]);
   if (before) rows.push(['before training', cells(before)]);
-  return section('Metrics of the test part', table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows));
+  return section('Metrics on the test set', table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows));
 }
 
 function table(columns: readonly string[], rows: readonly (readonly [string, readonly string[]])[]): string {
@@ -177,9 +177,9 @@ const section = (title: string, content: string) => `<section><h2>${text(title)}
 function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
   const notes = [
     imagesMissing &&
-      `The images cannot be shown: ${imagesMissing}. Give the folder they lie in: node dist/report.js ${summary.folder} --root DIR.`,
-    summary.unreadable.length > 0 && `Unreadable and left out: ${summary.unreadable.join(', ')}.`,
-    summary.missing.length > 0 && `Listed but not there: ${summary.missing.join(', ')}.`,
+      `The images cannot be shown: ${imagesMissing}. Pass their folder: node dist/report.js ${summary.folder} --root DIR.`,
+    summary.unreadable.length > 0 && `Skipped as unreadable: ${summary.unreadable.join(', ')}.`,
+    summary.missing.length > 0 && `Listed but missing: ${summary.missing.join(', ')}.`,
   ].filter((note) => typeof note === 'string');
   const rows = galleries.map(
     ({ title, images }) => `<h3>${text(title)}</h3><div class="gallery">${images.map(tile).join('')}</div>`,
@@ -191,7 +191,7 @@ function images({ summary, imagesMissing }: RunFiles, galleries: readonly Galler
 function tile({ name, mos, prediction, thumbnail }: Gallery['images'][number]): string {
   const image = thumbnail
     ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
-    : '<div class="absent">not there</div>';
+    : '<div class="absent">missing</div>';
   return `<figure>${image}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
 }
 
@@ -213,4 +213,4 @@ function settingsTable({ settings }: RunSummary): string {
 }
 
 const files = () =>
-  '<footer>Beside this page: <code>config.yaml</code>, <code>split.csv</code>, <code>metrics.jsonl</code>, <code>predictions.csv</code>, <code>summary.json</code>, <code>model.safetensors</code>.</footer>';
+  '<footer>Next to this page: <code>config.yaml</code>, <code>split.csv</code>, <code>metrics.jsonl</code>, <code>predictions.csv</code>, <code>summary.json</code>, <code>model.safetensors</code>.</footer>';

@@ -38,7 +38,7 @@ export async function readRun(folder: string, options: { readonly root?: string 
   if (!existsSync(join(folder, 'summary.json')))
     throw missingResult(
       folder,
-      new UserError(`${folder} holds no summary.json`, 'Give the folder of a finished training run.'),
+      new UserError(`${folder} holds no summary.json`, 'Pass the folder of a finished training run.'),
     );
   const summary = await readSummary(join(folder, 'summary.json'));
   const records = summary.epochs > 0 ? await readRecords(join(folder, 'metrics.jsonl')) : [];
@@ -71,7 +71,7 @@ async function readRecords(path: string): Promise<EpochRecord[]> {
   );
 }
 
-const damaged = 'The file is damaged; --resume makes it again from the checkpoint.';
+const damaged = 'The file is damaged; --resume writes it again from the checkpoint.';
 
 async function testImages({ settings }: RunSummary, root?: string): Promise<Map<string, string>> {
   const dataset = await openDataset(datasetOptions(root === undefined ? settings : { ...settings, root }));

@@ -26,7 +26,7 @@ export async function evaluateModel(
   const samples = Array.from(dataset.split[part], (at) => dataset.samples[at]!);
   const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
   const skipped: string[] = [];
-  const bar = reporter.bar(`scoring the ${part} part`, samples.length);
+  const bar = reporter.bar(`scoring the ${part} set`, samples.length);
   for await (const { index, ...result } of scorer.score(samples.map(({ path }) => path))) {
     if (signal?.aborted)
       throw new Stopped(

@@ -19,7 +19,7 @@ export function findImages(paths: readonly string[]): string[] {
   };
   for (const path of paths) {
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (!stat) throw new UserError(`${path}: there is no such file or folder`);
+    if (!stat) throw new UserError(`${path}: no such file or folder`);
     if (!stat.isDirectory()) add(path, realpathSync(path));
     else
       for (const [name, place] of imagesBelow(path).sort(([a], [b]) => (a < b ? -1 : 1)))

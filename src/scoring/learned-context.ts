@@ -49,13 +49,13 @@ export async function contextWords(
   const { ctx, words, weights, id } = await readContext(path, options);
   if (weights === '')
     throw new UserError(
-      `${path}: the published trainer does not say which CLIP weights it used`,
-      'Give them with --weights, e.g. ViT-B-16.pt.',
+      `${path}: the published trainer does not record which CLIP weights it used`,
+      'Pass them with --weights, e.g. ViT-B-16.pt.',
     );
   if (id !== null && (await weightsId(weights)) !== id)
     throw new UserError(
-      `${weights} are not the weights this context was learned with`,
-      'Give the same file with --weights: distances to other embeddings say nothing.',
+      `${weights} are not the weights this context was trained with`,
+      'Pass the same file with --weights: distances to other embeddings are meaningless.',
     );
   const width = ctx.shape.at(-1)!;
   const [table, tokenizer] = await Promise.all([embeddings(weights, width), Tokenizer.load()]);
@@ -92,7 +92,7 @@ async function readContext(
   if (!ctx)
     throw new UserError(
       `${path}: the trainer ${settings.trainer} learns no context vectors`,
-      'Give a run of clip-agiqa or coop.',
+      'Pass a run of clip-agiqa or coop.',
     );
   return { ctx, words, weights: weightsPath(options.weights || settings.weights), id };
 }
@@ -101,12 +101,12 @@ async function embeddings(path: string, width: number): Promise<Float32Array> {
   const weights = await openClipWeights(path);
   try {
     const { text } = weights.config;
-    if (!text) throw new UserError(`${path}: these weights have no text tower`, 'Give a CLIP model.');
+    if (!text) throw new UserError(`${path}: these weights have no text tower`, 'Pass a CLIP model.');
     checkVocabulary(text, await Tokenizer.load());
     if (text.width !== width)
       throw new UserError(
         `${path}: token embeddings are ${text.width} wide, the context vectors ${width}`,
-        'Give with --weights the CLIP model they were learned with.',
+        'Pass with --weights the CLIP model they were trained with.',
       );
     return await weights.read('token_embedding.weight');
   } finally {

@@ -75,7 +75,7 @@ function checkWidths(folder: string, { ctx, head }: OriginalCheckpoint, clip: Cl
   const expected = [width, input, qualityWords.length];
   if (found.join() !== expected.join())
     throw new UserError(
-      `${folder}: context vectors of width ${found[0]} and a head of ${found[1]} inputs (${sets} words) do not fit these weights, which ask for ${expected[0]} and ${expected[1]} (${expected[2]} words)`,
-      'Give with --weights the CLIP model it was trained on.',
+      `${folder}: context vectors of width ${found[0]} and a head of ${found[1]} inputs (${sets} words) do not fit these weights, which need ${expected[0]} and ${expected[1]} (${expected[2]} words)`,
+      'Pass with --weights the CLIP model it was trained on.',
     );
 }

@@ -89,15 +89,15 @@ export class Scorer {
     const weights = weightsPath(options.weights || trained.weights);
     if (weights === '')
       throw new UserError(
-        `${path}: the published trainer does not say which CLIP weights it used`,
-        'Give them with --weights, e.g. ViT-B-16.pt.',
+        `${path}: the published trainer does not record which CLIP weights it used`,
+        'Pass them with --weights, e.g. ViT-B-16.pt.',
       );
     const settings = { ...trained, weights };
     const id = await weightsId(weights);
     if (model && id !== model.weightsId)
       throw new UserError(
         `${weights} are not the weights this model was trained on`,
-        'Give the same file with --weights: a head reads no other features.',
+        'Pass the same file with --weights: a head only works on the features it was trained on.',
       );
     const { epoch, position = 'end', prompts } = options;
     const head = model
@@ -107,7 +107,7 @@ export class Scorer {
         );
     const tower = new OnDevice(async (device: Gpu): Promise<ScoringTower> => {
       if (device !== gpu && (await weightsId(weights)) !== id)
-        throw new UserError(`${weights} was changed since it was opened`, 'Start again.');
+        throw new UserError(`${weights} has changed since it was opened`, 'Run the command again.');
       const scoring = head
         ? headModel(device, head)
         : scoringModel(device, model!, path, options.scoreBy ?? trained.scoreBy);
@@ -145,7 +145,7 @@ export class Scorer {
   async scoreFeature(feature: Float32Array): Promise<number> {
     const at = findNonFinite(feature)?.first;
     if (at !== undefined)
-      throw new UserError(`number ${at + 1} of the ${feature.length} of the feature is ${feature[at]}`);
+      throw new UserError(`element ${at + 1} of ${feature.length} of the feature is ${feature[at]}`);
     // In a batch of the usual shape, as score() has it.
     const rows = new Float32Array(this.#batch * feature.length);
     rows.set(feature);
@@ -191,7 +191,7 @@ function scoreEncoder(
         const scores = scoring.predict(features);
         return concat([features, reshape(scores, [features.dim(0), 1])], 1);
       }),
-    describe: (at) => (at === width ? 'its score' : `number ${at + 1} of the ${width} of its feature`),
+    describe: (at) => (at === width ? 'its score' : `element ${at + 1} of ${width} of its feature`),
   };
 }
 
@@ -204,10 +204,7 @@ export async function trainedSettings(path: string): Promise<Settings> {
 export async function readModel(path: string): Promise<Checkpoint> {
   const found = await stat(path).catch(() => null);
   if (!found)
-    throw new UserError(
-      `${path}: there is no such file or folder`,
-      'Give a run folder or its model.safetensors.',
-    );
+    throw new UserError(`${path}: no such file or folder`, 'Pass a run folder or its model.safetensors.');
   if (!found.isDirectory()) return readFinite(path);
   const file = join(path, 'model.safetensors');
   if (existsSync(file)) return readFinite(file);
@@ -215,7 +212,7 @@ export async function readModel(path: string): Promise<Checkpoint> {
     path,
     new UserError(
       `${path} holds no model`,
-      'Give the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
+      'Pass the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
     ),
   );
 }

@@ -25,7 +25,7 @@ export function headModel(
   for (const [name, { length }] of Object.entries(statistics ?? {}))
     if (length !== width)
       throw new UserError(
-        `the ${name} of the features has ${length} numbers, but the head takes ${width}`,
+        `the ${name} of the features has width ${length}, but the head takes ${width}`,
         'The model is damaged; use another copy, or train again.',
       );
   const [head, scaling] = allOrNone(
@@ -57,19 +57,19 @@ export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading:
   if (constants.has('words.text'))
     throw new UserError(
       `${path} cannot score by ${reading}`,
-      'Only the zero-shot model has good against bad; leave --score-by out.',
+      'Only a zero-shot model can score by antonyms; omit --score-by.',
     );
   throw noModel(path);
 }
 
 const noModel = (path: string) =>
-  new UserError(`${path} holds no scoring head`, 'Give model.safetensors, which a finished run writes.');
+  new UserError(`${path} holds no scoring head`, 'Pass model.safetensors, which a finished run writes.');
 
 /** Throws `UserError` if a model takes other features than those of `width` numbers that its settings ask for. */
 export function checkFeatureWidth(scoring: ScoringModel, width: number, path: string): void {
   if (scoring.width !== width)
     throw new UserError(
-      `${path}: takes features of ${scoring.width} numbers, but those its settings ask for have ${width}`,
+      `${path}: takes features of width ${scoring.width}, but its settings give width ${width}`,
       'The model is damaged; use another copy, or train again.',
     );
 }

@@ -65,12 +65,12 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     if (metadata.format !== format && !earlierFormats.includes(metadata.format))
       throw new UserError(
         `${path} is not a checkpoint of this program`,
-        'Give the checkpoint.safetensors or model.safetensors of a training run, or a folder of the original trainer.',
+        'Pass the checkpoint.safetensors or model.safetensors of a training run, or a folder of the published trainer.',
       );
     const parse = <T>(name: string, schema: JsonSchema<T>) =>
       parseJson(metadata[name], schema, `${path}, metadata ${name}`);
     if (metadata.weights_id === undefined)
-      throw new UserError(`${path}: does not say which weights it was trained on`, damaged);
+      throw new UserError(`${path}: does not record which weights it was trained on`, damaged);
     return {
       settings: applySettings(defaultSettings(), parse('settings', anyObject), path),
       state: parse('state', stateSchema),
@@ -129,8 +129,8 @@ export async function readParts<Part extends string>(
 export function missingResult(folder: string, otherwise: UserError): UserError {
   return existsSync(join(folder, 'checkpoint.safetensors'))
     ? new UserError(
-        `${folder}: this training has not ended`,
-        `Go on with it: ${goOnCommand(folder, commandOf(folder) ?? 'train')}`,
+        `${folder}: this run has not finished`,
+        `Resume it: ${goOnCommand(folder, commandOf(folder) ?? 'train')}`,
       )
     : otherwise;
 }

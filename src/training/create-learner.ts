@@ -155,8 +155,8 @@ function contextPrompts(config: TextConfig, tokenizer: Tokenizer, { ctxInit, nCt
 export function templatePrompts(template: string): string[] {
   if (!template.includes('{word}'))
     throw new UserError(
-      `--template "${template}" has no place for the quality word`,
-      'Write {word} where it goes, e.g. "a photo of {word} quality."',
+      `--template "${template}" has no placeholder for the quality word`,
+      'Put {word} where it goes, e.g. "a photo of {word} quality."',
     );
   return qualityWords.map((word) => template.replaceAll('{word}', word));
 }

@@ -38,8 +38,8 @@ export function dataIdentity(
 export function requireSameData(before: DataIdentity, now: DataIdentity, folder: string): void {
   if (before.digest !== now.digest)
     throw new UserError(
-      `${folder} was trained on other data: ${countsText(before)} then, ${countsText(now)} now, and names, scores or parts differ`,
-      'Give the data it began with (--root, --csv), or begin another run with --out.',
+      `${folder} was trained on other data: ${countsText(before)} then, ${countsText(now)} now, and names, scores or splits differ`,
+      'Pass the original data (--root, --csv), or start another run with --out.',
     );
   const [then, found] = [before.unreadable, now.unreadable];
   if (!then || !found || then.join('\n') === found.join('\n')) return;
@@ -48,8 +48,8 @@ export function requireSameData(before: DataIdentity, now: DataIdentity, folder:
     ...then.filter((name) => !found.includes(name)),
   ];
   throw new UserError(
-    `${folder}: ${changed[0]} ${found.includes(changed[0]!) ? 'can no longer be decoded' : 'could not be decoded when the run began, and now can'}${changed.length > 1 ? ` (and ${changed.length - 1} more)` : ''}`,
-    'Put the images back as they were, or begin another run with --out.',
+    `${folder}: ${changed[0]} ${found.includes(changed[0]!) ? 'can no longer be decoded' : 'could not be decoded when the run started, but now can'}${changed.length > 1 ? ` (and ${changed.length - 1} more)` : ''}`,
+    'Restore the images, or start another run with --out.',
   );
 }
 

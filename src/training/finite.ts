@@ -20,7 +20,7 @@ export function checkFinite(values: Float32Array | number, what: string, when: s
   }
   const found = findNonFinite(values);
   if (!found) return;
-  const which = values.length > 1 ? ` (number ${found.first + 1} of ${values.length})` : '';
+  const which = values.length > 1 ? ` (element ${found.first + 1} of ${values.length})` : '';
   throw new NonFiniteError(`${what} became ${values[found.first]} ${when}${which}`);
 }
 

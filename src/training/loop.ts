@@ -104,7 +104,7 @@ export class TrainingLoop {
     this.#settings = settings;
     this.#batchSize = Math.min(settings.batchSize, data.train.length);
     if (this.#batchSize === 0)
-      throw new UserError('there is no image to train on', 'Check --root, --limit and --shots.');
+      throw new UserError('there are no images to train on', 'Check --root, --limit and --shots.');
     this.optimizer = createOptimizer([...learner.parameters().values()], settings);
     const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
     this.#batch = {

@@ -54,7 +54,7 @@ export function checkChanges(before: Values, now: Values, folder: string): strin
   if (refused.length === 0) return told;
   throw new UserError(
     `${folder} was trained with ${refused.join('; ')}`,
-    'Resume a run with its own settings, which --resume DIR takes by itself; or begin another with --out.',
+    'Resume a run with its saved settings (--resume DIR alone does), or start another run with --out.',
   );
 }
 
@@ -80,7 +80,7 @@ export async function savedSettings(folder: string, command: RunCommand): Promis
   if (settings === null || typeof settings !== 'object') throw nothingToResume(folder);
   const other = found ? (/pretrain/.test(found.format) ? 'pretrain' : 'train') : commandOf(folder);
   if (other && other !== command)
-    throw new UserError(`${folder} holds a run of ${other}`, `Go on with it: ${goOnCommand(folder, other)}`);
+    throw new UserError(`${folder} holds a run of ${other}`, `Resume it: ${goOnCommand(folder, other)}`);
   return settings as Values;
 }
 

@@ -17,8 +17,7 @@ export function goOnCommand(path: string, command: RunCommand): string {
 }
 
 /** First line of a run's config.yaml, which says whose it is. */
-export const header = (command: RunCommand) =>
-  `# Settings of a run of ${command}, which --resume goes on with.`;
+export const header = (command: RunCommand) => `# Settings of a run of ${command}, used by --resume.`;
 
 /** The text of config.yaml; empty where there is none. */
 export function configOf(path: string): string {

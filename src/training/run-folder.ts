@@ -130,10 +130,10 @@ export function refuseRun(path: string, command: RunCommand): void {
   throw new UserError(
     what
       ? `${path} holds files that a run would replace (${found.join(', ')})`
-      : `${path} holds a run already${finished ? '' : ', which has not ended'}`,
+      : `${path} already holds a run${finished ? '' : ', which has not finished'}`,
     what
-      ? 'Choose another folder with --out, or let them be replaced with --overwrite.'
-      : `Go on with it: ${goOnCommand(path, commandOf(path) ?? command)}; begin it again with --overwrite, or choose another folder with --out.`,
+      ? 'Choose another folder with --out, or replace them with --overwrite.'
+      : `Resume it: ${goOnCommand(path, commandOf(path) ?? command)}; start over with --overwrite, or choose another folder with --out.`,
   );
 }
 
@@ -145,7 +145,7 @@ export function refuseLinks(path: string): void {
   for (const name of filesOf(path))
     if (lstatSync(join(path, name)).isSymbolicLink())
       throw new UserError(
-        `${join(path, name)} is a symbolic link, where a run writes a file of its own`,
+        `${join(path, name)} is a symbolic link, but a run writes its own file there`,
         'Remove the link, or choose another folder.',
       );
 }
@@ -162,7 +162,7 @@ export function configSettings(path: string): unknown {
   } catch (error) {
     throw new UserError(
       `${join(path, 'config.yaml')}: ${(error as Error).message.split('\n')[0]}`,
-      'The file is damaged; begin the run again with --overwrite.',
+      'The file is damaged; start over with --overwrite.',
     );
   }
 }
@@ -170,7 +170,7 @@ export function configSettings(path: string): unknown {
 export const nothingToResume = (path: string): UserError =>
   new UserError(
     `${path}: there is nothing to resume`,
-    'Name the folder of the run, --resume DIR, or leave --resume out.',
+    'Name the folder of the run, --resume DIR, or omit --resume.',
   );
 
 /** What was done by a run that was stopped before it began. */

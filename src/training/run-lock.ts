@@ -75,12 +75,12 @@ function holderOf(place: string, own: string) {
 
 const inUse = (folder: string, whose: string) =>
   new UserError(
-    `${folder}: a run is under way there (${whose})`,
-    'Wait for it, end it, or choose another folder with --out.',
+    `${folder}: in use by a run (${whose})`,
+    'Wait for it, stop it, or choose another folder with --out.',
   );
 
 const ofAnotherMachine = (folder: string, file: string) =>
   new UserError(
-    `${folder}: a run of another machine or container may be under way there`,
-    `If there is none any more, remove ${file} and start again.`,
+    `${folder}: may be in use by a run on another machine or in another container`,
+    `If there is none, remove ${file} and run the command again.`,
   );

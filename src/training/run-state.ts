@@ -60,10 +60,7 @@ export async function openRun(given: Settings, options: RunOptions): Promise<Run
   const settings = withAbsolutePaths(given.trainer === 'zero-shot' ? { ...given, epochs: 0 } : given);
   const { resume, overwrite = false, reporter, signal } = options;
   if (resume && overwrite)
-    throw new UserError(
-      '--resume goes on with a run, --overwrite removes it',
-      'Give one of them, or neither.',
-    );
+    throw new UserError('--resume continues a run, --overwrite removes it', 'Use one of them, or neither.');
   const path = runFolder(settings);
   const from = typeof resume === 'string' ? resume : path;
   const elsewhere = resolve(from) !== resolve(path);
@@ -82,8 +79,8 @@ export async function openRun(given: Settings, options: RunOptions): Promise<Run
     const id = await weightsId(weights);
     if (last && last.weightsId !== id)
       throw new UserError(
-        `${from} was trained on other weights than ${settings.weights}`,
-        'Give the same --weights.',
+        `${from} was trained on different weights from ${settings.weights}`,
+        'Pass the same --weights.',
       );
     const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
     return {
@@ -108,15 +105,15 @@ async function lastCheckpoint(
   const checkpoint = await readCheckpoint(path);
   if (!checkpoint.data || !checkpoint.state.plan)
     throw new UserError(
-      `${path} was written by an earlier version, which did not save what its run was trained on`,
-      'Begin the run again with --overwrite, or another with --out.',
+      `${path} was written by an earlier version, which did not record the training data`,
+      'Start over with --overwrite, or start another run with --out.',
     );
   const told = checkChanges(checkpoint.settings, settings, folder);
   for (const line of told) reporter.line(`changed    ${line}`);
   const { state } = checkpoint;
   if (checkpoint.settings.epochs === settings.epochs) return { ...checkpoint, settings };
   reporter.line(
-    `extended   from ${checkpoint.settings.epochs} to ${settings.epochs} epochs; epochs 1 to ${state.epoch} keep the rates they ran at, the others take those of a run of ${settings.epochs}`,
+    `extended   from ${checkpoint.settings.epochs} to ${settings.epochs} epochs; epochs 1 to ${state.epoch} ran at their original learning rates, the rest use the schedule of ${settings.epochs} epochs`,
   );
   const plan = [...checkpoint.state.plan, { after: state.epoch, epochs: settings.epochs }];
   return { ...checkpoint, settings, state: { ...state, plan } };
@@ -167,12 +164,14 @@ export function explained(run: Run, error: unknown): unknown {
   const epoch = last?.state.epoch ?? 0;
   const trained = epoch > 0;
   if (options.signal?.aborted && error === options.signal.reason) {
-    const where = trained ? `after epoch ${epoch} of ${settings.epochs}` : 'before the first epoch ended';
+    const where = trained
+      ? `after epoch ${epoch} of ${settings.epochs}`
+      : 'before the end of the first epoch';
     return run.begun ? new Stopped(where, folder.goOn) : new Stopped(stoppedBefore);
   }
   if (!(error instanceof NonFiniteError)) return error;
   const left = trained
-    ? `The checkpoint of epoch ${epoch} is as it was: ${folder.file('checkpoint.safetensors')}`
+    ? `The checkpoint of epoch ${epoch} is intact: ${folder.file('checkpoint.safetensors')}`
     : 'There is no checkpoint yet.';
   return new UserError(error.message, `Lower --lr, or scale the scores: --mos-scaling standard. ${left}`, {
     cause: error,
@@ -203,15 +202,15 @@ function tellOfData(
   { epochs, warmupEpochs, warmupLr }: Settings,
   reporter: Reporter,
 ): void {
-  reporter.line(`scores     ${target}, ${range.join(' to ')}, of ${samples.length} images`);
+  reporter.line(`scores     ${target}, ${range.join(' to ')}, ${samples.length} images`);
   if (range[0] === range[1])
     reporter.line(
-      'warning    all scores are the same: there is nothing to learn, and no correlation is defined',
+      'warning    all scores are equal: there is nothing to learn, and correlations are undefined',
     );
   else if (split.test.length === 1)
-    reporter.line('warning    the test part is a single image: no correlation is defined');
+    reporter.line('warning    the test set is a single image: correlations are undefined');
   if (epochs > 0 && epochs <= warmupEpochs)
     reporter.line(
-      `warning    every epoch is one of warm-up, at a rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,
+      `warning    every epoch is a warm-up epoch, at a learning rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,
     );
 }

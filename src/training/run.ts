@@ -176,7 +176,7 @@ async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Pro
     if (!(error instanceof NonFiniteError)) throw error;
     throw new UserError(
       `${error.message} before training`,
-      'The weights are damaged, or their features too large for this head.',
+      'The weights are damaged, or their features are too large for this head.',
       { cause: error },
     );
   });
@@ -239,6 +239,6 @@ function epochText(
   const parts = [`epoch ${number}/${epochs}  lr ${lr.toExponential(2)}  loss ${loss.toFixed(5)}`];
   if (val) parts.push(`val SRCC ${figureText(val.srcc)}${improved ? ' (best)' : ''}`);
   if (test) parts.push(`test SRCC ${figureText(test.srcc)} PLCC ${figureText(test.plcc)}`);
-  if (typeof accuracy?.test === 'number') parts.push(`accuracy ${(100 * accuracy.test).toFixed(1)} %`);
+  if (typeof accuracy?.test === 'number') parts.push(`accuracy ${(100 * accuracy.test).toFixed(1)}%`);
   return parts.join('  ');
 }

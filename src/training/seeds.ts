@@ -29,7 +29,7 @@ export function parseSeeds(text: string): number[] {
   const seeds = text.split(',').map((part) => (/^\s*\d+\s*$/.test(part) ? Number(part) : Number.NaN));
   if (!seeds.every(Number.isSafeInteger) || new Set(seeds).size < seeds.length)
     throw new UserError(
-      `--seeds takes different whole numbers below 2^53, not ${text}`,
+      `--seeds takes distinct integers below 2^53, not ${text}`,
       'Separate them by commas: --seeds 1,2,3.',
     );
   return seeds;
@@ -66,8 +66,8 @@ export async function trainSeeds(
   if (existsSync(file)) {
     if (!resume && !overwrite)
       throw new UserError(
-        `${file} is there already`,
-        'Go on with --resume, replace it with --overwrite, or choose another folder with --out.',
+        `${file} already exists`,
+        'Continue with --resume, replace it with --overwrite, or choose another folder with --out.',
       );
     removeFile(file);
   }
@@ -84,7 +84,7 @@ export async function trainSeeds(
     });
     await finished?.(summary);
     if (!summary.test)
-      throw new UserError(`${settings.data} has no test part, so there is nothing to compare the seeds by`);
+      throw new UserError(`${settings.data} has no test set, so there is nothing to compare the seeds by`);
     const { srcc, plcc, krcc, rmse } = summary.test.overall;
     runs.push({ seed, folder: out, srcc, plcc, krcc, rmse });
   }

@@ -7,7 +7,7 @@ import type { ClipOptions } from '../model/clip.ts';
 /** Shared by every command that trains. */
 export const tuneField = field<TuneChoice>(
   'auto',
-  'time the kernel variants for the shapes of the run and remember the fastest; auto: on a GPU, not on a software adapter',
+  'time the kernel variants on the shapes of the run and remember the fastest; auto: on a GPU only, not on a software adapter',
   tuneChoices,
 );
 
@@ -19,73 +19,76 @@ export const tuneField = field<TuneChoice>(
 export const fields = {
   data: field(
     'scenes',
-    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (images drawn and spoiled here)',
+    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (images generated and distorted by the program)',
   ),
   root: field('', 'folder of the dataset'),
-  target: field('', "which score to learn (quality, alignment, authenticity, …); empty: the dataset's first"),
+  target: field(
+    '',
+    "which score to predict (quality, alignment, authenticity, …); empty: the dataset's first",
+  ),
   csv: field('', 'with --data csv: the file with image names and scores'),
-  imageColumn: field('name', 'with --data csv: column of the image names'),
-  mosColumn: field('mos', 'with --data csv: column of the scores'),
-  splitColumn: field('', 'with --data csv: column that says train, val or test'),
-  testSize: field(0.2, 'share of test images where the dataset gives no split'),
-  splitSeed: field(42, 'seed of the split (scikit-learn train_test_split)'),
-  limit: field(0, 'use only so many images, train and test in proportion; 0: all'),
-  shots: field(0, 'train on so many images of each quality class; 0: all'),
+  imageColumn: field('name', 'with --data csv: column of image names'),
+  mosColumn: field('mos', 'with --data csv: column of scores'),
+  splitColumn: field('', 'with --data csv: column of train, val or test'),
+  testSize: field(0.2, 'fraction of images in the test set if the dataset has no split'),
+  splitSeed: field(42, 'seed of the split (that of scikit-learn train_test_split)'),
+  limit: field(0, 'use only this many images, train and test in proportion; 0: all'),
+  shots: field(0, 'train on this many images of each quality class; 0: all'),
   weights: field(
     'embedded',
-    'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded (the small model that comes with the project)',
+    'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded (the small model included in the package)',
   ),
-  weightType: field<'float32' | 'float16'>('float32', 'storage of the frozen matrices on the GPU', [
+  weightType: field<'float32' | 'float16'>('float32', 'storage type of the frozen matrices on the GPU', [
     'float32',
     'float16',
   ]),
   activation: field<'auto' | 'quick_gelu' | 'gelu'>(
     'auto',
-    'MLP activation; auto: as the file says, else QuickGELU',
+    'MLP activation; auto: the one named in the file, else QuickGELU',
     ['auto', 'quick_gelu', 'gelu'],
   ),
   trainer: field<'clip-agiqa' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
     'clip-agiqa',
-    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the image alone), coop (prompts learn the quality classes) or zero-shot (nothing learns)',
+    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the image feature alone), coop (prompts learn the quality classes) or zero-shot (no training)',
     ['clip-agiqa', 'linear', 'image-only', 'coop', 'zero-shot'],
   ),
   nCtx: field(16, 'number of context vectors'),
   ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets nCtx)'),
-  position: field<'end' | 'middle' | 'front'>('end', 'place of the quality word in the prompt', [
+  position: field<'end' | 'middle' | 'front'>('end', 'position of the quality word in the prompt', [
     'end',
     'middle',
     'front',
   ]),
-  classSpecific: field(false, 'context vectors of its own for each word (CSC)'),
+  classSpecific: field(false, 'separate context vectors for each word (CSC)'),
   pool: field<'cls' | 'mean' | 'stats'>(
     'cls',
-    'image-only: class token, mean of the patch tokens, or class token with their mean and standard deviation',
+    'image-only: class token, mean of the patch tokens, or class token with the mean and standard deviation of the patch tokens',
     ['cls', 'mean', 'stats'],
   ),
   scaling: field<'unit' | 'standard'>(
     'unit',
-    'image-only: features scaled to unit length, or each number to mean 0 and standard deviation 1 over the training images',
+    'image-only: features scaled to unit length, or each dimension to mean 0 and standard deviation 1 over the training images',
     ['unit', 'standard'],
   ),
   layers: field(
     '',
-    'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the last, or with --pool cls the projected feature',
+    'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the last one, or with --pool cls the projected feature',
   ),
-  template: field('a photo of {word} quality.', 'zero-shot: the prompt of a quality word'),
+  template: field('a photo of {word} quality.', 'zero-shot: prompt for a quality word'),
   scoreBy: field<'words' | 'antonyms'>(
     'words',
-    'zero-shot: score by the quality words, or by "Good photo." against "Bad photo."',
+    'zero-shot: score by the quality words, or by "Good photo." vs. "Bad photo."',
     ['words', 'antonyms'],
   ),
   mosScaling: field<'none' | 'standard'>(
     'none',
-    'scores that a head learns: as they are, or with mean 0 and standard deviation 1 (steadier where MOS are large, as 26 to 74); predictions are in the unit of the MOS either way',
+    'scaling of the scores for training: none, or mean 0 and standard deviation 1 (more stable where MOS values are large, e.g. 26 to 74); predictions are in MOS units either way',
     ['none', 'standard'],
   ),
-  hidden: field(0, 'width of the head; 0: that of the features of one prompt', { max: 16384 }),
-  dropout: field(0.5, 'dropout of the head', { max: 0.99 }),
+  hidden: field(0, 'hidden width of the head; 0: the width of the feature of one prompt', { max: 16384 }),
+  dropout: field(0.5, 'dropout probability in the head', { max: 0.99 }),
   epochs: field(100, 'passes over the training images', { max: 1e6 }),
-  batchSize: field(32, 'images a step', { min: 1 }),
+  batchSize: field(32, 'images per step', { min: 1 }),
   optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [
     'sgd',
     'adamw',
@@ -97,32 +100,32 @@ export const fields = {
   warmupLr: field(1e-5, 'learning rate of the warm-up'),
   augment: field<'crop' | 'none'>(
     'crop',
-    'training images: random resized crop and flip, or none: the center crop, as in testing',
+    'training images: random resized crop and flip, or none: center crop, as in testing',
     ['crop', 'none'],
   ),
   views: field(
     4,
-    'pre-drawn random crops an image, encoded once and cached; 0: a new crop each step, as published',
+    'random crops per image, drawn in advance, encoded once and cached; 0: a new crop every step, as published',
   ),
-  cache: field('', 'folder of the feature cache; empty: one in the user cache folder; none: no cache'),
+  cache: field('', 'folder of the feature cache; empty: in the user cache folder; none: no cache'),
   cacheType: field<'float32' | 'float16'>(
     'float32',
-    'storage of the cached features; float16 halves the disk space and rounds them (relative error 5e-4)',
+    'storage type of the cached features; float16 halves the disk space and rounds them (relative error 5e-4)',
     ['float32', 'float16'],
   ),
   valSize: field(
     0.1,
-    'share of the training images held out for best_val where the dataset has no validation part',
+    'fraction of the training images held out for best_val if the dataset has no validation set',
   ),
   finalModel: field<'last' | 'best_val'>('last', 'which epoch to keep', ['last', 'best_val']),
-  seed: field(1, 'seed of the initial values, crops, order and dropout', { max: Number.MAX_SAFE_INTEGER }),
+  seed: field(1, 'seed of initialization, crops, shuffling and dropout', { max: Number.MAX_SAFE_INTEGER }),
   encodeBatch: field(
     encodeBatch,
-    'images the vision tower takes at once; another number may change the last bits of a feature',
+    'batch size of the image tower; changing it may change the last bits of a feature',
     { min: 1 },
   ),
   tune: tuneField,
-  out: field('', 'folder of the results; empty: output/DATA/TRAINER/…/seedN'),
+  out: field('', 'folder for the results; empty: output/DATA/TRAINER/…/seedN'),
 } as const;
 
 export type SettingName = keyof typeof fields;

@@ -48,7 +48,7 @@ export const pickleAttacks: readonly Attack[] = [
     'a class named by lists of lists',
     '490 bytes: String() of 2^40 items, no end',
     () => `\x80\x04${doubled('N', 40)}h\x27\x93.`,
-    /named by something that is no text/,
+    /class name is not a string/,
     { command },
   ),
   pickleAttack(
@@ -62,13 +62,13 @@ export const pickleAttacks: readonly Attack[] = [
     'the message that refused it spelled it out, without end',
     () =>
       `\x80\x02}(${pickled('w')}ctorch._utils\n_rebuild_tensor_v2\n((${pickled('storage')}ctorch\nFloatStorage\n${pickled('0')}${pickled('cpu')}${doubled('N', 40)}tQK\x00(K\x01t(K\x01t\x89}tRu.`,
-    /a list of 2 is no size/,
+    /a list of 2 is not a size/,
   ),
   pickleAttack(
     'metadata named by lists of lists',
     'String() of the keys beside a state dict, no end',
     () => `\x80\x02}(${pickled('w')}${pickledTensor('0', 1, [1], [1])}${doubled('N', 40)}K\x01u.`,
-    /lies in storage 0, which the file does not hold/,
+    /is in storage 0, which the file does not contain/,
   ),
   fileAttack('attack.pt', {
     name: 'the old format with a version of lists of lists',
@@ -86,7 +86,7 @@ export const pickleAttacks: readonly Attack[] = [
     once: 'String() of each key, no end',
     reader: 'tensors',
     bytes: () => Buffer.from(legacy('\x80\x02}.', `\x80\x02(${doubled('N', 40)}l.`), 'latin1'),
-    message: /stores a list of 2, which nothing refers to/,
+    message: /stores a list of 2, which nothing references/,
   }),
   pickleAttack(
     'a list copied again and again',

@@ -58,7 +58,7 @@ export const runAttacks: readonly Attack[] = [
           },
           folder,
         ),
-    message: /takes features of 33 numbers, but those its settings ask for have 32/,
+    message: /takes features of width 33, but its settings give width 32/,
   },
   {
     name: 'a run whose summary is a device',

@@ -44,7 +44,7 @@ export const tableAttacks: readonly Attack[] = [
     'compressed variables within one another',
     'each level unpacked as much again',
     () => [matElement(15, deflateSync(matElement(15, deflateSync(matMatrix('MOSz', [1, 1], [3])))))],
-    /holds a compressed variable within another/,
+    /holds a compressed variable inside another/,
   ),
   matAttack(
     'a million compressed variables of nothing',
@@ -133,12 +133,7 @@ export const tableAttacks: readonly Attack[] = [
     () => `lr: ${'['.repeat(90)}${']'.repeat(90)}\n`,
     /lr must be a number of at least 0, not/,
   ),
-  yamlAttack(
-    'a setting called __proto__',
-    'nothing',
-    () => '__proto__: 1\n',
-    /there is no setting __proto__/,
-  ),
+  yamlAttack('a setting called __proto__', 'nothing', () => '__proto__: 1\n', /no setting named __proto__/),
   fileAttack('attack.json', {
     name: 'a specification of a tensor of 8 GB',
     once: '100 bytes: 8 GB of memory',

@@ -82,7 +82,7 @@ const operation = (op: Op<Shapes>) => (a: Tensor, b: Tensor) => {
   const whole = widest(a.shape, b.shape);
   for (const { shape } of [a, b])
     if (!repeats(shape, whole))
-      throw new Error(`[${shape.join(', ')}] does not repeat to [${whole.join(', ')}]`);
+      throw new Error(`[${shape.join(', ')}] does not broadcast to [${whole.join(', ')}]`);
   return apply(op, [a, b], { a: a.shape, b: b.shape });
 };
 

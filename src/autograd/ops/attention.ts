@@ -99,10 +99,10 @@ export function attention(qkv: Tensor, { heads, mask = 'none', end }: AttentionO
   const [batch, tokens, width] = qkv.shape as [number, number, number];
   if (qkv.shape.length !== 3 || width % (3 * heads) !== 0)
     throw new Error(
-      `attention: qkv is [${qkv.shape.join(', ')}], wanted [B, T, 3D] with D a multiple of ${heads} heads`,
+      `attention: qkv is [${qkv.shape.join(', ')}], expected [B, T, 3D] with D a multiple of ${heads} heads`,
     );
   if (end && (end.type !== 'u32' || end.size !== tokens))
-    throw new Error(`attention: end is ${end.type} [${end.shape.join(', ')}], wanted u32 [${tokens}]`);
+    throw new Error(`attention: end is ${end.type} [${end.shape.join(', ')}], expected u32 [${tokens}]`);
   const headDim = width / 3 / heads;
   const shape: Shape = { batch, queries: tokens, keys: tokens, heads, headDim, mask: end ? 'tree' : mask };
   return apply(selfAttentionOp, end ? [qkv, end] : [qkv], shape);

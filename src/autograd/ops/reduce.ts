@@ -58,7 +58,9 @@ function reduce(x: Tensor, axis: number | undefined, mean: boolean): Tensor {
   const last = shape.length - 1;
   const over: Over = axis === undefined || shape.length === 1 ? 'all' : axis === 0 ? 'rows' : 'columns';
   if (axis !== undefined && axis !== 0 && axis !== last && axis !== -1)
-    throw new Error(`sum over axis ${axis} of [${shape.join(', ')}]: only the first and the last axis`);
+    throw new Error(
+      `sum over axis ${axis} of [${shape.join(', ')}]: only the first and the last axis are supported`,
+    );
   const count = over === 'all' ? x.size : over === 'rows' ? shape[0]! : shape[last]!;
   return apply(reduceOp, [x], { over, shape, factor: mean ? 1 / count : 1 });
 }

@@ -62,7 +62,7 @@ function around(shape: readonly number[], axis: number): [number, number, number
 /** Counts of elements as counts of 32-bit words: halves lie two to a word, and are copied by whole words only. */
 function inWords<T extends readonly number[]>(type: TensorType, what: string, counts: T): T {
   const words = counts.map((count) => count / (type === 'f16' ? 2 : 1));
-  if (!words.every(Number.isInteger)) throw new Error(`${what} does not lie on whole words`);
+  if (!words.every(Number.isInteger)) throw new Error(`${what} is not aligned to 32-bit words`);
   return words as unknown as T;
 }
 
@@ -180,7 +180,7 @@ const permuteOp: Op<{ readonly order: readonly number[] }> = {
 };
 
 function permuted(x: Tensor, order: readonly number[]): Tensor {
-  if (x.type === 'f16') throw new Error('permute takes f32 and u32 tensors; this one is f16');
+  if (x.type === 'f16') throw new Error('permute takes an f32 or u32 tensor, not f16');
   const out = Tensor.empty(
     x.gpu,
     order.map((axis) => x.shape[axis]!),
@@ -193,14 +193,14 @@ function permuted(x: Tensor, order: readonly number[]): Tensor {
 /** The axes in another order: axis k of the result is axis order[k] of x. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   if ([...order].sort((a, b) => a - b).join() !== x.shape.map((_, axis) => axis).join())
-    throw new Error(`[${order.join(', ')}] is no order of the axes of [${x.shape.join(', ')}]`);
+    throw new Error(`[${order.join(', ')}] is not a permutation of the axes of [${x.shape.join(', ')}]`);
   return apply(permuteOp, [x], { order });
 }
 
 /** The last two axes exchanged. */
 export function transpose(x: Tensor): Tensor {
   const last = x.shape.length - 1;
-  if (last < 1) throw new Error(`transpose of [${x.shape.join(', ')}]: it has no two axes`);
+  if (last < 1) throw new Error(`transpose of [${x.shape.join(', ')}]: it has fewer than two axes`);
   return permute(
     x,
     x.shape.map((_, axis) => (axis < last - 1 ? axis : axis === last ? last - 1 : last)),

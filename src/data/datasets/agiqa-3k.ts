@@ -19,7 +19,7 @@ export const agiqa3k: DatasetLayout = {
   name: 'agiqa-3k',
   targets: Object.keys(mosColumns),
   layout:
-    'data.csv (columns name, prompt, mos_quality, mos_align, …) with the images beside it or in a sub-folder',
+    'data.csv (columns name, prompt, mos_quality, mos_align, …) with the images next to it or in a subfolder',
   async read(options, target) {
     const root = requireRoot(agiqa3k, options);
     const path = join(root, 'data.csv');

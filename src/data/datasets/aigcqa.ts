@@ -13,7 +13,7 @@ import {
 export const aigcqa: DatasetLayout = {
   name: 'aigcqa',
   targets: ['quality'],
-  layout: 'train.csv, val.csv and test.csv (columns name, mos), the images in train/, val/ and test/',
+  layout: 'train.csv, val.csv and test.csv (columns name, mos), images in train/, val/ and test/',
   async read(options) {
     const root = requireRoot(aigcqa, options);
     const labels: Label[] = [];

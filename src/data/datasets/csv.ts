@@ -18,21 +18,18 @@ export const anyCsv: DatasetLayout = {
   name: 'csv',
   targets: [],
   layout:
-    'a CSV with a column of image names (relative to --root, by default the folder of the CSV) and one of scores',
+    'a CSV with a column of image names (relative to --root, default: the folder of the CSV) and a column of scores',
   async read(options) {
     if (options.csv === undefined)
-      throw new UserError(
-        'the csv dataset needs its file',
-        'Give --csv FILE, --image-column and --mos-column.',
-      );
+      throw new UserError('--data csv needs a CSV file', 'Pass --csv FILE, --image-column and --mos-column.');
     const table = await readCsv(options.csv);
     const given = (column: string | undefined) => (column === undefined ? undefined : [column]);
     const name = requireColumn(
       table,
       given(options.imageColumn) ?? ['name', 'filename', 'image'],
-      'Say which with --image-column.',
+      'Name it with --image-column.',
     );
-    const mos = requireColumn(table, given(options.mosColumn) ?? ['mos'], 'Say which with --mos-column.');
+    const mos = requireColumn(table, given(options.mosColumn) ?? ['mos'], 'Name it with --mos-column.');
     const prompt = findColumn(table, ['prompt']);
     const labels = table.rows.map((row) => ({
       name: row.fields[name],
@@ -60,7 +57,7 @@ export const anyCsv: DatasetLayout = {
 };
 
 function splitByColumn(table: CsvTable, splitColumn: string): Split {
-  const column = requireColumn(table, [splitColumn], 'Say which with --split-column, or leave it out.');
+  const column = requireColumn(table, [splitColumn], 'Name it with --split-column, or omit that option.');
   const parts: Record<keyof Split, number[]> = { train: [], val: [], test: [] };
   table.rows.forEach((row, at) => {
     const name = row.fields[column].toLowerCase();
@@ -74,8 +71,8 @@ function splitByColumn(table: CsvTable, splitColumn: string): Split {
   });
   if (parts.train.length === 0 || parts.test.length === 0)
     throw new UserError(
-      `${table.path}: column ${column} gives ${parts.train.length} train and ${parts.test.length} test rows`,
-      'Both parts need images.',
+      `${table.path}: column ${column} has ${parts.train.length} train and ${parts.test.length} test rows`,
+      'Both need images.',
     );
   return {
     train: Int32Array.from(parts.train),

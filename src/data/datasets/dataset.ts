@@ -99,8 +99,8 @@ export const publishedSplitSeed = 42;
 export function requireRoot(layout: DatasetLayout, options: DatasetOptions): string {
   if (options.root === undefined)
     throw new UserError(
-      `${layout.name} needs the folder it lies in`,
-      `Give --root DIR. Expected: ${layout.layout}`,
+      `${layout.name} needs --root, the folder of the dataset`,
+      `Pass --root DIR. Expected: ${layout.layout}`,
     );
   return options.root;
 }
@@ -109,7 +109,7 @@ export function requireRoot(layout: DatasetLayout, options: DatasetOptions): str
 export function layoutError(layout: DatasetLayout, root: string, problem: string): UserError {
   return new UserError(
     `${root}: ${problem}; found ${describeFolder(root)}`,
-    `${layout.name} is expected as: ${layout.layout}`,
+    `Expected layout of ${layout.name}: ${layout.layout}`,
   );
 }
 

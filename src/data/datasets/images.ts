@@ -21,8 +21,8 @@ export async function locateImages(root: string, labels: readonly Label[]): Prom
     const found = byName.get(basename(name)) ?? [];
     if (found.length > 1)
       throw new UserError(
-        `${root}: the image ${name} is there more than once: ${found.slice(0, 3).join(', ')}`,
-        'Remove the copies, or name the images with their folder in the label file.',
+        `${root}: image ${name} exists more than once: ${found.slice(0, 3).join(', ')}`,
+        'Remove the copies, or include the folder in the names of the label file.',
       );
     paths.push(found[0] === undefined ? undefined : join(root, found[0]));
   }

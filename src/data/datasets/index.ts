@@ -27,7 +27,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   if (!layout)
     throw new UserError(
       `unknown dataset "${options.name}"`,
-      `Known are: ${layouts.map(({ name }) => name).join(', ')}.`,
+      `Known datasets: ${layouts.map(({ name }) => name).join(', ')}.`,
     );
   const target = options.target ?? layout.targets[0] ?? options.mosColumn ?? 'mos';
   if (layout.targets.length > 0 && !layout.targets.includes(target))
@@ -51,7 +51,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     throw layoutError(
       layout,
       root,
-      `none of the ${labels.length} labeled images (${labels[0].name}, …) is there`,
+      `none of the ${labels.length} labeled images (${labels[0].name}, …) exists`,
     );
 
   const present = (part: Int32Array) => part.map((at) => position[at]).filter((at) => at >= 0);

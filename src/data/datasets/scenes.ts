@@ -12,7 +12,7 @@ import { type Drawing, makeScenes, sceneColumns } from './scenes/make.ts';
 export const scenes: DatasetLayout = {
   name: 'scenes',
   targets: ['quality'],
-  layout: 'drawn at the first training in the user cache folder, or in --root: PNG images and data.csv',
+  layout: 'generated on first use in the user cache folder or in --root: PNG images and data.csv',
   async read(options, target) {
     const { draw } = options;
     const root = options.root ?? (await standardFolder(draw));
@@ -20,16 +20,15 @@ export const scenes: DatasetLayout = {
     if (!existsSync(csv)) {
       if (!draw)
         throw new UserError(
-          `${root}: the scenes are not there`,
-          'A training draws them; say with --root where they lie, or name the dataset with --data.',
+          `${root}: no scenes found`,
+          'Training generates them; pass their folder with --root, or name another dataset with --data.',
         );
-      if (holdsFiles(root))
-        throw new UserError(`${root} holds files, but no scenes drawn here`, otherDataset);
+      if (holdsFiles(root)) throw new UserError(`${root} holds files, but no generated scenes`, otherDataset);
       await makeScenes(root, undefined, draw);
     }
     const { columns } = await readCsv(csv);
     if (!sceneColumns.every((name) => columns.includes(name)))
-      throw new UserError(`${csv} is not that of the scenes drawn here`, otherDataset);
+      throw new UserError(`${csv} does not describe generated scenes`, otherDataset);
     return anyCsv.read(
       { ...options, root, csv, imageColumn: 'name', mosColumn: 'mos', splitColumn: 'split' },
       target,
@@ -38,7 +37,7 @@ export const scenes: DatasetLayout = {
 };
 
 const otherDataset =
-  'Name the dataset, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); the scenes need an empty folder, or none.';
+  'Name the dataset, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); scenes need an empty or new folder.';
 
 const holdsFiles = (folder: string): boolean =>
   (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(folder).length > 0;
@@ -58,7 +57,7 @@ async function standardFolder(draw: Drawing | undefined): Promise<string> {
     return cached;
   } catch (error) {
     if (!(error instanceof UserError) || !error.cause || !temporary) throw error;
-    draw.reporter.line(`scenes     ${error.message}; drawn in ${temporary} instead`);
+    draw.reporter.line(`scenes     ${error.message}; generated in ${temporary} instead`);
     await makeScenes(temporary, undefined, draw);
     return temporary;
   }

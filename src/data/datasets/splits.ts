@@ -28,13 +28,13 @@ export function trainTestSplit(
   const testCount = testSize < 1 ? Math.ceil(testSize * n) : testSize;
   if (!(testSize > 0) || !Number.isInteger(testCount) || testCount >= n)
     throw new UserError(
-      `a test part of ${testSize} of ${n} images leaves nothing to train on or nothing to test`,
+      `a test set of ${testSize} of ${n} images leaves none to train on or none to test on`,
       'Choose a fraction between 0 and 1, or a count below the number of images.',
     );
   if (!Number.isInteger(randomState) || randomState < 0 || randomState > 0xffffffff)
     throw new UserError(
       `the split seed ${randomState} is not an integer from 0 to 4294967295`,
-      'Use for instance 42.',
+      'For example, 42.',
     );
   const order = new MersenneTwister(randomState).permutation(n);
   return { test: order.slice(0, testCount), train: order.slice(testCount) };
@@ -58,10 +58,7 @@ export function fewShot(
   seed: number,
 ): Int32Array {
   if (!Number.isInteger(shots) || shots < 1)
-    throw new UserError(
-      `${shots} shots is not a positive whole number`,
-      'Give the number of images a class.',
-    );
+    throw new UserError(`${shots} shots is not a positive integer`, 'Pass the number of images per class.');
   const taken = new Map<number, number>();
   const chosen = new Uint8Array(part.length);
   for (const at of permutation(part.length, seed, STREAM_FEW_SHOT)) {
@@ -81,17 +78,14 @@ export function fewShot(
  */
 export function limitSplit(split: Split, limit: number, seed: number): Split {
   if (!Number.isInteger(limit) || limit < 1)
-    throw new UserError(
-      `the limit ${limit} is not a positive whole number`,
-      'Give the number of images to use.',
-    );
+    throw new UserError(`the limit ${limit} is not a positive integer`, 'Pass the number of images to use.');
   const parts = [split.train, split.val, split.test];
   const total = parts.reduce((sum, part) => sum + part.length, 0);
   if (limit >= total) return split;
   const filled = parts.filter((part) => part.length > 0).length;
   if (limit < filled)
     throw new UserError(
-      `the limit ${limit} is below the ${filled} parts of the split`,
+      `the limit ${limit} is less than the ${filled} sets of the split`,
       'Use a larger limit.',
     );
 

@@ -43,14 +43,14 @@ export async function readCsv(path: string): Promise<CsvTable> {
     if (!(error instanceof CsvError)) throw error;
     throw new UserError(
       `${path}: ${error.message}`,
-      'Check that row: quotes in pairs, as many fields as the header.',
+      'Check that row: quotes must be balanced, and it must have as many fields as the header.',
       { cause: error },
     );
   }
   if (!columns || rows.length === 0)
     throw new UserError(
       `${path}: no rows below the header`,
-      'The first line must name the columns, the others hold data.',
+      'The first line names the columns; data starts on the second.',
     );
   return { path, columns, rows };
 }
@@ -66,7 +66,7 @@ function checkText(path: string, bytes: Uint8Array): void {
     if (byte === 0x0a || byte === 0x0d) rows++;
     else if (byte === 0x2c) fields++;
     else if (byte === 0)
-      throw new UserError(`${path}: holds zero bytes, so it is no text in UTF-8`, 'Save it as CSV in UTF-8.');
+      throw new UserError(`${path}: holds zero bytes, so it is not UTF-8 text`, 'Save it as CSV in UTF-8.');
   }
   checkLimit('csvRows', rows, (count) => `${path}: has ${count} lines`);
   checkLimit('csvFields', rows + fields, (count) => `${path}: has ${count} fields`);

@@ -41,8 +41,8 @@ export function requireFinite(values: Float32Array, shape: readonly number[], wh
   if (!found) return values;
   const { count, first } = found;
   throw new UserError(
-    `${where} holds ${values[first]} at [${coordinates(first, shape).join(', ')}]${count > 1 ? ` and ${count - 1} more numbers that are not finite` : ''}`,
-    'The file is damaged, or the training that made it diverged; use another.',
+    `${where} holds ${values[first]} at [${coordinates(first, shape).join(', ')}]${count > 1 ? ` and ${count - 1} more non-finite values` : ''}`,
+    'The file is damaged, or the training that produced it diverged; use another.',
   );
 }
 

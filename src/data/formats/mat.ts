@@ -85,9 +85,10 @@ export function scoreList({ shape, data }: MatMatrix, where: string): Float64Arr
   if (shape.filter((extent) => extent !== 1).length > 1)
     throw new UserError(
       `${where} is ${shape.join('x')}, not a list of scores`,
-      'Give a variable of a single row or column.',
+      'Choose a variable with a single row or column.',
     );
-  if (data.length === 0) throw new UserError(`${where} holds no numbers`, 'Give the variable of the scores.');
+  if (data.length === 0)
+    throw new UserError(`${where} holds no numbers`, 'Choose the variable that holds the scores.');
   const wrong = data.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0)
     throw new UserError(
@@ -120,7 +121,7 @@ class MatReader {
       checkLimit('tensors', this.#elements, (elements) => `${this.#path}: holds ${elements} elements`);
       const element = this.#element(view, at, view.byteLength);
       if (element.type === types.compressed) {
-        if (insideCompressed) throw this.#fail('holds a compressed variable within another');
+        if (insideCompressed) throw this.#fail('holds a compressed variable inside another');
         this.variables(this.#inflate(view, element), 0, true);
       } else if (element.type === types.matrix) this.#matrix(view, element);
       at = element.next;
@@ -203,7 +204,8 @@ class MatReader {
   }
 
   #shape(view: DataView, element: Element): number[] {
-    if (element.type !== types.int32) throw this.#fail('holds a variable whose size is no list of integers');
+    if (element.type !== types.int32)
+      throw this.#fail('holds a variable whose size is not a list of integers');
     checkLimit('shapeRank', element.length / 4, (rank) => `${this.#path}: a variable has ${rank} dimensions`);
     const shape = Array.from(this.#numbers(view, element));
     const negative = shape.find((extent) => extent < 0);

@@ -39,8 +39,8 @@ export async function openModelFolder(
   const absent = [...new Set(owners.values())].filter((name) => !existsSync(join(folder, name)));
   if (absent.length > 0)
     throw new UserError(
-      `${path}: ${absent.slice(0, 8).join(', ')} ${absent.length === 1 ? 'is' : 'are'} not there`,
-      'Download every shard that the index names into the folder.',
+      `${path}: ${absent.slice(0, 8).join(', ')} ${absent.length === 1 ? 'is' : 'are'} missing`,
+      'Download every shard named in the index to the folder.',
     );
   const shards: TensorFile[] = [];
   try {

@@ -47,7 +47,7 @@ export class PickleMachine {
   malformed(problem: string): UserError {
     return new UserError(
       `${this.#options.path}: not a valid pickle at byte ${this.position}: ${problem}`,
-      'The file is damaged or no PyTorch file; copy or download it again.',
+      'The file is damaged or not a PyTorch file; copy or download it again.',
     );
   }
 
@@ -104,7 +104,7 @@ export class PickleMachine {
   /** A decimal integer, as protocol 0 writes it. */
   decimal(text: string): number | bigint {
     this.checkDigits(text.length, 'digits');
-    if (!/^[+-]?\d+L?$/.test(text)) throw this.malformed('an integer is none');
+    if (!/^[+-]?\d+L?$/.test(text)) throw this.malformed('an integer is malformed');
     return narrow(BigInt(text.replace(/L$/, '')));
   }
 
@@ -180,15 +180,15 @@ export class PickleMachine {
 
   global(module: PickleValue, name: PickleValue): void {
     if (typeof module !== 'string' || typeof name !== 'string')
-      throw this.malformed('a class is named by something that is no text');
+      throw this.malformed('a class name is not a string');
     const full = `${module}\n${name}`;
     let found = this.#globals.get(full);
     if (!found) {
       found = containerGlobal(module, name) ?? this.#options.global?.(module, name);
       if (!found) {
         throw new UserError(
-          `${this.#options.path}: refers to ${module}.${name}, which is not loaded here`,
-          'Only tensors, containers and optimizer states are read, nothing is executed. Save a plain state dict instead.',
+          `${this.#options.path}: refers to ${module}.${name}, which is not supported`,
+          'Only tensors, containers and optimizer states are read, and nothing is executed. Save a plain state dict instead.',
         );
       }
       this.budget.take(costs.object + costs.hashItem + 2 * full.length);
@@ -205,7 +205,7 @@ export class PickleMachine {
   }
 
   persistent(id: PickleValue): void {
-    if (!this.#options.persistent) throw this.malformed('it refers to data outside of it');
+    if (!this.#options.persistent) throw this.malformed('it refers to data outside the file');
     this.budget.take(costs.object);
     this.push(this.#options.persistent(id));
   }
@@ -215,13 +215,13 @@ export class PickleMachine {
     this.budget.container(target instanceof Set ? 'hash' : 'list', items.length);
     if (target instanceof Set) for (const item of items) target.add(item);
     else if (Array.isArray(target)) for (const item of items) target.push(item);
-    else throw this.malformed('items are added to something that is no list');
+    else throw this.malformed('items are added to something that is not a list');
   }
 
   setItems(items: PickleValue[]): void {
     const target = this.top();
     if (!(target instanceof Map) || items.length % 2)
-      throw this.malformed('items are set on something that is no dict');
+      throw this.malformed('items are set on something that is not a dict');
     this.budget.container('hash', items.length / 2);
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
   }
@@ -231,7 +231,8 @@ export class PickleMachine {
     const target = this.top();
     if (target instanceof PickleObject) target.state = state;
     // A state dict carries version notes (`_metadata`) as attributes; a dict's attributes are of no use here.
-    else if (!(target instanceof Map)) throw this.malformed('a state is set on something that has none');
+    else if (!(target instanceof Map))
+      throw this.malformed('a state is set on something that cannot have one');
   }
 }
 

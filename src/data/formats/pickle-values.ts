@@ -108,7 +108,7 @@ export function callGlobal(
   args: PickleValue[],
   budget: PickleBudget,
 ): PickleValue {
-  if (!(type instanceof PickleGlobal)) throw new TypeError('something is called that is not a class');
+  if (!(type instanceof PickleGlobal)) throw new TypeError('something that is not a class is called');
   if (!type.call) throw new TypeError(`${type.name} is called`);
   return type.call(args, budget);
 }
@@ -116,7 +116,7 @@ export function callGlobal(
 /** A value that must be a text. Throws `TypeError`. */
 export function textOf(value: PickleValue | undefined): string {
   if (typeof value === 'string') return value;
-  throw new TypeError(`${describeValue(value)} is no text`);
+  throw new TypeError(`${describeValue(value)} is not a string`);
 }
 
 /** A value in a few words for a message. Lists of lists of … are not spelled out: their text could be endless. */
@@ -141,7 +141,7 @@ function iterate(value: PickleValue | undefined, budget: PickleBudget): PickleVa
     budget.container('hash', value.size);
     return new Set(value.keys());
   }
-  throw new TypeError('a container is built from something that is none');
+  throw new TypeError('a container is built from something that is not a container');
 }
 
 function makeMap(items: PickleValue | undefined, budget: PickleBudget): Map<PickleValue, PickleValue> {

@@ -44,7 +44,7 @@ function unescapeText(text: string): string {
 function parseFloating(machine: PickleMachine, text: string): number {
   const value = Number(text.replace('inf', 'Infinity'));
   if (text.trim() === '' || (Number.isNaN(value) && !/^[+-]?nan$/i.test(text)))
-    throw machine.malformed('a float is none');
+    throw machine.malformed('a float is malformed');
   return value;
 }
 
@@ -67,7 +67,7 @@ function hashed(machine: PickleMachine, items: number, make: () => PickleValue):
 const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
   '\x80': (m) => {
     const protocol = m.uint8();
-    if (protocol > 5) throw m.malformed(`protocol ${protocol} is not known`);
+    if (protocol > 5) throw m.malformed(`protocol ${protocol} is not supported`);
   },
   '\x95': (m) => m.skip(8),
   '(': (m) => m.pushMark(),

@@ -38,7 +38,7 @@ export class RandomAccessFile {
         const part = Math.min(length - at, largestRead);
         const { bytesRead } = await this.#handle.read(bytes, at, part, offset + at);
         if (bytesRead === 0)
-          throw new UserError(`${this.path}: became shorter while it was read`, 'Try again.');
+          throw new UserError(`${this.path}: was truncated while being read`, 'Try again.');
         at += bytesRead;
       }
     } catch (error) {

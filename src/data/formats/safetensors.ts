@@ -17,7 +17,7 @@ import {
 /** Of the tensor and the metadata for checksums. */
 const checksumsName = '__checksums__';
 const checksumsKind = 'crc-32';
-const changed = 'The file has changed since it was written: a disk or a copy is at fault. Use another copy.';
+const changed = 'The file has changed since it was written (a disk or copy error). Use another copy.';
 const damaged = 'The file is damaged or not safetensors; copy or download it again.';
 
 interface Placement extends TensorInfo {
@@ -74,7 +74,7 @@ class SafetensorsFile implements TensorFile {
     const { offset, bytes } = place;
     const data = await this.#file.read(offset, bytes);
     if (this.#checksums && crc32(data) !== this.#checksums.get(name))
-      throw new UserError(`${this.path}: tensor ${name} does not have its checksum`, changed);
+      throw new UserError(`${this.path}: tensor ${name} does not match its checksum`, changed);
     return data;
   }
 
@@ -132,7 +132,7 @@ async function readChecksums(file: RandomAccessFile, header: Header): Promise<Ma
     throw new UserError(`${file.path}: its checksums are missing`, changed);
   const values = viewOf(await file.read(place.offset, place.bytes));
   if (crc32(bytes) !== values.getUint32(0, true))
-    throw new UserError(`${file.path}: its header does not have its checksum`, changed);
+    throw new UserError(`${file.path}: its header does not match its checksum`, changed);
   tensors.delete(checksumsName);
   delete metadata[checksumsName];
   return new Map(names.map((name, i) => [name, values.getUint32(4 + 4 * i, true)]));
@@ -145,7 +145,7 @@ function headerText(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new UserError(`${path}: its header is not text in UTF-8`, damaged);
+    throw new UserError(`${path}: its header is not UTF-8 text`, damaged);
   }
 }
 
@@ -171,16 +171,16 @@ function checkEntry(path: string, name: string, entry: unknown, dataStart: numbe
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(dtypeBytes, dtype)) {
     throw new UserError(
-      `${path}: tensor ${name} has the unknown type ${shown(dtype)}`,
+      `${path}: tensor ${name} has unknown type ${shown(dtype)}`,
       `Known types: ${Object.keys(dtypeBytes).join(', ')}.`,
     );
   }
   checkLimit('nameLength', name.length, (length) => `${path}: a tensor's name has ${length} characters`);
-  if (!isSizes(shape)) throw fail(`has the shape ${shown(shape)}`);
+  if (!isSizes(shape)) throw fail(`has shape ${shown(shape)}`);
   if (shape.length > limit('shapeRank'))
     throw fail(`has ${shape.length} dimensions, more than ${limit('shapeRank')}`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
-    throw fail(`has the data offsets ${shown(offsets)}`);
+    throw fail(`has data offsets ${shown(offsets)}`);
   }
   const bytes = elementCount(shape) * dtypeBytes[dtype as DType];
   if (!Number.isSafeInteger(bytes) || bytes !== offsets[1] - offsets[0]) {

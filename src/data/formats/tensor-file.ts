@@ -28,7 +28,7 @@ async function openSingleFile(path: string): Promise<TensorFile> {
   if (start.subarray(0, 2).toString('latin1') === 'PK' || start[0] === 0x80) return openTorchFile(path);
   throw new UserError(
     `${path}: ${describeStranger(start)}`,
-    'Give a safetensors file, a PyTorch .pt file or a folder.',
+    'Pass a safetensors file, a PyTorch .pt file or a folder.',
   );
 }
 
@@ -46,6 +46,6 @@ function describeStranger(start: Buffer): string {
   if (start.length === 0) return 'is empty';
   if (text.startsWith('version https://git-lfs'))
     return 'is a Git LFS pointer, not the file itself (git lfs pull)';
-  if (/^<(!doctype|html|\?xml)/i.test(text)) return 'is a web page, not weights: the download went wrong';
+  if (/^<(!doctype|html|\?xml)/i.test(text)) return 'is a web page, not weights: the download failed';
   return 'is neither safetensors nor a PyTorch file';
 }

@@ -47,7 +47,7 @@ function readPickles(path: string, bytes: Uint8Array) {
   if (magic.value !== magicNumber) {
     throw new UserError(
       `${path}: is a pickle, but not one of PyTorch's`,
-      'Give a file that torch.save wrote.',
+      'Pass a file written by torch.save.',
     );
   }
   const version = readPickle(bytes, { path, offset: magic.end });
@@ -79,7 +79,7 @@ async function locateStorages(
   for (const key of Array.isArray(keys) ? keys : []) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined;
     if (!storage?.dtype)
-      throw new UserError(`${file.path}: stores ${describeValue(key)}, which nothing refers to`);
+      throw new UserError(`${file.path}: stores ${describeValue(key)}, which nothing references`);
     if (places.has(storage.key)) throw new UserError(`${file.path}: stores ${describeValue(key)} twice`);
     const prefix = await file.read(offset, 8);
     const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));

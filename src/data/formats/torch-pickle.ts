@@ -153,12 +153,12 @@ export function torchGlobal(module: string, name: string): PickleGlobal | undefi
 /** The storage that a persistent id `('storage', type, key, device, length[, view])` names. */
 export function torchStorage(id: PickleValue): TorchStorage {
   if (!Array.isArray(id) || id[0] !== 'storage' || !(id[1] instanceof PickleGlobal)) {
-    throw new TypeError('a persistent id names no storage');
+    throw new TypeError('a persistent id does not name a storage');
   }
   const [, type, key, , length, view] = id;
   const dtype = storageTypes[type.name.replace(/^torch\./, '')];
   if (!dtype && type.name !== 'torch.storage.UntypedStorage')
-    throw new TypeError(`${type.name} is no storage`);
+    throw new TypeError(`${type.name} is not a storage`);
   if (typeof key !== 'string') throw new TypeError('a storage has no key');
   // The old format could store a view of a storage: (its own key, where it begins, its length).
   if (Array.isArray(view)) return new TorchStorage(key, dtype, sizeOf(length), sizeOf(view[1]));
@@ -171,7 +171,8 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[], dtype?:
   if (!type) throw new TypeError('a tensor has no element type');
   const sizes = sizesOf(shape);
   const steps = sizesOf(strides);
-  if (sizes.length !== steps.length) throw new TypeError('a tensor has unlike numbers of sizes and strides');
+  if (sizes.length !== steps.length)
+    throw new TypeError('a tensor has different numbers of sizes and strides');
   return new TorchTensor(storage, type, storage.start + sizeOf(offset), sizes, steps);
 }
 
@@ -183,7 +184,7 @@ function elementType(value: PickleValue | undefined): DType {
 
 function sizeOf(value: PickleValue | undefined): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new TypeError(`${describeValue(value)} is no size`);
+  throw new TypeError(`${describeValue(value)} is not a size`);
 }
 
 function sizesOf(value: PickleValue | undefined): number[] {
@@ -196,7 +197,7 @@ function sizesOf(value: PickleValue | undefined): number[] {
 /** Like the state that numpy pickles with a scalar's type, `(version, byte order, …)`. */
 function numpyScalar([type, bytes]: PickleValue[]): PickleValue {
   if (!(type instanceof NumpyType) || !(bytes instanceof Uint8Array))
-    throw new TypeError('a numpy scalar is odd');
+    throw new TypeError('a numpy scalar is malformed');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const little = !(Array.isArray(type.state) && type.state[1] === '>');
   switch (type.code) {

@@ -53,7 +53,7 @@ async function openArchive(archive: ZipArchive): Promise<TorchFile> {
   if (!pickleName) {
     throw new UserError(
       `${path}: is a zip archive without a data.pkl`,
-      'Give a file that torch.save or torch.jit wrote.',
+      'Pass a file written by torch.save or torch.jit.',
     );
   }
   const folder = pickleName.slice(0, -'data.pkl'.length);
@@ -149,7 +149,7 @@ function checkView(path: string, name: string, view: TorchTensor, source: Storag
   const fail = (problem: string) =>
     new UserError(`${path}: tensor ${name} ${problem}`, 'The file is damaged; copy or download it again.');
   const stored = source.sizeOf(view.storage.key);
-  if (stored === undefined) throw fail(`lies in storage ${view.storage.key}, which the file does not hold`);
+  if (stored === undefined) throw fail(`is in storage ${view.storage.key}, which the file does not contain`);
   const size = dtypeBytes[view.dtype];
   const { first, end } = extent(view);
   if (!(end * size <= stored))

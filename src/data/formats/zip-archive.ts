@@ -73,7 +73,7 @@ export class ZipArchive {
     if (!entry)
       throw new UserError(`${this.path}: has no entry ${name}`, 'The file is damaged; copy it again.');
     if (!(offset + length <= entry.uncompressedSize)) {
-      throw new UserError(`${this.path}: entry ${name} is shorter than it should be`, 'The file is damaged.');
+      throw new UserError(`${this.path}: entry ${name} is shorter than declared`, 'The file is damaged.');
     }
     if (entry.compressionMethod === stored)
       return this.#file.read((await this.#start(name, entry)) + offset, length);
@@ -122,12 +122,12 @@ export class ZipArchive {
       const inflated = packed.pipe(createInflateRaw());
       packed.on('error', (error) => inflated.destroy(error));
       for await (const part of inflated as AsyncIterable<Buffer>) {
-        if (length + part.length > unpacked.length) throw new Error(`${name} is longer than it says`);
+        if (length + part.length > unpacked.length) throw new Error(`${name} is longer than declared`);
         unpacked.set(part, length);
         length += part.length;
       }
-      if (length < unpacked.length) throw new Error(`${name} is shorter than it says`);
-      if (crc32(unpacked) !== entry.crc32) throw new Error(`${name} does not have its checksum`);
+      if (length < unpacked.length) throw new Error(`${name} is shorter than declared`);
+      if (crc32(unpacked) !== entry.crc32) throw new Error(`${name} does not match its checksum`);
       return unpacked;
     } catch (error) {
       throw damaged(this.path, error);

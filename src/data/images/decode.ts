@@ -83,7 +83,7 @@ async function inspectImage(
   name: string,
 ): Promise<{ readonly pixels: number; readonly space: string | undefined }> {
   const format = imageFormat(bytes);
-  if (!format) throw unreadable(name, 'its content is in none of these formats');
+  if (!format) throw unreadable(name, 'its content is in none of the supported formats');
   const { width, height, space } = await sharp(bytes, { limitInputPixels: false })
     .metadata()
     .catch((error) => {
@@ -100,14 +100,14 @@ const undecodable = (name: string, error: unknown) =>
 const unreadable = (name: string, reason: string, cause?: unknown) =>
   new UserError(
     `${name}: not a readable image (${reason})`,
-    'Check that the file is a whole JPEG, PNG, WebP, GIF, TIFF or AVIF.',
+    'Check that the file is a complete JPEG, PNG, WebP, GIF, TIFF or AVIF.',
     { cause },
   );
 
 /** The limit's name stands in the message, since an image's advice is not shown where others go on. */
 function tooLarge(name: string, width: number, height: number): UserError {
   const [w, h] = [width, height].map((side) => side.toLocaleString('en'));
-  const { message, advice } = beyondLimit('imagePixels', `${name}: is ${w} x ${h} pixels large`);
+  const { message, advice } = beyondLimit('imagePixels', `${name}: is ${w} x ${h} pixels`);
   return new UserError(`${message} (imagePixels in CLIP_AGIQA_LIMITS)`, advice);
 }
 

@@ -101,7 +101,7 @@ export async function distort(
   { name, severity, seed }: DistortionDraw,
 ): Promise<Uint8Array> {
   const spoil = distortions[name];
-  if (!spoil) throw new Error(`there is no distortion ${name}`);
+  if (!spoil) throw new Error(`no distortion named ${name}`);
   const data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
   // A copy of its own: the bytes may go to another thread with their whole buffer.
   return new Uint8Array((await spoil({ data, size }, severity, seed)).data);

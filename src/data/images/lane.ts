@@ -98,8 +98,8 @@ export class WorkerLane implements Lane {
     this.#worker.unref();
     this.#worker.on('message', (reply: WorkerReply) => this.#receive(reply));
     this.#starting = setTimeout(() => this.#giveUp(startTime), startTime).unref();
-    this.#worker.on('error', (error) => this.#lose(`an image thread failed: ${error.message}`, error));
-    this.#worker.on('exit', (code) => this.#lose(`an image thread ended (exit code ${code})`));
+    this.#worker.on('error', (error) => this.#lose(`a decoding thread failed: ${error.message}`, error));
+    this.#worker.on('exit', (code) => this.#lose(`a decoding thread exited (exit code ${code})`));
   }
 
   get lost(): boolean {
@@ -158,7 +158,7 @@ export class WorkerLane implements Lane {
   }
 
   #giveUp(after: number): void {
-    this.#lose(`an image thread gave no answer for ${after / 1000} s`);
+    this.#lose(`a decoding thread did not respond for ${after / 1000} s`);
     // Not waited for: what runs in native code ends when it will.
     void this.#worker.terminate();
   }

@@ -91,8 +91,8 @@ function transformImage(image: RgbImage, { path, size, transform }: ImageJob): U
     top + height > image.height
   )
     throw new UserError(
-      `${path}: the box ${transform.box.join(', ')} does not lie in its ${image.width}x${image.height} pixels`,
-      'Give x, y, width and height in whole pixels.',
+      `${path}: the box ${transform.box.join(', ')} is not within its ${image.width}x${image.height} pixels`,
+      'A box is x, y, width and height in whole pixels.',
     );
   return cropTransform(image, { box: { left, top, width, height }, flip: transform.flip }, size);
 }

@@ -113,7 +113,7 @@ export function attentionForward(gpu: Gpu, options: AttentionForward): void {
 /** The gradients of q, k and v from that of the output; P is recomputed from the saved log-sum-exp. */
 export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
   const { q, k, v, dq, dk, dv } = options;
-  if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be sections of one buffer');
+  if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be views of one buffer');
   const variant = options.variant ?? chosen(gpu, 'gradient', options, [q, k, v, dq, dk, dv]);
   backward[variant](gpu, options);
 }

@@ -80,9 +80,9 @@ export class BindGroups {
     for (const [i, buffer] of buffers.entries()) {
       if (buffer?.kind !== 'buffer' && buffer?.kind !== 'texels')
         throw new Error(
-          `kernel ${pipeline.name}: buffer ${i} is none of a pool's (that of a tensor is tensor.buffer)`,
+          `kernel ${pipeline.name}: buffer ${i} does not come from the buffer pool (a tensor's buffer is tensor.buffer)`,
         );
-      if (!buffer.live) throw new Error(`kernel ${pipeline.name}: buffer ${i} was given back to the pool`);
+      if (!buffer.live) throw new Error(`kernel ${pipeline.name}: buffer ${i} was returned to the pool`);
       entries.push({ binding: pipeline.storage[i]!, resource: buffer.resource });
     }
     return this.#errors.attempt(

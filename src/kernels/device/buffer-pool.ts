@@ -141,7 +141,7 @@ export class BufferPool {
   /** At least `height` lines of at least `width` texels; their contents are undefined. */
   allocateTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): GpuTexels {
     if (!this.fitsTexels(width, height, format))
-      throw new Error(`${width} x ${height} texels exceed this adapter's ${this.#side} a side`);
+      throw new Error(`${width} x ${height} texels exceed this adapter's limit of ${this.#side} per side`);
     const arena = this.#arena;
     const free =
       arena?.free.takeTexels(width, height, format) ??
@@ -186,7 +186,7 @@ export class BufferPool {
 
   /** Until endArena, new buffers belong to `arena` (and come from the free lists first, to waste none). */
   beginArena(arena: Arena): void {
-    if (this.#arena) throw new Error('a capture is under way already');
+    if (this.#arena) throw new Error('a capture is already in progress');
     for (const buffer of this.#free.drain()) {
       buffer.arena = arena;
       arena.owned.push(buffer);

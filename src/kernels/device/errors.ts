@@ -8,7 +8,7 @@ export class DeviceLostError extends UserError {
   constructor(message: string, options?: ErrorOptions) {
     super(
       message,
-      'The driver reset or ran out of memory. Start again: training resumes from its last checkpoint with --resume.',
+      'The driver was reset or ran out of memory. Run the command again: --resume continues training from its last checkpoint.',
       options,
     );
     this.name = 'DeviceLostError';

@@ -126,12 +126,12 @@ export class Gpu {
     const { buffers, groups } = launch;
     if (buffers.length !== pipeline.storage.length)
       throw new Error(
-        `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, ${buffers.length} were given`,
+        `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, but ${buffers.length} were passed`,
       );
     const [x, y = 1, z = 1] = groups;
     if (!(isCount(x) && isCount(y) && isCount(z)))
       throw new Error(
-        `kernel ${kernel.name}: [${groups.join(', ')}] are no counts of workgroups: whole numbers up to ${mostGroups}, beyond which foldGroups() folds a line`,
+        `kernel ${kernel.name}: [${groups.join(', ')}] are not workgroup counts: integers up to ${mostGroups}; for more, use foldGroups()`,
       );
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
@@ -180,7 +180,8 @@ export class Gpu {
   copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void {
     checkRange('a copy', from, fromOffset, bytes);
     checkRange('a copy', to, toOffset, bytes);
-    if (from === to) throw new Error(`a copy within buffer ${from.id}: WebGPU copies between different ones`);
+    if (from === to)
+      throw new Error(`a copy within buffer ${from.id}: WebGPU only copies between different buffers`);
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
     this.#endPass();
     this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
@@ -205,7 +206,7 @@ export class Gpu {
   /** Writes host data (a multiple of 4 bytes) at once; commands recorded before it are submitted first, so that they see the old contents. */
   write(to: GpuBuffer, data: ArrayBufferView, offset = 0): void {
     if (this.#commands)
-      throw new Error('a captured step may not write from the host: write its inputs before the replay');
+      throw new Error('a captured step must not write from the host: write its inputs before the replay');
     checkRange('a write', to, offset, data.byteLength);
     this.flush();
     this.device.queue.writeBuffer(to.raw, offset, data.buffer, data.byteOffset, data.byteLength);
@@ -370,7 +371,7 @@ function isCount(groups: number): boolean {
 function checkRange(what: string, { id, capacity }: GpuBuffer, offset: number, bytes: number): void {
   if (offset >= 0 && bytes >= 0 && offset + bytes <= capacity && offset % 4 === 0 && bytes % 4 === 0) return;
   throw new Error(
-    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both in multiples of 4, and within`,
+    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both must be multiples of 4 and within the buffer`,
   );
 }
 

@@ -16,7 +16,7 @@ let guard: DeviceGuard | undefined;
 
 /** Puts a guard before every operation of every device until the function returned is called. For tests. */
 export function guardDevice(watching: DeviceGuard): () => void {
-  if (guard) throw new Error('the devices are guarded already');
+  if (guard) throw new Error('the devices are already guarded');
   guard = watching;
   return () => {
     guard = undefined;

@@ -44,7 +44,7 @@ export class Lineage<Device> {
       reason = new Error(`only ${description.name} is left`);
     }
     throw new DeviceLostError(
-      `the GPU device was lost, and ${lost.name} has not come back: ${reason instanceof Error ? reason.message : reason}`,
+      `the GPU device was lost, and ${lost.name} could not be reopened: ${reason instanceof Error ? reason.message : reason}`,
       { cause: reason },
     );
   }
@@ -52,5 +52,5 @@ export class Lineage<Device> {
 
 /** Whoever uses a device after close(). */
 export function closedError(): Error {
-  return new Error('this GPU was closed: open another with openGpu()');
+  return new Error('this GPU is closed: open another with openGpu()');
 }

@@ -14,7 +14,7 @@ export class OutOfMemoryError extends UserError {
    */
   constructor(bytes: number, held: number, purpose: string, options?: ErrorOptions) {
     super(
-      `the GPU has no room for ${bytesText(bytes)} (${purpose}), ${bytesText(held)} are held already`,
+      `the GPU has no room for ${bytesText(bytes)} (${purpose}); ${bytesText(held)} are already in use`,
       'Use a smaller batch, float16 weights, or close other programs that use the GPU.',
       options,
     );

@@ -90,11 +90,11 @@ export function packParams(layout: ParamLayout | null, values: readonly number[]
       // What is not finite is meant so; what would become infinite is not.
       const rounded = Math.fround(value);
       if (typeof value !== 'number' || (Number.isFinite(value) && !Number.isFinite(rounded)))
-        throw new Error(`${name} is an f32, and ${value} is none`);
+        throw new Error(`${name} is an f32, and ${value} is not`);
       words.setFloat32(4 * word, rounded, true);
     } else {
       if (!Number.isInteger(value) || value < least || value > most)
-        throw new Error(`${name} is a ${type}, and ${value} is none: whole numbers from ${least} to ${most}`);
+        throw new Error(`${name} is a ${type}, and ${value} is not: integers from ${least} to ${most}`);
       words.setUint32(4 * word, value, true);
     }
   }
@@ -103,7 +103,7 @@ export function packParams(layout: ParamLayout | null, values: readonly number[]
 
 function countError(fields: readonly Field[], given: number): string {
   const counted = `${given} number${given === 1 ? '' : 's'} in params`;
-  if (fields.length === 0) return `${counted}, and the shader declares no uniform block`;
+  if (fields.length === 0) return `${counted}, but the shader declares no uniform block`;
   const declared = fields.map(({ name, type }) => `${name}: ${type}`).join(', ');
   const wrong =
     given > fields.length

@@ -82,7 +82,7 @@ export class Recording {
 
   /** Encodes the step again; refuses when a buffer it borrowed has been given back since. */
   replay(): void {
-    if (this.#disposed) throw new Error('this recording was disposed of');
+    if (this.#disposed) throw new Error('this recording is disposed');
     for (const [buffer, generation] of this.#borrowed)
       if (buffer.generation !== generation || !buffer.live)
         throw new Error(

@@ -33,10 +33,9 @@ export async function recovering<T>(
       if (!loss) throw error;
       failures = progress() === before ? failures + 1 : 0;
       if (failures > attempts)
-        throw new DeviceLostError(
-          `${loss.message} (${failures} times in a row without getting any further)`,
-          { cause: error },
-        );
+        throw new DeviceLostError(`${loss.message} (${failures} times in a row without progress)`, {
+          cause: error,
+        });
       lost?.(loss);
     }
   }

@@ -4,8 +4,8 @@ import { UserError } from '../../common/errors.ts';
 export class HangError extends UserError {
   constructor(seconds: number, kernels: readonly string[]) {
     super(
-      `the GPU has not finished in ${seconds.toFixed(0)} s what should take much less; the last kernels sent: ${kernels.join(', ') || 'none'}`,
-      `A kernel or the driver hangs: start again. If the machine is only slow, give it more time: ${variable}=SECONDS, 0 for no end.`,
+      `the GPU has not finished in ${seconds.toFixed(0)} s work that should take much less; the last kernels submitted: ${kernels.join(', ') || 'none'}`,
+      `A kernel or the driver hangs: run the command again. If the machine is just slow, allow more time: ${variable}=SECONDS, 0 for no limit.`,
     );
     this.name = 'HangError';
   }
@@ -124,8 +124,8 @@ export function watchdogSeconds(given: number | undefined): number {
   const seconds = given ?? (environment ? Number(environment) : usualSeconds);
   if (!(seconds >= 0) || seconds === Number.POSITIVE_INFINITY)
     throw new UserError(
-      `${given === undefined ? `${variable}=${environment}` : `watchdog: ${given}`} is no number of seconds`,
-      'Give seconds, or 0 for no end.',
+      `${given === undefined ? `${variable}=${environment}` : `watchdog: ${given}`} is not a number of seconds`,
+      'Pass seconds, or 0 for no limit.',
     );
   return seconds;
 }

@@ -84,7 +84,7 @@ function expand(text: string): string {
         );
       else {
         const loop = /^(\w+) in (\w+)\.\.(\w+)$/.exec(rest);
-        if (!loop || otherwise !== undefined) throw new Error(`${lines[i]!.trim()} is no loop`);
+        if (!loop || otherwise !== undefined) throw new Error(`${lines[i]!.trim()} is not a loop`);
         const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z]{2})`, 'g');
         const block = between(i + 1, end).join('\n');
         const [first, last] = [integer(loop[2]!, declared), integer(loop[3]!, declared)];

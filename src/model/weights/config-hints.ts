@@ -104,8 +104,8 @@ function tower(settings: Json, from: string): NonNullable<ConfigHints['text']> {
   const activation = settings.activation ?? undefined;
   if (activation !== undefined && activation !== 'quick_gelu' && activation !== 'gelu') {
     throw new UserError(
-      `${from}: the activation ${shown(activation)} is not known`,
-      'Models with quick_gelu or gelu are supported.',
+      `${from}: unknown activation ${shown(activation)}`,
+      'Supported: quick_gelu and gelu.',
     );
   }
   return {
@@ -164,7 +164,7 @@ function within(value: unknown, { min, max }: NumberRange, key: string, from: st
 function whole(value: unknown, key: string, from: string): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number' && value > 0 && Number.isSafeInteger(value)) return value;
-  throw new UserError(`${from}: ${key} is ${shown(value)}, not a positive whole number`);
+  throw new UserError(`${from}: ${key} is ${shown(value)}, not a positive integer`);
 }
 
 function child(parent: Json, key: string): Json {

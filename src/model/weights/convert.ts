@@ -41,7 +41,10 @@ function tensorData(
 function toHalf(name: string, values: Float32Array): Uint16Array {
   const largest = values.find((value) => Math.abs(value) >= 65520 && Number.isFinite(value));
   if (largest !== undefined) {
-    throw new UserError(`tensor ${name} holds ${largest}, which float16 cannot`, 'Use --dtype float32.');
+    throw new UserError(
+      `tensor ${name} holds ${largest}, which is out of range for float16`,
+      'Use --dtype float32.',
+    );
   }
   return float32ToFloat16(values);
 }

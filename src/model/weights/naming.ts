@@ -17,7 +17,7 @@ export function detectNaming(names: ReadonlySet<string>, path: string): Naming {
   if (some(/^visual\.layer1\./)) {
     throw new UserError(
       `${path}: holds a ResNet CLIP`,
-      'Vision transformers are supported, such as ViT-B/16.',
+      'Only vision transformers are supported, such as ViT-B/16.',
     );
   }
   if (some(/^visual\.trunk\./)) {
@@ -27,8 +27,8 @@ export function detectNaming(names: ReadonlySet<string>, path: string): Naming {
   if (some(/^vision_model\./)) return 'hf';
   if (some(/^(blocks\.\d|patch_embed\.)/)) return 'timm';
   throw new UserError(
-    `${path}: holds no CLIP and no vision transformer (tensors: ${[...names].slice(0, 4).join(', ')}, …)`,
-    "Parameter names of OpenAI's CLIP, open_clip, Hugging Face's CLIPModel and timm's ViT are known.",
+    `${path}: holds neither a CLIP model nor a vision transformer (tensors: ${[...names].slice(0, 4).join(', ')}, …)`,
+    "Known parameter names: OpenAI's CLIP, open_clip, Hugging Face's CLIPModel and timm's ViT.",
   );
 }
 

@@ -71,7 +71,7 @@ function chooseFile(
     if (!isFolder(join(folder, part))) {
       throw new UserError(
         `${folder}: has no folder ${part}`,
-        `Give the folder that holds ${wantedParts.join('/ and ')}/ (…/nctx16_cscFalse_ctpend/seed1).`,
+        `Pass the folder that holds ${wantedParts.join('/ and ')}/ (…/nctx16_cscFalse_ctpend/seed1).`,
       );
     }
   }
@@ -86,7 +86,7 @@ function chooseFile(
   const present = [...(inAll(best) ? [best] : []), ...epochs].join(', ') || 'none';
   throw new UserError(
     `${folder}: ${wanted ?? 'model.pth.tar-N'} is not in ${wantedParts.length > 1 ? 'both ' : ''}${wantedParts.join(' and ')}`,
-    `Checkpoints that are: ${present}.`,
+    `Checkpoints found: ${present}.`,
   );
 }
 
@@ -103,7 +103,7 @@ async function readTensors<Name extends string>(
         const found = shortened([...file.tensors.keys()].slice(0, 8).join(', '), 200);
         throw new UserError(
           `${path}: tensor ${name} is missing (found: ${found})`,
-          "Give a results folder of the published CLIP-AGIQA trainer; CoOp's own has another head.",
+          "Pass a results folder of the published CLIP-AGIQA trainer; CoOp's own has another head.",
         );
       }
       const data = requireFinite(await file.read(name), info.shape, `${path}: tensor ${name}`);
@@ -129,6 +129,6 @@ function checkShapes(path: string, head: HeadValues): void {
 function checkContextShape(path: string, { shape }: HostTensor): void {
   if ((shape.length !== 2 && shape.length !== 3) || shape.includes(0))
     throw new UserError(
-      `${path}: tensor ctx has the shape [${shape.join(', ')}], expected [length, width] or [classes, length, width]`,
+      `${path}: tensor ctx has shape [${shape.join(', ')}], expected [length, width] or [classes, length, width]`,
     );
 }

@@ -6,7 +6,7 @@ import { generateTensor, readWeightsSpec } from './weights-spec.ts';
 export async function openSpecFile(path: string): Promise<TensorFile> {
   const spec = await readWeightsSpec(path);
   const read = async (name: string): Promise<Float32Array> => {
-    if (!spec.tensors.has(name)) throw new UserError(`${path}: there is no tensor ${name}`);
+    if (!spec.tensors.has(name)) throw new UserError(`${path}: no tensor ${name}`);
     return generateTensor(spec, name);
   };
   return {

@@ -24,7 +24,7 @@ async function readInto(path: string, use: (chunk: Buffer) => void): Promise<voi
 
 async function filesOf(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => null);
-  if (!found) throw new UserError(`${path}: there is no such file or folder`, 'Check --weights.');
+  if (!found) throw new UserError(`${path}: no such file or folder`, 'Check --weights.');
   if (!found.isDirectory()) return [path];
   const names = (await readdir(path)).filter((name) => /\.(safetensors|bin|pt|json)$/.test(name));
   return names.sort().map((name) => join(path, name));

@@ -93,8 +93,8 @@ class MappedWeights implements ClipWeights {
     const stranger = [...tensors.values()].find((info) => !placed.has(info.name) && isTowerWeight(info));
     if (stranger) {
       throw new UserError(
-        `${path}: tensor ${stranger.name} has no place in this kind of model`,
-        'Without it the results would differ: models with other parts, or gaps in their numbering, are not supported.',
+        `${path}: tensor ${stranger.name} does not belong in this kind of model`,
+        'Ignoring it would change the results: models with extra parts, or gaps in their numbering, are not supported.',
       );
     }
   }
@@ -141,7 +141,7 @@ class MappedWeights implements ClipWeights {
     if (Math.abs(values[0]!) > largestLogitScale)
       throw new UserError(
         `${this.source.path}: tensor ${name} is ${values[0]}, beyond ±${largestLogitScale}`,
-        'It is the logarithm of a scale: CLIP has 4.6.',
+        'It is the logarithm of a scale: in CLIP, 4.6.',
       );
     return values;
   }
@@ -191,13 +191,13 @@ function checkSources(
     if (!found) {
       throw new UserError(
         `${path}: tensor ${label} is missing, expected [${expected.join(', ')}]`,
-        'The file is incomplete, or holds another kind of model.',
+        'The file is incomplete or holds another kind of model.',
       );
     }
     if (!sameShape(found, expected, layout === 'squeezed' || shape.length === 0)) {
       throw new UserError(
         `${path}: tensor ${label} has the shape [${found.join(', ')}], expected [${expected.join(', ')}]`,
-        'The file is damaged, or holds another kind of model.',
+        'The file is damaged or holds another kind of model.',
       );
     }
   }

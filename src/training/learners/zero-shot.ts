@@ -27,7 +27,7 @@ export class ZeroShotLearner implements Learner {
   }
 
   loss(): Tensor {
-    throw new Error('the zero-shot model has nothing to learn');
+    throw new Error('the zero-shot model has nothing to train');
   }
 
   classify(features: Tensor): Tensor {

@@ -29,8 +29,8 @@ export class SceneFolder {
       const place = existsSync(folder) ? realpathSync(folder) : resolve(folder);
       if (existsSync(place) && readdirSync(place).length > 0)
         throw new UserError(
-          `${folder} is not empty, so no scenes are drawn there`,
-          'Choose a folder that is empty or does not exist.',
+          `${folder} is not empty, so no scenes are generated there`,
+          'Choose an empty folder or a new one.',
         );
       return place;
     });
@@ -69,7 +69,7 @@ export class SceneFolder {
         if (existsSync(join(this.#folder, 'data.csv'))) return;
         const taken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
         if (!taken) throw error;
-        throw new UserError(`${this.#folder} is not empty any more`, 'Choose another folder for the scenes.');
+        throw new UserError(`${this.#folder} is no longer empty`, 'Choose another folder for the scenes.');
       }
     });
   }

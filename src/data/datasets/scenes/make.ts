@@ -45,7 +45,7 @@ export async function makeScenes(
 ): Promise<void> {
   const { scenes, versions } = options;
   const place = new SceneFolder(folder);
-  const bar = drawing?.reporter.bar('drawing scenes', scenes * versions);
+  const bar = drawing?.reporter.bar('generating scenes', scenes * versions);
   try {
     const rows: string[][] = [];
     for await (const { image, row } of drawnScenes(options)) {
