@@ -128,7 +128,7 @@ describe('capture and replay', () => {
     );
     x.write(Float32Array.of(5, 6));
     expect(await x.read()).toEqual(Float32Array.of(5, 6));
-    expect(() => gpu.capture(() => gpu.capture(() => 0))).toThrow(/under way/);
+    expect(() => gpu.capture(() => gpu.capture(() => 0))).toThrow(/already in progress/);
     const { recording, value } = gpu.capture(() => scope(() => multiply(x, x)));
     expect(await value.read()).toEqual(Float32Array.of(25, 36));
     for (const tensor of [value, x]) tensor.dispose();

@@ -38,6 +38,6 @@ it('keeps the largest half, makes infinity of what lies beyond, and NaN of NaN',
 
 it('refuses what is not to be cast', async () => {
   const gpu = await sharedGpu();
-  expect(() => toHalf(Tensor.from(gpu, Uint32Array.of(1)))).toThrow(/takes f32 tensors; this one is u32/);
+  expect(() => toHalf(Tensor.from(gpu, Uint32Array.of(1)))).toThrow(/takes an f32 tensor, not u32/);
   expect(() => toFloat(Tensor.zeros(gpu, [1]))).toThrow(/takes an f16 tensor, not f32/);
 });

@@ -44,9 +44,9 @@ describe.each(commands)('%s', (name, ...needed) => {
 
 describe('options of another kind', () => {
   it.each([
-    ['score', ['p', '--model', 'm', '--batch', '0'], /--batch takes a whole number of at least 1, not 0/],
-    ['encode', ['--out', 'o', '--batch', 'many'], /--batch takes a whole number of at least 1, not many/],
-    ['train', ['--config', 'rn50'], /no configuration rn50\n.*one of .*image-only-deit.*vit_b16_ep100/],
+    ['score', ['p', '--model', 'm', '--batch', '0'], /--batch takes an integer of at least 1, not 0/],
+    ['encode', ['--out', 'o', '--batch', 'many'], /--batch takes an integer of at least 1, not many/],
+    ['train', ['--config', 'rn50'], /no configuration named rn50\n.*one of .*image-only-deit.*vit_b16_ep100/],
     ['encode', ['--out', 'o', '--weight-type', 'int8'], /int8.*Allowed choices are float32, float16/],
   ] as [string, string[], RegExp][])('%s %j', (name, args, error) => {
     const { status, stderr } = run(name, ...args);
@@ -161,7 +161,7 @@ describe('train, score and eval', () => {
     const summary = JSON.parse(result.stdout);
     expect(summary).toMatchObject({ folder: out, epochs: 2, settings: { data: 'agiqa-3k', epochs: 2 } });
     expect(summary.mos).toEqual({ target: 'quality', range: [0.5, 3.8] });
-    expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 images$/m);
+    expect(result.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, 12 images$/m);
     expect(readFileSync(join(out, 'split.csv'), 'utf8').trim().split('\n')).toHaveLength(1 + 12);
     expect(summary.images.train + summary.images.test).toBe(12);
     expect(readdirSync(out).filter((name) => name.startsWith('events.out.tfevents.'))).toHaveLength(1);

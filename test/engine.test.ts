@@ -84,7 +84,7 @@ describe('lifetimes', () => {
     ).toThrow('stop');
     expect(gpu.pool.statistics.liveBuffers).toBe(before);
     expect(() => scope(() => Promise.resolve())).toThrow(/synchronous/);
-    expect(() => inner!.buffer).toThrow(/disposed of/);
+    expect(() => inner!.buffer).toThrow(/is disposed/);
   });
 
   it('keeps nothing for what is frozen', async () => {
@@ -148,7 +148,7 @@ describe('capture and replay', () => {
     b.dispose();
     expect(() => recording.replay()).toThrow(/replay refused: buffer \d+/);
     recording.dispose();
-    expect(() => recording.replay()).toThrow(/disposed of/);
+    expect(() => recording.replay()).toThrow(/is disposed/);
     expect(() => gpu.capture(() => a.write(Float32Array.of(3)))).toThrow(/must not write from the host/);
     expect(await a.read()).toEqual(Float32Array.of(1));
   });

@@ -54,7 +54,7 @@ describe('numbers that are not finite', () => {
       new NonFiniteError('the loss became -Infinity in epoch 3'),
     );
     expect(() => checkFinite(Float32Array.of(1, 2, Infinity), 'ctx', 'in epoch 3')).toThrow(
-      new NonFiniteError('ctx became Infinity in epoch 3 (number 3 of 3)'),
+      new NonFiniteError('ctx became Infinity in epoch 3 (element 3 of 3)'),
     );
   });
 
@@ -75,7 +75,7 @@ describe('numbers that are not finite', () => {
     const error = await diverging('decay', { weightDecay: 1e10, lr: 0.1, warmupEpochs: 0, momentum: 0 });
     expect(error.message).toMatch(/ became (NaN|-?Infinity)/);
     const path = join(folder, 'decay', 'checkpoint.safetensors');
-    const at = /The checkpoint of epoch (\d+) is as it was: (.*)$/.exec(error.advice!);
+    const at = /The checkpoint of epoch (\d+) is intact: (.*)$/.exec(error.advice!);
     if (at) {
       expect(at[2]).toBe(path);
       const { state, parameters } = await readCheckpoint(path);
@@ -93,7 +93,7 @@ describe('numbers that are not finite', () => {
     const error = await diverging('later', { lr: 1e30, warmupEpochs: 2, warmupLr: 1e-5 });
     expect(error.message).toMatch(/(became .* in epoch 3|the prediction for .*\.png became)/);
     const path = join(folder, 'later', 'checkpoint.safetensors');
-    expect(error.advice).toContain(`The checkpoint of epoch 2 is as it was: ${path}`);
+    expect(error.advice).toContain(`The checkpoint of epoch 2 is intact: ${path}`);
     const { state, parameters, optimizer } = await readCheckpoint(path);
     expect(state.epoch).toBe(2);
     for (const part of [parameters, optimizer])
@@ -165,7 +165,7 @@ describe('pre-training that diverges', () => {
     }).catch((reason) => reason);
     expect(error.message).toBe('the contrastive loss became NaN in step 2');
     const path = join(folder, 'pretrain', 'checkpoint.safetensors');
-    expect(error.advice).toBe(`Lower --lr. The checkpoint of step 1 is as it was: ${path}`);
+    expect(error.advice).toBe(`Lower --lr. The checkpoint of step 1 is intact: ${path}`);
     expect(existsSync(path)).toBe(true);
     expect(existsSync(join(folder, 'pretrain', 'model.safetensors'))).toBe(false);
   });

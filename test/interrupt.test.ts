@@ -70,7 +70,7 @@ it.each([
   expect(await interrupt(name, ['ready'])).toEqual({
     status,
     stdout: 'ready aborted',
-    stderr: 'stopped    after 3 of 5; go on with: program --resume\n',
+    stderr: 'stopped    after 3 of 5; continue with: program --resume\n',
   });
 });
 

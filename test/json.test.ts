@@ -21,8 +21,8 @@ test.each([
   ['[]', /state is missing/],
   [JSON.stringify({ ...whole, steps: undefined }), /a\.json: steps is missing/],
   [JSON.stringify({ ...whole, steps: -1 }), /steps is -1, not at least 0/],
-  [JSON.stringify({ ...whole, steps: 0.5 }), /steps is 0\.5, not a whole number/],
-  [JSON.stringify({ ...whole, name: { a: 1 } }), /name is {"a":1}, not a text/],
+  [JSON.stringify({ ...whole, steps: 0.5 }), /steps is 0\.5, not an integer/],
+  [JSON.stringify({ ...whole, name: { a: 1 } }), /name is {"a":1}, not a string/],
   [JSON.stringify({ ...whole, state: { epochs: {} } }), /state\.epochs is {}, not a list/],
   ['{"state":{"epochs":[1,1e999]}}', /state\.epochs\.1 is Infinity, not a finite number/],
   [

@@ -255,5 +255,5 @@ it.each([false, true])('a constant weight gives the same wherever it is kept, ha
   }
   expect(() => plain.lines(0, 1)).toThrow(/is not kept in texels/);
   for (const tensor of [x, dy, plain, kept]) tensor.dispose();
-  expect(() => kept.operand).toThrow(/disposed of/);
+  expect(() => kept.operand).toThrow(/is disposed/);
 });

@@ -53,7 +53,7 @@ test('says what is wrong with the file or the options', () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     return stderr;
   };
-  expect(refused(fixture('mat/plain.mat'))).toMatch(/variables are lists of numbers; found: .*--variable/s);
+  expect(refused(fixture('mat/plain.mat'))).toMatch(/variables are lists of numbers: .*--variable/s);
   expect(refused(mosz, '--variable', 'MOS')).toMatch(/no variable MOS; found: MOSz \(12x1\)/);
   expect(refused(fixture('mat/plain.mat'), '--variable', 'cube')).toMatch(/cube is 2x3x4, not a list/);
   expect(refused(mosz, '--names', 'x.png')).toMatch(/does not contain \{i\}/);

@@ -50,17 +50,17 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
     () => add(floats(2, 3), floats(4)),
     /\[4\] does not broadcast to \[2, 3\]/,
   ],
-  'a sum of numbers and words': [() => add(floats(3), words(3)), /^add: input 1 \[3\] is u32, wanted f32$/],
+  'a sum of numbers and words': [() => add(floats(3), words(3)), /^add: input 1 \[3\] is u32, expected f32$/],
   'a sum with halves': [() => add(floats(4), toHalf(floats(4))), /^add: input 1 \[4\] is f16, expected f32$/],
-  'words through an activation': [() => relu(words(4)), /: input 0 \[4\] is u32, wanted f32/],
+  'words through an activation': [() => relu(words(4)), /: input 0 \[4\] is u32, expected f32/],
   'words through softmax': [() => softmax(words(4)), /^softmax: input 0 \[4\] is u32/],
   'a bias of words': [
     () => linear(floats(2, 3), floats(4, 3), words(4)),
-    /^linear: input 2 \[4\] is u32, wanted f32$/,
+    /^linear: input 2 \[4\] is u32, expected f32$/,
   ],
   'a weight of words': [
     () => linear(floats(2, 3), reshape(words(12), [4, 3]), null),
-    /^linear: input 1 \[4, 3\] is u32, wanted f32 or f16$/,
+    /^linear: input 1 \[4, 3\] is u32, expected f32 or f16$/,
   ],
   'a product that does not fit': [
     () => matmul(floats(2, 3), floats(2, 3)),
@@ -94,7 +94,7 @@ const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
   'a slice beyond the end': [() => slice(floats(4), 0, 2, 9), /^slice 2\.\.9 of axis 0 of \[4\]/],
   'a factor that is no number': [
     () => scale(floats(3), any('2')),
-    /^kernel scale: factor is an f32, and 2 is none/,
+    /^kernel scale: factor is an f32, and 2 is not/,
   ],
   'a seed that is no words': [
     () => dropout(floats(4), 0.5, { seed: floats(2), stream: 1 }),

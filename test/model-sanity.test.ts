@@ -31,11 +31,11 @@ describe('numbers of a configuration that make no sense are refused by name', ()
     [{ vision: { mean: 'gray' } }, /mean is "gray"/],
     [{ vision: { layerNormEps: 1e300 } }, /layer norm eps is 1e\+300/],
     [{ text: { layerNormEps: 0 } }, /layer norm eps is 0/],
-    [{ vision: { heads: 64 } }, /width 64 cannot have 64 heads/],
-    [{ vision: { heads: 3 } }, /width 64 cannot have 3 heads/],
+    [{ vision: { heads: 64 } }, /width 64 .*64 heads/],
+    [{ vision: { heads: 3 } }, /width 64 is not divisible by 3 heads/],
     [{ vision: { heads: 1.5 } }, /heads is 1\.5, not a positive integer/],
     [{ text: { heads: -1 } }, /heads is -1/],
-    [{ vision: { activation: ['gelu'] } }, /the activation \["gelu"\] is not known/],
+    [{ vision: { activation: ['gelu'] } }, /unknown activation \["gelu"\]/],
     [null, /metadata clip_config: is null/],
   ])('%j', async (config, message) => {
     const error = await openClipWeights(await withMetadata(config)).catch((e: Error) => e);

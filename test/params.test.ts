@@ -93,14 +93,14 @@ describe('params', () => {
     [[4], /kernel echo: 1 number in params, k missing: /],
     [[4, 2, 3], /kernel echo: 3 numbers in params, 1 too many: /],
     [[4.5, 2], /kernel echo: size is a u32, and 4.5 is not: integers from 0 to 4294967295/],
-    [[-1, 2], /size is a u32, and -1 is none/],
-    [[2 ** 32, 2], /size is a u32, and 4294967296 is none/],
-    [[Number.NaN, 2], /size is a u32, and NaN is none/],
-    [[undefined, 2], /size is a u32, and undefined is none/],
-    [['4', 2], /size is a u32, and 4 is none/],
-    [[4, 1e39], /k is an f32, and 1e\+39 is none/],
-    [[4, '2'], /k is an f32, and 2 is none/],
-    [[4, undefined], /k is an f32, and undefined is none/],
+    [[-1, 2], /size is a u32, and -1 is not/],
+    [[2 ** 32, 2], /size is a u32, and 4294967296 is not/],
+    [[Number.NaN, 2], /size is a u32, and NaN is not/],
+    [[undefined, 2], /size is a u32, and undefined is not/],
+    [['4', 2], /size is a u32, and 4 is not/],
+    [[4, 1e39], /k is an f32, and 1e\+39 is not/],
+    [[4, '2'], /k is an f32, and 2 is not/],
+    [[4, undefined], /k is an f32, and undefined is not/],
   ];
 
   it.each(refused)('%j are refused, and the device goes on', async (given, says) => {

@@ -214,7 +214,7 @@ describe('pairs and views', () => {
     expect(inCsv.pairs).toMatchObject([{ path: join(root, 'a.png'), text: 'one, two', quality: null }]);
     writeFileSync(join(root, 'wrong.csv'), 'image,caption\nnone.png,x\n');
     await expect(readPairs({ ...tiny, pairs: join(root, 'wrong.csv') })).rejects.toThrow(
-      /line 2.*none\.png is not there/,
+      /line 2.*none\.png does not exist/,
     );
   });
 
@@ -285,7 +285,7 @@ describe('a run of pre-training', () => {
       ...{ resume: false, reporter: { ...silent, line }, signal: stop.signal },
     });
     await expect(stopped).rejects.toThrow(
-      `after step 3 of ${whole.steps}; go on with: node dist/pretrain.js --resume ${halves.out}`,
+      `after step 3 of ${whole.steps}; continue with: node dist/pretrain.js --resume ${halves.out}`,
     );
     // Nothing that would be taken for a finished run's.
     expect(readdirSync(halves.out).sort()).toEqual([
@@ -328,13 +328,13 @@ describe('a run of pre-training', () => {
     const run = (change: object) =>
       pretrainRun(gpu, { ...settings(), ...change }, { resume: false, reporter: silent });
     await expect(run({ out: join(folder, 'n'), patchSize: 15 })).rejects.toThrow(
-      /no multiple of --patch-size 15/,
+      /not a multiple of --patch-size 15/,
     );
     await expect(run({ out: join(folder, 'n'), visionWidth: 100 })).rejects.toThrow(
       /multiples of 64|width 100/,
     );
     await expect(run({ out: join(folder, 'n'), chunkSize: 3 })).rejects.toThrow(
-      /no multiple of --chunk-size 3/,
+      /not a multiple of --chunk-size 3/,
     );
     await expect(run({ out: join(folder, 'n'), batchSize: 512 })).rejects.toThrow(/are fewer than one batch/);
   });

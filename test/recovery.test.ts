@@ -98,7 +98,7 @@ describe('recovering', () => {
       expect(gpu.latest).not.toBe(gpu);
       expect(gpu.latest.ended).toBeUndefined();
       gpu.close();
-      expect(gpu.latest.ended?.message).toMatch(/was closed/);
+      expect(gpu.latest.ended?.message).toMatch(/is closed/);
     }
   }, 60_000);
 

@@ -117,7 +117,7 @@ describe('report.html', () => {
     expect(zero).not.toContain('<h2>Loss</h2>');
     expect(zero).toContain('none (zero-shot)');
     const untested = await read((await writeRun('untested', { test: null, before: null })).out);
-    expect(untested).toContain('no test part');
+    expect(untested).toContain('no test set');
     expect(untested).toContain('<h2>Loss</h2>');
     expect(untested).not.toContain('<h2>Predicted against MOS</h2>');
   });
@@ -136,7 +136,7 @@ describe('report.html', () => {
     await expect(writeReport(join(folder, 'absent'))).rejects.toThrow(/holds no summary\.json/);
     mkdirSync(join(folder, 'stopped'));
     writeFileSync(join(folder, 'stopped', 'checkpoint.safetensors'), '');
-    await expect(writeReport(join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
+    await expect(writeReport(join(folder, 'stopped'))).rejects.toThrow(/has not finished/);
   });
 
   it('refuses damaged files of a run in one line that names the file and what of it', async () => {
@@ -162,7 +162,7 @@ describe('report.html', () => {
       'setting',
       'summary.json',
       (text) => text.replace('"nCtx"', '"constructor"'),
-      /no setting constructor/,
+      /no setting named constructor/,
     );
     await damage(
       'line',

@@ -339,7 +339,7 @@ describe('a run that is stopped', () => {
     }).catch((reason) => reason);
     expect(error).toBeInstanceOf(Stopped);
     expect(error.message).toBe(
-      `after epoch 2 of 4; go on with: node dist/train.js --resume ${at('stopped')}`,
+      `after epoch 2 of 4; continue with: node dist/train.js --resume ${at('stopped')}`,
     );
     await train(settingsOf('stopped'), { resume: true });
     await expectSameRun('whole', 'stopped');
@@ -509,7 +509,7 @@ it('runs of several seeds are resumed each where it stands, and stopped ones say
       signal: stop.signal,
     }),
   ).rejects.toThrow(
-    `in run 2 of 3 (seed 2) after epoch 3 of 4; go on with: node dist/train.js --resume ${at('seeds')} --seeds 1,2,3`,
+    `in run 2 of 3 (seed 2) after epoch 3 of 4; continue with: node dist/train.js --resume ${at('seeds')} --seeds 1,2,3`,
   );
   await expect(trainSeeds(gpu, settings, [1, 2, 3], { resume: false, reporter: silent })).rejects.toThrow(
     /seed1 already holds a run/,

@@ -53,7 +53,7 @@ describe('slice, concat, expand, reshape', () => {
     const halves = float32ToFloat16(randoms(5 * 6, 6));
     const cut = slice(Tensor.from(gpu, halves, [5, 6]), 0, 1, 3);
     expect(new Uint16Array(await cut.readRaw())).toEqual(halves.slice(6, 18));
-    expect(() => slice(Tensor.from(gpu, halves.slice(0, 15), [5, 3]), 0, 1, 2)).toThrow(/whole words/);
+    expect(() => slice(Tensor.from(gpu, halves.slice(0, 15), [5, 3]), 0, 1, 2)).toThrow(/32-bit words/);
   });
 
   it('keeps the type of numbers and halves put together and repeated', async () => {
@@ -73,8 +73,8 @@ describe('slice, concat, expand, reshape', () => {
       ...halves,
     ]);
     const odd = Tensor.from(gpu, halves.slice(0, 3), [1, 3]);
-    expect(() => concat([odd, odd], 1)).toThrow(/whole words/);
-    expect(() => expand(odd, 2)).toThrow(/whole words/);
+    expect(() => concat([odd, odd], 1)).toThrow(/32-bit words/);
+    expect(() => expand(odd, 2)).toThrow(/32-bit words/);
     expect(() => concat([numbers, rows], 1)).toThrow(/f16 \[3, 0\] does not fit u32 \[3, 0\]/);
     expect(() => concat([Tensor.zeros(gpu, [2, 3]), Tensor.zeros(gpu, [2, 4])], 0)).toThrow(/does not fit/);
   });

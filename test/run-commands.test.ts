@@ -87,7 +87,7 @@ describe('train', () => {
     expect(error).toMatch(oneLine);
     expect(error).toMatch(/run was trained with --lr 0\.01, not 5; --seed 1, not 2/);
     const longer = run('train', '--resume', '--out', 'run', '--epochs', '3');
-    expect(longer.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, of 12 images$/m);
+    expect(longer.stderr).toMatch(/^scores +quality, 0\.5 to 3\.8, 12 images$/m);
     expect(longer.stderr).toMatch(/^extended +from 2 to 3 epochs/m);
     expect(longer.stderr).toMatch(/^resuming +after epoch 2 of 3$/m);
     expect(recordsOf('run')).toHaveLength(3);
@@ -103,7 +103,8 @@ describe('train', () => {
     });
     expect(await new Promise((done) => child.on('close', done))).toBe(130);
     const last = stderr.trimEnd().split('\n').at(-1)!;
-    const said = /^stopped {4}after epoch (\d+) of 3000; go on with: node dist\/train\.js --resume stopped$/;
+    const said =
+      /^stopped {4}after epoch (\d+) of 3000; continue with: node dist\/train\.js --resume stopped$/;
     expect(last).toMatch(said);
     expect(recordsOf('stopped')).toHaveLength(Number(said.exec(last)![1]));
     expect(readdirSync(join(folder, 'stopped')).sort()).toEqual([

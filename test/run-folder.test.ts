@@ -84,8 +84,8 @@ describe("a run's folder", () => {
     await begun('overwrite');
     expect(readdirSync(folder).sort()).toEqual([
       'config.yaml',
-      'model.safetensors.bak',
       'images',
+      'model.safetensors.bak',
       'thesis.txt',
     ]);
   });
@@ -129,7 +129,7 @@ describe('the lock of a run', () => {
     try {
       const name = nameOf({ ...ownIdentity(), pid: child.pid!, started: 0 });
       write(name);
-      await expect(lockRun(folder)).rejects.toThrow(new RegExp(`under way there \\(process ${child.pid}\\)`));
+      await expect(lockRun(folder)).rejects.toThrow(new RegExp(`in use by a run \\(process ${child.pid}\\)`));
       expect(readdirSync(folder)).toEqual([name]);
     } finally {
       child.kill();
@@ -167,7 +167,7 @@ describe('the lock of a run', () => {
        let held = 0;
        for (let i = 0; i < 12; i++) {
          const lock = await lockRun(folder).catch((error) => {
-           if (!/under way/.test(error.message)) throw error;
+           if (!/in use by/.test(error.message)) throw error;
          });
          if (!lock) continue;
          closeSync(openSync(folder + '/critical', 'wx')); // throws if another is here

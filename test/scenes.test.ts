@@ -141,7 +141,7 @@ describe('a dataset of scenes', () => {
       const draw = { reporter: { ...reporter, bar }, signal: stop.signal };
       await expect(openDataset({ name: 'scenes', draw })).rejects.toThrow(/abort/);
       expect(lines).toEqual([
-        expect.stringMatching(/^scenes {5}.*ENOTDIR.*; drawn in .*tmp.*scenes-2 instead$/),
+        expect.stringMatching(/^scenes {5}.*ENOTDIR.*; generated in .*tmp.*scenes-2 instead$/),
       ]);
       const place = join(temporary, `clip-agiqa-webgpu-${process.getuid!()}`, 'scenes-2');
       await makeScenes(place, few);

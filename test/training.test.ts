@@ -193,7 +193,7 @@ describe('a training run', () => {
     const apply = (values: Record<string, unknown>) => () => applySettings(defaultSettings(), values, 'test');
     expect(apply({ epoch: 3 })).toThrow(/no setting named epoch/);
     expect(apply({ epochs: 'ten' })).toThrow(/epochs must be a number/);
-    expect(apply({ position: 'back' })).toThrow(/position is one of end, middle, front/);
+    expect(apply({ position: 'back' })).toThrow(/position must be one of end, middle, front/);
     expect(apply({ trainer: 'clip' })).toThrow(/trainer is one of clip-agiqa, .*, not "clip"/);
     expect(apply({ batchSize: 0 })).toThrow(/batchSize must be a number of at least 1, not 0/);
     expect(apply({ encodeBatch: 0 })).toThrow(/encodeBatch must be a number of at least 1/);
@@ -258,6 +258,6 @@ describe('the scorer', () => {
     await expect(Scorer.load(gpu, join(folder, 'nothing'))).rejects.toThrow(/no such file/);
     await expect(Scorer.load(gpu, images)).rejects.toThrow(/holds no model/);
     rmSync(join(folder, 'stopped', 'model.safetensors'));
-    await expect(Scorer.load(gpu, join(folder, 'stopped'))).rejects.toThrow(/has not ended/);
+    await expect(Scorer.load(gpu, join(folder, 'stopped'))).rejects.toThrow(/has not finished/);
   });
 });

@@ -9,14 +9,14 @@ const folder = new URL('./fixtures/preprocess/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
 const expected = JSON.parse(read('expected.json').toString()) as Record<
   string,
-  { image: string; box?: Box; flip?: boolean }
+  { picture: string; box?: Box; flip?: boolean }
 >;
 
 describe('test transform and given crops', () => {
   it.each(Object.entries(expected))(
     '%s equals Pillow and torchvision, byte for byte',
     async (file, given) => {
-      const image = await decodeImage(read(given.image), given.image);
+      const image = await decodeImage(read(given.picture), given.picture);
       const pixels = given.box
         ? cropTransform(image, { box: given.box, flip: given.flip! }, 224)
         : testTransform(image, 224);

@@ -78,7 +78,7 @@ test.each([
     /a\.scale is "1", not a number/,
   ],
   ['{"seed": 1, "tensors": {"a": {"shape": [1], "scale": 1e300, "offset": 0}}}', /a\.scale is 1e\+300/],
-  ['{"seed": 0.5, "tensors": {}}', /seed is 0\.5, not a whole number/],
+  ['{"seed": 0.5, "tensors": {}}', /seed is 0\.5, not an integer/],
 ])('refused: %s', async (text, message) => {
   const path = join(folder, 'bad.json');
   writeFileSync(path, text);

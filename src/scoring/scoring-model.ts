@@ -76,6 +76,7 @@ export function checkFeatureWidth(scoring: ScoringModel, width: number, path: st
 
 function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
   const mean = constants.get('features.mean');
-  const std = constants.get('features.deviation');
+  // Models of earlier versions call it a deviation.
+  const std = constants.get('features.std') ?? constants.get('features.deviation');
   return mean && std ? { mean: mean.data, std: std.data } : null;
 }

@@ -55,7 +55,7 @@ export const pickleAttacks: readonly Attack[] = [
     'a device named by lists of lists',
     '490 bytes: the same in torch.device',
     () => `\x80\x02ctorch\ndevice\n(${doubled('N', 40)}tR.`,
-    /a list of 2 is no text/,
+    /a list of 2 is not a string/,
   ),
   pickleAttack(
     'a size of lists of lists',

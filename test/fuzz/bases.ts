@@ -153,7 +153,7 @@ const modelConstants = {
     ['head.4.weight', floats([1, 3])],
     ['head.4.bias', floats([1])],
     ['features.mean', floats([tinyFeature])],
-    ['features.deviation', floats([tinyFeature])],
+    ['features.std', floats([tinyFeature])],
   ],
   classes: [...readingOf('words'), ...readingOf('antonyms')],
 } satisfies Record<string, [string, { shape: number[]; data: Float32Array }][]>;
