@@ -57,7 +57,7 @@ test('says what is wrong with the file or the options', () => {
   expect(refused(mosz, '--variable', 'MOS')).toMatch(/no variable MOS; found: MOSz \(12x1\)/);
   expect(refused(fixture('mat/plain.mat'), '--variable', 'cube')).toMatch(/cube is 2x3x4, not a list/);
   expect(refused(mosz, '--names', 'x.png')).toMatch(/does not contain \{i\}/);
-  expect(refused(fixture('datasets/aigciqa2023'))).toMatch(/none of mosz1\.mat, .* is there/);
+  expect(refused(fixture('datasets/aigciqa2023'))).toMatch(/contains none of mosz1\.mat, /);
   expect(refused('none.mat')).toMatch(/none\.mat: cannot be read/);
 });
 

@@ -194,7 +194,7 @@ describe('a training run', () => {
     expect(apply({ epoch: 3 })).toThrow(/no setting named epoch/);
     expect(apply({ epochs: 'ten' })).toThrow(/epochs must be a number/);
     expect(apply({ position: 'back' })).toThrow(/position must be one of end, middle, front/);
-    expect(apply({ trainer: 'clip' })).toThrow(/trainer is one of clip-agiqa, .*, not "clip"/);
+    expect(apply({ trainer: 'clip' })).toThrow(/trainer must be one of clip-agiqa, .*, not "clip"/);
     expect(apply({ batchSize: 0 })).toThrow(/batchSize must be a number of at least 1, not 0/);
     expect(apply({ encodeBatch: 0 })).toThrow(/encodeBatch must be a number of at least 1/);
     expect(apply({ dropout: 1.5 })).toThrow(/dropout must be a number from 0 to 0.99, not 1.5/);

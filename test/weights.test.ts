@@ -120,7 +120,7 @@ test("Hugging Face's folder: q, k, v apart, projections transposed, shards, conf
   index({ extra: '.' });
   await expect(openTensorFile(inner)).rejects.toThrow(/names "\."/);
   index({ extra: 'absent.safetensors' });
-  await expect(openTensorFile(inner)).rejects.toThrow(/index\.json: absent\.safetensors is not there/);
+  await expect(openTensorFile(inner)).rejects.toThrow(/index\.json: absent\.safetensors is missing/);
 });
 
 const vitConfig: ClipConfig = {

@@ -162,7 +162,7 @@ const pngHeader = target<{ base: string; changes: { at: number; value: number }[
   reader: 'image',
   whole: { base: 'bilevel.png', changes: [], bytes: [] },
   plan: fc.record({
-    base: fc.constantFrom('bilevel.png', 'gray_alpha.png', 'transparent_palette.png'),
+    base: fc.constantFrom('bilevel.png', 'grey_alpha.png', 'transparent_palette.png'),
     changes: fc.array(headerChange, { minLength: 1, maxLength: 3 }),
     bytes: seldomEdited(2, 3),
   }),
@@ -179,8 +179,8 @@ const pngHeader = target<{ base: string; changes: { at: number; value: number }[
 });
 
 const images = {
-  png: ['bilevel.png', 'gray_alpha.png', 'transparent_palette.png'],
-  jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'gray.jpg', 'progressive.jpg'],
+  png: ['bilevel.png', 'grey_alpha.png', 'transparent_palette.png'],
+  jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'grey.jpg', 'progressive.jpg'],
   'gif, webp, tiff': ['frames.gif', 'lossy.webp', 'lzw.tif'],
 };
 
