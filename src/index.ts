@@ -3,29 +3,32 @@
 export { toFloat, toHalf } from './autograd/cast.ts';
 export { clipGradients } from './autograd/clip-gradients.ts';
 export { type GradcheckOptions, gradcheck } from './autograd/gradcheck.ts';
+export type {
+  AttributesOf,
+  BackwardContext,
+  Each,
+  ForwardContext,
+  Op,
+  OpTypes,
+  SavedOf,
+} from './autograd/op.ts';
 export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/activations.ts';
 export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmetic.ts';
 export { type AttentionOptions, attention, attentionFrom } from './autograd/ops/attention.ts';
 export { advanceSeed, dropout } from './autograd/ops/dropout.ts';
+export { gatherRows } from './autograd/ops/embedding.ts';
 export { layerNorm } from './autograd/ops/layernorm.ts';
 export { type LinearOptions, linear } from './autograd/ops/linear.ts';
 export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';
 export { type MatmulAttributes, matmul } from './autograd/ops/matmul.ts';
 export { l2Normalize } from './autograd/ops/normalize.ts';
 export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
-export { concat, expand, gatherRows, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
+export { concat, expand, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
 export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
-export { allOrNone, keep, scope } from './autograd/scope.ts';
-export {
-  apply,
-  type BackwardContext,
-  type ForwardContext,
-  type Op,
-  type ValueAndGradients,
-  valueAndGradients,
-} from './autograd/tape.ts';
+export { allOrNone, keep, type Scoped, scope } from './autograd/scope.ts';
+export { apply, type ValueAndGradients, valueAndGradients } from './autograd/tape.ts';
 export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
 export { UserError } from './common/errors.ts';
 export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';

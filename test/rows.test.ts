@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
-import { concat, expand, gatherRows, permute, reshape, slice, transpose } from '../src/autograd/ops/shape.ts';
+import { gatherRows } from '../src/autograd/ops/embedding.ts';
+import { concat, expand, permute, reshape, slice, transpose } from '../src/autograd/ops/shape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { sharedGpu } from './gpu.ts';

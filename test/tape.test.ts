@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
+import type { Op } from '../src/autograd/op.ts';
 import { add, multiply, scale } from '../src/autograd/ops/arithmetic.ts';
 import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { sum } from '../src/autograd/ops/reduce.ts';
 import { scope } from '../src/autograd/scope.ts';
-import { apply, type Op, valueAndGradients } from '../src/autograd/tape.ts';
+import { apply, valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference.ts';
@@ -15,20 +16,20 @@ const vector = (...values: number[]) => Tensor.from(gpu, values);
 /** x², which notes what it is asked. */
 function watched() {
   const seen = { needs: [] as (readonly boolean[])[], recording: [] as boolean[], gradients: 0 };
-  const op: Op<null> = {
+  const op: Op<{ inputs: [x: Tensor]; saved: { x: Tensor } }> = {
     name: 'watched',
-    forward([x], _, { needs, recording, save }) {
+    forward([x], { needs, recording, save }) {
       seen.needs.push(needs);
       seen.recording.push(recording);
-      save(x!);
-      return scope(() => multiply(x!, x!));
+      save({ x });
+      return scope(() => multiply(x, x));
     },
-    gradient(dy, { saved: [x] }) {
+    gradient(dy, { saved: { x } }) {
       seen.gradients++;
-      return [scale(multiply(dy, x!), 2)];
+      return [scale(multiply(dy, x), 2)];
     },
   };
-  return { seen, square: (x: Tensor) => apply(op, [x], null) };
+  return { seen, square: (x: Tensor) => apply(op, [x]) };
 }
 
 describe('valueAndGradients', () => {
@@ -121,12 +122,12 @@ describe('valueAndGradients', () => {
 });
 
 it('gradcheck finds a wrong gradient and says where', async () => {
-  const wrong: Op<null> = {
+  const wrong: Op<{ inputs: [x: Tensor] }> = {
     name: 'wrong',
-    forward: ([x]) => scale(x!, 2),
+    forward: ([x]) => scale(x, 2),
     gradient: (dy) => [scale(dy, 1.9)],
   };
-  await expect(gradcheck((x) => apply(wrong, [x!], null), [vector(1, 2, 3)])).rejects.toThrow(
+  await expect(gradcheck((x) => apply(wrong, [x]), [vector(1, 2, 3)])).rejects.toThrow(
     /input 0, element \d: gradient .* finite difference/,
   );
 });

@@ -1,6 +1,7 @@
 /** What a scope frees: a tensor, or another handle on device memory. */
 export interface Scoped {
   readonly shape: readonly number[];
+  /** Gives back what it holds; twice is harmless. */
   dispose(): void;
 }
 

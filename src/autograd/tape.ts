@@ -1,46 +1,16 @@
 import { binary, fill } from '../kernels/elementwise.ts';
+import { type AttributesOf, checkInputs, type Each, type Op, type OpTypes, type SavedOf } from './op.ts';
 import { allOrNone, keep, scope } from './scope.ts';
-import { Tensor, type TensorType } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
-/** What an op's forward may ask and leave behind. */
-export interface ForwardContext {
-  /** Whether a gradient will be asked for at all; if not, nothing need be kept. */
-  readonly recording: boolean;
-  /** For each input, whether its gradient will be asked for. */
-  readonly needs: readonly boolean[];
-  /** Keeps tensors (inputs, outputs, or extra ones such as a log-sum-exp) for the gradient; ignored when not recording. */
-  save(...tensors: Tensor[]): void;
-}
-
-/** What an op's gradient gets: the tensors it saved, in order, and which inputs want a gradient. */
-export interface BackwardContext<A> {
-  readonly saved: readonly Tensor[];
-  readonly needs: readonly boolean[];
-  readonly attributes: A;
-  /**
-   * Takes what other uses have gathered of input i's gradient so far, null if nothing: the op then returns their sum
-   * with its own. An op that can add it on the way spares the tape an addition.
-   */
-  take(i: number): Tensor | null;
-}
-
-/** An op: forward and gradient side by side. The gradient returns one tensor an input, null where none is needed or defined. */
-export interface Op<A> {
-  readonly name: string;
-  /** Which types each input may have, those of the last for the rest; float32 alone by default. */
-  readonly types?: readonly (readonly TensorType[])[];
-  /** The output; `context.save` keeps what the gradient will need. */
-  forward(inputs: readonly Tensor[], attributes: A, context: ForwardContext): Tensor;
-  /** Gradients of the inputs from that of the output, dy in its shape. */
-  gradient(dy: Tensor, context: BackwardContext<A>): (Tensor | null)[];
-}
+type Gradients = readonly (Tensor | null)[];
 
 interface Node {
-  readonly name: string;
-  readonly inputs: readonly number[];
+  /** Of each input, the id under which its gradient is gathered; 0 where none is. */
+  readonly gathered: readonly number[];
   readonly output: number;
   readonly saved: readonly Tensor[];
-  readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => (Tensor | null)[];
+  readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => Gradients;
 }
 
 /** What a differentiable stretch of work did, in order, and which tensors depend on its parameters: the rest is frozen. */
@@ -52,46 +22,42 @@ interface Tape {
 let active: Tape | undefined;
 
 /** Runs an op; on an active tape, and if any input depends on a parameter, records it with what its gradient needs. */
-export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor {
-  checkInputs(op, inputs);
+export function apply<T extends OpTypes>(
+  op: Op<T>,
+  inputs: T['inputs'],
+  ...given: T extends { readonly attributes: infer A } ? [attributes: A] : []
+): Tensor {
+  checkInputs(op.name, inputs, op.types);
   const tape = active;
-  const needs = inputs.map(({ id }) => tape?.tracked.has(id) ?? false);
-  const recording = needs.includes(true);
-  const saved: Tensor[] = [];
-  const save = (...tensors: Tensor[]) => {
-    // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
-    if (recording) for (const tensor of tensors) saved.push(keep(tensor.view()));
+  const [attributes] = given as unknown as [AttributesOf<T>];
+  const needed = inputs.map((input) => input !== null && (tape?.tracked.has(input.id) ?? false));
+  const needs = needed as Each<T['inputs'], boolean>;
+  const recording = needed.includes(true);
+  const held: Tensor[] = [];
+  const saved: Record<string, Tensor | null> = {};
+  const save = (tensors: SavedOf<T>) => {
+    if (!recording) return;
+    for (const [key, tensor] of Object.entries(tensors as Record<string, Tensor | null>)) {
+      // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
+      const view = tensor && keep(tensor.view());
+      if (view) held.push(view);
+      saved[key] = view;
+    }
   };
-  const output = allOrNone(() => op.forward(inputs, attributes, { recording, needs, save }));
-  if (recording) {
-    tape!.tracked.add(output.id);
-    tape!.nodes.push({
-      name: op.name,
-      inputs: inputs.map(({ id }, i) => (needs[i] ? id : 0)),
+  const output = allOrNone(() => op.forward(inputs, { attributes, recording, needs, save }));
+  if (tape && recording) {
+    tape.tracked.add(output.id);
+    tape.nodes.push({
+      gathered: inputs.map((input, i) => (input && needed[i] ? input.id : 0)),
       output: output.id,
-      saved,
-      gradient: (dy, take) => op.gradient(dy, { saved, needs, attributes, take }),
+      saved: held,
+      gradient(dy, take) {
+        const shapes = inputs.map((input) => input?.shape ?? []) as Each<T['inputs'], readonly number[]>;
+        return op.gradient(dy, { attributes, saved: saved as SavedOf<T>, needs, shapes, take });
+      },
     });
   }
   return output;
-}
-
-const float32 = [['f32']] as const;
-
-/** A kernel reads bits: those of another type, or of another device, would be taken for numbers. */
-function checkInputs<A>({ name, types = float32 }: Op<A>, inputs: readonly Tensor[]): void {
-  for (let i = 0; i < inputs.length; i++) {
-    const { type, gpu, shape } = inputs[i]!;
-    const accepted = types[Math.min(i, types.length - 1)]!;
-    if (!accepted.includes(type))
-      throw new Error(
-        `${name}: input ${i} [${shape.join(', ')}] is ${type}, expected ${accepted.join(' or ')}`,
-      );
-    if (gpu !== inputs[0]!.gpu)
-      throw new Error(
-        `${name}: inputs 0 and ${i} are on different devices (was one of them opened after the other was lost?)`,
-      );
-  }
 }
 
 /** What {@link valueAndGradients} gives. */
@@ -157,15 +123,16 @@ function backward(
     if (dy) {
       const taken: Tensor[] = [];
       const take = (i: number) => {
-        const gathered = byId.get(node.inputs[i]!) ?? null;
-        byId.delete(node.inputs[i]!);
+        const id = node.gathered[i] ?? 0;
+        const gathered = byId.get(id) ?? null;
+        byId.delete(id);
         if (gathered) taken.push(gathered);
         return gathered;
       };
       const gradients = scope(() => node.gradient(dy, take));
       // A view, since an op may hand on dy itself, or one tensor for two inputs.
       for (const [i, gradient] of gradients.entries())
-        if (gradient && node.inputs[i]) accumulate(byId, node.inputs[i]!, gradient.view());
+        if (gradient && node.gathered[i]) accumulate(byId, node.gathered[i], gradient.view());
       for (const gradient of gradients) if (gradient !== dy) gradient?.dispose();
       for (const gathered of taken) gathered.dispose();
       if (!leaves.has(node.output)) {

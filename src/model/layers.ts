@@ -1,7 +1,8 @@
 import { attention, attentionFrom } from '../autograd/ops/attention.ts';
+import { gatherRows } from '../autograd/ops/embedding.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { linear } from '../autograd/ops/linear.ts';
-import { gatherRows, reshape, slice } from '../autograd/ops/shape.ts';
+import { reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import type { Activation } from './config.ts';

@@ -1,5 +1,6 @@
 import { add } from '../autograd/ops/arithmetic.ts';
-import { concat, gatherRows, reshape } from '../autograd/ops/shape.ts';
+import { gatherRows } from '../autograd/ops/embedding.ts';
+import { concat, reshape } from '../autograd/ops/shape.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { PrefixTree } from './prefix-tree.ts';

@@ -1,7 +1,8 @@
 import { add } from '../autograd/ops/arithmetic.ts';
+import { gatherRows } from '../autograd/ops/embedding.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
-import { gatherRows, reshape, slice } from '../autograd/ops/shape.ts';
+import { reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';

@@ -1,5 +1,5 @@
+import { gatherRows } from '../autograd/ops/embedding.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { gatherRows } from '../autograd/ops/shape.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';

@@ -40,16 +40,16 @@ function launch(gpu: Gpu, x: Tensor, dy: Tensor | null): Tensor {
 }
 
 /** The op: forward and gradient side by side. */
-const softsignOp: Op<null> = {
+const softsignOp: Op<{ inputs: [x: Tensor]; saved: { x: Tensor } }> = {
   name: 'softsign',
-  forward([x], _attributes, { save }) {
-    save(x!);
-    return launch(x!.gpu, x!, null);
+  forward([x], { save }) {
+    save({ x });
+    return launch(x.gpu, x, null);
   },
-  gradient: (dy, { saved: [x] }) => [launch(dy.gpu, x!, dy)],
+  gradient: (dy, { saved: { x } }) => [launch(dy.gpu, x, dy)],
 };
 
 /** x / (1 + |x|) */
 export function softsign(x: Tensor): Tensor {
-  return apply(softsignOp, [x], null);
+  return apply(softsignOp, [x]);
 }

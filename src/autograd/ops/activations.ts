@@ -1,35 +1,38 @@
 import { type ActivationName, activation, activationGradient } from '../../kernels/activation.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-const activationOp: Op<ActivationName> = {
-  name: 'activation',
-  forward([x], name, { save }) {
-    save(x!);
-    const y = Tensor.empty(x!.gpu, x!.shape);
-    activation(x!.gpu, name, x!.buffer, y.buffer, x!.size);
-    return y;
-  },
-  gradient(dy, { saved: [x], attributes: name }) {
-    const dx = Tensor.empty(dy.gpu, dy.shape);
-    activationGradient(dy.gpu, name, x!.buffer, dy.buffer, dx.buffer, dx.size);
-    return [dx];
-  },
-};
-
-const elementwise = (name: ActivationName) => (x: Tensor) => apply(activationOp, [x], name);
+/** The op `name`, which is the activation of linear layers of that name or, where it is called otherwise there, `kind`. */
+function elementwise(name: string, kind: ActivationName): (x: Tensor) => Tensor {
+  const op: Op<{ inputs: [x: Tensor]; saved: { x: Tensor } }> = {
+    name,
+    forward([x], { save }) {
+      save({ x });
+      const y = Tensor.empty(x.gpu, x.shape);
+      activation(x.gpu, kind, x.buffer, y.buffer, x.size);
+      return y;
+    },
+    gradient(dy, { saved: { x } }) {
+      const dx = Tensor.empty(dy.gpu, dy.shape);
+      activationGradient(dy.gpu, kind, x.buffer, dy.buffer, dx.buffer, dx.size);
+      return [dx];
+    },
+  };
+  return (x) => apply(op, [x]);
+}
 
 /** max(x, 0) */
-export const relu = elementwise('relu');
+export const relu = elementwise('relu', 'relu');
 /** x · σ(1.702 x), the activation of OpenAI's CLIP. */
-export const quickGelu = elementwise('quick_gelu');
+export const quickGelu = elementwise('quickGelu', 'quick_gelu');
 /** x · Φ(x), exact (Hendrycks and Gimpel, arXiv 1606.08415). */
-export const gelu = elementwise('gelu');
+export const gelu = elementwise('gelu', 'gelu');
 /** Hyperbolic tangent. */
-export const tanh = elementwise('tanh');
+export const tanh = elementwise('tanh', 'tanh');
 /** e to the power of x. */
-export const exp = elementwise('exp');
+export const exp = elementwise('exp', 'exp');
 /** Natural logarithm. */
-export const log = elementwise('log');
+export const log = elementwise('log', 'log');
 /** Square root. */
-export const sqrt = elementwise('sqrt');
+export const sqrt = elementwise('sqrt', 'sqrt');

@@ -1,6 +1,7 @@
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
 import { reduceAll, sumRows } from '../../kernels/rows/reduce.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { elements, Tensor } from '../tensor.ts';
 
 /** a (op) b in the shape of the one that does not repeat. */
@@ -25,15 +26,12 @@ function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
   return out;
 }
 
-interface Shapes {
-  readonly a: readonly number[];
-  readonly b: readonly number[];
-}
+type Operands = [a: Tensor, b: Tensor];
 
-const additive = (name: 'add' | 'subtract', sign: 1 | -1): Op<Shapes> => ({
+const additive = (name: 'add' | 'subtract', sign: 1 | -1): Op<{ inputs: Operands }> => ({
   name,
-  forward: ([a, b]) => combine(name, a!, b!),
-  gradient: (dy, { needs, attributes: { a, b } }) => [
+  forward: ([a, b]) => combine(name, a, b),
+  gradient: (dy, { needs, shapes: [a, b] }) => [
     needs[0] ? collapse(dy, a) : null,
     needs[1] ? collapse(dy, b, sign) : null,
   ],
@@ -42,31 +40,32 @@ const additive = (name: 'add' | 'subtract', sign: 1 | -1): Op<Shapes> => ({
 const addOp = additive('add', 1);
 const subtractOp = additive('subtract', -1);
 
-const multiplyOp: Op<Shapes> = {
+const multiplyOp: Op<{ inputs: Operands; saved: { a: Tensor | null; b: Tensor | null } }> = {
   name: 'multiply',
-  forward([a, b], _attributes, { save }) {
-    save(a!, b!);
-    return combine('multiply', a!, b!);
+  forward([a, b], { needs, save }) {
+    // Each operand's gradient reads the other one.
+    save({ a: needs[1] ? a : null, b: needs[0] ? b : null });
+    return combine('multiply', a, b);
   },
-  gradient: (dy, { saved: [a, b], needs, attributes }) => [
-    needs[0] ? collapse(combine('multiply', dy, b!), attributes.a) : null,
-    needs[1] ? collapse(combine('multiply', dy, a!), attributes.b) : null,
+  gradient: (dy, { saved: { a, b }, shapes }) => [
+    b && collapse(combine('multiply', dy, b), shapes[0]),
+    a && collapse(combine('multiply', dy, a), shapes[1]),
   ],
 };
 
-const divideOp: Op<Shapes> = {
+const divideOp: Op<{ inputs: Operands; saved: { y: Tensor | null; b: Tensor } }> = {
   name: 'divide',
-  forward([a, b], _attributes, { save }) {
-    const y = combine('divide', a!, b!);
-    save(y, b!);
+  forward([a, b], { needs, save }) {
+    const y = combine('divide', a, b);
+    save({ y: needs[1] ? y : null, b });
     return y;
   },
   // d(a/b) = da/b - (a/b)·db/b
-  gradient(dy, { saved: [y, b], needs, attributes }) {
-    const byA = combine('divide', dy, b!);
+  gradient(dy, { saved: { y, b }, needs, shapes }) {
+    const byA = combine('divide', dy, b);
     return [
-      needs[0] ? collapse(byA, attributes.a) : null,
-      needs[1] ? collapse(combine('multiply', byA, y!), attributes.b, -1) : null,
+      needs[0] ? collapse(byA, shapes[0]) : null,
+      y && collapse(combine('multiply', byA, y), shapes[1], -1),
     ];
   },
 };
@@ -78,12 +77,12 @@ function repeats(small: readonly number[], large: readonly number[]): boolean {
   return core.length <= large.length && core.join() === large.slice(large.length - core.length).join();
 }
 
-const operation = (op: Op<Shapes>) => (a: Tensor, b: Tensor) => {
+const operation = (op: Op<{ inputs: Operands }>) => (a: Tensor, b: Tensor) => {
   const whole = widest(a.shape, b.shape);
   for (const { shape } of [a, b])
     if (!repeats(shape, whole))
       throw new Error(`[${shape.join(', ')}] does not broadcast to [${whole.join(', ')}]`);
-  return apply(op, [a, b], { a: a.shape, b: b.shape });
+  return apply(op, [a, b]);
 };
 
 /** a + b; the smaller may be a trailing part of the other's shape (a row added to every row), or one number. */
@@ -95,9 +94,9 @@ export const multiply = operation(multiplyOp);
 /** a / b, elementwise; either may repeat, as in {@link add}. */
 export const divide = operation(divideOp);
 
-const scaleOp: Op<{ readonly factor: number }> = {
+const scaleOp: Op<{ inputs: [x: Tensor]; attributes: { factor: number } }> = {
   name: 'scale',
-  forward: ([x], { factor }) => scaled(x!, factor),
+  forward: ([x], { attributes: { factor } }) => scaled(x, factor),
   gradient: (dy, { attributes: { factor } }) => [scaled(dy, factor)],
 };
 

@@ -4,7 +4,8 @@ import {
   attentionBackward,
   attentionForward,
 } from '../../kernels/attention/index.ts';
-import { apply, type ForwardContext, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 /** What a token sees; `end` takes the place of `mask`. */
@@ -18,15 +19,10 @@ export interface AttentionOptions {
 
 type Shape = Omit<AttentionShape, 'end'>;
 
-function forward(
-  gpu: Tensor['gpu'],
-  inputs: AttentionInputs,
-  shape: AttentionShape,
-  context: ForwardContext,
-) {
+function forward(gpu: Tensor['gpu'], inputs: AttentionInputs, shape: AttentionShape, recording: boolean) {
   const { batch, heads, queries, headDim } = shape;
   const out = Tensor.empty(gpu, [batch, queries, heads * headDim]);
-  const lse = context.recording ? Tensor.empty(gpu, [batch, heads, queries]) : null;
+  const lse = recording ? Tensor.empty(gpu, [batch, heads, queries]) : null;
   attentionForward(gpu, { ...inputs, ...shape, out: out.buffer, lse: lse?.buffer });
   return { out, lse };
 }
@@ -37,24 +33,28 @@ function thirds({ buffer }: Tensor, width: number) {
   return [section(0), section(1), section(2)] as const;
 }
 
-const selfAttentionOp: Op<Shape> = {
+const attentionOp: Op<{
+  inputs: [qkv: Tensor, end: Tensor | null];
+  saved: { qkv: Tensor; out: Tensor; lse: Tensor; end: Tensor | null };
+  attributes: Shape;
+}> = {
   name: 'attention',
   types: [['f32'], ['u32']],
-  forward([qkv, end], shape, context) {
-    const [q, k, v] = thirds(qkv!, shape.heads * shape.headDim);
-    const { out, lse } = forward(qkv!.gpu, { q, k, v }, { ...shape, end: end?.buffer }, context);
-    if (lse) context.save(qkv!, out, lse, ...(end ? [end] : []));
+  forward([qkv, end], { attributes: shape, recording, save }) {
+    const [q, k, v] = thirds(qkv, shape.heads * shape.headDim);
+    const { out, lse } = forward(qkv.gpu, { q, k, v }, { ...shape, end: end?.buffer }, recording);
+    if (lse) save({ qkv, out, lse, end });
     lse?.dispose();
     return out;
   },
-  gradient(dy, { saved: [qkv, out, lse, end], attributes: shape }) {
-    const dqkv = Tensor.empty(dy.gpu, qkv!.shape);
+  gradient(dy, { saved: { qkv, out, lse, end }, attributes: shape }) {
+    const dqkv = Tensor.empty(dy.gpu, qkv.shape);
     const width = shape.heads * shape.headDim;
-    const [q, k, v] = thirds(qkv!, width);
+    const [q, k, v] = thirds(qkv, width);
     const [dq, dk, dv] = thirds(dqkv, width);
-    const tensors = { q, k, v, dq, dk, dv, out: out!.buffer, lse: lse!.buffer, dOut: dy.buffer };
+    const tensors = { q, k, v, dq, dk, dv, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
     attentionBackward(dy.gpu, { ...shape, ...tensors, end: end?.buffer });
-    return end ? [dqkv, null] : [dqkv];
+    return [dqkv, null];
   },
 };
 
@@ -67,22 +67,26 @@ function queryAndHalves(q: Tensor, kv: Tensor, width: number) {
   ] as const;
 }
 
-const crossAttentionOp: Op<Shape> = {
-  name: 'attention_from',
-  forward([query, kv], shape, context) {
-    const [q, k, v] = queryAndHalves(query!, kv!, shape.heads * shape.headDim);
-    const { out, lse } = forward(query!.gpu, { q, k, v }, shape, context);
-    if (lse) context.save(query!, kv!, out, lse);
+const attentionFromOp: Op<{
+  inputs: [query: Tensor, kv: Tensor];
+  saved: { query: Tensor; kv: Tensor; out: Tensor; lse: Tensor };
+  attributes: Shape;
+}> = {
+  name: 'attentionFrom',
+  forward([query, kv], { attributes: shape, recording, save }) {
+    const [q, k, v] = queryAndHalves(query, kv, shape.heads * shape.headDim);
+    const { out, lse } = forward(query.gpu, { q, k, v }, shape, recording);
+    if (lse) save({ query, kv, out, lse });
     lse?.dispose();
     return out;
   },
-  gradient(dy, { saved: [query, kv, out, lse], needs, attributes: shape }) {
-    const dQuery = Tensor.empty(dy.gpu, query!.shape);
-    const dkv = Tensor.empty(dy.gpu, kv!.shape);
+  gradient(dy, { saved: { query, kv, out, lse }, needs, attributes: shape }) {
+    const dQuery = Tensor.empty(dy.gpu, query.shape);
+    const dkv = Tensor.empty(dy.gpu, kv.shape);
     const width = shape.heads * shape.headDim;
-    const [q, k, v] = queryAndHalves(query!, kv!, width);
+    const [q, k, v] = queryAndHalves(query, kv, width);
     const [dq, dk, dv] = queryAndHalves(dQuery, dkv, width);
-    const tensors = { q, k, v, dq, dk, dv, out: out!.buffer, lse: lse!.buffer, dOut: dy.buffer };
+    const tensors = { q, k, v, dq, dk, dv, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
     attentionBackward(dy.gpu, { ...shape, ...tensors });
     return [needs[0] ? dQuery : null, needs[1] ? dkv : null];
   },
@@ -105,7 +109,7 @@ export function attention(qkv: Tensor, { heads, mask = 'none', end }: AttentionO
     throw new Error(`attention: end is ${end.type} [${end.shape.join(', ')}], expected u32 [${tokens}]`);
   const headDim = width / 3 / heads;
   const shape: Shape = { batch, queries: tokens, keys: tokens, heads, headDim, mask: end ? 'tree' : mask };
-  return apply(selfAttentionOp, end ? [qkv, end] : [qkv], shape);
+  return apply(attentionOp, [qkv, end ?? null], shape);
 }
 
 /**
@@ -122,7 +126,7 @@ export function attentionFrom(q: Tensor, kv: Tensor, { heads }: { readonly heads
     throw new Error(
       `attentionFrom: q is [${q.shape.join(', ')}], kv [${kv.shape.join(', ')}] with ${heads} heads`,
     );
-  return apply(crossAttentionOp, [q, kv], {
+  return apply(attentionFromOp, [q, kv], {
     batch,
     queries,
     keys,

@@ -1,23 +1,31 @@
 import { advance, dropout as launch } from '../../kernels/dropout.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 interface Attributes {
   readonly p: number;
   readonly stream: number;
-  readonly seed: Tensor;
 }
 
-function run(x: Tensor, { p, stream, seed }: Attributes): Tensor {
+function run(x: Tensor, seed: Tensor, { p, stream }: Attributes): Tensor {
   const out = Tensor.empty(x.gpu, x.shape);
   launch(x.gpu, x.buffer, seed.buffer, out.buffer, { size: x.size, p, stream });
   return out;
 }
 
-const dropoutOp: Op<Attributes> = {
+const dropoutOp: Op<{
+  inputs: [x: Tensor, seed: Tensor];
+  saved: { seed: Tensor };
+  attributes: Attributes;
+}> = {
   name: 'dropout',
-  forward: ([x], attributes) => run(x!, attributes),
-  gradient: (dy, { attributes }) => [run(dy, attributes)],
+  types: [['f32'], ['u32']],
+  forward([x, seed], { attributes, save }) {
+    save({ seed });
+    return run(x, seed, attributes);
+  },
+  gradient: (dy, { saved: { seed }, attributes }) => [run(dy, seed, attributes), null],
 };
 
 /**
@@ -32,7 +40,7 @@ export function dropout(
 ): Tensor {
   if (!(p >= 0 && p < 1)) throw new Error(`dropout probability ${p} is not in [0, 1)`);
   if (seed.type !== 'u32' || seed.size < 2) throw new Error('dropout: the seed is a u32 tensor [2]');
-  return p === 0 ? x : apply(dropoutOp, [x], { p, stream, seed });
+  return p === 0 ? x : apply(dropoutOp, [x, seed], { p, stream });
 }
 
 /** Counts a step in dropout's seed on the GPU: in a captured step, each replay then draws other masks. */

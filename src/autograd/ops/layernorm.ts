@@ -1,20 +1,21 @@
 import { layerNormDgamma, layerNormDx, layerNormForward } from '../../kernels/rows/layernorm.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-interface Attributes {
-  readonly eps: number;
-}
-
-const layerNormOp: Op<Attributes> = {
+const layerNormOp: Op<{
+  inputs: [x: Tensor, gamma: Tensor | null, beta: Tensor | null];
+  saved: { x: Tensor; moments: Tensor; gamma: Tensor | null };
+  attributes: { eps: number };
+}> = {
   name: 'layerNorm',
-  forward([x, gamma, beta], { eps }, { recording, save }) {
-    const width = x!.dim(-1);
-    const rows = x!.size / width;
-    const y = Tensor.empty(x!.gpu, x!.shape);
-    const moments = recording ? Tensor.empty(x!.gpu, [rows, 2]) : null;
-    layerNormForward(x!.gpu, {
-      x: x!.buffer,
+  forward([x, gamma, beta], { attributes: { eps }, recording, save }) {
+    const width = x.dim(-1);
+    const rows = x.size / width;
+    const y = Tensor.empty(x.gpu, x.shape);
+    const moments = recording ? Tensor.empty(x.gpu, [rows, 2]) : null;
+    layerNormForward(x.gpu, {
+      x: x.buffer,
       affine: gamma && beta ? { gamma: gamma.buffer, beta: beta.buffer } : null,
       y: y.buffer,
       moments: moments?.buffer ?? null,
@@ -22,31 +23,24 @@ const layerNormOp: Op<Attributes> = {
       width,
       eps,
     });
-    if (moments) save(x!, moments, ...(gamma ? [gamma] : []));
+    if (moments) save({ x, moments, gamma });
     moments?.dispose();
     return y;
   },
-  gradient(dy, { saved: [x, moments, gamma], needs, take }) {
+  gradient(dy, { saved: { x, moments, gamma }, needs, take }) {
     const width = dy.dim(-1);
     const rows = dy.size / width;
     const { gpu } = dy;
-    const shared = { x: x!.buffer, moments: moments!.buffer, dy: dy.buffer, rows, width };
-    const gradients: (Tensor | null)[] = [null, null, null];
-    if (needs[0]) {
-      gradients[0] = Tensor.empty(gpu, dy.shape);
-      layerNormDx(gpu, {
-        ...shared,
-        gamma: gamma?.buffer ?? null,
-        residual: take(0)?.buffer ?? null,
-        dx: gradients[0].buffer,
-      });
+    const shared = { x: x.buffer, moments: moments.buffer, dy: dy.buffer, rows, width };
+    const dx = needs[0] ? Tensor.empty(gpu, dy.shape) : null;
+    if (dx) {
+      const residual = take(0)?.buffer ?? null;
+      layerNormDx(gpu, { ...shared, gamma: gamma?.buffer ?? null, residual, dx: dx.buffer });
     }
-    if (needs[1] || needs[2]) {
-      gradients[1] = Tensor.empty(gpu, [width]);
-      gradients[2] = Tensor.empty(gpu, [width]);
-      layerNormDgamma(gpu, { ...shared, dgamma: gradients[1].buffer, dbeta: gradients[2].buffer });
-    }
-    return gradients;
+    if (!needs[1] && !needs[2]) return [dx, null, null];
+    const [dgamma, dbeta] = [Tensor.empty(gpu, [width]), Tensor.empty(gpu, [width])];
+    layerNormDgamma(gpu, { ...shared, dgamma: dgamma.buffer, dbeta: dbeta.buffer });
+    return [dx, dgamma, dbeta];
   },
 };
 
@@ -56,5 +50,5 @@ export function layerNorm(x: Tensor, gamma: Tensor | null, beta: Tensor | null, 
   for (const one of [gamma, beta])
     if (one && one.size !== x.dim(-1))
       throw new Error(`layerNorm of [${x.shape.join(', ')}] by [${one.shape.join(', ')}]`);
-  return apply(layerNormOp, gamma && beta ? [x, gamma, beta] : [x], { eps });
+  return apply(layerNormOp, [x, gamma, beta], { eps });
 }

@@ -4,20 +4,25 @@ import {
   meanSquaredError,
   meanSquaredErrorDx,
 } from '../../kernels/rows/losses.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-const mseOp: Op<null> = {
+const mseLossOp: Op<{
+  inputs: [prediction: Tensor, target: Tensor];
+  saved: { prediction: Tensor; target: Tensor };
+}> = {
   name: 'mseLoss',
-  forward([x, target], _attributes, { save }) {
-    const loss = Tensor.empty(x!.gpu, [1]);
-    meanSquaredError(x!.gpu, x!.buffer, target!.buffer, loss.buffer, x!.size);
-    save(x!, target!);
+  forward([prediction, target], { save }) {
+    const { gpu, size } = prediction;
+    const loss = Tensor.empty(gpu, [1]);
+    meanSquaredError(gpu, prediction.buffer, target.buffer, loss.buffer, size);
+    save({ prediction, target });
     return loss;
   },
-  gradient(dy, { saved: [x, target] }) {
-    const dx = Tensor.empty(dy.gpu, x!.shape);
-    meanSquaredErrorDx(dy.gpu, x!.buffer, target!.buffer, dy.buffer, dx.buffer, dx.size);
+  gradient(dy, { saved: { prediction, target } }) {
+    const dx = Tensor.empty(dy.gpu, prediction.shape);
+    meanSquaredErrorDx(dy.gpu, prediction.buffer, target.buffer, dy.buffer, dx.buffer, dx.size);
     return [dx, null];
   },
 };
@@ -26,23 +31,26 @@ const mseOp: Op<null> = {
 export function mseLoss(prediction: Tensor, target: Tensor): Tensor {
   if (prediction.size !== target.size)
     throw new Error(`mseLoss of ${prediction.size} predictions and ${target.size} targets`);
-  return apply(mseOp, [prediction, target], null);
+  return apply(mseLossOp, [prediction, target]);
 }
 
-const crossEntropyOp: Op<null> = {
+const crossEntropyOp: Op<{
+  inputs: [logits: Tensor, classes: Tensor];
+  saved: { logits: Tensor; classes: Tensor };
+}> = {
   name: 'crossEntropy',
   types: [['f32'], ['u32']],
-  forward([logits, classes], _attributes, { save }) {
-    const [rows, width] = logits!.shape as [number, number];
-    const loss = Tensor.empty(logits!.gpu, [1]);
-    crossEntropyForward(logits!.gpu, logits!.buffer, classes!.buffer, loss.buffer, rows, width);
-    save(logits!, classes!);
+  forward([logits, classes], { save }) {
+    const [rows, width] = [logits.dim(0), logits.dim(1)];
+    const loss = Tensor.empty(logits.gpu, [1]);
+    crossEntropyForward(logits.gpu, logits.buffer, classes.buffer, loss.buffer, rows, width);
+    save({ logits, classes });
     return loss;
   },
-  gradient(dy, { saved: [logits, classes] }) {
-    const [rows, width] = logits!.shape as [number, number];
-    const dx = Tensor.empty(dy.gpu, logits!.shape);
-    crossEntropyDx(dy.gpu, logits!.buffer, classes!.buffer, dy.buffer, dx.buffer, rows, width);
+  gradient(dy, { saved: { logits, classes } }) {
+    const [rows, width] = [logits.dim(0), logits.dim(1)];
+    const dx = Tensor.empty(dy.gpu, logits.shape);
+    crossEntropyDx(dy.gpu, logits.buffer, classes.buffer, dy.buffer, dx.buffer, rows, width);
     return [dx, null];
   },
 };
@@ -51,5 +59,5 @@ const crossEntropyOp: Op<null> = {
 export function crossEntropy(logits: Tensor, classes: Tensor): Tensor {
   if (logits.shape.length !== 2 || classes.size !== logits.dim(0))
     throw new Error(`crossEntropy of logits [${logits.shape.join(', ')}] and ${classes.size} classes`);
-  return apply(crossEntropyOp, [logits, classes], null);
+  return apply(crossEntropyOp, [logits, classes]);
 }

@@ -1,5 +1,6 @@
 import { matmul as launch } from '../../kernels/matmul/index.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { elements, Tensor } from '../tensor.ts';
 
 /** Which operands are given transposed. */
@@ -10,15 +11,16 @@ export interface MatmulAttributes {
   readonly transposeB?: boolean;
 }
 
+/** Rows and columns of a matrix, or of a batch of them, as it is multiplied. */
+function matrix(x: Tensor, transposed: boolean): readonly [number, number] {
+  return transposed ? [x.dim(-1), x.dim(-2)] : [x.dim(-2), x.dim(-1)];
+}
+
 /** The matrix product of dense tensors of one batch shape. */
 function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
-  const [m, k] = transposeA ? [a.dim(-1), a.dim(-2)] : [a.dim(-2), a.dim(-1)];
-  const [kB, n] = transposeB ? [b.dim(-1), b.dim(-2)] : [b.dim(-2), b.dim(-1)];
+  const [m, k] = matrix(a, transposeA);
+  const [, n] = matrix(b, transposeB);
   const batch = a.shape.slice(0, -2);
-  if (k !== kB || batch.join() !== b.shape.slice(0, -2).join())
-    throw new Error(
-      `matmul: [${a.shape.join(', ')}]${transposeA ? 'ᵀ' : ''} does not fit [${b.shape.join(', ')}]${transposeB ? 'ᵀ' : ''}`,
-    );
   const out = Tensor.empty(a.gpu, [...batch, m, n]);
   launch(a.gpu, {
     a: a.buffer,
@@ -35,28 +37,22 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
   return out;
 }
 
-const matmulOp: Op<Required<MatmulAttributes>> = {
+const matmulOp: Op<{
+  inputs: [a: Tensor, b: Tensor];
+  saved: { a: Tensor | null; b: Tensor | null };
+  attributes: Required<MatmulAttributes>;
+}> = {
   name: 'matmul',
   types: [['f32'], ['f32', 'f16']],
-  forward([a, b], { transposeA, transposeB }, context) {
-    context.save(a!, b!);
-    return product(a!, b!, transposeA, transposeB);
+  forward([a, b], { attributes: { transposeA, transposeB }, needs, save }) {
+    save({ a: needs[1] ? a : null, b: needs[0] ? b : null });
+    return product(a, b, transposeA, transposeB);
   },
   // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; of an operand given transposed, the gradient comes out transposed too.
-  gradient(dy, { saved: [a, b], needs, attributes: { transposeA, transposeB } }) {
-    return [
-      needs[0]
-        ? transposeA
-          ? product(b!, dy, transposeB, true)
-          : product(dy, b!, false, !transposeB)
-        : null,
-      needs[1]
-        ? transposeB
-          ? product(dy, a!, true, transposeA)
-          : product(a!, dy, !transposeA, false)
-        : null,
-    ];
-  },
+  gradient: (dy, { saved: { a, b }, attributes: { transposeA, transposeB } }) => [
+    b && (transposeA ? product(b, dy, transposeB, true) : product(dy, b, false, !transposeB)),
+    a && (transposeB ? product(dy, a, true, transposeA) : product(a, dy, !transposeA, false)),
+  ],
 };
 
 /**
@@ -65,5 +61,10 @@ const matmulOp: Op<Required<MatmulAttributes>> = {
  */
 export function matmul(a: Tensor, b: Tensor, attributes: MatmulAttributes = {}): Tensor {
   const { transposeA = false, transposeB = false } = attributes;
+  const fits = matrix(a, transposeA)[1] === matrix(b, transposeB)[0];
+  if (!fits || a.shape.slice(0, -2).join() !== b.shape.slice(0, -2).join())
+    throw new Error(
+      `matmul: [${a.shape.join(', ')}]${transposeA ? 'ᵀ' : ''} does not fit [${b.shape.join(', ')}]${transposeB ? 'ᵀ' : ''}`,
+    );
   return apply(matmulOp, [a, b], { transposeA, transposeB });
 }

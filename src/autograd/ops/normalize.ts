@@ -1,5 +1,6 @@
 import { l2Normalize as launch } from '../../kernels/rows/l2-normalize.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 interface Attributes {
@@ -13,16 +14,16 @@ function run(x: Tensor, dy: Tensor | null, options: Attributes): Tensor {
   return out;
 }
 
-const normalizeOp: Op<Attributes> = {
+const l2NormalizeOp: Op<{ inputs: [x: Tensor]; saved: { x: Tensor }; attributes: Attributes }> = {
   name: 'l2Normalize',
-  forward([x], attributes, { save }) {
-    save(x!);
-    return run(x!, null, attributes);
+  forward([x], { attributes, save }) {
+    save({ x });
+    return run(x, null, attributes);
   },
-  gradient: (dy, { saved: [x], attributes }) => [run(x!, dy, attributes)],
+  gradient: (dy, { saved: { x }, attributes }) => [run(x, dy, attributes)],
 };
 
 /** x / max(|x|, eps) over the last axis; with eps 0, as CLIP has it, a row of zeros gives NaN. */
 export function l2Normalize(x: Tensor, eps = 0): Tensor {
-  return apply(normalizeOp, [x], { eps });
+  return apply(l2NormalizeOp, [x], { eps });
 }

@@ -1,62 +1,29 @@
 import { fill } from '../../kernels/elementwise.ts';
 import { sumRows } from '../../kernels/rows/reduce.ts';
-import {
-  copyBlock,
-  gatherRows as gather,
-  permute as permuteWords,
-  scatterRows,
-} from '../../kernels/shape.ts';
-import { apply, type Op } from '../tape.ts';
+import { copyBlock, permute as permuteWords } from '../../kernels/shape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { elements, Tensor, type TensorType } from '../tensor.ts';
 
-const gatherOp: Op<{ readonly rows: number }> = {
-  name: 'gatherRows',
-  types: [['f32', 'f16'], ['u32']],
-  forward([table, indices], _attributes, { save }) {
-    const width = table!.dim(-1);
-    const out = Tensor.empty(table!.gpu, [indices!.size, width]);
-    gather(
-      table!.gpu,
-      table!.buffer,
-      indices!.buffer,
-      out.buffer,
-      indices!.size,
-      width,
-      table!.type === 'f16',
-    );
-    save(indices!);
-    return out;
-  },
-  gradient(dy, { saved: [indices], attributes: { rows } }) {
-    const width = dy.dim(-1);
-    const dtable = Tensor.empty(dy.gpu, [rows, width]);
-    scatterRows(dy.gpu, dy.buffer, indices!.buffer, dtable.buffer, indices!.size, width, rows);
-    return [dtable, null];
-  },
-};
+const anyType = [['f32', 'f16', 'u32']] as const;
 
-/** Rows of a table [rows, width] (float32 or float16) by number, u32 [n] → [n, width]. */
-export function gatherRows(table: Tensor, indices: Tensor): Tensor {
-  if (table.shape.length !== 2)
-    throw new Error(`gatherRows: a table [${table.shape.join(', ')}] has no rows`);
-  return apply(gatherOp, [table, indices], { rows: table.dim(0) });
-}
-
-const reshapeOp: Op<{ readonly from: readonly number[]; readonly to: readonly number[] }> = {
+const reshapeOp: Op<{ inputs: [x: Tensor]; attributes: { to: readonly number[] } }> = {
   name: 'reshape',
-  types: [['f32', 'f16', 'u32']],
-  forward: ([x], { to }) => x!.view(to),
-  gradient: (dy, { attributes: { from } }) => [dy.view(from)],
+  types: anyType,
+  forward: ([x], { attributes: { to } }) => x.view(to),
+  gradient: (dy, { shapes: [from] }) => [dy.view(from)],
 };
 
 /** The same elements in another shape; shares the storage. */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
-  return apply(reshapeOp, [x], { from: x.shape, to: shape });
+  return apply(reshapeOp, [x], { to: shape });
 }
 
 /** Sizes before, of, and after an axis. */
 function around(shape: readonly number[], axis: number): [number, number, number] {
-  return [elements(shape.slice(0, axis)), shape[axis]!, elements(shape.slice(axis + 1))];
+  const size = shape[axis];
+  if (size === undefined) throw new Error(`[${shape.join(', ')}] has no axis ${axis}`);
+  return [elements(shape.slice(0, axis)), size, elements(shape.slice(axis + 1))];
 }
 
 /** Counts of elements as counts of 32-bit words: halves lie two to a word, and are copied by whole words only. */
@@ -70,14 +37,13 @@ interface Span {
   readonly axis: number;
   readonly from: number;
   readonly to: number;
-  readonly shape: readonly number[];
 }
 
-const sliceOp: Op<Span> = {
+const sliceOp: Op<{ inputs: [x: Tensor]; attributes: Span }> = {
   name: 'slice',
-  types: [['f32', 'f16', 'u32']],
-  forward: ([x], { axis, from, to }) => sliceOf(x!, axis, from, to),
-  gradient(dy, { attributes: { axis, from, to, shape } }) {
+  types: anyType,
+  forward: ([x], { attributes }) => sliceOf(x, attributes),
+  gradient(dy, { attributes: { axis, from, to }, shapes: [shape] }) {
     const [rows, size, inner] = around(shape, axis);
     const dx = Tensor.empty(dy.gpu, shape);
     fill(dy.gpu, dx.buffer, dx.size, 0);
@@ -88,7 +54,7 @@ const sliceOp: Op<Span> = {
   },
 };
 
-function sliceOf(x: Tensor, axis: number, from: number, to: number): Tensor {
+function sliceOf(x: Tensor, { axis, from, to }: Span): Tensor {
   const [rows, size, inner] = around(x.shape, axis);
   const what = `slice ${from}..${to} of axis ${axis} of halves [${x.shape.join(', ')}]`;
   const counts = [(to - from) * inner, size * inner, from * inner] as const;
@@ -100,36 +66,35 @@ function sliceOf(x: Tensor, axis: number, from: number, to: number): Tensor {
 
 /** Elements `from` (inclusive) to `to` (exclusive) along an axis. */
 export function slice(x: Tensor, axis: number, from: number, to: number): Tensor {
-  if (from < 0 || to > x.shape[axis]! || from >= to)
+  const size = x.shape[axis] ?? 0;
+  if (from < 0 || to > size || from >= to)
     throw new Error(`slice ${from}..${to} of axis ${axis} of [${x.shape.join(', ')}]`);
-  return apply(sliceOp, [x], { axis, from, to, shape: x.shape });
+  return apply(sliceOp, [x], { axis, from, to });
 }
 
-const concatOp: Op<{ readonly axis: number; readonly sizes: readonly number[] }> = {
+const concatOp: Op<{ inputs: readonly Tensor[]; attributes: { axis: number; total: number } }> = {
   name: 'concat',
-  types: [['f32', 'f16', 'u32']],
-  forward(inputs, { axis, sizes }) {
-    const total = sizes.reduce((a, b) => a + b, 0);
-    const { type } = inputs[0]!;
-    const out = Tensor.empty(inputs[0]!.gpu, inputs[0]!.shape.with(axis, total), type);
+  types: anyType,
+  forward(inputs, { attributes: { axis, total } }) {
+    const [{ gpu, shape, type }] = inputs as readonly [Tensor];
+    const out = Tensor.empty(gpu, shape.with(axis, total), type);
     let at = 0;
     for (const input of inputs) {
       const [rows, size, inner] = around(input.shape, axis);
       const what = `concat of halves [${input.shape.join(', ')}] along axis ${axis}`;
       const counts = [size * inner, total * inner, at * inner] as const;
       const [width, outStride, outAt] = inWords(type, what, counts);
-      const block = { rows, width, xStride: width, xAt: 0, outStride, outAt };
-      copyBlock(out.gpu, input.buffer, out.buffer, block);
+      copyBlock(gpu, input.buffer, out.buffer, { rows, width, xStride: width, xAt: 0, outStride, outAt });
       at += size;
     }
     return out;
   },
-  gradient(dy, { needs, attributes: { axis, sizes } }) {
+  gradient(dy, { needs, shapes, attributes: { axis } }) {
     let at = 0;
-    return sizes.map((size, i) => {
+    return shapes.map((shape, i) => {
       const from = at;
-      at += size;
-      return needs[i] ? sliceOf(dy, axis, from, at) : null;
+      at += shape[axis] ?? 0;
+      return needs[i] ? sliceOf(dy, { axis, from, to: at }) : null;
     });
   },
 };
@@ -142,21 +107,22 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   for (const tensor of tensors)
     if (others(tensor) !== others(first))
       throw new Error(`concat along axis ${axis}: ${others(tensor)} does not fit ${others(first)}`);
-  return apply(concatOp, tensors, { axis, sizes: tensors.map(({ shape }) => shape[axis]!) });
+  const total = tensors.reduce((sum, tensor) => sum + tensor.dim(axis), 0);
+  return apply(concatOp, tensors, { axis, total });
 }
 
-const expandOp: Op<{ readonly count: number }> = {
+const expandOp: Op<{ inputs: [x: Tensor]; attributes: { count: number } }> = {
   name: 'expand',
-  types: [['f32', 'f16', 'u32']],
-  forward([x], { count }) {
-    const out = Tensor.empty(x!.gpu, [count, ...x!.shape], x!.type);
-    const [width] = inWords(x!.type, `expand of halves [${x!.shape.join(', ')}]`, [x!.size]);
+  types: anyType,
+  forward([x], { attributes: { count } }) {
+    const out = Tensor.empty(x.gpu, [count, ...x.shape], x.type);
+    const [width] = inWords(x.type, `expand of halves [${x.shape.join(', ')}]`, [x.size] as const);
     const block = { rows: count, width, xStride: 0, xAt: 0, outStride: width, outAt: 0 };
-    copyBlock(out.gpu, x!.buffer, out.buffer, block);
+    copyBlock(out.gpu, x.buffer, out.buffer, block);
     return out;
   },
-  gradient(dy, { attributes: { count } }) {
-    const dx = Tensor.empty(dy.gpu, dy.shape.slice(1));
+  gradient(dy, { attributes: { count }, shapes: [shape] }) {
+    const dx = Tensor.empty(dy.gpu, shape);
     sumRows(dy.gpu, dy.buffer, dx.buffer, count, dx.size);
     return [dx];
   },
@@ -167,10 +133,10 @@ export function expand(x: Tensor, count: number): Tensor {
   return apply(expandOp, [x], { count });
 }
 
-const permuteOp: Op<{ readonly order: readonly number[] }> = {
+const permuteOp: Op<{ inputs: [x: Tensor]; attributes: { order: readonly number[] } }> = {
   name: 'permute',
-  types: [['f32', 'f16', 'u32']],
-  forward: ([x], { order }) => permuted(x!, order),
+  types: [['f32', 'u32']],
+  forward: ([x], { attributes: { order } }) => permuted(x, order),
   gradient: (dy, { attributes: { order } }) => [
     permuted(
       dy,
@@ -180,12 +146,8 @@ const permuteOp: Op<{ readonly order: readonly number[] }> = {
 };
 
 function permuted(x: Tensor, order: readonly number[]): Tensor {
-  if (x.type === 'f16') throw new Error('permute takes an f32 or u32 tensor, not f16');
-  const out = Tensor.empty(
-    x.gpu,
-    order.map((axis) => x.shape[axis]!),
-    x.type,
-  );
+  const shape = order.map((axis) => x.dim(axis));
+  const out = Tensor.empty(x.gpu, shape, x.type);
   permuteWords(x.gpu, x.buffer, out.buffer, x.shape, order);
   return out;
 }

@@ -1,30 +1,42 @@
 import { softmaxDx, softmax as softmaxForward } from '../../kernels/rows/softmax.ts';
-import { apply, type Op } from '../tape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-const softmaxOp: Op<{ readonly log: boolean }> = {
-  name: 'softmax',
-  forward([x], { log }, { save }) {
-    const y = Tensor.empty(x!.gpu, x!.shape);
-    const width = x!.dim(-1);
-    softmaxForward(x!.gpu, x!.buffer, y.buffer, x!.size / width, width, { log });
-    save(y);
-    return y;
-  },
-  gradient(dy, { saved: [y], attributes: { log } }) {
-    const dx = Tensor.empty(dy.gpu, dy.shape);
-    const width = dy.dim(-1);
-    softmaxDx(dy.gpu, y!.buffer, dy.buffer, dx.buffer, dy.size / width, width, { log });
-    return [dx];
-  },
-};
+/** Both gradients are read off the output alone. */
+function softmaxOp(name: string, options: { readonly log: boolean }): Op<SoftmaxTypes> {
+  return {
+    name,
+    forward([x], { save }) {
+      const y = Tensor.empty(x.gpu, x.shape);
+      const width = x.dim(-1);
+      softmaxForward(x.gpu, x.buffer, y.buffer, x.size / width, width, options);
+      save({ y });
+      return y;
+    },
+    gradient(dy, { saved: { y } }) {
+      const dx = Tensor.empty(dy.gpu, dy.shape);
+      const width = dy.dim(-1);
+      softmaxDx(dy.gpu, y.buffer, dy.buffer, dx.buffer, dy.size / width, width, options);
+      return [dx];
+    },
+  };
+}
+
+interface SoftmaxTypes {
+  readonly inputs: [x: Tensor];
+  readonly saved: { readonly y: Tensor };
+}
+
+const plain = softmaxOp('softmax', { log: false });
+const logarithm = softmaxOp('logSoftmax', { log: true });
 
 /** exp(x) / sum exp(x) over the last axis. */
 export function softmax(x: Tensor): Tensor {
-  return apply(softmaxOp, [x], { log: false });
+  return apply(plain, [x]);
 }
 
 /** The logarithm of the softmax over the last axis. */
 export function logSoftmax(x: Tensor): Tensor {
-  return apply(softmaxOp, [x], { log: true });
+  return apply(logarithm, [x]);
 }

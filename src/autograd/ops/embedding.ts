@@ -1,0 +1,30 @@
+import { gatherRows as gather, scatterRows } from '../../kernels/shape.ts';
+import type { Op } from '../op.ts';
+import { apply } from '../tape.ts';
+import { Tensor } from '../tensor.ts';
+
+const gatherRowsOp: Op<{ inputs: [table: Tensor, indices: Tensor]; saved: { indices: Tensor } }> = {
+  name: 'gatherRows',
+  types: [['f32', 'f16'], ['u32']],
+  forward([table, indices], { save }) {
+    const { gpu, type } = table;
+    const width = table.dim(-1);
+    const out = Tensor.empty(gpu, [indices.size, width]);
+    gather(gpu, table.buffer, indices.buffer, out.buffer, indices.size, width, type === 'f16');
+    save({ indices });
+    return out;
+  },
+  gradient(dy, { saved: { indices }, shapes: [shape] }) {
+    const dtable = Tensor.empty(dy.gpu, shape);
+    const [rows, width] = [dtable.dim(0), dtable.dim(1)];
+    scatterRows(dy.gpu, dy.buffer, indices.buffer, dtable.buffer, indices.size, width, rows);
+    return [dtable, null];
+  },
+};
+
+/** Rows of a table [rows, width] (float32 or float16) by number, u32 [n] → [n, width]. */
+export function gatherRows(table: Tensor, indices: Tensor): Tensor {
+  if (table.shape.length !== 2)
+    throw new Error(`gatherRows: a table [${table.shape.join(', ')}] has no rows`);
+  return apply(gatherRowsOp, [table, indices]);
+}
