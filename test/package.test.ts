@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, posix, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainTinyRun } from './trained-run.ts';
 
@@ -18,10 +18,12 @@ import { trainTinyRun } from './trained-run.ts';
 const consumer = mkdtempSync(join(tmpdir(), 'consumer-'));
 const tsc = resolve('node_modules/typescript/bin/tsc');
 const readme = readFileSync('README.md', 'utf8');
+let packed: string[];
 
 beforeAll(async () => {
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.declarations.json']);
   execFileSync(process.execPath, ['scripts/declaration-entries.mjs']);
+  packed = packedFiles();
   mkdirSync(join(consumer, 'node_modules'));
   symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
@@ -42,15 +44,25 @@ function compile(file: string, module = 'nodenext', moduleResolution = module) {
   return spawnSync(process.execPath, [tsc, '-p', consumer], { encoding: 'utf8' });
 }
 
+/** The files that npm would publish. */
+function packedFiles(): string[] {
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const out = execFileSync(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  return JSON.parse(out)[0].files.map(({ path }: { path: string }) => path);
+}
+
+/** The anchors of a Markdown page's headings, as GitHub and npm make them. */
+function anchorsOf(page: string): string[] {
+  const headings = [...page.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!.toLowerCase());
+  return headings.map((heading) => heading.replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'));
+}
+
 describe('the package', () => {
   it('holds the library, its declarations, the commands and what they read, and no sources or tests', () => {
-    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-    const out = execFileSync(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-      encoding: 'utf8',
-      shell: process.platform === 'win32',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const packed: string[] = JSON.parse(out)[0].files.map(({ path }: { path: string }) => path);
     for (const path of [
       'LICENSE',
       'README.md',
@@ -61,14 +73,33 @@ describe('the package', () => {
       'dist/types/index.d.ts',
       'dist/types/library.d.ts',
       'dist/types/library-5.d.ts',
-      'docs/api/README.md',
+      'docs/engine.md',
       'models/small-clip.safetensors',
       'package.json',
     ])
       expect(packed).toContain(path);
-    expect(packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules)\//.test(path))).toEqual(
-      [],
-    );
+    expect(
+      packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules|docs\/api)\//.test(path)),
+    ).toEqual([]);
+  });
+
+  it('holds every file and heading its documents link to', () => {
+    const pages = packed.filter((path) => path.endsWith('.md'));
+    expect(pages).toEqual(expect.arrayContaining(['README.md', 'docs/engine.md']));
+    const dangling = pages.flatMap((page) => {
+      const text = readFileSync(page, 'utf8').replace(/^```[\s\S]*?^```$/gm, '');
+      const links = [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link!);
+      return links
+        .filter((link) => {
+          const [path, anchor] = link.split('#') as [string, string?];
+          const target = path === '' ? page : posix.join(posix.dirname(page), path);
+          const found =
+            packed.includes(target) && (!anchor || anchorsOf(readFileSync(target, 'utf8')).includes(anchor));
+          return !found;
+        })
+        .map((link) => `${page}: ${link}`);
+    });
+    expect(dangling).toEqual([]);
   });
 
   it('scores an image in the three lines of the README, typed, and the process ends by itself', () => {
@@ -98,16 +129,21 @@ describe('the package', () => {
     expect(stdout).toMatch(/wrong\.ts\(2,\d+\): error TS2345/);
   });
 
-  it('has a page in docs/api for everything the library exports (npm run docs)', () => {
+  it('has a docstring in its declarations for everything it exports: what editors show, and npm run docs makes docs/api of', () => {
     const index = readFileSync('src/index.ts', 'utf8');
-    const names = [...index.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list]) =>
-      list!
-        .split(',')
-        .map((name) => name.replace(/^\s*(type\s)?\s*/, '').trim())
-        .filter((name) => name !== ''),
+    const exported = [...index.matchAll(/^export (?:type )?\{([^}]*)\} from '\.\/(.*)\.ts';$/gm)].flatMap(
+      ([, list, module]) =>
+        list!
+          .split(',')
+          .map((name) => ({ name: name.replace(/^\s*(type\s)?\s*/, '').trim(), module: module! }))
+          .filter(({ name }) => name !== ''),
     );
-    expect(names.length).toBeGreaterThan(60);
-    const documented = readFileSync('docs/api/README.md', 'utf8');
-    expect(names.filter((name) => !documented.includes(`- [${name}](`))).toEqual([]);
+    expect(exported.length).toBeGreaterThan(60);
+    const undocumented = exported.filter(({ name, module }) => {
+      const declarations = readFileSync(`dist/types/${module}.d.ts`, 'utf8');
+      const documented = new RegExp(`\\*/\nexport (?:declare )?(?:abstract )?[a-z]+ ${name}\\b`);
+      return !documented.test(declarations);
+    });
+    expect(undocumented).toEqual([]);
   });
 });

@@ -13,6 +13,7 @@ export interface TransformerConfig {
   readonly layerNormEps: number;
 }
 
+/** Sizes of an image tower, and how the pixels it takes are normalized. */
 export interface VisionConfig extends TransformerConfig {
   /** Side of the square input in pixels. */
   readonly imageSize: number;
@@ -27,6 +28,7 @@ export interface VisionConfig extends TransformerConfig {
   readonly std: readonly [number, number, number];
 }
 
+/** Sizes of a text tower. */
 export interface TextConfig extends TransformerConfig {
   readonly contextLength: number;
   readonly vocabSize: number;
