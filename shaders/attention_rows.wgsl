@@ -1,6 +1,6 @@
 // Fused attention, forward, by register tiles: one workgroup is one subgroup of 8 lanes and takes 8·OWN queries of one head.
 // Their scores for every key fit into workgroup memory, so the matrix of scores never reaches main memory. Queries, keys and
-// values are read from buffers, or from TEXELS (src/kernels/matmul/texels.ts), for the reasons that matmul_texels.wgsl gives.
+// values are read from buffers, or from TEXELS (src/kernels/matrix-texture.ts), for the reasons that matmul_simd_texture.wgsl gives.
 //
 // A lane owns OWN whole rows, 8 apart, in all three steps, so that nothing but values of K and V passes between lanes, by
 // subgroupBroadcast.

@@ -34,24 +34,16 @@ export { UserError } from './common/errors.ts';
 export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';
 export { Tokenizer } from './data/tokenizer/tokenizer.ts';
 export type { AdapterDescription, AdapterOptions } from './kernels/device/adapter.ts';
-export type {
-  BufferPool,
-  GpuBuffer,
-  GpuStorage,
-  GpuTexels,
-  PoolStatistics,
-  TexelFormat,
-} from './kernels/device/buffer-pool.ts';
+export type { BufferPool, GpuBuffer, GpuStorage, PoolStatistics } from './kernels/device/buffer-pool.ts';
 export { DeviceLostError } from './kernels/device/errors.ts';
 export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/device/gpu.ts';
 export { OutOfMemoryError } from './kernels/device/memory.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/device/pipelines.ts';
 export type { KernelTime } from './kernels/device/profiler.ts';
-export type { Recording, TexelArea } from './kernels/device/recording.ts';
+export type { Recording } from './kernels/device/recording.ts';
 export { type RecoveryOptions, recovering } from './kernels/device/recovery.ts';
 export { HangError } from './kernels/device/watchdog.ts';
 export { elementGroups } from './kernels/elementwise.ts';
-export type { KeptLines } from './kernels/matmul/texels.ts';
 export type { Reading } from './model/class-constants.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';

@@ -191,8 +191,8 @@ describe.each(attentionVariants)('attention, variant %s', (variant) => {
 
 it('tries what is faster here', () => {
   const test = makeCase('none', 197, 197, 64);
-  const { software, readsTexels } = gpu.adapter;
-  expect(applies('texels', test)).toBe(software && readsTexels);
+  const { software, readsTextures } = gpu.adapter;
+  expect(applies('texels', test)).toBe(software && readsTextures);
   expect(applies('texels', makeCase('none', 37, 37, 20))).toBe(false);
 });
 

@@ -49,48 +49,6 @@ describe('BufferPool', () => {
     p.release(a);
   });
 
-  it('allocates texels in lines of an odd number of cache lines, and keeps them apart from buffers', () => {
-    const p = pool();
-    const texels = p.allocateTexels(64, 3);
-    // 64 texels are 16 cache lines of 4, and made 17.
-    expect([texels.width, texels.raw.width, texels.raw.height]).toEqual([68, 68, 3]);
-    expect(p.allocateTexels(64, 3, 'rgba16float').width).toBe(72);
-    expect(p.statistics).toMatchObject({ liveBuffers: 2, liveBytes: 3 * (68 * 16 + 72 * 8) });
-    p.release(texels);
-    expect(p.allocate(texels.capacity).raw).toBeInstanceOf(GPUBuffer);
-    const arena = new Arena();
-    p.beginArena(arena);
-    expect(p.allocateTexels(66, 2)).toBe(texels);
-    p.endArena(arena, new Set([texels]));
-    p.release(texels);
-    expect(p.allocateTexels(64, 3)).not.toBe(texels);
-    p.dissolve(arena);
-    expect(p.allocateTexels(1, 1)).toBe(texels);
-  });
-
-  it('allocates the smallest free texels that are wide and high enough', () => {
-    const p = pool();
-    const [large, wide, high] = [
-      p.allocateTexels(100, 100),
-      p.allocateTexels(100, 4),
-      p.allocateTexels(4, 100),
-    ];
-    for (const one of [large, wide, high]) p.release(one);
-    expect(p.allocateTexels(20, 4)).toBe(wide);
-    expect(p.allocateTexels(20, 4)).toBe(large);
-    expect(p.allocateTexels(4, 4)).toBe(high);
-    expect(p.statistics.created).toBe(3);
-  });
-
-  it('knows how many texels a side an adapter has', () => {
-    const p = pool();
-    const most = gpu.device.limits.maxTextureDimension2D;
-    expect(p.fitsTexels(1, most)).toBe(true);
-    expect(p.fitsTexels(1, most + 1)).toBe(false);
-    expect(p.fitsTexels(most, 1)).toBe(false);
-    expect(() => p.allocateTexels(most, 1)).toThrow(/exceed this adapter's/);
-  });
-
   it('refuses a second release', () => {
     const p = pool();
     const a = p.allocate(4);

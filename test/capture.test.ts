@@ -136,9 +136,9 @@ describe('capture and replay', () => {
   });
 });
 
-it('a captured product copies its operands into texels anew at each replay', async () => {
+it('a captured product copies its operands into textures anew at each replay', async () => {
   const { adapter } = gpu;
-  if (!adapter.software || !adapter.readsTexels) return;
+  if (!adapter.software || !adapter.readsTextures) return;
   const [m, k, n] = [24, 64, 64];
   const [a, b, out] = [m * k, n * k, m * n].map((count) => gpu.pool.allocate(4 * count));
   const product = (variant: 'naive' | 'texture24x32') => () =>

@@ -92,13 +92,13 @@ describe.each([
         ),
       /\b4000\b/,
     ],
-    'texels in place of a buffer': [
+    'a texture in place of a buffer': [
       (x) => {
-        const texels = gpu.pool.allocateTexels(1, 1);
+        const texture = gpu.textures.allocate(1, 1);
         try {
-          gpu.run(double, { buffers: [x.buffer, texels], groups: [1] });
+          gpu.run(double, { buffers: [x.buffer, texture], groups: [1] });
         } finally {
-          gpu.pool.release(texels);
+          gpu.pool.release(texture);
         }
       },
       /kernel double: /,

@@ -238,13 +238,13 @@ it.each([false, true])('a constant weight gives the same wherever it is kept, ha
     return [await value.read(), await gradients.get(x)!.read()] as const;
   };
   const [plain, kept] = [Tensor.from(gpu, stored, [n, k]), Tensor.weight(gpu, stored, [n, k])];
-  expect(kept.inTexels).toBe(gpu.adapter.software && gpu.adapter.readsTexels);
+  expect(kept.inTexels).toBe(gpu.adapter.software && gpu.adapter.readsTextures);
   const [expected, got] = [await run(plain), await run(kept)];
   for (const part of [0, 1] as const) expectClose(got[part], expected[part], 2e-6);
   if (kept.inTexels) {
     expect(() => kept.buffer).toThrow(/kept in texels, for linear\(\) alone/);
     expect(() => kept.view([n * 2, k / 2])).toThrow(/cannot be reshaped/);
-    expect(() => kept.lines(4, 12)).toThrow(/within a bundle/);
+    expect(() => kept.lines(4, 12)).toThrow(/within 8 interleaved/);
     const some = await linear(x, kept.lines(16, 48), null).read();
     for (let row = 0; row < m; row++)
       expectClose(

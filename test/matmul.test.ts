@@ -5,7 +5,7 @@ import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
-import { canKeep, keepInTexels } from '../src/kernels/matmul/texels.ts';
+import { packIntoTexture, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
 import { activate } from './activations.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
@@ -139,7 +139,7 @@ const sizes: Case[] = [
   { m: 20, n: 40, k: 12, batch: 3 },
   { m: 4, n: 36, k: 8, batch: 5, sharedB: true },
   { m: 7, n: 9, k: 11, batch: 2, half: true },
-  // Lines that the driver copies, of words and of halves, and a batch of them.
+  // Rows that the driver copies, of words and of halves, and a batch of them.
   { m: 64, n: 128, k: 128, half: true },
   { m: 64, n: 64, k: 64, batch: 2 },
 ];
@@ -186,15 +186,15 @@ it.each([
   { transposeB: false, half: false },
   { transposeB: true, half: true },
   { transposeB: false, half: true },
-])('reads B from lines of texels where it is kept: %o', async ({ transposeB, half }) => {
+])('reads B from rows of a texture where it is kept: %o', async ({ transposeB, half }) => {
   const gpu = await sharedGpu();
-  // Of 64 lines of 128 the product takes 48, from the ninth on.
-  const [lines, length, line, count] = [64, 128, 8, 48];
-  if (!canKeep(gpu, lines, length)) {
-    expect(gpu.adapter.software && gpu.adapter.readsTexels).toBe(false);
+  // Of 64 rows of 128 the product takes 48, from the ninth on.
+  const [rows, length, first, count] = [64, 128, 8, 48];
+  if (!packsIntoTexture(gpu, rows, length)) {
+    expect(gpu.adapter.software && gpu.adapter.readsTextures).toBe(false);
     return;
   }
-  const stored = half ? halves(lines * length) : { values: random(lines * length, 5), bits: undefined };
+  const stored = half ? halves(rows * length) : { values: random(rows * length, 5), bits: undefined };
   const [m, k, n] = transposeB ? [21, length, count] : [21, count, length];
   const a = random(m * k, 6);
   const upload = (data: Float32Array | Uint16Array) => {
@@ -203,12 +203,12 @@ it.each([
     return buffer;
   };
   const buffers = [upload(a), gpu.pool.allocate(4 * m * n)] as const;
-  const texels = keepInTexels(gpu, stored.bits ?? stored.values, lines, length);
-  expect(texels.format).toBe(half ? 'rgba16float' : 'rgba32float');
+  const texture = packIntoTexture(gpu, stored.bits ?? stored.values, rows, length);
+  expect(texture.format).toBe(half ? 'rgba16float' : 'rgba32float');
   const shape = { m, k, n, transposeB };
-  matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[1], ...shape });
+  matmul(gpu, { a: buffers[0], b: { texture, row: first }, out: buffers[1], ...shape });
   const got = new Float32Array(await gpu.read(buffers[1], 4 * m * n));
-  const at = (row: number, column: number) => stored.values[(line + row) * length + column]!;
+  const at = (row: number, column: number) => stored.values[(first + row) * length + column]!;
   const expected = Float64Array.from(got, (_, i) => {
     const [row, column] = [Math.floor(i / n), i % n];
     let sum = 0;
@@ -217,9 +217,9 @@ it.each([
   });
   expect(relativeError(got, expected)).toBeLessThan(3e-6);
   const naive = () =>
-    matmul(gpu, { a: buffers[0], b: { texels, line }, out: buffers[1], ...shape, variant: 'naive' });
+    matmul(gpu, { a: buffers[0], b: { texture, row: first }, out: buffers[1], ...shape, variant: 'naive' });
   expect(naive).toThrow(/variant naive does not apply/);
-  for (const one of [...buffers, texels]) gpu.pool.release(one);
+  for (const one of [...buffers, texture]) gpu.pool.release(one);
 });
 
 describe('tuning', () => {
@@ -228,10 +228,10 @@ describe('tuning', () => {
   it('measures the variants for a kept B on a copy of one', async () => {
     const gpu = await openGpu();
     const [m, n, k] = [24, 64, 64];
-    if (canKeep(gpu, n, k)) {
-      const texels = keepInTexels(gpu, random(n * k, 9), n, k);
+    if (packsIntoTexture(gpu, n, k)) {
+      const texture = packIntoTexture(gpu, random(n * k, 9), n, k);
       const [a, out] = [gpu.pool.allocate(4 * m * k), gpu.pool.allocate(4 * m * n)];
-      matmul(gpu, { a, b: { texels, line: 0 }, out, m, k, n, transposeB: true });
+      matmul(gpu, { a, b: { texture, row: 0 }, out, m, k, n, transposeB: true });
       await tune(gpu, { rounds: 1 });
       const [[key, { times }]] = [...tuned(gpu)] as [[string, Measurement]];
       expect(key).toMatch(/ntf kept 24x64x64$/);
@@ -241,18 +241,18 @@ describe('tuning', () => {
   });
 });
 
-it('multiplies more rows than texels have lines by what is kept there', async () => {
+it('multiplies more rows than a texture has by what is kept there', async () => {
   const gpu = await sharedGpu();
   const [n, k] = [64, 64];
-  if (!canKeep(gpu, n, k)) return;
-  const m = gpu.pool.mostLines + 77;
+  if (!packsIntoTexture(gpu, n, k)) return;
+  const m = gpu.textures.maxRows + 77;
   const [a, b] = [random(m * k, 8), random(n * k, 9)];
   const buffers = [4 * m * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
   gpu.write(buffers[0]!, a);
-  const texels = keepInTexels(gpu, b, n, k);
-  matmul(gpu, { a: buffers[0]!, b: { texels, line: 0 }, out: buffers[1]!, m, k, n, transposeB: true });
+  const texture = packIntoTexture(gpu, b, n, k);
+  matmul(gpu, { a: buffers[0]!, b: { texture, row: 0 }, out: buffers[1]!, m, k, n, transposeB: true });
   const got = new Float32Array(await gpu.read(buffers[1]!, 4 * m * n));
-  for (const row of [0, 1, 16319, 16320, gpu.pool.mostLines - 1, gpu.pool.mostLines, m - 1]) {
+  for (const row of [0, 1, 16319, 16320, gpu.textures.maxRows - 1, gpu.textures.maxRows, m - 1]) {
     const expected = Float64Array.from({ length: n }, (_, column) => {
       let sum = 0;
       for (let q = 0; q < k; q++) sum += a[row * k + q]! * b[column * k + q]!;
@@ -260,20 +260,20 @@ it('multiplies more rows than texels have lines by what is kept there', async ()
     });
     expect(relativeError(got.subarray(row * n, (row + 1) * n), expected), `row ${row}`).toBeLessThan(3e-6);
   }
-  for (const one of [...buffers, texels]) gpu.pool.release(one);
+  for (const one of [...buffers, texture]) gpu.pool.release(one);
 });
 
-it('keeps no weight in texels where the kernel that reads them cannot run', async () => {
-  const { adapter, pool } = await sharedGpu();
+it('keeps no weight in a texture where the kernel that reads them cannot run', async () => {
+  const { adapter, pool, textures } = await sharedGpu();
   const passing = (given: Partial<typeof adapter>) =>
-    ({ adapter: { ...adapter, ...given }, pool, has: () => true }) as unknown as Gpu;
-  const able = { software: true, readsTexels: true, subgroupMin: 8 };
-  expect(canKeep(passing(able), 64, 64)).toBe(true);
-  for (const lack of [{ software: false }, { readsTexels: false }, { subgroupMin: 4 }])
-    expect(canKeep(passing({ ...able, ...lack }), 64, 64)).toBe(false);
+    ({ adapter: { ...adapter, ...given }, pool, textures, has: () => true }) as unknown as Gpu;
+  const able = { software: true, readsTextures: true, subgroupMin: 8 };
+  expect(packsIntoTexture(passing(able), 64, 64)).toBe(true);
+  for (const lack of [{ software: false }, { readsTextures: false }, { subgroupMin: 4 }])
+    expect(packsIntoTexture(passing({ ...able, ...lack }), 64, 64)).toBe(false);
   for (const [rows, length] of [
     [64, 60],
     [60, 64],
   ] as const)
-    expect(canKeep(passing(able), rows, length)).toBe(false);
+    expect(packsIntoTexture(passing(able), rows, length)).toBe(false);
 });

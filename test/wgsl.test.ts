@@ -93,8 +93,8 @@ it('bindingsOf reads the declarations, ordered by number', () => {
     { binding: 0, type: 'uniform' },
     { binding: 1, type: 'read-only-storage' },
     { binding: 2, type: 'storage' },
-    { binding: 3, type: 'read-texels', format: 'rgba32float' },
-    { binding: 4, type: 'write-texels', format: 'rgba32float' },
+    { binding: 3, type: 'read-texture', format: 'rgba32float' },
+    { binding: 4, type: 'write-texture', format: 'rgba32float' },
   ]);
 });
 

@@ -1,7 +1,12 @@
 import type { GpuBuffer, GpuStorage } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { naming } from '../kernels/device/memory.ts';
-import { bundle, canKeep, type KeptLines, keepInTexels } from '../kernels/matmul/texels.ts';
+import {
+  type InterleavedRows,
+  interleave,
+  packIntoTexture,
+  packsIntoTexture,
+} from '../kernels/matmul/packed-weight.ts';
 import { adopt, forget } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
@@ -101,10 +106,10 @@ export class Tensor {
     name = '',
   ): Tensor {
     const [rows, length] = shape;
-    if (!canKeep(gpu, rows, length)) return Tensor.from(gpu, values, shape, name);
+    if (!packsIntoTexture(gpu, rows, length)) return Tensor.from(gpu, values, shape, name);
     const texels = naming(
       () => purposeOf(shape, name),
-      () => keepInTexels(gpu, values, rows, length),
+      () => packIntoTexture(gpu, values, rows, length),
     );
     return new Tensor(new Storage(gpu, texels), shape, values instanceof Uint16Array ? 'f16' : 'f32');
   }
@@ -116,20 +121,20 @@ export class Tensor {
   /** The buffer to bind; throws once the tensor is disposed of. */
   get buffer(): GpuBuffer {
     const { allocation } = this.#alive();
-    if (allocation.kind === 'texels')
+    if (allocation.kind === 'texture')
       throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is kept in texels, for linear() alone`);
     return allocation;
   }
 
   /** Where the weight of a linear layer is to be read: its buffer, or texels. */
-  get operand(): GpuBuffer | KeptLines {
+  get operand(): GpuBuffer | InterleavedRows {
     const { allocation } = this.#alive();
-    return allocation.kind === 'texels' ? { texels: allocation, line: this.#line } : allocation;
+    return allocation.kind === 'texture' ? { texture: allocation, row: this.#line } : allocation;
   }
 
   /** Whether it is kept in texels; see {@link Tensor.weight}. */
   get inTexels(): boolean {
-    return this.#storage.allocation.kind === 'texels';
+    return this.#storage.allocation.kind === 'texture';
   }
 
   #alive(): Storage {
@@ -160,7 +165,7 @@ export class Tensor {
   /** A view of the rows `begin` to `end` of a weight that is kept in texels. */
   lines(begin: number, end: number): Tensor {
     if (!this.inTexels) throw new Error(`tensor ${this.id} is not kept in texels`);
-    if (begin % bundle !== 0) throw new Error(`line ${begin} is within a bundle of ${bundle}`);
+    if (begin % interleave !== 0) throw new Error(`line ${begin} is within ${interleave} interleaved`);
     return new Tensor(this.#alive().retain(), [end - begin, this.dim(-1)], this.type, this.#line + begin);
   }
 

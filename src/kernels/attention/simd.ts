@@ -1,10 +1,17 @@
 import forwardSource from '../../../shaders/attention_rows.wgsl';
 import gradientSource from '../../../shaders/attention_tile_gradient.wgsl';
 import productSource from '../../../shaders/attention_tile_product.wgsl';
-import type { GpuBuffer, GpuStorage, GpuTexels } from '../device/buffer-pool.ts';
+import type { GpuBuffer, GpuStorage } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import { asTexels, copies, type Lines, texelSources, texelsApply } from '../matmul/texels.ts';
+import type { GpuTexture } from '../device/texture-pool.ts';
+import {
+  canReadTextures,
+  copyToTexture,
+  isCopyable,
+  type Matrix,
+  textureSources,
+} from '../matrix-texture.ts';
 import { attentionDelta } from './delta.ts';
 import {
   type AttentionBackward,
@@ -18,7 +25,7 @@ import {
 } from './shape.ts';
 
 /** What this variant's results depend on. */
-export const rowsSources = [...texelSources, forwardSource, gradientSource, productSource];
+export const rowsSources = [...textureSources, forwardSource, gradientSource, productSource];
 
 const forwardKernel = { name: 'attention_rows', source: forwardSource };
 const gradientKernel = { name: 'attention_tile_gradient', source: gradientSource };
@@ -55,7 +62,7 @@ export function rowsApply(gpu: Gpu, shape: AttentionShape, sections: readonly Se
 }
 
 /** A section's buffer as lines of its stride, all tokens below one another. */
-const linesOf = ({ stride }: Section, batch: number, tokens: number): Lines => ({
+const linesOf = ({ stride }: Section, batch: number, tokens: number): Matrix => ({
   rows: batch * tokens,
   length: stride,
 });
@@ -66,7 +73,7 @@ export function rowsFromTexelsApply(gpu: Gpu, shape: AttentionShape, [q, k, v]: 
   if (!q || !k || !v) return false;
   const lines = [linesOf(q, batch, queries), linesOf(k, batch, keys), linesOf(v, batch, keys)];
   const within = ({ offset, stride }: Section) => offset + heads * headDim <= stride;
-  return texelsApply(gpu, ...lines) && lines.every(copies) && [q, k, v].every(within);
+  return canReadTextures(gpu, ...lines) && lines.every(isCopyable) && [q, k, v].every(within);
 }
 
 /** Whether keys and values are read often enough for the copy to pay. */
@@ -83,14 +90,14 @@ export function rowsFromTexelsForward(gpu: Gpu, options: AttentionForward): void
   const { batch, queries, keys, q, k, v } = options;
   withScratch(gpu, forwardKernel.name, (hold) => {
     // Queries, keys and values from one projection are one matrix, and copied once.
-    const copied: { readonly section: Section; readonly tokens: number; readonly texels: GpuTexels }[] = [];
+    const copied: { readonly section: Section; readonly tokens: number; readonly texels: GpuTexture }[] = [];
     const texelsOf = (section: Section, tokens: number) => {
       const { buffer, stride } = section;
       const same = copied.find(
         (one) => one.section.buffer === buffer && one.section.stride === stride && one.tokens === tokens,
       );
       if (same) return same.texels;
-      const texels = hold(asTexels(gpu, { buffer, ...linesOf(section, batch, tokens) }));
+      const texels = hold(copyToTexture(gpu, buffer, linesOf(section, batch, tokens)));
       copied.push({ section, tokens, texels });
       return texels;
     };

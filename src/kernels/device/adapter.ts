@@ -28,7 +28,7 @@ export interface AdapterDescription {
   readonly subgroupMax: number;
   readonly features: readonly string[];
   /** Whether kernels may read storage textures. */
-  readonly readsTexels: boolean;
+  readonly readsTextures: boolean;
 }
 
 export interface OpenedDevice {
@@ -111,7 +111,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       subgroupMin: device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMax: device.features.has('subgroups') ? (info.subgroupMaxSize ?? 0) : 0,
       features: [...device.features].filter((feature) => wanted.includes(feature as GPUFeatureName)),
-      readsTexels: instance.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false,
+      readsTextures: instance.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false,
     },
   };
 }

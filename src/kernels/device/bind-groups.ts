@@ -78,7 +78,7 @@ export class BindGroups {
     const entries: GPUBindGroupEntry[] = [];
     if (pipeline.params) entries.push({ binding: 0, resource: { buffer: this.#uniform(words) } });
     for (const [i, buffer] of buffers.entries()) {
-      if (buffer?.kind !== 'buffer' && buffer?.kind !== 'texels')
+      if (buffer?.kind !== 'buffer' && buffer?.kind !== 'texture')
         throw new Error(
           `kernel ${pipeline.name}: buffer ${i} does not come from the buffer pool (a tensor's buffer is tensor.buffer)`,
         );

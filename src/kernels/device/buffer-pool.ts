@@ -1,92 +1,8 @@
 import { UserError } from '../../common/errors.ts';
+import { type Arena, FreeLists, type GpuBuffer, type GpuStorage } from './allocation.ts';
 import { bytesText, type DeviceMemory } from './memory.ts';
 
-/** Storage of a {@link BufferPool}, in use or free. `generation` grows with each release, so that stale holders are found out. */
-interface Allocation<Kind, Raw> {
-  readonly kind: Kind;
-  readonly id: number;
-  readonly raw: Raw;
-  /** What a bind group takes. */
-  readonly resource: GPUBindingResource;
-  /** Size in bytes on the device: the size class, at least what was asked for. */
-  readonly capacity: number;
-  generation: number;
-  /** The arena that takes it back; undefined for the pool's own free lists. */
-  arena: Arena | undefined;
-  live: boolean;
-}
-
-/** A storage buffer. */
-export type GpuBuffer = Allocation<'buffer', GPUBuffer>;
-
-/**
- * A matrix of vec4f in a storage texture, which kernels read as `texture_storage_2d<format, read>`: on a software adapter such
- * a read is a third of a buffer's.
- */
-export type GpuTexels = Allocation<'texels', GPUTexture> & {
-  readonly format: TexelFormat;
-  readonly width: number;
-  readonly height: number;
-};
-
-/** Four words or four halves a texel. */
-export type TexelFormat = 'rgba32float' | 'rgba16float';
-
-/** What a kernel can bind. */
-export type GpuStorage = GpuBuffer | GpuTexels;
-
-export const texelBytes: Readonly<Record<TexelFormat, number>> = { rgba32float: 16, rgba16float: 8 };
-
-/** Storage set aside for one captured step: it is reused within it and by nobody else until it is disposed of. */
-export class Arena {
-  readonly free = new FreeLists();
-  readonly owned: GpuStorage[] = [];
-  /** What came from the pool and has not been allocated since: no command of the step uses it. */
-  readonly idle = new Set<GpuStorage>();
-}
-
-/** Free storage, lowest id first: the same sequence of requests is then served by the same buffers. */
-class FreeLists {
-  /** By size class. */
-  readonly #buffers = new Map<number, GpuBuffer[]>();
-  readonly #texels: GpuTexels[] = [];
-
-  takeBuffer(capacity: number): GpuBuffer | undefined {
-    return this.#buffers.get(capacity)?.pop();
-  }
-
-  /** The smallest that is wide and high enough. */
-  takeTexels(width: number, height: number, format: TexelFormat): GpuTexels | undefined {
-    let best = -1;
-    for (const [i, one] of this.#texels.entries())
-      if (one.format === format && one.width >= width && one.height >= height)
-        if (best < 0 || one.capacity <= this.#texels[best]!.capacity) best = i;
-    return best < 0 ? undefined : this.#texels.splice(best, 1)[0];
-  }
-
-  put(storage: GpuStorage): void {
-    if (storage.kind === 'texels') {
-      insert(this.#texels, storage);
-      return;
-    }
-    let list = this.#buffers.get(storage.capacity);
-    if (!list) this.#buffers.set(storage.capacity, (list = []));
-    insert(list, storage);
-  }
-
-  drain(): GpuStorage[] {
-    const all = [...[...this.#buffers.values()].flat(), ...this.#texels.splice(0)];
-    this.#buffers.clear();
-    return all;
-  }
-}
-
-/** Descending ids, so that the last is the lowest. */
-function insert<T extends GpuStorage>(list: T[], storage: T): void {
-  let at = list.length;
-  while (at > 0 && list[at - 1]!.id < storage.id) at--;
-  list.splice(at, 0, storage);
-}
+export { Arena, type GpuBuffer, type GpuStorage } from './allocation.ts';
 
 /** Bytes and buffers of a pool. */
 export interface PoolStatistics {
@@ -109,8 +25,6 @@ export class BufferPool {
   readonly #memory: DeviceMemory;
   /** Bytes of the largest buffer that can be bound. */
   readonly #largest: number;
-  /** Texels of a texture's side. */
-  readonly #side: number;
   readonly #free = new FreeLists();
   readonly #onDestroy: () => void;
   #arena: Arena | undefined;
@@ -125,7 +39,6 @@ export class BufferPool {
     this.#memory = memory;
     memory.addStore(this);
     this.#largest = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-    this.#side = limits.maxTextureDimension2D;
     this.#onDestroy = onDestroy;
   }
 
@@ -133,38 +46,21 @@ export class BufferPool {
   allocate(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes);
     if (capacity > this.#largest) throw tooLarge(bytes, this.#largest);
+    return this.use(
+      (free) => free.takeBuffer(capacity),
+      () => this.#create(capacity),
+    );
+  }
+
+  /** Storage that `take` finds among what is free, else what `create` makes. */
+  use<T extends GpuStorage>(take: (free: FreeLists) => T | undefined, create: () => T): T {
     const arena = this.#arena;
-    const free = arena?.free.takeBuffer(capacity) ?? (arena ? undefined : this.#free.takeBuffer(capacity));
-    return this.#use(free ?? this.#createBuffer(capacity));
-  }
-
-  /** At least `height` lines of at least `width` texels; their contents are undefined. */
-  allocateTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): GpuTexels {
-    if (!this.fitsTexels(width, height, format))
-      throw new Error(`${width} x ${height} texels exceed this adapter's limit of ${this.#side} per side`);
-    const arena = this.#arena;
-    const free =
-      arena?.free.takeTexels(width, height, format) ??
-      (arena ? undefined : this.#free.takeTexels(width, height, format));
-    return this.#use(free ?? this.#createTexels(width, height, format));
-  }
-
-  /** Lines of texels, at most. */
-  get mostLines(): number {
-    return this.#side;
-  }
-
-  /** Whether {@link allocateTexels} can make so many. */
-  fitsTexels(width: number, height: number, format: TexelFormat = 'rgba32float'): boolean {
-    return oddLines(width, format) <= this.#side && height <= this.#side;
-  }
-
-  #use<T extends GpuStorage>(storage: T): T {
-    if (this.#arena) {
-      this.#arena.idle.delete(storage);
+    const storage = take(arena?.free ?? this.#free) ?? create();
+    if (arena) {
+      arena.idle.delete(storage);
       if (!storage.arena) {
-        storage.arena = this.#arena;
-        this.#arena.owned.push(storage);
+        storage.arena = arena;
+        arena.owned.push(storage);
       }
     }
     storage.live = true;
@@ -257,37 +153,18 @@ export class BufferPool {
     };
   }
 
-  #createBuffer(capacity: number): GpuBuffer {
+  #create(capacity: number): GpuBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const raw = this.#memory.createBuffer({ size: capacity, usage }, 'a buffer');
-    return { kind: 'buffer', raw, resource: { buffer: raw }, ...this.#count(capacity) };
+    return { kind: 'buffer', raw, resource: { buffer: raw }, ...this.register(capacity) };
   }
 
-  #createTexels(given: number, height: number, format: TexelFormat): GpuTexels {
-    const width = oddLines(given, format);
-    const capacity = width * height * texelBytes[format];
-    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
-    const raw = this.#memory.createTexture(
-      { size: [width, height], format, usage },
-      capacity,
-      `${width} x ${height} texels`,
-    );
-    const state = this.#count(capacity);
-    return { kind: 'texels', raw, resource: raw.createView(), width, height, format, ...state };
-  }
-
-  /** What new storage has in common. */
-  #count(capacity: number) {
+  /** Counts new storage; what it has in common with all other. */
+  register(capacity: number) {
     this.#heldBytes += capacity;
     this.#created++;
     return { id: this.#nextId++, capacity, generation: 0, arena: undefined, live: false };
   }
-}
-
-/** Texels of a line made an odd number of 64-byte cache lines: lines then spread over all sets of a cache. */
-function oddLines(width: number, format: TexelFormat): number {
-  const each = 64 / texelBytes[format];
-  return (Math.ceil(width / each) | 1) * each;
 }
 
 function tooLarge(bytes: number, largest: number): UserError {

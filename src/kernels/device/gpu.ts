@@ -1,14 +1,8 @@
 import { UserError } from '../../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import { texelBytes } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
-import {
-  Arena,
-  BufferPool,
-  type GpuBuffer,
-  type GpuStorage,
-  type GpuTexels,
-  texelBytes,
-} from './buffer-pool.ts';
+import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
 import { DeviceErrors, DeviceLostError } from './errors.ts';
 import { nextTicks, waitWithoutSpinning } from './event-loop.ts';
 import { submitting } from './guard.ts';
@@ -16,8 +10,9 @@ import { closedError, Lineage } from './lineage.ts';
 import { DeviceMemory } from './memory.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
-import { type Command, Recording, type TexelArea } from './recording.ts';
+import { type Command, Recording, type TextureArea } from './recording.ts';
 import { Staging } from './staging.ts';
+import { type GpuTexture, TexturePool } from './texture-pool.ts';
 import { HangError, type Watchdog } from './watchdog.ts';
 import type { Constants } from './wgsl.ts';
 
@@ -39,6 +34,7 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
   readonly pool: BufferPool;
+  readonly textures: TexturePool;
   readonly pipelines: PipelineCache;
   readonly limits: Pick<
     GPUSupportedLimits,
@@ -81,6 +77,7 @@ export class Gpu {
       if (!this.#errors.ended) this.flush();
       this.#bindGroups.clear();
     });
+    this.textures = new TexturePool(this.device.limits, this.#memory, this.pool);
     this.pipelines = new PipelineCache(this.device, this.#errors);
     void this.device.lost.then(({ reason, message }) => {
       this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
@@ -187,17 +184,18 @@ export class Gpu {
     this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
   }
 
-  /** Records a copy of a dense matrix into texels; its lines must be a multiple of 256 bytes long. */
-  copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void {
-    const { width, height, skipped } = area;
+  /** Records a copy of a dense matrix into a texture; its rows must be a multiple of 256 bytes long. */
+  copyToTexture(from: GpuBuffer, to: GpuTexture, area: TextureArea): void {
+    const { width, height, skippedRows } = area;
     if (width > to.width || height > to.height)
       throw new Error(`a copy of ${width} x ${height} texels into ${to.width} x ${to.height}`);
     const bytesPerRow = width * texelBytes[to.format];
-    checkRange('a copy', from, skipped * bytesPerRow, height * bytesPerRow);
-    this.#commands?.push({ kind: 'texels', from, to, area });
+    const offset = skippedRows * bytesPerRow;
+    checkRange('a copy', from, offset, height * bytesPerRow);
+    this.#commands?.push({ kind: 'texture', from, to, area });
     this.#endPass();
     this.#commandEncoder().copyBufferToTexture(
-      { buffer: from.raw, bytesPerRow, offset: skipped * bytesPerRow },
+      { buffer: from.raw, bytesPerRow, offset },
       { texture: to.raw },
       { width, height },
     );

@@ -13,13 +13,14 @@ export const numericsVersion = 1;
  * adapter with its driver and features, and which kernel variants were measured to be the fastest.
  */
 export function numericsId(gpu: Gpu): string {
-  const { vendor, architecture, name, driver, features, subgroupMin, subgroupMax, readsTexels } = gpu.adapter;
+  const { vendor, architecture, name, driver, features, subgroupMin, subgroupMax, readsTextures } =
+    gpu.adapter;
   const variants = [...tuned(gpu)].map(([shape, { variant }]) => `${shape} ${variant}`);
   return JSON.stringify([
     numericsVersion,
     [vendor, architecture, name, driver],
     [...features].sort(),
-    [subgroupMin, subgroupMax, readsTexels],
+    [subgroupMin, subgroupMax, readsTextures],
     sourceVersion(...variants.sort()),
   ]);
 }

@@ -97,7 +97,7 @@ export class PipelineCache {
       layout,
       params,
       storage: storage.map(({ binding }) => binding),
-      writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texels' ? [i] : [])),
+      writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texture' ? [i] : [])),
     };
   }
 }
@@ -114,8 +114,10 @@ function compileError(name: string, code: string, message: string): Error {
 }
 
 function entryOf({ type, format }: BindingDeclaration): Partial<GPUBindGroupLayoutEntry> {
-  if (type !== 'read-texels' && type !== 'write-texels') return { buffer: { type } };
-  return { storageTexture: { access: type === 'read-texels' ? 'read-only' : 'write-only', format: format! } };
+  if (type !== 'read-texture' && type !== 'write-texture') return { buffer: { type } };
+  return {
+    storageTexture: { access: type === 'read-texture' ? 'read-only' : 'write-only', format: format! },
+  };
 }
 
 function same(a: Constants, b: Constants = none): boolean {

@@ -1,5 +1,6 @@
-import type { Arena, BufferPool, GpuBuffer, GpuStorage, GpuTexels } from './buffer-pool.ts';
+import type { Arena, BufferPool, GpuBuffer, GpuStorage } from './buffer-pool.ts';
 import type { Pipeline } from './pipelines.ts';
+import type { GpuTexture } from './texture-pool.ts';
 import { remembered } from './watchdog.ts';
 
 export type Command =
@@ -21,18 +22,18 @@ export type Command =
       readonly bytes: number;
     }
   | {
-      readonly kind: 'texels';
+      readonly kind: 'texture';
       readonly from: GpuBuffer;
-      readonly to: GpuTexels;
-      readonly area: TexelArea;
+      readonly to: GpuTexture;
+      readonly area: TextureArea;
     };
 
-/** So many texels from the start of each of so many lines. */
-export interface TexelArea {
+/** So many texels from the start of each of so many rows. */
+export interface TextureArea {
   readonly width: number;
   readonly height: number;
-  /** Lines of the buffer before the first one. */
-  readonly skipped: number;
+  /** Rows of the buffer before the first one. */
+  readonly skippedRows: number;
 }
 
 /** Where a recording's commands go when it is replayed: the device that recorded them. */
@@ -41,7 +42,7 @@ export interface CommandSink {
   announce(kernels: readonly string[], groups: number): void;
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void;
   copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void;
-  copyToTexels(from: GpuBuffer, to: GpuTexels, area: TexelArea): void;
+  copyToTexture(from: GpuBuffer, to: GpuTexture, area: TextureArea): void;
 }
 
 /** The commands of one captured step, ready to be sent again at 2 to 3 µs of host time a dispatch. */
@@ -93,7 +94,7 @@ export class Recording {
     for (const command of this.#commands)
       if (command.kind === 'dispatch')
         gpu.dispatch(command.pipeline, command.bindGroup, command.x, command.y, command.z);
-      else if (command.kind === 'texels') gpu.copyToTexels(command.from, command.to, command.area);
+      else if (command.kind === 'texture') gpu.copyToTexture(command.from, command.to, command.area);
       else gpu.copy(command.from, command.fromOffset, command.to, command.toOffset, command.bytes);
   }
 

@@ -1,4 +1,4 @@
-import type { TexelFormat } from './buffer-pool.ts';
+import type { TextureFormat } from './allocation.ts';
 import { shaderLibrary } from './shader-library.ts';
 
 /**
@@ -139,10 +139,10 @@ function blockOf(lines: readonly string[], from: number, to: number): { otherwis
 
 export interface BindingDeclaration {
   readonly binding: number;
-  /** `read-texels` and `write-texels`: a storage texture of vec4f. */
-  readonly type: GPUBufferBindingType | 'read-texels' | 'write-texels';
-  /** Of texels. */
-  readonly format?: TexelFormat;
+  /** `read-texture` and `write-texture`: a storage texture of vec4f. */
+  readonly type: GPUBufferBindingType | 'read-texture' | 'write-texture';
+  /** Of a texture. */
+  readonly format?: TextureFormat;
 }
 
 /** The storage a shader declares in group 0, read from its text, so that a kernel is declared in one place only. */
@@ -152,10 +152,10 @@ export function bindingsOf(source: string): BindingDeclaration[] {
     const type = m[2] === 'uniform' ? 'uniform' : m[3] === 'read_write' ? 'storage' : 'read-only-storage';
     found.push({ binding: Number(m[1]), type });
   }
-  const texels = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<(\w+), (read|write)>/g;
-  for (const m of source.matchAll(texels)) {
-    const type = m[3] === 'read' ? 'read-texels' : 'write-texels';
-    found.push({ binding: Number(m[1]), type, format: m[2] as TexelFormat });
+  const textures = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<(\w+), (read|write)>/g;
+  for (const m of source.matchAll(textures)) {
+    const type = m[3] === 'read' ? 'read-texture' : 'write-texture';
+    found.push({ binding: Number(m[1]), type, format: m[2] as TextureFormat });
   }
   return found.sort((a, b) => a.binding - b.binding);
 }

@@ -3,7 +3,7 @@ import { family } from '../variant.ts';
 import { naive } from './naive.ts';
 import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } from './shape.ts';
 import { simd } from './simd.ts';
-import { textures } from './texture.ts';
+import { textures } from './simd-texture.ts';
 import { tiles } from './tile.ts';
 
 export type { MatmulOptions } from './shape.ts';

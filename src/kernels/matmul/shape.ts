@@ -1,13 +1,14 @@
 import { type ActivationName, activationNumbers } from '../activation.ts';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Constants } from '../device/wgsl.ts';
-import type { KeptLines, LinesInBuffer } from './texels.ts';
+import type { MatrixLayout } from '../matrix-texture.ts';
+import type { InterleavedRows } from './packed-weight.ts';
 
 export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
   readonly a: GpuBuffer;
-  /** [k, n], or [n, k] with transposeB; one that is kept in texels has no batch. */
-  readonly b: GpuBuffer | KeptLines;
+  /** [k, n], or [n, k] with transposeB; one that is kept in a texture has no batch. */
+  readonly b: GpuBuffer | InterleavedRows;
   /** [m, n] of each batch entry, f32. */
   readonly out: GpuBuffer;
   readonly m: number;
@@ -49,20 +50,20 @@ export interface MatmulShape {
   readonly strideA: number;
   readonly strideB: number;
   readonly half: boolean;
-  /** B is kept in texels. */
+  /** B is kept in a texture. */
   readonly kept: boolean;
-  /** A and B as the texels take them: A's lines run along k, and B's as it lies. */
-  readonly matrixA: Omit<LinesInBuffer, 'buffer'>;
-  readonly matrixB: Omit<LinesInBuffer, 'buffer'>;
+  /** A and B as a texture takes them: A's rows run along k, and B's as it lies. */
+  readonly matrixA: MatrixLayout;
+  readonly matrixB: MatrixLayout;
 }
 
-export const isKept = (b: GpuBuffer | KeptLines): b is KeptLines => 'texels' in b;
+export const isKept = (b: GpuBuffer | InterleavedRows): b is InterleavedRows => 'texture' in b;
 
 export function shapeOf(options: MatmulOptions): MatmulShape {
   const { b, m, n, k, transposeA = false, transposeB = false, batch = 1 } = options;
   const { strideA = m * k, strideB = k * n, bType = 'f32' } = options;
   const kept = isKept(b);
-  const half = kept ? b.texels.format === 'rgba16float' : bType === 'f16';
+  const half = kept ? b.texture.format === 'rgba16float' : bType === 'f16';
   const [rows, length] = transposeB ? [n, k] : [k, n];
   return {
     m,

@@ -1,6 +1,7 @@
-import source from '../../../shaders/matmul_texels.wgsl';
+import source from '../../../shaders/matmul_simd_texture.wgsl';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
+import { canReadTextures, copyToTexture, isCopyable, textureSources } from '../matrix-texture.ts';
 import type { Variant } from '../variant.ts';
 import {
   epilogueBuffers,
@@ -9,12 +10,11 @@ import {
   type MatmulOperands,
   type MatmulShape,
 } from './shape.ts';
-import { asTexels, copies, texelSources, texelsApply } from './texels.ts';
 
-const kernel = { name: 'matmul_texels', source };
+const kernel = { name: 'matmul_simd_texture', source };
 
 /** Rows of A that are copied at once: a multiple of every tile's height. */
-const blockOf = (gpu: Gpu) => Math.floor(gpu.pool.mostLines / 240) * 240;
+const blockOf = (gpu: Gpu) => Math.floor(gpu.textures.maxRows / 240) * 240;
 
 /** Register tiles as the simd variants have them, from operands copied into textures; the only ones for a B that is kept in one. */
 export const textures = (
@@ -27,14 +27,14 @@ export const textures = (
 ).map(
   ([own, columns]): Variant<MatmulShape, MatmulOperands> => ({
     name: `texture${8 * own}x${8 * columns}`,
-    sources: [...texelSources, source],
+    sources: [...textureSources, source],
 
     applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, kept, matrixA, matrixB }) {
       // A tile that is mostly beyond the product is none to choose.
       if (8 * own >= m + 16) return false;
       if (kept) return true;
       const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
-      return lengths.every((length) => length % 4 === 0) && texelsApply(gpu, matrixA, matrixB);
+      return lengths.every((length) => length % 4 === 0) && canReadTextures(gpu, matrixA, matrixB);
     },
 
     // Nanoseconds of one lavapipe thread: as the simd variants', but with loads of 18; and the copies, which have a start of their own.
@@ -42,7 +42,8 @@ export const textures = (
       const step = (own + columns) * 18 + 32 * own * (0.7 + 0.3 * columns);
       const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
       const copied = (kept ? [matrixA] : [matrixA, matrixB]).map(
-        (matrix) => 60000 + ((matrix.rows * matrix.length * matrix.batch!) / 4) * (copies(matrix) ? 4.4 : 26),
+        (matrix) =>
+          60000 + ((matrix.rows * matrix.length * matrix.batch!) / 4) * (isCopyable(matrix) ? 4.4 : 26),
       );
       return tiles * (k / 4) * step + copied.reduce((sum, one) => sum + one);
     },
@@ -51,25 +52,25 @@ export const textures = (
     launch(gpu, operands, { m, n, k, transposeB, batch, kept, matrixA, matrixB }) {
       const { a, b } = operands;
       withScratch(gpu, kernel.name, (hold) => {
-        const lines = isKept(b) ? b : { texels: hold(asTexels(gpu, { ...matrixB, buffer: b })), line: 0 };
-        const block = batch === 1 && m > gpu.pool.mostLines ? blockOf(gpu) : m;
+        const packed = isKept(b) ? b : { texture: hold(copyToTexture(gpu, b, matrixB)), row: 0 };
+        const block = batch === 1 && m > gpu.textures.maxRows ? blockOf(gpu) : m;
         for (let first = 0; first < m; first += block) {
           const height = Math.min(block, m - first);
           withScratch(gpu, kernel.name, (holdBlock) => {
-            const copied = holdBlock(asTexels(gpu, { ...matrixA, rows: height, buffer: a }, first));
+            const copied = holdBlock(copyToTexture(gpu, a, { ...matrixA, rows: height }, first));
             gpu.run(kernel, {
               constants: {
                 ...epilogueConstants(operands),
-                HALF_B: Number(lines.texels.format === 'rgba16float'),
+                HALF_B: Number(packed.texture.format === 'rgba16float'),
                 OWN: own,
                 COLS: columns,
                 LINES: Number(transposeB),
                 KEPT: Number(kept),
               },
-              buffers: [copied, lines.texels, ...epilogueBuffers(operands)],
+              buffers: [copied, packed.texture, ...epilogueBuffers(operands)],
               params: [
                 ...[m, n, k, matrixA.batch! > 1 ? m : 0, matrixB.batch! > 1 ? matrixB.rows : 0],
-                ...[lines.line, first, height],
+                ...[packed.row, first, height],
               ],
               groups: [Math.ceil(height / (8 * own)), Math.ceil(n / (8 * columns)), batch],
             });

@@ -1,13 +1,13 @@
-// A matrix as texels, line by line, where a copy from buffer to texture cannot make it: (k, row) holds
+// A matrix in a texture, row by row, where a copy from buffer to texture cannot make it: texel (k, row) holds
 //   x[row, 4k], x[row, 4k + 1], x[row, 4k + 2], x[row, 4k + 3].
 //
-// x lies as [rows][K], its lines no multiple of 256 bytes long, or TRANSPOSED as [K][rows]; steps of k beyond K count as
-// zeros. Entries of a batch stand below one another. Every word is read once and written once; a lane takes EACH texels of a
-// line. Vector loads run along the contiguous index, whose length must be a multiple of 4.
+// x lies as [rows][K], its rows no multiple of 256 bytes long, or TRANSPOSED as [K][rows]; steps of k beyond K count as
+// zeros. Entries of a batch stand below one another. Every word is read once and written once: 8·rows·K bytes. A lane takes
+// TEXELS_PER_LANE texels of a row. Vector loads run along the contiguous index, whose length must be a multiple of 4.
 
 const TRANSPOSED = 0u;
 const HALF = 0u; // x holds halves, two to a word
-const EACH = 8u;
+const TEXELS_PER_LANE = 8u;
 
 struct Params {
   rows: u32, k: u32,
@@ -20,7 +20,7 @@ struct Params {
 //@else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 //@end
-@group(0) @binding(2) var texels: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(2) var texture: texture_storage_2d<rgba32float, write>;
 
 fn x_at(i: u32) -> vec4f {
   //@if HALF
@@ -36,8 +36,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let k4 = (params.k + 3u) / 4u;
   let source = group.z * params.batch;
   let top = group.z * params.rows;
-  let first = group.x * EACH;
-  let last = min(first + EACH, k4);
+  let first = group.x * TEXELS_PER_LANE;
+  let last = min(first + TEXELS_PER_LANE, k4);
   //@if TRANSPOSED
   // A lane turns blocks of 4 x 4: its 4 rows of the result from 4 steps of k.
   let row4 = params.rows / 4u;
@@ -48,13 +48,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let x_$j = select(vec4f(), x_at(source + k_$j * row4 + column), 4u * k + $ju < params.k);
     //@end
     //@for r in 0..4
-    textureStore(texels, vec2u(k, top + column * 4u + $ru), vec4f(x_0[$r], x_1[$r], x_2[$r], x_3[$r]));
+    textureStore(texture, vec2u(k, top + column * 4u + $ru), vec4f(x_0[$r], x_1[$r], x_2[$r], x_3[$r]));
     //@end
   }
   //@else
   let row = min(group.y * 8u + lane, params.rows - 1u);
   for (var k = first; k < last; k++) {
-    textureStore(texels, vec2u(k, top + row), x_at(source + row * k4 + k));
+    textureStore(texture, vec2u(k, top + row), x_at(source + row * k4 + k));
   }
   //@end
 }
