@@ -237,6 +237,19 @@ describe('pairs and views', () => {
       if (!job.distortion) expect(caption).toBe('perfect a cat by sd');
       else expect(caption).toMatch(/^\w+ a cat by sd, with (slight|strong|extreme) /);
     }
+    // The words that the embedded model was pre-trained on: other ones are other tokens, and another model.
+    const damages = new Set(
+      spoiled.map(({ caption }) => caption.replace(/^.*, with (slight|strong|extreme) /, '')),
+    );
+    expect([...damages].sort()).toEqual([
+      'a colour cast',
+      'blocks',
+      'blur',
+      'colour banding',
+      'compression artefacts',
+      'noise',
+      'pixelation',
+    ]);
     expect(
       views.filter(({ quality }) => quality! < 1 / 6).every(({ caption }) => caption.startsWith('terrible')),
     ).toBe(true);

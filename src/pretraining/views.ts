@@ -17,14 +17,14 @@ export interface View {
   readonly quality: number | null;
 }
 
-/** What a distortion looks like, in a caption. */
+/** What a distortion looks like, in a caption. The embedded model was trained on these words: their spelling is data. */
 const damages: Readonly<Record<string, string>> = {
-  jpeg: 'compression artifacts',
+  jpeg: 'compression artefacts',
   blur: 'blur',
   noise: 'noise',
-  banding: 'color banding',
+  banding: 'colour banding',
   resample: 'pixelation',
-  color: 'a color cast',
+  color: 'a colour cast',
   blocks: 'blocks',
 };
 const degrees = ['slight', 'strong', 'extreme'] as const;
