@@ -47,7 +47,7 @@ function importsOf(from: string): Import[] {
   const text = readFileSync(from, 'utf8');
   const pattern = /^(?:import|export)\s(?:[^;'"]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
   return [...text.matchAll(pattern)].flatMap(([statement, named, dynamic]) => {
-    const specifier = named ?? dynamic;
+    const specifier = named ?? dynamic ?? '';
     if (!specifier.startsWith('.')) return [];
     return [
       {
@@ -61,11 +61,11 @@ function importsOf(from: string): Import[] {
 
 /** The innermost room of a file that has a rule; `index` for src/index.ts, the top folder outside of src/. */
 function roomOf(path: string): string {
-  const [root, ...folders] = path.split('/');
+  const [root = '', ...folders] = path.split('/');
   if (root !== 'src') return root;
   if (folders.length === 1) return 'index';
   const rooms = folders.slice(0, -1).map((_, i) => folders.slice(0, i + 1).join('/'));
-  return rooms.findLast((room) => allowed[room]) ?? rooms[0];
+  return rooms.findLast((room) => allowed[room]) ?? rooms[0]!;
 }
 
 const within = (room: string, other: string) => room === other || room.startsWith(`${other}/`);
@@ -104,7 +104,7 @@ describe('imports', () => {
     expect([...new Set(unknown)], 'rooms of src/ that have no place in this test').toEqual([]);
     const wrong = imports.filter(({ from, to }) => {
       const [room, target] = [roomOf(from), roomOf(to)];
-      return room !== target && !allowed[room].some((other) => within(target, other));
+      return room !== target && !allowed[room]!.some((other) => within(target, other));
     });
     expect(wrong).toEqual([]);
   });
@@ -222,5 +222,5 @@ function configuredHosts(): string[] {
   const apt = ['/etc/apt/sources.list', ...files].filter((path) => existsSync(path));
   const urls = [npm, ...apt.map((path) => readFileSync(path, 'utf8'))].join('\n');
   const hosts = [...urls.matchAll(/^https?:\/\/([^\s/:]+)|https?:\/\/([^\s/:]+)[^\s]*\/(?:debian|ubuntu)/gm)];
-  return hosts.map(([, registry, mirror]) => registry ?? mirror).filter((host) => host !== 'localhost');
+  return hosts.map(([, registry, mirror]) => (registry ?? mirror)!).filter((host) => host !== 'localhost');
 }

@@ -23,7 +23,7 @@ describe('readCsv', () => {
       { name: 'a.png', prompt: 'one, "two"\nthree' },
       { name: 'b.png', prompt: 'four' },
     ]);
-    expect(table.rows[1].line).toBe(5);
+    expect(table.rows[1]!.line).toBe(5);
   });
 
   it.each([
@@ -54,7 +54,7 @@ describe('columns and fields', () => {
 
   it.each(['', 'good', 'NaN', '1,5'])('refuse "%s" as a number, with its line', async (value) => {
     const table = await readCsv(file(`name,mos\na,1\nb,"${value}"\n`));
-    expect(numberField(table, table.rows[0], 'mos')).toBe(1);
-    expect(() => numberField(table, table.rows[1], 'mos')).toThrow(/table\.csv, line 3: mos is "/);
+    expect(numberField(table, table.rows[0]!, 'mos')).toBe(1);
+    expect(() => numberField(table, table.rows[1]!, 'mos')).toThrow(/table\.csv, line 3: mos is "/);
   });
 });

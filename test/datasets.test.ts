@@ -39,7 +39,7 @@ async function failureOf(options: DatasetOptions): Promise<UserError> {
 }
 
 const names = (dataset: Dataset, part: keyof Dataset['split']) =>
-  Array.from(dataset.split[part], (at) => dataset.samples[at].name);
+  Array.from(dataset.split[part], (at) => dataset.samples[at]!.name);
 
 describe('agiqa-3k', () => {
   it('reads quality with the published split and bounds', async () => {
@@ -47,7 +47,7 @@ describe('agiqa-3k', () => {
     expect([dataset.name, dataset.target]).toEqual(['agiqa-3k', 'quality']);
     expect(dataset.samples.length).toBe(12);
     expect(dataset.samples[4]).toMatchObject({ name: 'sd1.5_normal_004.jpg', mos: 1.7, generator: 'sd1.5' });
-    expect(dataset.samples[3].prompt).toBe('a square, on a gradient');
+    expect(dataset.samples[3]!.prompt).toBe('a square, on a gradient');
     const { train, test } = trainTestSplit(12, 0.2, 42);
     expect([dataset.split.train, dataset.split.test]).toEqual([train, test]);
     expect(dataset.split.val.length).toBe(0);
@@ -55,13 +55,13 @@ describe('agiqa-3k', () => {
     expect(dataset.range[0]).toBe(0.5);
     expect(dataset.range[1]).toBeCloseTo(3.8);
     expect(dataset.missing).toEqual([]);
-    const first = dataset.samples[0].path;
+    const first = dataset.samples[0]!.path;
     expect((await decodeImage(readFileSync(first), first)).width).toBe(32);
   });
 
   it('reads alignment', async () => {
     const dataset = await openDataset({ name: 'agiqa-3k', root: sample('agiqa-3k'), target: 'alignment' });
-    expect(dataset.samples[4].mos).toBe(3);
+    expect(dataset.samples[4]!.mos).toBe(3);
     expect(dataset.thresholds).toEqual([0.5, 1.5, 2.5, 3.5, 4.5]);
   });
 
@@ -72,7 +72,7 @@ describe('agiqa-3k', () => {
       renameSync(join(root, file), join(root, 'deep/images', file));
     const dataset = await openDataset({ name: 'agiqa-3k', root });
     expect(dataset.missing).toEqual([]);
-    expect(dataset.samples[0].path).toBe(join(root, 'deep/images/AttnGAN_normal_000.jpg'));
+    expect(dataset.samples[0]!.path).toBe(join(root, 'deep/images/AttnGAN_normal_000.jpg'));
   });
 
   it('reports a missing image, without moving the others between the parts', async () => {
@@ -151,9 +151,9 @@ describe('aigciqa2023', () => {
     const dataset = await openDataset({ name: 'aigciqa2023', root: sample('aigciqa2023'), target });
     expect(dataset.samples.length).toBe(12);
     expect(dataset.samples[0]).toMatchObject({ name: '0.png', mos: first });
-    expect(dataset.samples[11].mos).toBe(27.125 + 11 * 4.1 - (27.125 - first));
-    expect(dataset.samples[11].path).toBe(join(sample('aigciqa2023'), 'allimg/11.png'));
-    expect(dataset.samples[0].generator).toBeUndefined();
+    expect(dataset.samples[11]!.mos).toBe(27.125 + 11 * 4.1 - (27.125 - first));
+    expect(dataset.samples[11]!.path).toBe(join(sample('aigciqa2023'), 'allimg/11.png'));
+    expect(dataset.samples[0]!.generator).toBeUndefined();
     expect(dataset.thresholds).toEqual([30, 40, 50, 60, 70]);
     expect(dataset.split.test).toEqual(trainTestSplit(12, 0.2, 42).test);
   });
@@ -180,7 +180,7 @@ describe('agin', () => {
   ])('reads %s with test and validation parts of seed 42', async (target, third) => {
     const dataset = await openDataset({ name: 'agin', root: sample('agin'), target });
     expect(dataset.samples[2]).toMatchObject({ name: 'MAT_2.png', generator: 'MAT' });
-    expect(dataset.samples[2].mos).toBeCloseTo(third);
+    expect(dataset.samples[2]!.mos).toBeCloseTo(third);
     const outer = trainTestSplit(12, 0.2, 42);
     const inner = trainTestSplit(9, 0.125, 42);
     expect([...dataset.split.test]).toEqual([...outer.test]);
@@ -192,7 +192,7 @@ describe('agin', () => {
     const root = spoiled('agin');
     const text = readFileSync(join(root, 'MOS.csv'), 'utf8');
     writeFileSync(join(root, 'MOS.csv'), text.replace('MOS_rat', 'mos_Rationality'));
-    expect((await openDataset({ name: 'agin', root, target: 'rationality' })).samples[0].mos).toBe(4.5);
+    expect((await openDataset({ name: 'agin', root, target: 'rationality' })).samples[0]!.mos).toBe(4.5);
     writeFileSync(join(root, 'MOS.csv'), text.replace('MOS_rat', 'x'));
     expect((await failureOf({ name: 'agin', root, target: 'rationality' })).message).toMatch(
       /"MOS_rat" or .*found: filename/,
@@ -212,7 +212,7 @@ describe('aigcqa', () => {
     expect(names(dataset, 'train').length).toBe(8);
     expect(names(dataset, 'val')).toEqual(['DALLE2_0008.png', 'DALLE2_0009.png']);
     expect(names(dataset, 'test')).toEqual(['DALLE2_0010.png', 'DALLE2_0011.png']);
-    expect(dataset.samples[8].path).toBe(join(sample('aigcqa'), 'val/DALLE2_0008.png'));
+    expect(dataset.samples[8]!.path).toBe(join(sample('aigcqa'), 'val/DALLE2_0008.png'));
     expect(dataset.thresholds[0]).toBe(1.231);
   });
 
@@ -250,7 +250,7 @@ describe('csv', () => {
 
   it('has classes of equal size in the training part', async () => {
     const { samples, split, thresholds } = await openDataset({ name: 'csv', csv, ...columns, testSize: 6 });
-    const labels = Array.from(split.train, (at) => classOf(samples[at].mos, thresholds)).sort();
+    const labels = Array.from(split.train, (at) => classOf(samples[at]!.mos, thresholds)).sort();
     expect(labels).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
@@ -294,7 +294,7 @@ describe('openDataset', () => {
     const limited = await openDataset({ name: 'aigcqa', root: sample('aigcqa'), limit: 6 });
     expect(Object.values(limited.split).map((part) => part.length)).toEqual([4, 1, 1]);
     const few = await openDataset({ name: 'aigcqa', root: sample('aigcqa'), shots: 1 });
-    const classes = Array.from(few.split.train, (at) => classOf(few.samples[at].mos, few.thresholds));
+    const classes = Array.from(few.split.train, (at) => classOf(few.samples[at]!.mos, few.thresholds));
     expect(new Set(classes).size).toBe(classes.length);
     expect(few.split.test.length).toBe(2);
   });

@@ -36,7 +36,7 @@ test('every one of the 65536 patterns survives the round trip', () => {
   const back = float32ToFloat16(float16ToFloat32(patterns));
   const isNan = (bits: number) => (bits & 0x7fff) > 0x7c00;
   // A NaN stays one (quiet), all else is exact.
-  expect(patterns.every((bits, i) => (isNan(bits) ? isNan(back[i]) : back[i] === bits))).toBe(true);
+  expect(patterns.every((bits, i) => (isNan(bits) ? isNan(back[i]!) : back[i] === bits))).toBe(true);
 });
 
 test('midpoints go to the even neighbor, all else to the nearest', () => {
@@ -46,10 +46,10 @@ test('midpoints go to the even neighbor, all else to the nearest', () => {
     const middle = (halfToFloat(bits) + halfToFloat(bits + 1)) / 2;
     const even = bits % 2 === 0 ? bits : bits + 1;
     around[0] = middle;
-    aroundBits[0] -= 1;
-    const below = floatToHalf(around[0]);
-    aroundBits[0] += 2;
-    const above = floatToHalf(around[0]);
+    aroundBits[0]! -= 1;
+    const below = floatToHalf(around[0]!);
+    aroundBits[0]! += 2;
+    const above = floatToHalf(around[0]!);
     if (floatToHalf(middle) !== even || below !== bits || above !== bits + 1) {
       expect.fail(`at 0x${bits.toString(16)}`);
     }

@@ -20,7 +20,7 @@ let scratch: string;
 
 beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'loader-'));
-  writeFileSync(join(scratch, 'broken.jpg'), readFileSync(images[3]).subarray(0, 9000));
+  writeFileSync(join(scratch, 'broken.jpg'), readFileSync(images[3]!).subarray(0, 9000));
   await build({
     entryPoints: [fileURLToPath(new URL('../src/data/images/worker.ts', import.meta.url))],
     outfile: fileURLToPath(workerFile),
@@ -35,7 +35,7 @@ afterAll(() => {
   rmSync(workerFolder, { recursive: true, force: true });
 });
 
-function job(index: number, path = images[index % images.length]): ImageJob {
+function job(index: number, path = images[index % images.length]!): ImageJob {
   return { path, size: 32, transform: { kind: 'crop', seed: 1, epoch: 0, index } };
 }
 
@@ -52,7 +52,7 @@ describe.each([0, 2])('ImageLoader with %d workers', (workers) => {
     const loaded = await collect(loader, jobs);
     expect(loaded.map(({ index }) => index)).toEqual(jobs.map((_, i) => i));
     for (const [i, image] of loaded.entries()) {
-      const alone = await prepareImage(jobs[i]);
+      const alone = await prepareImage(jobs[i]!);
       expect(image).toEqual({ index: i, ...alone });
     }
     await loader.close();
@@ -63,7 +63,7 @@ describe.each([0, 2])('ImageLoader with %d workers', (workers) => {
     const broken = join(scratch, 'broken.jpg');
     const gone = join(scratch, 'gone.png');
     const outside: ImageJob = {
-      path: images[0],
+      path: images[0]!,
       size: 8,
       transform: { kind: 'box', box: [90, 0, 20, 20], flip: false },
     };
@@ -118,7 +118,7 @@ describe('ImageLoader', () => {
 
 describe('hashImage', () => {
   it('is the SHA-256 of the file', async () => {
-    const want = createHash('sha256').update(readFileSync(images[0])).digest('hex');
-    expect(await hashImage(images[0])).toBe(want);
+    const want = createHash('sha256').update(readFileSync(images[0]!)).digest('hex');
+    expect(await hashImage(images[0]!)).toBe(want);
   });
 });

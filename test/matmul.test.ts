@@ -69,14 +69,14 @@ async function errorOf(gpu: Gpu, c: Case, variant?: string): Promise<number> {
     k,
     batch,
     strideB: c.sharedB ? 0 : k * n,
-    transposeA: c.transposeA,
-    transposeB: c.transposeB,
+    transposeA: c.transposeA ?? false,
+    transposeB: c.transposeB ?? false,
     bType: c.half ? 'f16' : 'f32',
     bias: c.bias ? upload(bias) : null,
     residual: c.residual ? upload(residual) : null,
     activation,
     preactivation,
-    variant,
+    ...(variant && { variant }),
   });
   const got = new Float32Array(await gpu.read(out, out.capacity)).subarray(0, empty.length);
   const gotBefore = preactivation && new Float32Array(await gpu.read(preactivation, preactivation.capacity));

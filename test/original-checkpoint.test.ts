@@ -32,8 +32,9 @@ test.each([
     ...headNames.map((name): [HeadName, typeof checkpoint.ctx] => [name, checkpoint.head[name]]),
   ];
   for (const [name, { shape, data }] of arrays) {
-    expect(shape, name).toEqual(expected[epoch][name].shape);
-    expect([...data], name).toEqual(expected[epoch][name].data.map(Math.fround));
+    const want = expected[epoch]![name]!;
+    expect(shape, name).toEqual(want.shape);
+    expect([...data], name).toEqual(want.data.map(Math.fround));
   }
 });
 

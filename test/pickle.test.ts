@@ -6,7 +6,7 @@ import { PickleObject, recordClass } from '../src/data/formats/pickle-values.ts'
 const pickles: Record<string, string> = JSON.parse(
   readFileSync(new URL('./fixtures/pickle/pickles.json', import.meta.url), 'utf8'),
 );
-const bytes = (name: string) => new Uint8Array(Buffer.from(pickles[name], 'base64'));
+const bytes = (name: string) => new Uint8Array(Buffer.from(pickles[name]!, 'base64'));
 const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
 const path = 'weights.pt';
 

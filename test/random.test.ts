@@ -43,8 +43,8 @@ describe('philox', () => {
         0x80000000 + n,
       ];
       const key: Key = [Math.imul(n, 0x27d4eb2f) >>> 0, ~n >>> 0];
-      let [a, b, c, d] = counter.map(BigInt);
-      let [k, l] = key.map(BigInt);
+      let [a, b, c, d] = counter.map(BigInt) as [bigint, bigint, bigint, bigint];
+      let [k, l] = key.map(BigInt) as [bigint, bigint];
       for (let round = 0; round < 10; round++) {
         const p = 0xd2511f53n * a;
         const q = 0xcd9e8d57n * c;

@@ -78,7 +78,7 @@ Architectures: amd64 arm64
       ),
     ];
     expect(backportsSource(files, 'bookworm')).toContain('URIs: http://m.example/deb\n');
-    const noUpdates = [files[0], file('debian.list', 'deb http://m.example/debian bookworm main\n')];
+    const noUpdates = [files[0]!, file('debian.list', 'deb http://m.example/debian bookworm main\n')];
     expect(backportsSource(noUpdates, 'bookworm')).toContain('URIs: http://m.example/debian\n');
   });
 

@@ -32,7 +32,7 @@ describe('trainTestSplit', () => {
   it.each(Object.entries(expected).filter(([key]) => key.startsWith('n=')))(
     'equals scikit-learn for %s',
     (key, want) => {
-      const [n, randomState] = key.match(/\d+/g)!.map(Number);
+      const [n, randomState] = key.match(/\d+/g)!.map(Number) as [number, number];
       const { train, test } = trainTestSplit(n, 0.2, randomState);
       expect([train.length, test.length]).toEqual([want.train_len, want.test_len]);
       expect([...train.subarray(0, want.train_head.length)]).toEqual(want.train_head);

@@ -62,13 +62,13 @@ export function huggingFaceTensors(tensors: ReadonlyMap<string, NamedTensor>): M
       ['q', 'k', 'v'].forEach((part, p) => {
         result.set(renamed.replace('in_proj_', `${part}_proj.`), {
           dtype: 'F32',
-          shape: [tensor.shape[0] / 3, ...tensor.shape.slice(1)],
+          shape: [tensor.shape[0]! / 3, ...tensor.shape.slice(1)],
           data: tensor.data.slice(p * third, (p + 1) * third),
         });
       });
     } else if (/^(visual|text)_projection/.test(renamed)) {
-      const [rows, columns] = tensor.shape;
-      const data = tensor.data.map((_, i) => tensor.data[(i % rows) * columns + Math.floor(i / rows)]);
+      const [rows, columns] = tensor.shape as [number, number];
+      const data = tensor.data.map((_, i) => tensor.data[(i % rows) * columns + Math.floor(i / rows)]!);
       result.set(renamed, { dtype: 'F32', shape: [columns, rows], data });
     } else result.set(renamed, tensor);
   }

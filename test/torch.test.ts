@@ -31,7 +31,7 @@ test.each([
 ])('%s reads as PyTorch reads it', async (name, format, key) => {
   const file = await openTensorFile(fixture(name));
   expect(file.format).toBe(format);
-  await expectTensors(file, expected[key]);
+  await expectTensors(file, expected[key]!);
   await file.close();
 });
 

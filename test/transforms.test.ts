@@ -22,7 +22,7 @@ describe('test transform and given crops', () => {
         : testTransform(image, 224);
       const want = await sharp(read(file)).raw().toBuffer();
       let largest = 0;
-      for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i] - pixels[i]));
+      for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i]! - pixels[i]!));
       expect(pixels.length).toBe(want.length);
       expect(largest).toBe(0);
     },
@@ -78,7 +78,7 @@ describe('toNormalizedCHW', () => {
       for (let c = 0; c < 3; c++)
         for (let p = 0; p < 4; p++)
           expect(planes[image * 12 + c * 4 + p]).toBeCloseTo(
-            (bytes[image * 12 + p * 3 + c] / 255 - mean[c]) / std[c],
+            (bytes[image * 12 + p * 3 + c]! / 255 - mean[c]!) / std[c]!,
             5,
           );
   });

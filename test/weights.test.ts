@@ -146,7 +146,7 @@ test('a converted model keeps its configuration and, in float32, its values', as
   const [rounded, exact] = [await half.read(name), tinyTensors(vitConfig).get(name)!.data];
   // Half a unit in the last of float16's 11 bits; of subnormals, half of 2^-24.
   const error = rounded.map(
-    (value, i) => Math.abs(value - exact[i]) / Math.max(Math.abs(exact[i]), 2 ** -14),
+    (value, i) => Math.abs(value - exact[i]!) / Math.max(Math.abs(exact[i]!), 2 ** -14),
   );
   expect(Math.max(...error)).toBeLessThanOrEqual(2 ** -11);
   await half.close();

@@ -118,12 +118,13 @@ export function prepareRows(
   const [x, y] = [from(inputs.x), empty(count)];
   const [dy, dx] = gradient ? [from(inputs.dy), empty(count)] : [x, y];
   const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => read(buffer, count)));
+  const shared = sharing && { sharing };
   if (kind === 'softmax')
     return {
       ...steps(
         gradient,
-        () => softmax(gpu, x, y, rows, width, { sharing }),
-        () => softmaxDx(gpu, y, dy, dx, rows, width, { sharing }),
+        () => softmax(gpu, x, y, rows, width, shared),
+        () => softmaxDx(gpu, y, dy, dx, rows, width, shared),
         outputs,
       ),
       release,
@@ -135,12 +136,12 @@ export function prepareRows(
       gradient,
       () =>
         layerNormForward(gpu, {
-          ...{ x, affine, y, rows, width, eps: 1e-5, sharing },
+          ...{ x, affine, y, rows, width, eps: 1e-5, ...shared },
           moments: gradient ? moments : null,
         }),
       () =>
         layerNormDx(gpu, {
-          ...{ x, moments, dy, rows, width, sharing },
+          ...{ x, moments, dy, rows, width, ...shared },
           ...{ gamma: affine.gamma, residual: null, dx },
         }),
       outputs,

@@ -38,7 +38,7 @@ export async function runSettings<Settings extends { readonly out: string; reado
     readonly merge: (base?: Settings) => Settings;
     readonly parse: (saved: Readonly<Record<string, unknown>>, where: string) => Settings;
     readonly folder: (settings: Settings) => string;
-    readonly seeds?: readonly number[] | null;
+    readonly seeds?: readonly number[] | null | undefined;
   },
   reporter: Reporter,
 ): Promise<{ readonly settings: Settings; readonly resume: string | false }> {

@@ -23,18 +23,18 @@ export function formatTable(
     columns,
     ...rows.map((row) => columns.map((_, c) => printable(shortened(String(row[c] ?? ''), longestCell)))),
   ];
-  const taken = lines.map((line) => line.map(displayWidth));
-  const widths = columns.map((_, c) => taken.reduce((most, line) => Math.max(most, line[c]), 0));
-  const format = (line: readonly string[], l: number) =>
+  const measured = lines.map((line) => line.map((cell) => ({ cell, width: displayWidth(cell) })));
+  const widths = columns.map((_, c) => measured.reduce((most, line) => Math.max(most, line[c]!.width), 0));
+  const format = (line: (typeof measured)[number]) =>
     line
-      .map((cell, c) => {
-        const padding = ' '.repeat(widths[c] - taken[l][c]);
+      .map(({ cell, width }, c) => {
+        const padding = ' '.repeat(widths[c]! - width);
         return align[c] === 'r' ? padding + cell : cell + padding;
       })
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  const [head, ...rest] = lines.map(format);
+  const [head, ...rest] = measured.map(format);
   return [head, rule, ...rest].join('\n');
 }
 

@@ -53,7 +53,7 @@ export function keyOf(seed: number): Key {
  */
 export function randomWord(seed: number, stream: number, index: number): number {
   const block = Math.floor(index / 4);
-  return philox([block >>> 0, Math.floor(block / 2 ** 32), stream >>> 0, 0], keyOf(seed))[index % 4];
+  return philox([block >>> 0, Math.floor(block / 2 ** 32), stream >>> 0, 0], keyOf(seed))[index % 4]!;
 }
 
 /** Uniform in [0, 1), a multiple of 2^-32. */
@@ -99,8 +99,8 @@ export function permutation(n: number, seed: number, stream: number): Int32Array
   const draws = uniforms(n, seed, stream);
   for (let i = n - 1; i > 0; i--) {
     const j = Math.floor(draws[i]! * (i + 1));
-    const kept = order[i];
-    order[i] = order[j];
+    const kept = order[i]!;
+    order[i] = order[j]!;
     order[j] = kept;
   }
   return order;

@@ -5,7 +5,7 @@ import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import type { ClipConfig } from './config.ts';
+import type { Activation, ClipConfig } from './config.ts';
 import { checkTokens, TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
 import { loadParameters, type Parameters, type WeightType } from './weights/parameters.ts';
@@ -14,9 +14,9 @@ import { openClipWeights, type WeightValues } from './weights/weights.ts';
 /** What to load, and how to store it. */
 export interface ClipOptions {
   /** Storage of the matrices on the GPU; float16 halves their memory. Default float32. */
-  readonly weightType?: WeightType;
+  readonly weightType?: WeightType | undefined;
   /** Activation of the MLPs where the file doesn't say (OpenAI's and open_clip's layouts). Default QuickGELU. */
-  readonly activation?: 'quick_gelu' | 'gelu';
+  readonly activation?: Activation | undefined;
   /** Leave out a tower that isn't needed. */
   readonly vision?: boolean;
   readonly text?: boolean;

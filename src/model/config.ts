@@ -84,21 +84,21 @@ export function configFromShapes(
   hints: ConfigHints,
   path: string,
 ): ClipConfig {
-  const need = (name: string, sizes: string): readonly number[] => {
+  const need = <const Sizes extends readonly string[]>(name: string, ...sizes: Sizes) => {
     const shape = shapeOf(name);
-    const expected = `expected [${sizes}]`;
+    const expected = `expected [${sizes.join(', ')}]`;
     if (!shape) throw new UserError(`${path}: tensor ${name} is missing, ${expected}`, incomplete);
-    if (shape.length !== sizes.split(', ').length || shape.includes(0)) {
+    if (shape.length !== sizes.length || shape.includes(0)) {
       throw new UserError(
         `${path}: tensor ${name} has the shape [${shape.join(', ')}], ${expected}`,
         incomplete,
       );
     }
-    return shape;
+    return shape as { readonly [D in keyof Sizes]: number };
   };
 
-  const [width, , patchSize] = need('visual.conv1.weight', 'width, 3, patch, patch');
-  const [tokens] = need('visual.positional_embedding', 'patches + 1, width');
+  const [width, , patchSize] = need('visual.conv1.weight', 'width', '3', 'patch', 'patch');
+  const [tokens] = need('visual.positional_embedding', 'patches + 1', 'width');
   const grid = Math.round(Math.sqrt(tokens - 1));
   const imageSize = hints.vision?.imageSize ?? grid * patchSize;
   if (grid < 1 || grid * grid + 1 !== tokens) {
@@ -111,7 +111,7 @@ export function configFromShapes(
     width,
     layers: countLayers(shapeOf, prefix),
     heads: given?.heads ?? (prefix ? headsByWidth[width] : undefined) ?? width / 64,
-    mlpWidth: need(`${prefix}transformer.resblocks.0.mlp.c_fc.weight`, 'MLP width, width')[0],
+    mlpWidth: need(`${prefix}transformer.resblocks.0.mlp.c_fc.weight`, 'MLP width', 'width')[0],
     activation: given?.activation ?? defaults.activation,
     layerNormEps: given?.layerNormEps ?? defaults.layerNormEps,
   });
@@ -121,18 +121,18 @@ export function configFromShapes(
     ...transformer('visual.', width, hints.vision),
     preNorm: shapeOf('visual.ln_pre.weight') !== undefined,
     patchBias: shapeOf('visual.conv1.bias') !== undefined,
-    outputWidth: shapeOf('visual.proj') ? need('visual.proj', 'width, output width')[1] : null,
+    outputWidth: shapeOf('visual.proj') ? need('visual.proj', 'width', 'output width')[1] : null,
     mean: hints.vision?.mean ?? defaults.mean,
     std: hints.vision?.std ?? defaults.std,
   };
   let text: TextConfig | null = null;
   if (shapeOf('token_embedding.weight')) {
-    const [vocabSize, textWidth] = need('token_embedding.weight', 'vocabulary, width');
+    const [vocabSize, textWidth] = need('token_embedding.weight', 'vocabulary', 'width');
     text = {
-      contextLength: need('positional_embedding', 'context length, width')[0],
+      contextLength: need('positional_embedding', 'context length', 'width')[0],
       vocabSize,
       ...transformer('', textWidth, hints.text),
-      outputWidth: need('text_projection', 'width, output width')[1],
+      outputWidth: need('text_projection', 'width', 'output width')[1],
     };
   }
   for (const tower of [vision, text]) {

@@ -39,7 +39,7 @@ export interface PretrainingOptions {
   /** Go on from the last checkpoint in the run's folder, or in the folder given here. */
   readonly resume: boolean | string;
   /** Begin in place of the run that is in the folder. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   readonly reporter: Reporter;
   /** Ends the run between two steps: it is then {@link Stopped} at its last checkpoint. */
   readonly signal?: AbortSignal | undefined;

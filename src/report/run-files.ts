@@ -17,7 +17,7 @@ export interface PredictedImage {
   readonly mos: number;
   readonly prediction: number;
   /** Where the image lies, if it still does. */
-  readonly path?: string;
+  readonly path?: string | undefined;
 }
 
 /** What a run left in its folder. */
@@ -34,7 +34,10 @@ export interface RunFiles {
  *
  * @param options.root the dataset's folder, where it has moved
  */
-export async function readRun(folder: string, options: { readonly root?: string } = {}): Promise<RunFiles> {
+export async function readRun(
+  folder: string,
+  options: { readonly root?: string | undefined } = {},
+): Promise<RunFiles> {
   if (!existsSync(join(folder, 'summary.json')))
     throw missingResult(
       folder,

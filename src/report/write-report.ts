@@ -7,7 +7,7 @@ import { readRun } from './run-files.ts';
 
 export interface ReportOptions {
   /** The dataset's folder, where it has moved since the training. */
-  readonly root?: string;
+  readonly root?: string | undefined;
   /** Images a row of the gallery. */
   readonly images?: number;
 }

@@ -44,7 +44,11 @@ export interface ContextWords {
  */
 export async function contextWords(
   path: string,
-  options: { readonly weights?: string; readonly top: number; readonly epoch?: number | 'best' },
+  options: {
+    readonly weights?: string | undefined;
+    readonly top: number;
+    readonly epoch?: number | 'best' | undefined;
+  },
 ): Promise<ContextWords> {
   const { ctx, words, weights, id } = await readContext(path, options);
   if (weights === '')
@@ -77,7 +81,7 @@ export async function contextWords(
 
 async function readContext(
   path: string,
-  options: { readonly weights?: string; readonly epoch?: number | 'best' },
+  options: { readonly weights?: string | undefined; readonly epoch?: number | 'best' | undefined },
 ): Promise<{ ctx: HostTensor; words: readonly string[]; weights: string; id: string | null }> {
   if (
     isOriginalFolder(path) ||

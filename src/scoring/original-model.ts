@@ -15,11 +15,11 @@ import { defaultSettings, type Settings } from '../training/settings.ts';
 
 export interface OriginalModelOptions {
   /** Which of the folder's checkpoints; by default the best, else the last. */
-  readonly epoch?: number | 'best';
+  readonly epoch?: number | 'best' | undefined;
   /** Where the quality word stood in training, which the checkpoint does not say. */
   readonly position: Position;
   /** The prompts in place of the quality words', for weights of another vocabulary. */
-  readonly prompts?: readonly (readonly Slot[])[];
+  readonly prompts?: readonly (readonly Slot[])[] | undefined;
 }
 
 /** Whether a path is a results folder of the published trainer. */

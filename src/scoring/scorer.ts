@@ -34,11 +34,11 @@ export type ScoredImage =
 /** `epoch`, `position` (default `end`) and `prompts` are for folders of the published trainer, which do not tell. */
 export interface ScorerOptions extends Partial<OriginalModelOptions> {
   /** CLIP weights; by default those named in the model file. A folder of the published trainer names none. */
-  readonly weights?: string;
+  readonly weights?: string | undefined;
   /** Which reading of a zero-shot model; by default the one it was made with. */
-  readonly scoreBy?: Reading;
+  readonly scoreBy?: Reading | undefined;
   /** Images the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
 }
 
 /** All of a scorer that lives on a device. */

@@ -11,7 +11,7 @@ export const dataIdentitySchema = v.object({
   /** How many entries it has, by part: for the message. */
   counts: v.record(v.string(), v.number()),
   /** Names of images that could not be decoded; absent before that is known. */
-  unreadable: v.optional(v.array(v.string())),
+  unreadable: v.exactOptional(v.array(v.string())),
 });
 
 /** The identity of entries by part; an entry is a list of texts and numbers. */

@@ -143,7 +143,15 @@ export class TrainingLoop {
         val: await this.accuracy(this.#data.val),
         test: await this.accuracy(this.#data.test),
       };
-      const record: EpochRecord = { epoch: epoch + 1, lr: rates[epoch]!, loss, seconds, val, test, accuracy };
+      const record: EpochRecord = {
+        epoch: epoch + 1,
+        lr: rates[epoch]!,
+        loss,
+        seconds,
+        val,
+        test,
+        ...(accuracy && { accuracy }),
+      };
       const improved =
         val !== null && Number.isFinite(val.srcc) && val.srcc > (state.best?.srcc ?? -Infinity);
       state = {

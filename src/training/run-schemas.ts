@@ -21,7 +21,7 @@ export const epochRecordSchema = v.object({
   seconds: finite,
   val: v.nullable(metrics),
   test: v.nullable(metrics),
-  accuracy: v.optional(v.object({ val: share, test: share })),
+  accuracy: v.exactOptional(v.object({ val: share, test: share })),
 });
 
 /** Where a run stands, as a checkpoint says. */
@@ -29,8 +29,8 @@ export const stateSchema = v.object({
   epoch: count,
   records: v.array(epochRecordSchema),
   best: v.nullable(v.object({ epoch: count, srcc: finite })),
-  before: v.optional(v.nullable(metrics)),
-  plan: v.optional(plan),
+  before: v.exactOptional(v.nullable(metrics)),
+  plan: v.exactOptional(plan),
 });
 
 const interval = v.tuple([figure, figure]);
@@ -38,7 +38,7 @@ const evaluation = v.object({
   overall: metrics,
   logistic: v.object({ plcc4: figure, rmse4: figure, plcc5: figure, rmse5: figure }),
   byGroup: v.record(v.string(), metrics),
-  intervals: v.optional(v.object({ srcc: interval, plcc: interval, krcc: interval, rmse: interval })),
+  intervals: v.exactOptional(v.object({ srcc: interval, plcc: interval, krcc: interval, rmse: interval })),
 });
 
 /** summary.json, its settings as they stand there. */
@@ -52,10 +52,10 @@ export const summarySchema = v.object({
   missing: v.array(v.string()),
   epochs: count,
   finalEpoch: count,
-  extended: v.optional(plan),
+  extended: v.exactOptional(plan),
   before: v.nullable(metrics),
   test: v.nullable(evaluation),
   accuracy: v.nullable(finite),
-  readings: v.optional(v.record(v.string(), v.nullable(metrics))),
+  readings: v.exactOptional(v.record(v.string(), v.nullable(metrics))),
   seconds: finite,
 });

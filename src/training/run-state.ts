@@ -23,10 +23,10 @@ export interface RunOptions {
   /** Go on from the last checkpoint in the run's folder, or in the folder given here. */
   readonly resume: boolean | string;
   /** Begin in place of the run that is in the folder. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   readonly reporter: Reporter;
   /** Write TensorBoard's event file too; a resumed run that has one goes on with it. */
-  readonly tensorboard?: boolean;
+  readonly tensorboard?: boolean | undefined;
   /** Ends the run between two steps: it is then {@link Stopped} at its last checkpoint. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -161,7 +161,7 @@ export function clipOptions({
   weightType,
   activation,
 }: Settings): Pick<ClipOptions, 'weightType' | 'activation'> {
-  return { weightType, activation: activation === 'auto' ? undefined : activation };
+  return { weightType, ...(activation === 'auto' ? {} : { activation }) };
 }
 
 /** What openDataset wants to know, from a run's settings: empty texts and zeros mean "not given". */

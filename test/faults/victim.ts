@@ -32,7 +32,7 @@ export async function runVictim(
     cache,
     running,
   }: {
-    readonly kill?: { readonly moment: KillMoment; readonly signal: KillSignal };
+    readonly kill?: { readonly moment: KillMoment; readonly signal: KillSignal } | undefined;
     /** The user's cache folder, so that nothing outside is touched. */
     readonly cache: string;
     /** Gives the caller a way to end it. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import {
   type DatasetLayout,
   fivePointThresholds,
@@ -31,9 +31,9 @@ export const agin: DatasetLayout = {
     if (!existsSync(path)) throw layoutError(agin, root, 'no MOS.csv');
     const table = await readCsv(path);
     const name = requireColumn(table, ['filename', 'name']);
-    const mos = requireColumn(table, mosColumns[target]);
+    const mos = requireColumn(table, mosColumns[target] ?? [target]);
     const labels = table.rows.map((row) => ({
-      name: row.fields[name],
+      name: textField(row, name),
       folder: 'images',
       mos: numberField(table, row, mos),
     }));
@@ -44,8 +44,8 @@ export const agin: DatasetLayout = {
       root,
       labels,
       split: {
-        train: inner.train.map((at) => outer.train[at]),
-        val: inner.test.map((at) => outer.train[at]),
+        train: inner.train.map((at) => outer.train[at]!),
+        val: inner.test.map((at) => outer.train[at]!),
         test: outer.test,
       },
       thresholds: fivePointThresholds,

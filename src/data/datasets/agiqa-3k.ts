@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import {
   agiqaQualityThresholds,
   type DatasetLayout,
@@ -26,12 +26,12 @@ export const agiqa3k: DatasetLayout = {
     if (!existsSync(path)) throw layoutError(agiqa3k, root, 'no data.csv');
     const table = await readCsv(path);
     const name = requireColumn(table, ['name']);
-    const mos = requireColumn(table, [mosColumns[target]]);
+    const mos = requireColumn(table, [mosColumns[target] ?? target]);
     const prompt = findColumn(table, ['prompt']);
     const labels = table.rows.map((row) => ({
-      name: row.fields[name],
+      name: textField(row, name),
       mos: numberField(table, row, mos),
-      prompt: prompt && row.fields[prompt],
+      prompt: prompt && textField(row, prompt),
     }));
     const { testSize = publishedTestSize, splitSeed = publishedSplitSeed } = options;
     return {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { readMat, scoreList } from '../formats/mat.ts';
 import {
   type DatasetLayout,
@@ -61,7 +61,7 @@ async function labelsOfCsv(path: string): Promise<Label[]> {
   const name = requireColumn(table, ['name']);
   const mos = requireColumn(table, ['mos']);
   return table.rows.map((row) => ({
-    name: row.fields[name],
+    name: textField(row, name),
     folder: 'allimg',
     mos: numberField(table, row, mos),
   }));

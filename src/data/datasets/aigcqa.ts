@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import {
   agiqaQualityThresholds,
   type DatasetLayout,
@@ -28,10 +28,10 @@ export const aigcqa: DatasetLayout = {
         table.rows,
         (row) =>
           labels.push({
-            name: row.fields[name],
+            name: textField(row, name),
             folder: part,
             mos: numberField(table, row, mos),
-            prompt: prompt && row.fields[prompt],
+            prompt: prompt && textField(row, prompt),
           }) - 1,
       );
     };

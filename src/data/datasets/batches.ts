@@ -5,7 +5,7 @@ const STREAM_EPOCH = 0x1000;
 
 /** The training part in the order of one epoch: a permutation that depends on seed and epoch alone. */
 export function epochOrder(part: Int32Array, seed: number, epoch: number): Int32Array {
-  return permutation(part.length, seed, STREAM_EPOCH + epoch).map((at) => part[at]);
+  return permutation(part.length, seed, STREAM_EPOCH + epoch).map((at) => part[at]!);
 }
 
 /** Consecutive batches of `size`, the last as short as what is left. */

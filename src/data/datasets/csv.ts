@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { type CsvTable, findColumn, numberField, readCsv, requireColumn } from '../formats/csv.ts';
+import { type CsvTable, findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { type DatasetLayout, publishedSplitSeed, publishedTestSize } from './dataset.ts';
 import { emptyPart, type Split, trainTestSplit } from './splits.ts';
 
@@ -32,9 +32,9 @@ export const anyCsv: DatasetLayout = {
     const mos = requireColumn(table, given(options.mosColumn) ?? ['mos'], 'Name it with --mos-column.');
     const prompt = findColumn(table, ['prompt']);
     const labels = table.rows.map((row) => ({
-      name: row.fields[name],
+      name: textField(row, name),
       mos: numberField(table, row, mos),
-      prompt: prompt && row.fields[prompt],
+      prompt: prompt && textField(row, prompt),
     }));
     const split =
       options.splitColumn !== undefined
@@ -51,7 +51,7 @@ export const anyCsv: DatasetLayout = {
       root: options.root ?? dirname(options.csv),
       labels,
       split,
-      thresholds: sextiles(Array.from(split.train, (at) => labels[at].mos)),
+      thresholds: sextiles(Array.from(split.train, (at) => labels[at]!.mos)),
     };
   },
 };
@@ -60,11 +60,12 @@ function splitByColumn(table: CsvTable, splitColumn: string): Split {
   const column = requireColumn(table, [splitColumn], 'Name it with --split-column, or omit that option.');
   const parts: Record<keyof Split, number[]> = { train: [], val: [], test: [] };
   table.rows.forEach((row, at) => {
-    const name = row.fields[column].toLowerCase();
+    const said = textField(row, column);
+    const name = said.toLowerCase();
     const part = Object.hasOwn(partNames, name) ? partNames[name] : undefined;
     if (part === undefined)
       throw new UserError(
-        `${table.path}, line ${row.line}: ${column} is "${row.fields[column]}"`,
+        `${table.path}, line ${row.line}: ${column} is "${said}"`,
         'It must be train, val or test.',
       );
     parts[part].push(at);
@@ -84,5 +85,5 @@ function splitByColumn(table: CsvTable, splitColumn: string): Split {
 /** Bounds that part the scores into six classes of equal size, as the published bounds of AGIQA-3K nearly do. */
 function sextiles(scores: number[]): number[] {
   const sorted = scores.sort((a, b) => a - b);
-  return [1, 2, 3, 4, 5].map((i) => sorted[Math.floor((sorted.length * i) / 6)]);
+  return [1, 2, 3, 4, 5].map((i) => sorted[Math.floor((sorted.length * i) / 6)]!);
 }

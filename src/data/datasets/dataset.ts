@@ -12,9 +12,9 @@ export interface Sample {
   /** Mean opinion score, in the dataset's own unit. */
   readonly mos: number;
   /** The text the image was generated from. */
-  readonly prompt?: string;
+  readonly prompt?: string | undefined;
   /** The part of the name before the first underscore. */
-  readonly generator?: string;
+  readonly generator?: string | undefined;
 }
 
 /** Labeled images with their split into training, validation and test part. */
@@ -36,25 +36,25 @@ export interface DatasetOptions {
   /** One of `datasetNames`. */
   readonly name: string;
   /** The dataset's folder. For `csv` the folder the image names start from (default: that of the file). */
-  readonly root?: string;
+  readonly root?: string | undefined;
   /** Which score, for instance `quality`; the dataset's first by default. */
-  readonly target?: string;
+  readonly target?: string | undefined;
   /** Test part, as a fraction or a count; 0.2 as published. Not for datasets that bring their own split. */
   readonly testSize?: number;
   /** Seed of the split; 42 as published. */
   readonly splitSeed?: number;
   /** Use only so many images in all, taken from the parts in proportion. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** Few-shot training: at most so many training images a class. */
-  readonly shots?: number;
+  readonly shots?: number | undefined;
   /** Seed of `limit` and `shots`. */
   readonly seed?: number;
   /** The label file of the `csv` dataset. */
-  readonly csv?: string;
+  readonly csv?: string | undefined;
   readonly imageColumn?: string;
   readonly mosColumn?: string;
   /** Column that says train, val or test. */
-  readonly splitColumn?: string;
+  readonly splitColumn?: string | undefined;
   /** Given where `scenes` may be drawn if they are missing. Without it opening a dataset only reads. */
   readonly draw?: Drawing | undefined;
 }
@@ -65,7 +65,7 @@ export interface Label {
   /** Folder of the image below the root, where the layout tells. */
   readonly folder?: string;
   readonly mos: number;
-  readonly prompt?: string;
+  readonly prompt?: string | undefined;
 }
 
 /** What a dataset's files say. */

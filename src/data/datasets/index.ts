@@ -48,13 +48,9 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
       samples.push({ name, path, mos, prompt: prompt || undefined, generator: generatorOf(name) }) - 1;
   });
   if (samples.length === 0)
-    throw layoutError(
-      layout,
-      root,
-      `none of the ${labels.length} labeled images (${labels[0].name}, …) exists`,
-    );
+    throw layoutError(layout, root, `none of the ${labels.length} labeled images (${missing[0]}, …) exists`);
 
-  const present = (part: Int32Array) => part.map((at) => position[at]).filter((at) => at >= 0);
+  const present = (part: Int32Array) => part.map((at) => position[at]!).filter((at) => at >= 0);
   let split: Split = {
     train: present(fullSplit.train),
     val: present(fullSplit.val),
@@ -84,7 +80,7 @@ function generatorOf(name: string): string | undefined {
 export async function writeSplitCsv(path: string, dataset: Dataset): Promise<void> {
   const rows = (['train', 'val', 'test'] as const).flatMap((part) =>
     Array.from(dataset.split[part], (at) => {
-      const { name, mos } = dataset.samples[at];
+      const { name, mos } = dataset.samples[at]!;
       return [name, mos, part];
     }),
   );

@@ -10,32 +10,32 @@ const LOWER = 0x7fffffff;
 const MATRIX = 0x9908b0df;
 
 export class MersenneTwister {
-  private readonly state = new Uint32Array(N);
-  private position = N;
+  readonly #state = new Uint32Array(N);
+  #position = N;
 
   /** `seed` is an unsigned 32-bit integer, as RandomState demands. */
   constructor(seed: number) {
-    const { state } = this;
+    const state = this.#state;
     state[0] = seed;
     for (let i = 1; i < N; i++) {
-      const previous = state[i - 1] ^ (state[i - 1] >>> 30);
+      const previous = state[i - 1]! ^ (state[i - 1]! >>> 30);
       state[i] = Math.imul(1812433253, previous) + i;
     }
   }
 
-  private twist(): void {
-    const { state } = this;
+  #twist(): void {
+    const state = this.#state;
     for (let i = 0; i < N; i++) {
-      const mixed = (state[i] & UPPER) | (state[(i + 1) % N] & LOWER);
-      state[i] = state[(i + M) % N] ^ (mixed >>> 1) ^ (mixed & 1 ? MATRIX : 0);
+      const mixed = (state[i]! & UPPER) | (state[(i + 1) % N]! & LOWER);
+      state[i] = state[(i + M) % N]! ^ (mixed >>> 1) ^ (mixed & 1 ? MATRIX : 0);
     }
-    this.position = 0;
+    this.#position = 0;
   }
 
   /** The next unsigned 32-bit word, tempered. */
   nextWord(): number {
-    if (this.position === N) this.twist();
-    let word = this.state[this.position++];
+    if (this.#position === N) this.#twist();
+    let word = this.#state[this.#position++]!;
     word ^= word >>> 11;
     word ^= (word << 7) & 0x9d2c5680;
     word ^= (word << 15) & 0xefc60000;
@@ -56,8 +56,8 @@ export class MersenneTwister {
     const order = Int32Array.from({ length: n }, (_, i) => i);
     for (let i = n - 1; i > 0; i--) {
       const j = this.interval(i);
-      const kept = order[i];
-      order[i] = order[j];
+      const kept = order[i]!;
+      order[i] = order[j]!;
       order[j] = kept;
     }
     return order;

@@ -43,7 +43,7 @@ export function trainTestSplit(
 /** Which of the classes a score falls into; `thresholds` are their exclusive upper bounds, ascending, all but the last's. */
 export function classOf(mos: number, thresholds: readonly number[]): number {
   let label = 0;
-  while (label < thresholds.length && mos >= thresholds[label]) label++;
+  while (label < thresholds.length && mos >= thresholds[label]!) label++;
   return label;
 }
 
@@ -62,7 +62,7 @@ export function fewShot(
   const taken = new Map<number, number>();
   const chosen = new Uint8Array(part.length);
   for (const at of permutation(part.length, seed, STREAM_FEW_SHOT)) {
-    const label = labels[part[at]];
+    const label = labels[part[at]!]!;
     const count = taken.get(label) ?? 0;
     if (count < shots) {
       taken.set(label, count + 1);
@@ -89,17 +89,21 @@ export function limitSplit(split: Split, limit: number, seed: number): Split {
       'Use a larger limit.',
     );
 
-  const shares = parts.map((part) => (limit * part.length) / total);
-  const counts = shares.map((share, p) => (parts[p].length > 0 ? Math.max(1, Math.floor(share)) : 0));
-  const taken = () => counts.reduce((sum, count) => sum + count, 0);
-  const mostOwed = () => [0, 1, 2].sort((a, b) => shares[b] - counts[b] - (shares[a] - counts[a]));
-  while (taken() < limit) counts[mostOwed()[0]]++;
-  while (taken() > limit) counts[mostOwed().findLast((p) => counts[p] > 1)!]--;
-
-  const [train, val, test] = parts.map((part, p) => {
-    const chosen = new Uint8Array(part.length);
-    for (const at of permutation(part.length, seed, STREAM_LIMIT + p).subarray(0, counts[p])) chosen[at] = 1;
-    return part.filter((_, at) => chosen[at] === 1);
+  const counts = parts.map(({ length }) => {
+    const share = (limit * length) / total;
+    return { share, count: length > 0 ? Math.max(1, Math.floor(share)) : 0 };
   });
-  return { train, val, test };
+  const taken = () => counts.reduce((sum, { count }) => sum + count, 0);
+  const mostOwed = () => counts.toSorted((a, b) => b.share - b.count - (a.share - a.count));
+  while (taken() < limit) mostOwed()[0]!.count++;
+  while (taken() > limit) mostOwed().findLast(({ count }) => count > 1)!.count--;
+
+  const cut = (p: 0 | 1 | 2) => {
+    const part = parts[p]!;
+    const chosen = new Uint8Array(part.length);
+    const order = permutation(part.length, seed, STREAM_LIMIT + p);
+    for (const at of order.subarray(0, counts[p]!.count)) chosen[at] = 1;
+    return part.filter((_, at) => chosen[at] === 1);
+  };
+  return { train: cut(0), val: cut(1), test: cut(2) };
 }

@@ -8,7 +8,7 @@ export interface CsvOptions {
    * Texts exactly as they are, for programs that read no apostrophe as a guard. By default one stands before a text that a
    * spreadsheet would run as a formula.
    */
-  readonly raw?: boolean;
+  readonly raw?: boolean | undefined;
 }
 
 /**

@@ -109,12 +109,15 @@ export function requireColumn(table: CsvTable, names: readonly string[], advice?
   return found;
 }
 
+/** The field as text; empty where the row has none. */
+export const textField = (row: CsvRow, column: string): string => row.fields[column] ?? '';
+
 /** Decimal notation: what JavaScript reads besides, such as 0x10, is no score. */
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** The field as a number that is finite in float32, in which training computes. */
 export function numberField(table: CsvTable, row: CsvRow, column: string): number {
-  const field = row.fields[column] ?? '';
+  const field = textField(row, column);
   const value = decimal.test(field) ? Number(field) : Number.NaN;
   if (!Number.isFinite(Math.fround(value)))
     throw new UserError(

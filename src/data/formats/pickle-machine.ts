@@ -97,7 +97,7 @@ export class PickleMachine {
     this.checkDigits(length, 'bytes');
     const bytes = this.slice(length);
     let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
     return narrow(BigInt.asIntN(8 * length, value));
   }
 
@@ -223,7 +223,7 @@ export class PickleMachine {
     if (!(target instanceof Map) || items.length % 2)
       throw this.malformed('items are set on something that is not a dict');
     this.budget.container('hash', items.length / 2);
-    for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
+    for (let i = 0; i < items.length; i += 2) target.set(items[i]!, items[i + 1]!);
   }
 
   build(): void {

@@ -154,7 +154,7 @@ function makeMap(items: PickleValue | undefined, budget: PickleBudget): Map<Pick
   const map = new Map<PickleValue, PickleValue>();
   for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('a dict is built from non-pairs');
-    map.set(pair[0], pair[1]);
+    map.set(pair[0]!, pair[1]!);
   }
   return map;
 }

@@ -27,9 +27,9 @@ function run(machine: PickleMachine): PickleValue {
     machine.budget.step();
     const opcode = String.fromCharCode(machine.uint8());
     if (opcode === '.') return machine.pop();
-    if (!Object.hasOwn(opcodes, opcode))
-      throw machine.malformed(`opcode 0x${opcode.charCodeAt(0).toString(16)} is unknown`);
-    opcodes[opcode](machine);
+    const step = Object.hasOwn(opcodes, opcode) ? opcodes[opcode] : undefined;
+    if (!step) throw machine.malformed(`opcode 0x${opcode.charCodeAt(0).toString(16)} is unknown`);
+    step(machine);
   }
 }
 
@@ -137,16 +137,16 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
 
   c: (m) => m.global(m.line(), m.line()),
   '\x93': (m) => {
-    const [module, name] = m.popMany(2);
-    m.global(module, name);
+    const name = m.pop();
+    m.global(m.pop(), name);
   },
   P: (m) => m.persistent(m.line()),
   Q: (m) => m.persistent(m.pop()),
   R: reduce,
   '\x81': reduce,
   '\x92': (m) => {
-    const [type, args] = m.popMany(3);
-    m.call(type, args);
+    m.pop(); // Keyword arguments.
+    reduce(m);
   },
   o: (m) => {
     const [type, ...args] = m.popMark();
@@ -161,6 +161,6 @@ const opcodes: Readonly<Record<string, (machine: PickleMachine) => void>> = {
 };
 
 function reduce(machine: PickleMachine): void {
-  const [type, args] = machine.popMany(2);
-  machine.call(type, args);
+  const args = machine.pop();
+  machine.call(machine.pop(), args);
 }

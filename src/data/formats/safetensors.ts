@@ -179,20 +179,23 @@ function checkEntry(path: string, name: string, entry: unknown, dataStart: numbe
   if (!isSizes(shape)) throw fail(`has shape ${shown(shape)}`);
   if (shape.length > limit('shapeRank'))
     throw fail(`has ${shape.length} dimensions, more than ${limit('shapeRank')}`);
-  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
-    throw fail(`has data offsets ${shown(offsets)}`);
-  }
+  if (!isRange(offsets)) throw fail(`has data offsets ${shown(offsets)}`);
+  const [begin, end] = offsets;
   const bytes = elementCount(shape) * dtypeBytes[dtype as DType];
-  if (!Number.isSafeInteger(bytes) || bytes !== offsets[1] - offsets[0]) {
+  if (!Number.isSafeInteger(bytes) || bytes !== end - begin) {
     throw fail(
-      `of shape ${shown(shape)} and type ${dtype} takes ${bytes} bytes, but its offsets span ${offsets[1] - offsets[0]}`,
+      `of shape ${shown(shape)} and type ${dtype} takes ${bytes} bytes, but its offsets span ${end - begin}`,
     );
   }
-  return { name, dtype: dtype as DType, shape, offset: dataStart + offsets[0], bytes };
+  return { name, dtype: dtype as DType, shape, offset: dataStart + begin, bytes };
 }
 
 function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function isRange(value: unknown): value is [begin: number, end: number] {
+  return isSizes(value) && value.length === 2 && value[0]! <= value[1]!;
 }
 
 function checkCoverage(file: RandomAccessFile, tensors: Map<string, Placement>, dataStart: number): void {

@@ -165,7 +165,10 @@ export function torchStorage(id: PickleValue): TorchStorage {
   return new TorchStorage(key, dtype, sizeOf(length));
 }
 
-function rebuildTensor([storage, offset, shape, strides]: PickleValue[], dtype?: DType): TorchTensor {
+function rebuildTensor(
+  [storage, offset, shape, strides]: readonly (PickleValue | undefined)[],
+  dtype?: DType,
+): TorchTensor {
   if (!(storage instanceof TorchStorage)) throw new TypeError('a tensor has no storage');
   const type = dtype ?? storage.dtype;
   if (!type) throw new TypeError('a tensor has no element type');
@@ -178,8 +181,9 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[], dtype?:
 
 function elementType(value: PickleValue | undefined): DType {
   const name = value instanceof PickleGlobal ? value.name.replace(/^torch\./, '') : '';
-  if (!Object.hasOwn(elementTypes, name)) throw new TypeError('a tensor has an unknown element type');
-  return elementTypes[name];
+  const type = Object.hasOwn(elementTypes, name) ? elementTypes[name] : undefined;
+  if (!type) throw new TypeError('a tensor has an unknown element type');
+  return type;
 }
 
 function sizeOf(value: PickleValue | undefined): number {

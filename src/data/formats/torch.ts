@@ -133,14 +133,14 @@ function scalars(root: PickleValue): Record<string, string> {
 /** The elements of its storage that a tensor spans: from `first` up to, without, `end`. */
 function extent({ offset, shape, strides }: TorchTensor): { first: number; end: number } {
   if (shape.includes(0)) return { first: 0, end: 0 };
-  return { first: offset, end: shape.reduce((end, size, d) => end + (size - 1) * strides[d], offset + 1) };
+  return { first: offset, end: shape.reduce((end, size, d) => end + (size - 1) * strides[d]!, offset + 1) };
 }
 
 function isContiguous({ shape, strides }: TorchTensor): boolean {
   let expected = 1;
   for (let d = shape.length - 1; d >= 0; d--) {
     if (shape[d] !== 1 && strides[d] !== expected) return false;
-    expected *= shape[d];
+    expected *= shape[d]!;
   }
   return true;
 }
@@ -185,13 +185,13 @@ function gather(bytes: Uint8Array, size: number, { shape, strides }: TorchTensor
   const index = new Array<number>(shape.length).fill(0);
   let source = 0;
   for (let at = 0; at < result.length; ) {
-    for (let i = 0, from = source * size; i < shape[inner]; i++, from += strides[inner] * size) {
-      for (let byte = 0; byte < size; byte++) result[at++] = bytes[from + byte];
+    for (let i = 0, from = source * size; i < shape[inner]!; i++, from += strides[inner]! * size) {
+      for (let byte = 0; byte < size; byte++) result[at++] = bytes[from + byte]!;
     }
     for (let d = inner - 1; d >= 0; d--) {
-      source += strides[d];
-      if (++index[d] < shape[d]) break;
-      source -= shape[d] * strides[d];
+      source += strides[d]!;
+      if (++index[d]! < shape[d]!) break;
+      source -= shape[d]! * strides[d]!;
       index[d] = 0;
     }
   }

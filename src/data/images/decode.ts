@@ -113,7 +113,7 @@ function tooLarge(name: string, width: number, height: number): UserError {
 
 function grayToRgb(gray: Uint8Array): Uint8Array {
   const rgb = new Uint8Array(gray.length * 3);
-  for (let i = 0, o = 0; i < gray.length; i++, o += 3) rgb[o] = rgb[o + 1] = rgb[o + 2] = gray[i];
+  for (let i = 0, o = 0; i < gray.length; i++, o += 3) rgb[o] = rgb[o + 1] = rgb[o + 2] = gray[i]!;
   return rgb;
 }
 
@@ -126,8 +126,8 @@ function multiplyBytes(a: number, b: number): number {
 function cmykToRgb(cmyk: Uint8Array, channels: number): Uint8Array {
   const rgb = new Uint8Array((cmyk.length / channels) * 3);
   for (let i = 0, o = 0; i < cmyk.length; i += channels, o += 3) {
-    const light = 255 - cmyk[i + 3];
-    for (let c = 0; c < 3; c++) rgb[o + c] = Math.max(0, light - multiplyBytes(cmyk[i + c], light));
+    const light = 255 - cmyk[i + 3]!;
+    for (let c = 0; c < 3; c++) rgb[o + c] = Math.max(0, light - multiplyBytes(cmyk[i + c]!, light));
   }
   return rgb;
 }

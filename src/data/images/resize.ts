@@ -47,13 +47,14 @@ function computeWeights(input: number, output: number): Weights {
     const count = Math.min(input, Math.trunc(center + support + 0.5)) - from;
     let sum = 0;
     for (let t = 0; t < count; t++) {
-      line[t] = cubic((t + from - center + 0.5) * narrowing);
-      sum += line[t];
+      const value = cubic((t + from - center + 0.5) * narrowing);
+      line[t] = value;
+      sum += value;
     }
     first[i] = from;
     taps[i] = count;
     for (let t = 0; t < count; t++) {
-      const fixed = (sum === 0 ? line[t] : line[t] / sum) * (1 << PRECISION_BITS);
+      const fixed = (sum === 0 ? line[t]! : line[t]! / sum) * (1 << PRECISION_BITS);
       weight[i * stride + t] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
     }
   }
@@ -93,14 +94,14 @@ function resampleRows(
       let red = HALF;
       let green = HALF;
       let blue = HALF;
-      let at = row + first[x] * 3;
+      let at = row + first[x]! * 3;
       const start = x * stride;
-      const end = start + taps[x];
+      const end = start + taps[x]!;
       for (let k = start; k < end; k++, at += 3) {
-        const w = weight[k];
-        red += Math.imul(data[at], w);
-        green += Math.imul(data[at + 1], w);
-        blue += Math.imul(data[at + 2], w);
+        const w = weight[k]!;
+        red += Math.imul(data[at]!, w);
+        green += Math.imul(data[at + 1]!, w);
+        blue += Math.imul(data[at + 2]!, w);
       }
       result[out++] = red >> PRECISION_BITS;
       result[out++] = green >> PRECISION_BITS;
@@ -125,12 +126,12 @@ function resampleColumns(
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);
     const start = (top + y) * stride;
-    let at = (first[top + y] - firstRow) * line;
-    for (let t = 0; t < taps[top + y]; t++, at += line) {
-      const w = weight[start + t];
-      for (let x = 0; x < line; x++) sums[x] += Math.imul(rows[at + x], w);
+    let at = (first[top + y]! - firstRow) * line;
+    for (let t = 0; t < taps[top + y]!; t++, at += line) {
+      const w = weight[start + t]!;
+      for (let x = 0; x < line; x++) sums[x]! += Math.imul(rows[at + x]!, w);
     }
-    for (let x = 0, out = y * line; x < line; x++) result[out + x] = sums[x] >> PRECISION_BITS;
+    for (let x = 0, out = y * line; x < line; x++) result[out + x] = sums[x]! >> PRECISION_BITS;
   }
   return result;
 }
@@ -150,8 +151,8 @@ export function resizeBicubic(
   const horizontal = weightsFor(source.width, width);
   const vertical = weightsFor(source.height, height);
   const lastRow = window.top + window.height - 1;
-  const fromRow = vertical.first[window.top];
-  const toRow = vertical.first[lastRow] + vertical.taps[lastRow];
+  const fromRow = vertical.first[window.top]!;
+  const toRow = vertical.first[lastRow]! + vertical.taps[lastRow]!;
   const strip = {
     left: source.left,
     top: source.top + fromRow,

@@ -54,8 +54,8 @@ function flipRows(pixels: Uint8Array, width: number): void {
   for (let row = 0; row < pixels.length; row += line) {
     for (let a = row, b = row + line - 3; a < b; a += 3, b -= 3) {
       for (let c = 0; c < 3; c++) {
-        const kept = pixels[a + c];
-        pixels[a + c] = pixels[b + c];
+        const kept = pixels[a + c]!;
+        pixels[a + c] = pixels[b + c]!;
         pixels[b + c] = kept;
       }
     }
@@ -76,19 +76,19 @@ export function drawCrop(
   minArea: number = CROP_SCALE[0],
 ): CropDraw {
   const key = keyOf(seed);
-  const draw = (block: number) =>
-    philox([block, index, epoch, STREAM_CROP], key).map((word) => word * 2 ** -32);
-  const flip = draw(CROP_TRIES)[0] < 0.5;
-  const [logLow, logHigh] = CROP_RATIO.map(Math.log);
+  const draw = (block: number) => philox([block, index, epoch, STREAM_CROP], key);
+  const share = (word: number) => word * 2 ** -32;
+  const flip = share(draw(CROP_TRIES)[0]) < 0.5;
+  const [logLow, logHigh] = [Math.log(CROP_RATIO[0]), Math.log(CROP_RATIO[1])] as const;
   for (let attempt = 0; attempt < CROP_TRIES; attempt++) {
     const [a, b, c, d] = draw(attempt);
-    const area = width * height * (minArea + (CROP_SCALE[1] - minArea) * a);
-    const ratio = Math.exp(logLow + (logHigh - logLow) * b);
+    const area = width * height * (minArea + (CROP_SCALE[1] - minArea) * share(a));
+    const ratio = Math.exp(logLow + (logHigh - logLow) * share(b));
     const w = roundHalfEven(Math.sqrt(area * ratio));
     const h = roundHalfEven(Math.sqrt(area / ratio));
     if (w > 0 && w <= width && h > 0 && h <= height) {
-      const top = Math.floor(c * (height - h + 1));
-      const left = Math.floor(d * (width - w + 1));
+      const top = Math.floor(share(c) * (height - h + 1));
+      const left = Math.floor(share(d) * (width - w + 1));
       return { box: { left, top, width: w, height: h }, flip };
     }
   }
@@ -118,13 +118,13 @@ export function toNormalizedCHW(
   for (let c = 0; c < 3; c++) {
     const table = Float32Array.from({ length: 256 }, (_, v) =>
       Math.fround(
-        Math.fround(Math.fround(Math.fround(v) / Math.fround(255)) - Math.fround(mean[c])) /
-          Math.fround(std[c]),
+        Math.fround(Math.fround(Math.fround(v) / Math.fround(255)) - Math.fround(mean[c]!)) /
+          Math.fround(std[c]!),
       ),
     );
     for (let image = 0; image < bytes.length; image += plane * 3) {
       const out = image + c * plane;
-      for (let p = 0, at = image + c; p < plane; p++, at += 3) result[out + p] = table[bytes[at]];
+      for (let p = 0, at = image + c; p < plane; p++, at += 3) result[out + p] = table[bytes[at]!]!;
     }
   }
   return result;

@@ -126,7 +126,11 @@ function integer(word: string, declared: ReadonlyMap<string, string>): number {
 }
 
 /** Where the block opened on line `from` has its `//@else`, if any, and its `//@end`. */
-function blockOf(lines: readonly string[], from: number, to: number): { otherwise?: number; end: number } {
+function blockOf(
+  lines: readonly string[],
+  from: number,
+  to: number,
+): { otherwise: number | undefined; end: number } {
   let depth = 0;
   let otherwise: number | undefined;
   for (let i = from; i < to; i++) {

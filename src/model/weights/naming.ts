@@ -6,7 +6,7 @@ export type Naming = 'openai' | 'hf' | 'timm';
 
 /** How a canonical tensor is made of a file's. */
 export interface Recipe {
-  readonly sources: readonly string[];
+  readonly sources: readonly [string, ...string[]];
   /** `stacked`: q, k and v one above the other; `squeezed`: leading dimensions of size 1 dropped. */
   readonly layout: 'same' | 'stacked' | 'transposed' | 'squeezed';
 }
@@ -43,10 +43,10 @@ export function recipeFor(canonical: string, naming: Naming, names: ReadonlySet<
   if (naming === 'hf') {
     if (!block) return huggingFaceSingles[canonical];
     const prefix = `${block[1] ? 'vision_model' : 'text_model'}.encoder.layers.${block[2]}.`;
-    return prefixed(prefix, huggingFaceBlock[block[3]]);
+    return prefixed(prefix, huggingFaceBlock[block[3]!]);
   }
   if (!block) return timmSingles[canonical];
-  return block[1] ? prefixed(`blocks.${block[2]}.`, timmBlock[block[3]]) : undefined;
+  return block[1] ? prefixed(`blocks.${block[2]}.`, timmBlock[block[3]!]) : undefined;
 }
 
 const towers =
@@ -61,14 +61,16 @@ export function isTowerWeight({ name, dtype }: TensorInfo): boolean {
 }
 
 function prefixed(prefix: string, recipe: Recipe | undefined): Recipe | undefined {
-  return recipe && { ...recipe, sources: recipe.sources.map((name) => prefix + name) };
+  if (!recipe) return undefined;
+  const [first, ...rest] = recipe.sources;
+  return { ...recipe, sources: [prefix + first, ...rest.map((name) => prefix + name)] };
 }
 
 const same = (source: string): Recipe => ({ sources: [source], layout: 'same' });
 const transposed = (source: string): Recipe => ({ sources: [source], layout: 'transposed' });
 const squeezed = (source: string): Recipe => ({ sources: [source], layout: 'squeezed' });
 const stacked = (kind: 'weight' | 'bias'): Recipe => ({
-  sources: ['q', 'k', 'v'].map((part) => `self_attn.${part}_proj.${kind}`),
+  sources: [`self_attn.q_proj.${kind}`, `self_attn.k_proj.${kind}`, `self_attn.v_proj.${kind}`],
   layout: 'stacked',
 });
 

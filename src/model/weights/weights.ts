@@ -41,7 +41,7 @@ const largestLogitScale = 50;
 /** What the caller knows better than the file. */
 export interface OpenWeightsOptions {
   /** Instead of what the file, its folder or its naming implies: open_clip's models often have `gelu`. */
-  readonly activation?: Activation;
+  readonly activation?: Activation | undefined;
 }
 
 /**
@@ -63,8 +63,7 @@ class MappedWeights implements ClipWeights {
   readonly config: ClipConfig;
   readonly source: TensorFile;
   readonly naming: Naming;
-  readonly #shapes: ReadonlyMap<string, readonly number[]>;
-  readonly #recipes = new Map<string, Recipe>();
+  readonly #tensors = new Map<string, { readonly shape: readonly number[]; readonly recipe: Recipe }>();
 
   constructor(source: TensorFile, { activation }: OpenWeightsOptions) {
     const { path, tensors, metadata } = source;
@@ -82,13 +81,12 @@ class MappedWeights implements ClipWeights {
       mergeHints(hintsFromFolder(path, naming), hintsFromMetadata(metadata, path), activation),
       path,
     );
-    this.#shapes = canonicalShapes(this.config);
     const placed = new Set<string>();
-    for (const [canonical, shape] of this.#shapes) {
+    for (const [canonical, shape] of canonicalShapes(this.config)) {
       const recipe = recipeFor(canonical, naming, names)!;
       checkSources(canonical, recipe, shape, source);
       for (const name of recipe.sources) placed.add(name);
-      this.#recipes.set(canonical, recipe);
+      this.#tensors.set(canonical, { shape, recipe });
     }
     const stranger = [...tensors.values()].find((info) => !placed.has(info.name) && isTowerWeight(info));
     if (stranger) {
@@ -100,25 +98,29 @@ class MappedWeights implements ClipWeights {
   }
 
   names(): string[] {
-    return [...this.#shapes.keys()];
+    return [...this.#tensors.keys()];
   }
 
   has(name: string): boolean {
-    return this.#shapes.has(name);
+    return this.#tensors.has(name);
   }
 
   shape(name: string): readonly number[] {
-    const shape = this.#shapes.get(name);
-    if (!shape) throw new UserError(`${this.source.path}: this model has no tensor ${name}`);
-    return shape;
+    return this.#tensor(name).shape;
+  }
+
+  #tensor(name: string) {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw new UserError(`${this.source.path}: this model has no tensor ${name}`);
+    return tensor;
   }
 
   async read(name: string): Promise<Float32Array> {
-    const { sources, layout } = this.#recipes.get(name) ?? { sources: [], layout: 'same' };
-    const shape = this.shape(name);
-    if (name === 'logit_scale') return this.#logitScale(sources[0]!);
-    if (layout === 'transposed') return transpose(await this.#finite(sources[0]!), shape[0], shape[1]);
-    if (layout !== 'stacked') return this.#finite(sources[0]!);
+    const { shape, recipe } = this.#tensor(name);
+    const { sources, layout } = recipe;
+    if (name === 'logit_scale') return this.#logitScale(sources[0]);
+    if (layout === 'transposed') return transpose(await this.#finite(sources[0]), shape[0]!, shape[1]!);
+    if (layout !== 'stacked') return this.#finite(sources[0]);
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
     let at = 0;
     for (const part of sources) {
@@ -168,7 +170,7 @@ function mergeHints(
 function canonicalShape({ sources, layout }: Recipe, { tensors }: TensorFile): readonly number[] | undefined {
   const shape = tensors.get(sources[0])?.shape;
   if (!shape) return undefined;
-  if (layout === 'stacked') return shape.length ? [sources.length * shape[0], ...shape.slice(1)] : shape;
+  if (layout === 'stacked') return shape.length ? [sources.length * shape[0]!, ...shape.slice(1)] : shape;
   if (layout === 'transposed') return [...shape].reverse();
   return layout === 'squeezed' && shape[0] === 1 ? shape.slice(shape.findIndex((size) => size !== 1)) : shape;
 }
@@ -181,7 +183,7 @@ function checkSources(
 ): void {
   const expected =
     layout === 'stacked'
-      ? [shape[0] / sources.length, ...shape.slice(1)]
+      ? [shape[0]! / sources.length, ...shape.slice(1)]
       : layout === 'transposed'
         ? [...shape].reverse()
         : shape;
@@ -214,7 +216,7 @@ function transpose(values: Float32Array, rows: number, columns: number): Float32
   const result = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++)
-      result[row * columns + column] = values[column * rows + row];
+      result[row * columns + column] = values[column * rows + row]!;
   }
   return result;
 }
