@@ -6,7 +6,7 @@ import { decodeImage } from '../src/data/images/decode.ts';
 
 const folder = new URL('./fixtures/decode/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
-const images = readdirSync(folder).filter((name) => !name.endsWith('.expected.png') && !name.endsWith('.md'));
+const images = readdirSync(folder).filter((name) => !/\.(expected\.png|md|py)$/.test(name));
 
 describe('decodeImage', () => {
   it.each(images)('sees %s as Pillow does, byte for byte', async (name) => {
@@ -42,6 +42,7 @@ describe('decodeImage', () => {
     ['an empty file', Buffer.alloc(0)],
     ['a truncated JPEG', read('progressive.jpg').subarray(0, 400)],
     ['a truncated PNG', read('grey_alpha.png').subarray(0, 300)],
+    ['a truncated BMP', read('bmp24.bmp').subarray(0, 300)],
   ])('names the file that is %s', async (_, bytes) => {
     const failure = await decodeImage(bytes, '/some/where/bad.png').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UserError);

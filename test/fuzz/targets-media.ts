@@ -178,9 +178,60 @@ const pngHeader = target<{ base: string; changes: { at: number; value: number }[
   },
 });
 
+const bmpBases = ['bmp24.bmp', 'bmp8_palette.bmp', 'bmp4.bmp', 'bmp32_masks.bmp', 'bmp8_os2.bmp'];
+
+/** Where the members of a BMP's headers lie: offset of the pixels, size of the header, sizes, depth, compression, colors, masks. */
+const bmpMembers = [10, 14, 18, 20, 22, 24, 26, 28, 30, 34, 46, 54, 58, 62];
+
+/** The header of a BMP with wrong numbers. */
+const bmpHeader = target<{ base: string; changes: { at: number; value: number }[]; bytes: ByteEdit[] }>({
+  name: 'bmp header',
+  reader: 'image',
+  whole: { base: 'bmp24.bmp', changes: [], bytes: [] },
+  plan: fc.record({
+    base: fc.constantFrom(...bmpBases),
+    changes: fc.array(
+      fc.record({
+        at: fc.constantFrom(...bmpMembers),
+        value: fc.oneof(
+          side,
+          fc.constantFrom(
+            1,
+            3,
+            4,
+            8,
+            12,
+            16,
+            24,
+            32,
+            52,
+            56,
+            64,
+            108,
+            124,
+            255,
+            256,
+            257,
+            0xfffffff9,
+            0xff00,
+          ),
+        ),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    bytes: seldomEdited(2, 3),
+  }),
+  write: ({ base, changes, bytes }, folder) => {
+    const image = fixture(`decode/${base}`);
+    for (const { at, value } of changes) image.writeUInt32LE(value, at);
+    return file(folder, 'a.bmp', editBytes(image, bytes));
+  },
+});
+
 const images = {
   png: ['bilevel.png', 'grey_alpha.png', 'transparent_palette.png'],
   jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'grey.jpg', 'progressive.jpg'],
+  bmp: bmpBases,
   'gif, webp, tiff': ['frames.gif', 'lossy.webp', 'lzw.tif'],
 };
 
@@ -224,6 +275,7 @@ export const mediaTargets: readonly Target[] = [
   csv,
   text,
   pngHeader,
+  bmpHeader,
   ...Object.entries(images).map(([name, bases]) =>
     bytesTarget(name, 'image', bases, (base) => fixture(`decode/${base}`)),
   ),

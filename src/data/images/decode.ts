@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { UserError } from '../../common/errors.ts';
 import { beyondLimit, limit } from '../../common/limits.ts';
+import { BmpError, type BmpHeader, decodeBmp, readBmpHeader } from './bmp.ts';
 import { imageFormat } from './format.ts';
 
 // Every image is decoded once: libvips' own cache would only hold memory.
@@ -20,7 +21,7 @@ export interface RgbImage {
 
 /** File extensions (lower case, with dot) of the formats that `decodeImage` is meant for. */
 export const imageExtensions: ReadonlySet<string> = new Set(
-  '.jpg .jpeg .png .webp .gif .tif .tiff .avif'.split(' '),
+  '.jpg .jpeg .png .webp .gif .tif .tiff .avif .bmp'.split(' '),
 );
 
 /**
@@ -40,9 +41,10 @@ export async function decodeImage(
   name: string,
   admit: (pixels: number) => Promise<void> = async () => {},
 ): Promise<RgbImage> {
-  const { pixels, space } = await inspectImage(bytes, name);
+  const { pixels, space, bmp } = await inspectImage(bytes, name);
   await admit(pixels);
   try {
+    if (bmp) return { width: bmp.width, height: bmp.height, data: decodeBmp(bytes, bmp) };
     // 'error' lets through what libjpeg only warns about, as Pillow does, but no truncated file.
     const input = sharp(bytes, {
       failOn: 'error',
@@ -81,17 +83,39 @@ export async function decodeImage(
 async function inspectImage(
   bytes: Uint8Array,
   name: string,
-): Promise<{ readonly pixels: number; readonly space: string | undefined }> {
+): Promise<{ readonly pixels: number; readonly space?: string | undefined; readonly bmp?: BmpHeader }> {
   const format = imageFormat(bytes);
   if (!format) throw unreadable(name, 'its content is in none of the supported formats');
+  if (format === 'bmp') {
+    const bmp = headerOf(bytes, name);
+    return { pixels: checkPixels(name, bmp), bmp };
+  }
   const { width, height, space } = await sharp(bytes, { limitInputPixels: false })
     .metadata()
     .catch((error) => {
       throw undecodable(name, error);
     });
-  const pixels = width * height * (format === 'avif' ? 2 : 1);
+  return { pixels: checkPixels(name, { width, height }, format === 'avif' ? 2 : 1), space };
+}
+
+function headerOf(bytes: Uint8Array, name: string): BmpHeader {
+  try {
+    return readBmpHeader(bytes);
+  } catch (error) {
+    if (!(error instanceof BmpError)) throw error;
+    throw undecodable(name, error);
+  }
+}
+
+/** The pixels as they count for the memory that decoding takes, `cost` times their number; refused above the limit. */
+function checkPixels(
+  name: string,
+  { width, height }: { readonly width: number; readonly height: number },
+  cost = 1,
+): number {
+  const pixels = width * height * cost;
   if (!(pixels <= limit('imagePixels'))) throw tooLarge(name, width, height);
-  return { pixels, space };
+  return pixels;
 }
 
 const undecodable = (name: string, error: unknown) =>
@@ -100,7 +124,7 @@ const undecodable = (name: string, error: unknown) =>
 const unreadable = (name: string, reason: string, cause?: unknown) =>
   new UserError(
     `${name}: not a readable image (${reason})`,
-    'Check that the file is a complete JPEG, PNG, WebP, GIF, TIFF or AVIF.',
+    'Check that the file is a complete JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.',
     { cause },
   );
 

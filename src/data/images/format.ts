@@ -1,5 +1,7 @@
+import { isBmp } from './bmp.ts';
+
 /** The formats that are read. */
-export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif' | 'bmp';
 
 /** TIFF with 32-bit and 64-bit offsets, in both byte orders. */
 const tiffs = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
@@ -15,6 +17,7 @@ export function imageFormat(bytes: Uint8Array): ImageFormat | undefined {
   if (text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP') return 'webp';
   if (['GIF87a', 'GIF89a'].includes(text(0, 6))) return 'gif';
   if (tiffs.includes(text(0, 4))) return 'tiff';
+  if (isBmp(bytes)) return 'bmp';
   return isAvif(text(0, 256)) ? 'avif' : undefined;
 }
 
