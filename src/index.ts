@@ -30,6 +30,7 @@ export { randomNormal } from './autograd/random.ts';
 export { allOrNone, keep, type Scoped, scope } from './autograd/scope.ts';
 export { apply, type ValueAndGradients, valueAndGradients } from './autograd/tape.ts';
 export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
+export { trace } from './autograd/trace.ts';
 export { UserError } from './common/errors.ts';
 export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';
 export { Tokenizer } from './data/tokenizer/tokenizer.ts';

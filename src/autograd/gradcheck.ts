@@ -4,6 +4,7 @@ import { randomNormal } from './random.ts';
 import { scope } from './scope.ts';
 import { valueAndGradients } from './tape.ts';
 import type { Tensor } from './tensor.ts';
+import { observing } from './trace.ts';
 
 /** How {@link gradcheck} compares. */
 export interface GradcheckOptions {
@@ -22,7 +23,7 @@ const samples = 24;
 /**
  * Holds the gradients of f against central finite differences of sum(w ∘ f(x)) with fixed random weights w.
  *
- * @throws Error naming the input and the element that departs
+ * @throws Error naming the ops of f, the input and the element that departs
  * @returns the largest error found, as a share of the largest gradient
  */
 export async function gradcheck(
@@ -30,11 +31,18 @@ export async function gradcheck(
   inputs: readonly Tensor[],
   { tolerance = 1e-2, step = 1e-2, check, seed = 1 }: GradcheckOptions = {},
 ): Promise<{ maxError: number }> {
-  const { gpu } = inputs[0]!;
-  const plain = scope(() => f(...inputs));
-  const weights = randomNormal(gpu, plain.shape, seed, 1);
+  const run = () => f(...inputs);
+  const ops = new Set<string>();
+  const plain = scope(() =>
+    observing((call, op) => {
+      ops.add(call);
+      return op();
+    }, run),
+  );
+  const what = `gradcheck of ${[...ops].join(', ')}`;
+  const weights = randomNormal(plain.gpu, plain.shape, seed, 1);
   plain.dispose();
-  const objective = () => scope(() => sum(multiply(f(...inputs), weights)));
+  const objective = () => scope(() => sum(multiply(run(), weights)));
   const checked = inputs.filter((_, i) => check?.[i] ?? true);
   const { value, gradients } = valueAndGradients(objective, checked);
   value.dispose();
@@ -42,24 +50,26 @@ export async function gradcheck(
   for (const [number, input] of inputs.entries()) {
     if (!(check?.[number] ?? true)) continue;
     const gradient = gradients.get(input);
-    if (!gradient) throw new Error(`gradcheck: input ${number} got no gradient`);
+    if (!gradient) throw new Error(`${what}: input ${number} got no gradient`);
     const found = await gradient.read();
     const values = await input.read();
     const scale = Math.max(1e-3, ...found.map(Math.abs));
-    for (let s = 0; s < Math.min(samples, values.length); s++) {
-      const at = Math.floor((s * values.length) / Math.min(samples, values.length));
+    const count = Math.min(samples, values.length);
+    for (let s = 0; s < count; s++) {
+      const at = Math.floor((s * values.length) / count);
+      const [value = 0, got = 0] = [values[at], found[at]];
       const shifted = async (by: number) => {
-        input.write(values.with(at, values[at]! + by));
+        input.write(values.with(at, value + by));
         const result = objective();
-        const [number_] = await result.read();
+        const [total = Number.NaN] = await result.read();
         result.dispose();
-        return number_!;
+        return total;
       };
       const expected = ((await shifted(step)) - (await shifted(-step))) / (2 * step);
-      const error = Math.abs(found[at]! - expected) / scale;
+      const error = Math.abs(got - expected) / scale;
       if (!(error <= tolerance))
         throw new Error(
-          `gradcheck: input ${number}, element ${at}: gradient ${found[at]}, finite difference ${expected} (error ${error.toExponential(2)} of the largest)`,
+          `${what}: input ${number}, element ${at}: gradient ${got}, finite difference ${expected} (error ${error.toExponential(2)} of the largest)`,
         );
       maxError = Math.max(maxError, error);
     }

@@ -2,10 +2,13 @@ import { binary, fill } from '../kernels/elementwise.ts';
 import { type AttributesOf, checkInputs, type Each, type Op, type OpTypes, type SavedOf } from './op.ts';
 import { allOrNone, keep, scope } from './scope.ts';
 import { Tensor } from './tensor.ts';
+import { observed } from './trace.ts';
 
 type Gradients = readonly (Tensor | null)[];
 
 interface Node {
+  readonly name: string;
+  readonly inputs: readonly (Tensor | null)[];
   /** Of each input, the id under which its gradient is gathered; 0 where none is. */
   readonly gathered: readonly number[];
   readonly output: number;
@@ -27,7 +30,8 @@ export function apply<T extends OpTypes>(
   inputs: T['inputs'],
   ...given: T extends { readonly attributes: infer A } ? [attributes: A] : []
 ): Tensor {
-  checkInputs(op.name, inputs, op.types);
+  const { name } = op;
+  checkInputs(name, inputs, op.types);
   const tape = active;
   const [attributes] = given as unknown as [AttributesOf<T>];
   const needed = inputs.map((input) => input !== null && (tape?.tracked.has(input.id) ?? false));
@@ -44,10 +48,14 @@ export function apply<T extends OpTypes>(
       saved[key] = view;
     }
   };
-  const output = allOrNone(() => op.forward(inputs, { attributes, recording, needs, save }));
+  const output = observed(name, inputs, () =>
+    allOrNone(() => op.forward(inputs, { attributes, recording, needs, save })),
+  );
   if (tape && recording) {
     tape.tracked.add(output.id);
     tape.nodes.push({
+      name,
+      inputs,
       gathered: inputs.map((input, i) => (input && needed[i] ? input.id : 0)),
       output: output.id,
       saved: held,
@@ -129,7 +137,9 @@ function backward(
         if (gathered) taken.push(gathered);
         return gathered;
       };
-      const gradients = scope(() => node.gradient(dy, take));
+      const gradients = scope(() =>
+        observed(`gradient of ${node.name}`, node.inputs, () => node.gradient(dy, take)),
+      );
       // A view, since an op may hand on dy itself, or one tensor for two inputs.
       for (const [i, gradient] of gradients.entries())
         if (gradient && node.gathered[i]) accumulate(byId, node.gathered[i], gradient.view());

@@ -56,6 +56,8 @@ export class Gpu {
   readonly #staging: Staging;
   /** Dispatches and submissions so far. */
   readonly counters = { dispatches: 0, submits: 0 };
+  /** While it is set, called with the kernel and the workgroup counts of every dispatch, replayed ones too. */
+  onDispatch: ((kernel: string, groups: readonly [number, number, number]) => void) | undefined;
 
   constructor(opened: OpenedDevice, lineage: Lineage<Gpu>) {
     this.#opened = opened;
@@ -140,6 +142,7 @@ export class Gpu {
   /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
     this.counters.dispatches++;
+    this.onDispatch?.(pipeline.name, [x, y, z]);
     if (this.#profiler) {
       this.#endPass();
       if (this.#profiler.full) this.flush();
