@@ -22,12 +22,13 @@ const allowed: Record<string, readonly string[]> = {
   training: ['common', 'kernels', 'data', 'autograd', 'model', 'features'],
   pretraining: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
   scoring: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
+  export: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   report: ['common', 'data', 'training'],
   cli: ['common', 'kernels', 'training', 'report'],
   commands: [
     ...['common', 'kernels', 'data', 'autograd', 'model', 'features'],
-    ...['training', 'pretraining', 'scoring', 'parity', 'report', 'cli'],
+    ...['training', 'pretraining', 'scoring', 'export', 'parity', 'report', 'cli'],
   ],
   index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring'],
 };

@@ -1,6 +1,7 @@
 import { concat } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
+import type { VisionConfig } from '../model/config.ts';
 import { type Pool, poolTokens, poolWidth } from '../model/pooling.ts';
 import type { VisionTransformer } from '../model/vit.ts';
 import type { FeatureExtractor } from './image-encoder.ts';
@@ -14,30 +15,45 @@ export interface FeatureChoice {
   readonly weightType: string;
 }
 
+/** Which numbers of the image tower are the feature: the projected class token, or tokens of some blocks (1 is the first), pooled. */
+export type VisionFeature =
+  | { readonly kind: 'projected' }
+  | { readonly kind: 'pooled'; readonly blocks: readonly number[]; readonly pool: Pool };
+
 /**
- * The image features a run needs: the tower's projected feature, or, image-only, what --layers and --pool ask for. The id
- * holds all that they depend on beside the device and the image: the weights do not say their activation, heads, eps, mean
- * and standard deviation by themselves.
+ * The image feature that a run's settings ask for: the tower's projected one, or, image-only, what --layers and --pool say.
+ *
+ * @throws UserError if the tower has no such block
+ */
+export function visionFeature({ layers: count }: VisionConfig, choice: FeatureChoice): VisionFeature {
+  const { trainer, layers, pool } = choice;
+  if (trainer !== 'image-only' || (layers === '' && pool === 'cls')) return { kind: 'projected' };
+  const blocks = layers === '' ? [count] : layers.split(',').map(Number);
+  for (const block of blocks)
+    if (!Number.isInteger(block) || block < 1 || block > count)
+      throw new UserError(
+        `--layers ${layers}: this model has blocks 1 to ${count}`,
+        'Pass block numbers separated by commas, e.g. --layers 4,8,12.',
+      );
+  return { kind: 'pooled', blocks, pool };
+}
+
+/**
+ * Computes {@link visionFeature}. The id holds all that it depends on beside the device and the image: the weights do not say
+ * their activation, heads, eps, mean and standard deviation by themselves.
  */
 export function featureExtractor(
   vision: VisionTransformer,
   weightsId: string,
   settings: FeatureChoice,
 ): FeatureExtractor {
-  const { trainer, layers, pool, weightType } = settings;
-  const { width } = vision.config;
-  const id = `${weightsId} ${weightType} ${JSON.stringify(vision.config)}`;
-  if (trainer !== 'image-only' || (layers === '' && pool === 'cls'))
+  const feature = visionFeature(vision.config, settings);
+  const id = `${weightsId} ${settings.weightType} ${JSON.stringify(vision.config)}`;
+  if (feature.kind === 'projected')
     return { width: vision.featureWidth, id: `${id} feature`, encode: (patches) => vision.features(patches) };
-  const blocks = layers === '' ? [vision.config.layers] : layers.split(',').map(Number);
-  for (const block of blocks)
-    if (!Number.isInteger(block) || block < 1 || block > vision.config.layers)
-      throw new UserError(
-        `--layers ${layers}: this model has blocks 1 to ${vision.config.layers}`,
-        'Pass block numbers separated by commas, e.g. --layers 4,8,12.',
-      );
+  const { blocks, pool } = feature;
   return {
-    width: blocks.length * poolWidth(pool) * width,
+    width: blocks.length * poolWidth(pool) * vision.config.width,
     id: `${id} blocks ${blocks.join()} ${pool}`,
     encode: (patches) =>
       scope(() =>

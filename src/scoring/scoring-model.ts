@@ -50,7 +50,7 @@ export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading:
       if (!value) throw noModel(path);
       return value;
     });
-    return headModel(gpu, head, statisticsOf(model));
+    return headModel(gpu, head, statisticsOf(constants));
   }
   const classes = readClassConstants(gpu, constants, reading);
   if (classes) return classes;
@@ -74,7 +74,8 @@ export function checkFeatureWidth(scoring: ScoringModel, width: number, path: st
     );
 }
 
-function statisticsOf({ constants }: Checkpoint): FeatureStatistics | null {
+/** What a model's features are standardized by; null where they are scaled to unit length. */
+export function statisticsOf(constants: Checkpoint['constants']): FeatureStatistics | null {
   const mean = constants.get('features.mean');
   // Models of earlier versions call it a deviation.
   const std = constants.get('features.std') ?? constants.get('features.deviation');

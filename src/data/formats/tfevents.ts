@@ -4,6 +4,8 @@
  * event.proto and summary.proto).
  */
 
+import { bytesField, doubleField, floatField, integerField, type Message } from './protobuf.ts';
+
 /** Named values of one step. */
 export interface ScalarEvent {
   /** Seconds since 1970. */
@@ -43,41 +45,15 @@ export function tfRecord(data: Uint8Array): Uint8Array {
 
 /** The record every event file begins with. */
 export function fileVersionRecord(wallTime: number): Uint8Array {
-  return tfRecord(Buffer.concat([double(1, wallTime), bytes(3, Buffer.from('brain.Event:2'))]));
+  return event([...doubleField(1, wallTime), ...bytesField(3, 'brain.Event:2')]);
 }
 
 /** One step's scalars; values that are not finite are left out, since a curve cannot show them. */
 export function scalarsRecord({ wallTime, step, scalars }: ScalarEvent): Uint8Array {
   const values = Object.entries(scalars)
     .filter(([, value]) => Number.isFinite(value))
-    .map(([tag, value]) => bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), float(2, value)])));
-  return tfRecord(Buffer.concat([double(1, wallTime), integer(2, step), bytes(5, Buffer.concat(values))]));
+    .flatMap(([tag, value]) => bytesField(1, [...bytesField(1, tag), ...floatField(2, value)]));
+  return event([...doubleField(1, wallTime), ...integerField(2, step), ...bytesField(5, values)]);
 }
 
-// Protobuf fields: a key of number and wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes), the value.
-
-const key = (field: number, wireType: number) => Buffer.of((field << 3) | wireType);
-
-function varint(value: number): Buffer {
-  const parts: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return Buffer.from([...parts, rest]);
-    parts.push((rest % 128) | 128);
-  }
-}
-
-const integer = (field: number, value: number) => Buffer.concat([key(field, 0), varint(value)]);
-
-function double(field: number, value: number): Buffer {
-  const data = Buffer.alloc(8);
-  data.writeDoubleLE(value);
-  return Buffer.concat([key(field, 1), data]);
-}
-
-function float(field: number, value: number): Buffer {
-  const data = Buffer.alloc(4);
-  data.writeFloatLE(value);
-  return Buffer.concat([key(field, 5), data]);
-}
-
-const bytes = (field: number, data: Uint8Array) => Buffer.concat([key(field, 2), varint(data.length), data]);
+const event = (message: Message) => tfRecord(Buffer.concat(message));

@@ -38,7 +38,8 @@ function tensorData(
   return { dtype: 'F16', shape, data: async () => toHalf(name, await read()) };
 }
 
-function toHalf(name: string, values: Float32Array): Uint16Array {
+/** Halves of float32 values; throws `UserError` by the tensor's name where one is out of range. */
+export function toHalf(name: string, values: Float32Array): Uint16Array {
   const largest = values.find((value) => Math.abs(value) >= 65520 && Number.isFinite(value));
   if (largest !== undefined) {
     throw new UserError(

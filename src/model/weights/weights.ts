@@ -212,7 +212,8 @@ function sameShape(found: readonly number[], expected: readonly number[], leadin
   return found.every((size, d) => size === (d < extra ? 1 : expected[d - extra]));
 }
 
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+/** A matrix [columns, rows] as [rows, columns]. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++)

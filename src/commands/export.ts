@@ -1,0 +1,137 @@
+import { readFileSync, statSync } from 'node:fs';
+import { Option } from 'commander';
+import { createCommand, runCommand } from '../cli/command.ts';
+import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
+import { startGpu, terminal } from '../cli/start.ts';
+import { UserError } from '../common/errors.ts';
+import { checkOutput } from '../common/files.ts';
+import { printable } from '../common/printable.ts';
+import { type ExportInput, exportOnnx, scoringConstants } from '../export/export-onnx.ts';
+import { modelCard } from '../export/model-card.ts';
+import type { ScoringConstants } from '../export/scoring-graph.ts';
+import type { Reading } from '../model/class-constants.ts';
+import type { Position } from '../model/prefix-tree.ts';
+import type { StorageType } from '../model/weights/convert.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
+import { openClipWeights } from '../model/weights/weights.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
+import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
+import { readModel } from '../scoring/scorer.ts';
+import { clipOptions } from '../training/settings.ts';
+
+interface Options {
+  out: string;
+  weights?: string;
+  input: ExportInput;
+  dtype: StorageType;
+  scoreBy?: Reading;
+  epochFile?: string;
+  position: Position;
+}
+
+const command = addEpochFileOption(
+  createCommand('export', 'Writes a trained scoring model as one ONNX file, for onnxruntime and others.', [
+    'node dist/export.js output/my-run --out model.onnx',
+    'node dist/export.js output/my-run --out model.onnx --input uint8      # takes RGB bytes, normalizes them itself',
+    'node dist/export.js output/my-run --out half.onnx --dtype float16     # half the size',
+    'node dist/export.js nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --out model.onnx',
+  ]),
+)
+  .argument(
+    '<model>',
+    'run folder or model.safetensors of a training run, or a results folder of the published trainer',
+  )
+  .requiredOption('--out <file>', 'ONNX file to write; - for stdout')
+  .option('--weights <file>', 'CLIP weights (default: those of the model)')
+  .addOption(
+    new Option(
+      '--input <kind>',
+      'images as normalized float32 [batch, 3, size, size] or RGB bytes [batch, size, size, 3]',
+    )
+      .choices(['normalized', 'uint8'])
+      .default('normalized'),
+  )
+  .addOption(
+    new Option('--dtype <type>', "storage of the tower's weights; computation is in float32 either way")
+      .choices(['float32', 'float16'])
+      .default('float32'),
+  )
+  .addOption(
+    new Option(
+      '--score-by <reading>',
+      'of a zero-shot model: by the quality words or by antonyms (default: as it was made)',
+    ).choices(['words', 'antonyms']),
+  )
+  .addOption(
+    new Option('--position <place>', 'of a folder of the published trainer: position of the quality word')
+      .choices(['end', 'middle', 'front'])
+      .default('end'),
+  );
+
+const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+await runCommand<Options & Record<string, unknown>>(command, async (options, [path]) => {
+  checkOutput(options.out);
+  const { settings, scoring, weights: named } = await openModel(path!, options);
+  const weights = await openClipWeights(named, clipOptions(settings));
+  try {
+    const card = modelCard(settings, named);
+    const bytes = await exportOnnx({ settings, weights, scoring, version, ...card }, options.out, options);
+    if (options.out === '-' || !statSync(options.out).isFile()) return;
+    const { imageSize } = weights.config.vision;
+    const input =
+      options.input === 'uint8'
+        ? `uint8 [batch, ${imageSize}, ${imageSize}, 3]`
+        : `float32 [batch, 3, ${imageSize}, ${imageSize}]`;
+    process.stderr.write(
+      `${printable(options.out)}: ${(bytes / 1e6).toFixed(1)} MB, images ${input} -> score [batch]\n`,
+    );
+  } finally {
+    await weights.close();
+  }
+});
+
+/** The model's settings, the file of its CLIP weights, and what turns features into scores. */
+async function openModel(path: string, options: Options) {
+  if (isOriginalFolder(path)) {
+    if (!options.weights)
+      throw new UserError(
+        `${path}: the published trainer does not record which CLIP weights it used`,
+        'Pass them with --weights, e.g. ViT-B-16.pt.',
+      );
+    const settings = originalSettings();
+    const weights = weightsPath(options.weights);
+    const { position, epochFile: epoch } = options;
+    // Its text features are not in the folder: the text tower computes them once.
+    const gpu = await startGpu(terminal);
+    try {
+      const head = await originalHead(gpu, path, weights, {
+        position,
+        epoch: epochFile(epoch),
+        ...clipOptions(settings),
+      });
+      return {
+        settings,
+        weights,
+        scoring: { kind: 'head', head, statistics: null } satisfies ScoringConstants,
+      };
+    } finally {
+      gpu.close();
+    }
+  }
+  const model = await readModel(path);
+  const { settings } = model;
+  const weights = weightsPath(options.weights ?? settings.weights);
+  if ((await weightsId(weights)) !== model.weightsId)
+    throw new UserError(
+      `${weights} are not the weights this model was trained on`,
+      'Pass the same file with --weights: a head only works on the features it was trained on.',
+    );
+  return {
+    settings,
+    weights,
+    scoring: scoringConstants(model.constants, options.scoreBy ?? settings.scoreBy, path),
+  };
+}

@@ -1,0 +1,72 @@
+import type { HostTensor } from '../data/formats/tensor.ts';
+import type { FeatureStatistics } from '../model/feature-scaling.ts';
+import type { HeadValues } from '../model/head.ts';
+import type { OnnxGraph, OnnxValue } from './onnx-graph.ts';
+
+/** What turns a feature into a score: a head with the text features folded in, or classes that stand for scores. */
+export type ScoringConstants =
+  | { readonly kind: 'head'; readonly head: HeadValues; readonly statistics: FeatureStatistics | null }
+  | {
+      readonly kind: 'classes';
+      /** L2-normalized text features [n, E]. */
+      readonly text: HostTensor;
+      /** The score [n] that each text stands for. */
+      readonly scores: Float32Array;
+      readonly logitScale: number;
+    };
+
+/** Features [batch, E], not normalized → scores [batch], as src/scoring/scoring-model.ts computes them. */
+export function scoringGraph(graph: OnnxGraph, features: OnnxValue, scoring: ScoringConstants): OnnxValue {
+  const column =
+    scoring.kind === 'head' ? headGraph(graph, features, scoring) : classGraph(graph, features, scoring);
+  return graph.reshape(column, -1);
+}
+
+function headGraph(
+  graph: OnnxGraph,
+  features: OnnxValue,
+  { head, statistics }: Extract<ScoringConstants, { kind: 'head' }>,
+): OnnxValue {
+  const scaled = statistics ? standardize(graph, features, statistics) : l2Normalize(graph, features);
+  const layer = (x: OnnxValue, index: 1 | 4) => {
+    const { shape, data } = head[`${index}.weight`];
+    const weight = graph.constant(data, shape, `head.${index}.weight`);
+    const bias = graph.constant(
+      head[`${index}.bias`].data,
+      head[`${index}.bias`].shape,
+      `head.${index}.bias`,
+    );
+    return graph.add('Gemm', [x, weight, bias], { transB: 1 });
+  };
+  return layer(graph.add('Relu', [layer(scaled, 1)]), 4);
+}
+
+/** The expected score under the classes' probabilities, softmax of exp(logit_scale) · cosine (arXiv 2103.00020). */
+function classGraph(
+  graph: OnnxGraph,
+  features: OnnxValue,
+  { text, scores, logitScale }: Extract<ScoringConstants, { kind: 'classes' }>,
+): OnnxValue {
+  const [classes = 0] = text.shape;
+  const cosines = graph.add(
+    'Gemm',
+    [l2Normalize(graph, features), graph.constant(text.data, text.shape, 'classes.text')],
+    {
+      transB: 1,
+    },
+  );
+  const logits = graph.add('Mul', [cosines, graph.scalar(logitScale)]);
+  const probabilities = graph.add('Softmax', [logits], { axis: -1 });
+  return graph.add('MatMul', [probabilities, graph.constant(scores, [classes, 1], 'classes.scores')]);
+}
+
+function l2Normalize(graph: OnnxGraph, x: OnnxValue): OnnxValue {
+  return graph.add('Div', [x, graph.add('ReduceL2', [x], { axes: [-1], keepdims: 1 })]);
+}
+
+/** A number that never varies becomes 0, as FeatureScaling has it. */
+function standardize(graph: OnnxGraph, x: OnnxValue, { mean, std }: FeatureStatistics): OnnxValue {
+  const centered = graph.add('Sub', [x, graph.constant(mean, [mean.length], 'features.mean')]);
+  const scale = std.map((value) => value || 1);
+  return graph.add('Div', [centered, graph.constant(scale, [scale.length], 'features.std')]);
+}

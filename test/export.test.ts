@@ -1,0 +1,172 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import * as ort from 'onnxruntime-web';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { silent } from '../src/common/reporter.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { prepareImage } from '../src/data/images/prepare.ts';
+import { type ExportOptions, exportOnnx, scoringConstants } from '../src/export/export-onnx.ts';
+import { modelCard } from '../src/export/model-card.ts';
+import { weightsPath } from '../src/model/weights/embedded.ts';
+import { openClipWeights } from '../src/model/weights/weights.ts';
+import { readModel, Scorer } from '../src/scoring/scorer.ts';
+import { trainRun } from '../src/training/run.ts';
+import { applySettings, clipOptions, defaultSettings } from '../src/training/settings.ts';
+import { sharedGpu } from './gpu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'export-'));
+const scenes = join(folder, 'scenes');
+const tiny = resolve('test/fixtures/tiny-clip.json');
+let images: string[];
+
+beforeAll(async () => {
+  await makeScenes(scenes, { scenes: 10, versions: 2, size: 80, seed: 3 });
+  const all = readdirSync(scenes, { recursive: true, encoding: 'utf8' });
+  images = all.filter((name) => name.endsWith('.png')).map((name) => join(scenes, name));
+  expect(images.length).toBe(20);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Trains a model of this kind, and gives its folder. */
+async function train(name: string, changes: Record<string, unknown>): Promise<string> {
+  const out = join(folder, name);
+  const values = {
+    data: 'scenes',
+    root: scenes,
+    weights: tiny,
+    epochs: 3,
+    batchSize: 8,
+    views: 1,
+    nCtx: 4,
+    lr: 0.01,
+  };
+  const settings = applySettings(defaultSettings(), { ...values, cache: 'none', out, ...changes }, 'test');
+  await trainRun(await sharedGpu(), settings, { resume: false, reporter: silent });
+  return out;
+}
+
+/** Exports the model of a run and opens it in onnxruntime. */
+async function exported(run: string, options: ExportOptions) {
+  const path = join(folder, 'model.onnx');
+  const { settings, constants } = await readModel(run);
+  const named = weightsPath(settings.weights);
+  const weights = await openClipWeights(named, clipOptions(settings));
+  try {
+    const scoring = scoringConstants(constants, settings.scoreBy, run);
+    const bytes = await exportOnnx(
+      { settings, weights, scoring, version: '0', ...modelCard(settings, named) },
+      path,
+      options,
+    );
+    const file = readFileSync(path);
+    expect(file.length).toBe(bytes);
+    return { file, vision: weights.config.vision, session: await ort.InferenceSession.create(file) };
+  } finally {
+    await weights.close();
+  }
+}
+
+/** The images as bytes of the model's size, one behind the other. */
+async function prepared(size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(images.length * size * size * 3);
+  for (const [i, path] of images.entries()) {
+    const image = await prepareImage({ path, size, transform: { kind: 'test' } });
+    if ('error' in image) throw new Error(image.error);
+    bytes.set(image.pixels, i * size * size * 3);
+  }
+  return bytes;
+}
+
+async function ours(run: string): Promise<number[]> {
+  const scorer = await Scorer.load(await sharedGpu(), run);
+  const scores: number[] = [];
+  for await (const result of scorer.score(images)) scores.push('score' in result ? result.score : Number.NaN);
+  await scorer.close();
+  return scores;
+}
+
+const kinds: [string, Record<string, unknown>][] = [
+  ['clip-agiqa', { trainer: 'clip-agiqa' }],
+  [
+    'image-only on pooled blocks',
+    { trainer: 'image-only', layers: '1,2', pool: 'stats', scaling: 'standard' },
+  ],
+  ['zero-shot', { trainer: 'zero-shot' }],
+  ['clip-agiqa on the embedded model', { trainer: 'clip-agiqa', weights: 'embedded', epochs: 1 }],
+];
+
+describe.each(kinds)('a model of %s, exported', (name, changes) => {
+  let run: string;
+  let expected: number[];
+  beforeAll(async () => {
+    run = await train(name.replaceAll(' ', '-'), changes);
+    expected = await ours(run);
+  });
+
+  it('gives our scores to 1e-4 in onnxruntime, from bytes and from normalized images, in batches of any size', async () => {
+    const { session, vision } = await exported(run, { input: 'uint8', dtype: 'float32' });
+    const { imageSize: size, mean, std } = vision;
+    const bytes = await prepared(size);
+    const all = await session.run({ images: new ort.Tensor('uint8', bytes, [images.length, size, size, 3]) });
+    const scores = [...(all.score!.data as Float32Array)];
+    expect(Math.max(...scores.map((score, i) => Math.abs(score - expected[i]!)))).toBeLessThan(1e-4);
+    // The scores differ from image to image, or agreeing would say little.
+    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1e-3);
+    await session.release();
+
+    const other = await exported(run, { input: 'normalized', dtype: 'float32' });
+    const plane = size * size;
+    const one = Float32Array.from({ length: 3 * plane }, (_, i) => {
+      const channel = Math.floor(i / plane) as 0 | 1 | 2;
+      return (bytes[(i % plane) * 3 + channel]! / 255 - mean[channel]) / std[channel];
+    });
+    const single = await other.session.run({ images: new ort.Tensor('float32', one, [1, 3, size, size]) });
+    expect(Math.abs((single.score!.data as Float32Array)[0]! - expected[0]!)).toBeLessThan(1e-4);
+    await other.session.release();
+  });
+
+  it('is half the size in halves, and close to it', async () => {
+    const full = await exported(run, { input: 'uint8', dtype: 'float32' });
+    await full.session.release();
+    const { session, vision, file } = await exported(run, { input: 'uint8', dtype: 'float16' });
+    const { imageSize: size } = vision;
+    const result = await session.run({
+      images: new ort.Tensor('uint8', await prepared(size), [images.length, size, size, 3]),
+    });
+    const scores = [...(result.score!.data as Float32Array)];
+    const spread = Math.max(...expected) - Math.min(...expected);
+    expect(Math.max(...scores.map((score, i) => Math.abs(score - expected[i]!)))).toBeLessThan(
+      Math.max(0.05 * spread, 0.01),
+    );
+    expect(file.length).toBeLessThan(full.file.length);
+    await session.release();
+  });
+});
+
+it('a model says what it is and what it takes, and no path of this machine', async () => {
+  const { file, session } = await exported(join(folder, 'zero-shot'), {
+    input: 'normalized',
+    dtype: 'float32',
+  });
+  await session.release();
+  const text = file.toString('latin1');
+  for (const fact of [
+    'image_size',
+    'mean',
+    'std',
+    'preprocessing',
+    'arXiv 2408.15098',
+    'tiny-clip.json',
+    'zero-shot',
+  ])
+    expect(text).toContain(fact);
+  expect(text).not.toContain(folder);
+  expect(text).not.toContain(resolve('test'));
+});
+
+it('a reading that a model does not have is refused by name', async () => {
+  const { constants } = await readModel(join(folder, 'zero-shot'));
+  const only = new Map([...constants].filter(([name]) => name.startsWith('words.')));
+  expect(() => scoringConstants(only, 'antonyms', 'model.safetensors')).toThrow(/cannot score by antonyms/);
+});
