@@ -27,7 +27,7 @@ import { pretrainingLoss } from '../src/pretraining/objective.ts';
 import { readPairs, trainingPairs } from '../src/pretraining/pairs.ts';
 import { pretrainRun } from '../src/pretraining/run.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
-import { pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
+import { type Chunk, pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
 import { standardize } from '../src/pretraining/teacher.ts';
 import { drawViews } from '../src/pretraining/views.ts';
 import { sharedGpu } from './gpu.ts';
@@ -83,25 +83,24 @@ function inputsIn(chunks: number): StepInputs {
   const ends = [5, 3, 4, 5, 2, 3, 4];
   const rowsOf = (i: number) =>
     Array.from({ length: size + (i === chunks - 1 ? words : 0) }, (_, row) => i * size + row);
-  const each = <T>(make: (i: number) => T) => Array.from({ length: chunks }, (_, i) => make(i));
+  const chunk = (i: number): Chunk => ({
+    pixels: Tensor.from(gpu, pixels.slice(i * size * pixelWords, (i + 1) * size * pixelWords), [
+      size,
+      pixelWords,
+    ]),
+    ids: Tensor.from(
+      gpu,
+      Uint32Array.from(
+        rowsOf(i).flatMap((row) => [...ids.subarray(row * captionLength, (row + 1) * captionLength)]),
+      ),
+    ),
+    eot: Tensor.from(
+      gpu,
+      Uint32Array.from(rowsOf(i), (row, at) => at * captionLength + ends[row]!),
+    ),
+  });
   return {
-    pixels: each((i) =>
-      Tensor.from(gpu, pixels.slice(i * size * pixelWords, (i + 1) * size * pixelWords), [size, pixelWords]),
-    ),
-    ids: each((i) =>
-      Tensor.from(
-        gpu,
-        Uint32Array.from(
-          rowsOf(i).flatMap((row) => [...ids.subarray(row * captionLength, (row + 1) * captionLength)]),
-        ),
-      ),
-    ),
-    eot: each((i) =>
-      Tensor.from(
-        gpu,
-        Uint32Array.from(rowsOf(i), (row, at) => at * captionLength + ends[row]!),
-      ),
-    ),
+    chunks: Array.from({ length: chunks }, (_, i) => chunk(i)),
     targets: {
       own: Tensor.from(gpu, Uint32Array.of(0, 1, 2, 3)),
       teacher: Tensor.from(gpu, Float32Array.from(numbers.subarray(0, batch * 7)), [batch, 7]),
@@ -128,11 +127,12 @@ async function gradientsOf(model: PretrainingModel, inputs: StepInputs): Promise
   return byName;
 }
 
-async function lossOf(model: PretrainingModel, { pixels, ids, eot, targets }: StepInputs): Promise<number> {
+async function lossOf(model: PretrainingModel, { chunks, targets }: StepInputs): Promise<number> {
+  const { pixels, ids, eot } = chunks[0]!;
   const parts: Parts = {};
   scope(() => {
-    const images = model.images(pixels[0]!);
-    const texts = model.texts(ids[0]!, eot[0]!);
+    const images = model.images(pixels);
+    const texts = model.texts(ids, eot);
     pretrainingLoss(images, texts, model.objective, targets, weights, (name, loss) => {
       parts[name] = keep(loss.view());
     });

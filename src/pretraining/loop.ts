@@ -1,31 +1,19 @@
 import { AdamW } from '../autograd/optimizers.ts';
-import { keep, scope } from '../autograd/scope.ts';
-import { Tensor } from '../autograd/tensor.ts';
+import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
-import { ImageLoader, type LoadedImage } from '../data/images/loader.ts';
+import { ImageLoader } from '../data/images/loader.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import type { Recording } from '../kernels/device/recording.ts';
-import { tuneAs } from '../kernels/device/tuning.ts';
-import { qualityWords } from '../model/agiqa.ts';
+import { CapturedStep } from '../training/captured-step.ts';
 import { checkFinite } from '../training/finite.ts';
 import { warmupCosine } from '../training/lr-schedule.ts';
 import { RunningSum } from '../training/running-sum.ts';
 import type { PretrainingModel } from './model.ts';
 import type { LossWeights } from './objective.ts';
 import type { PretrainingSettings } from './settings.ts';
-import { pretrainingGradients, pretrainingStep, type StepInputs } from './step.ts';
-import type { CaptionTokens } from './tokens.ts';
+import { pretrainingGradients, pretrainingStep } from './step.ts';
+import { type PretrainingData, StepBatch } from './step-batch.ts';
 import type { View } from './views.ts';
-
-/** What the loop learns from, by view. */
-export interface PretrainingData {
-  readonly views: readonly View[];
-  readonly tokens: CaptionTokens;
-  /** Standardized features of the teacher, `teacherWidth` a view; null without one. */
-  readonly teacher: Float32Array | null;
-  readonly teacherWidth: number;
-}
 
 /** One line of metrics.jsonl: means over the steps since the line before. */
 export interface StepRecord {
@@ -91,19 +79,17 @@ export class PretrainingLoop {
   readonly #optimizers: readonly AdamW[];
   readonly #settings: PretrainingSettings;
   readonly #data: PretrainingData;
-  readonly #inputs: StepInputs;
-  readonly #chunks: number;
+  readonly #batch: StepBatch;
   readonly #sums: Record<keyof LossWeights, RunningSum>;
-  #recording: Recording | undefined;
+  readonly #step: CapturedStep;
 
   constructor(gpu: Gpu, model: PretrainingModel, data: PretrainingData, settings: PretrainingSettings) {
     checkBatches(data.views.length, settings);
-    const { batchSize, chunkSize, lr, weightDecay } = settings;
+    const { batchSize, lr, weightDecay } = settings;
     this.gpu = gpu;
     this.model = model;
     this.#data = data;
     this.#settings = settings;
-    this.#chunks = batchSize / Math.min(chunkSize, batchSize);
     this.stepsPerEpoch = Math.floor(data.views.length / batchSize);
     this.steps = stepCount(data.views.length, settings);
     const all = model.parameters();
@@ -113,9 +99,18 @@ export class PretrainingLoop {
       new AdamW(matrices, { lr, betas, eps, weightDecay }),
       new AdamW(vectors, { lr, betas, eps, weightDecay: 0 }),
     ];
-    this.#inputs = this.#createInputs();
+    this.#batch = new StepBatch(gpu, data, settings);
     const sum = () => new RunningSum(gpu);
     this.#sums = { contrastive: sum(), distillation: sum(), quality: sum() };
+    const { inputs } = this.#batch;
+    this.#step = new CapturedStep(gpu, {
+      warmUp: () => pretrainingGradients(model, inputs, settings),
+      step: () =>
+        pretrainingStep(model, inputs, settings, this.#optimizers, settings.clipNorm, (name, loss) =>
+          this.#sums[name].add(loss),
+        ),
+      tune: settings.tune,
+    });
   }
 
   /**
@@ -142,9 +137,10 @@ export class PretrainingLoop {
         signal?.throwIfAborted();
         const { step } = state;
         const lr = warmupCosine(step, this.steps, this.#settings);
-        await this.#load(batch, images);
+        await this.#batch.load(batch, images);
         for (const optimizer of this.#optimizers) optimizer.setLearningRate(lr);
-        await this.#step();
+        await this.#step.run();
+        await this.gpu.finish();
         state = { ...state, step: step + 1 };
         events.step?.();
         if (state.step % checkpointEvery !== 0 && state.step !== this.steps) continue;
@@ -178,13 +174,8 @@ export class PretrainingLoop {
   }
 
   dispose(): void {
-    this.#recording?.dispose();
-    for (const optimizer of this.#optimizers) optimizer.dispose();
-    const { pixels, ids, eot, targets } = this.#inputs;
-    const { own, teacher, quality } = targets;
-    for (const tensor of [...pixels, ...ids, ...eot, own]) tensor.dispose();
-    for (const sum of Object.values(this.#sums)) sum.dispose();
-    for (const tensor of [teacher, quality?.views, quality?.words]) tensor?.dispose();
+    const optimizers = this.#optimizers;
+    for (const held of [this.#step, ...optimizers, this.#batch, ...Object.values(this.#sums)]) held.dispose();
   }
 
   /** The batches from a step on, each a list of views. */
@@ -197,92 +188,9 @@ export class PretrainingLoop {
     }
   }
 
-  #createInputs(): StepInputs {
-    const { gpu } = this;
-    const { batchSize, imageSize } = this.#settings;
-    const { tokens, views, teacher, teacherWidth } = this.#data;
-    const chunk = batchSize / this.#chunks;
-    const scored = views.every(({ quality }) => quality !== null);
-    const chunks = Array.from({ length: this.#chunks }, (_, i) => i);
-    const empty = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
-    // The prompts of the quality words, whose rows never change, follow the last chunk's captions.
-    const rows = chunks.map((i) => chunk + (i === this.#chunks - 1 && scored ? qualityWords.length : 0));
-    return {
-      pixels: chunks.map(() => empty([chunk, (imageSize ** 2 * 3) / 4], 'u32')),
-      ids: rows.map((count) => empty([count * tokens.length], 'u32')),
-      eot: rows.map((count) => empty([count], 'u32')),
-      targets: {
-        own: keep(
-          Tensor.from(
-            gpu,
-            Uint32Array.from({ length: batchSize }, (_, i) => i),
-          ),
-        ),
-        teacher: teacher && empty([batchSize, teacherWidth], 'f32'),
-        quality: scored
-          ? {
-              views: empty([batchSize], 'f32'),
-              words: keep(
-                Tensor.from(
-                  gpu,
-                  Float32Array.from(qualityWords, (_, i) => i / (qualityWords.length - 1)),
-                ),
-              ),
-            }
-          : null,
-      },
-    };
-  }
-
-  async #load(batch: Int32Array, images: AsyncIterator<LoadedImage>): Promise<void> {
-    const { imageSize, batchSize } = this.#settings;
-    const { tokens, teacher, teacherWidth, views } = this.#data;
-    const { pixels, ids, eot, targets } = this.#inputs;
-    const chunk = batchSize / this.#chunks;
-    const bytes = imageSize ** 2 * 3;
-    for (let i = 0; i < this.#chunks; i++) {
-      const staged = new Uint8Array(chunk * bytes);
-      for (let j = 0; j < chunk; j++) staged.set(await nextPixels(images), j * bytes);
-      pixels[i]!.write(new Uint32Array(staged.buffer));
-      const { rows, ends } = tokens.batch(batch.subarray(i * chunk, (i + 1) * chunk), eot[i]!.size > chunk);
-      ids[i]!.write(rows);
-      eot[i]!.write(ends);
-    }
-    if (targets.teacher) {
-      const wanted = new Float32Array(batchSize * teacherWidth);
-      for (const [i, view] of batch.entries())
-        wanted.set(teacher!.subarray(view * teacherWidth, (view + 1) * teacherWidth), i * teacherWidth);
-      targets.teacher.write(wanted);
-    }
-    targets.quality?.views.write(Float32Array.from(batch, (view) => views[view]!.quality!));
-  }
-
-  async #step(): Promise<void> {
-    if (this.#recording) this.#recording.replay();
-    else {
-      // Compiles (and tunes) on gradients that are thrown away; the capture then runs the step for the first time.
-      scope(() => {
-        pretrainingGradients(this.model, this.#inputs, this.#settings);
-      });
-      await this.gpu.finish();
-      await tuneAs(this.gpu, this.#settings.tune);
-      this.#recording = this.gpu.capture(() =>
-        pretrainingStep(
-          this.model,
-          this.#inputs,
-          this.#settings,
-          this.#optimizers,
-          this.#settings.clipNorm,
-          (name, loss) => this.#sums[name].add(loss),
-        ),
-      ).recording;
-    }
-    await this.gpu.finish();
-  }
-
   /** Mean losses since they were last asked for; null for those that are not in use. */
   async #means(steps: number, upTo: number): Promise<Pick<StepRecord, (typeof lossNames)[number]>> {
-    const { targets } = this.#inputs;
+    const { targets } = this.#batch.inputs;
     const when = steps === 1 ? `in step ${upTo}` : `in steps ${upTo - steps + 1} to ${upTo}`;
     const means = { contrastive: 0, distillation: null as number | null, quality: null as number | null };
     for (const name of lossNames) {
@@ -297,10 +205,4 @@ export class PretrainingLoop {
 
 function* jobsOf(schedule: Iterable<Int32Array>, views: readonly View[]) {
   for (const batch of schedule) for (const view of batch) yield views[view]!.job;
-}
-
-async function nextPixels(images: AsyncIterator<LoadedImage>): Promise<Uint8Array> {
-  const { value } = (await images.next()) as IteratorYieldResult<LoadedImage>;
-  if ('error' in value) throw new UserError(value.error, 'Fix or remove the image.');
-  return value.pixels;
 }

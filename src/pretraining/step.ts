@@ -8,14 +8,19 @@ import type { Tensor } from '../autograd/tensor.ts';
 import type { PretrainingModel } from './model.ts';
 import { type LossObserver, type LossWeights, pretrainingLoss, type Targets } from './objective.ts';
 
-/** The inputs of one step: chunks of images and captions that go through the towers together, and the whole batch's targets. */
+/** Images and captions that go through the towers together. */
+export interface Chunk {
+  /** Pixel bytes, four a u32, [images, size · size · 3 / 4]. */
+  readonly pixels: Tensor;
+  /** Token ids of the captions, u32 [captions · length]; the last chunk's also hold the prompts of the quality words. */
+  readonly ids: Tensor;
+  /** Row of each text's [EOT] in the flattened ids, u32. */
+  readonly eot: Tensor;
+}
+
+/** The inputs of one step: its batch in chunks, and what the whole batch learns against. */
 export interface StepInputs {
-  /** Pixel bytes of each chunk, four a u32, [chunk, size · size · 3 / 4]. */
-  readonly pixels: readonly Tensor[];
-  /** Token ids of each chunk of captions, u32 [chunk · length]; the last also holds the prompts of the quality words. */
-  readonly ids: readonly Tensor[];
-  /** Row of [EOT] of each text in its chunk's flattened ids, u32. */
-  readonly eot: readonly Tensor[];
+  readonly chunks: readonly Chunk[];
   readonly targets: Targets;
 }
 
@@ -33,39 +38,26 @@ export function pretrainingGradients(
 ): Map<Tensor, Tensor> {
   const loss = (images: Tensor, texts: Tensor) =>
     pretrainingLoss(images, texts, model.objective, inputs.targets, weights, observe);
+  const [first, ...more] = inputs.chunks;
   return scope(() =>
-    inputs.pixels.length === 1 ? direct(model, inputs, loss) : cached(model, inputs, loss),
+    first && more.length === 0 ? direct(model, first, loss) : cached(model, inputs.chunks, loss),
   );
 }
 
 type EmbeddingLoss = (images: Tensor, texts: Tensor) => Tensor;
 
-function direct(
-  model: PretrainingModel,
-  { pixels, ids, eot }: StepInputs,
-  loss: EmbeddingLoss,
-): Map<Tensor, Tensor> {
+function direct(model: PretrainingModel, chunk: Chunk, loss: EmbeddingLoss): Map<Tensor, Tensor> {
   return valueAndGradients(
-    () => loss(model.images(pixels[0]!), model.texts(ids[0]!, eot[0]!)),
+    () => loss(model.images(chunk.pixels), model.texts(chunk.ids, chunk.eot)),
     model.parameters(),
   ).gradients;
 }
 
-function cached(
-  model: PretrainingModel,
-  { pixels, ids, eot }: StepInputs,
-  loss: EmbeddingLoss,
-): Map<Tensor, Tensor> {
-  const image = (i: number) => scope(() => model.images(pixels[i]!));
-  const text = (i: number) => scope(() => model.texts(ids[i]!, eot[i]!));
-  const images = concat(
-    pixels.map((_, i) => image(i)),
-    0,
-  );
-  const texts = concat(
-    ids.map((_, i) => text(i)),
-    0,
-  );
+function cached(model: PretrainingModel, chunks: readonly Chunk[], loss: EmbeddingLoss): Map<Tensor, Tensor> {
+  const image = ({ pixels }: Chunk) => scope(() => model.images(pixels));
+  const text = ({ ids, eot }: Chunk) => scope(() => model.texts(ids, eot));
+  const images = concat(chunks.map(image), 0);
+  const texts = concat(chunks.map(text), 0);
   const objective = model.objectiveParameters();
   const outer = valueAndGradients(() => loss(images, texts), [images, texts, ...objective]).gradients;
   const gradients = new Map(objective.flatMap((p) => (outer.has(p) ? [[p, outer.get(p)!] as const] : [])));
@@ -74,9 +66,9 @@ function cached(
     [text, model.textParameters(), outer.get(texts)!],
   ] as const) {
     let from = 0;
-    for (const i of pixels.keys()) {
+    for (const chunk of chunks) {
       const part = valueAndGradients(
-        () => tower(i),
+        () => tower(chunk),
         parameters,
         (value) => slice(all, 0, from, from + value.dim(0)),
       );

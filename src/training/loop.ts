@@ -1,38 +1,19 @@
 import { AdamW, Sgd } from '../autograd/optimizers.ts';
-import { keep, scope } from '../autograd/scope.ts';
+import { keep } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
-import { findNonFinite } from '../data/formats/finite.ts';
-import { type Metrics, metricsOf } from '../data/metrics/evaluation.ts';
-import type { FeatureSource } from '../features/feature-source.ts';
+import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import type { Recording } from '../kernels/device/recording.ts';
-import { tuneAs } from '../kernels/device/tuning.ts';
-import { checkFinite, NonFiniteError } from './finite.ts';
+import { CapturedStep } from './captured-step.ts';
+import { Evaluator } from './evaluator.ts';
+import { checkFinite } from './finite.ts';
 import type { Batch, Learner } from './learner.ts';
 import { learningRates } from './lr-schedule.ts';
 import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
-import type { TargetScaling } from './target-scaling.ts';
-
-/** The samples of one part of the data, with what the loop needs to know of each sample of the dataset. */
-export interface TrainingData {
-  readonly train: Int32Array;
-  readonly val: Int32Array;
-  readonly test: Int32Array;
-  /** By sample: score and quality class. */
-  readonly mos: Float32Array;
-  readonly classes: Uint32Array;
-  readonly trainFeatures: FeatureSource;
-  /** Center-crop features, for val and test. */
-  readonly testFeatures: FeatureSource;
-  /** By sample, for messages. */
-  readonly names?: readonly string[];
-  /** How the learner's scores relate to the MOS; absent where it learns the MOS itself. */
-  readonly target?: TargetScaling | undefined;
-}
+import type { TrainingData } from './training-data.ts';
 
 /** One line of metrics.jsonl. */
 export interface EpochRecord {
@@ -79,6 +60,7 @@ const queueDepth = 8;
 export class TrainingLoop {
   readonly gpu: Gpu;
   readonly learner: Learner;
+  readonly evaluator: Evaluator;
   /** Null where nothing learns. */
   readonly optimizer: Sgd | AdamW | null;
   readonly #settings: Settings;
@@ -87,8 +69,7 @@ export class TrainingLoop {
   readonly #dropoutSeed: Tensor;
   readonly #losses: RunningSum;
   readonly #batchSize: number;
-  readonly #capture: boolean;
-  #recording: Recording | undefined;
+  readonly #step: CapturedStep;
 
   constructor(
     gpu: Gpu,
@@ -97,9 +78,9 @@ export class TrainingLoop {
     settings: Settings,
     { capture = true }: LoopOptions = {},
   ) {
-    this.#capture = capture;
     this.gpu = gpu;
     this.learner = learner;
+    this.evaluator = new Evaluator(gpu, learner, data);
     this.#data = data;
     this.#settings = settings;
     this.#batchSize = Math.min(settings.batchSize, data.train.length);
@@ -114,6 +95,12 @@ export class TrainingLoop {
     };
     this.#dropoutSeed = persistent([2], 'u32');
     this.#losses = new RunningSum(gpu);
+    this.#step = new CapturedStep(gpu, {
+      warmUp: () => this.#gradients(),
+      step: () => this.#learn(),
+      tune: settings.tune,
+      capture,
+    });
   }
 
   get stepsPerEpoch(): number {
@@ -131,17 +118,18 @@ export class TrainingLoop {
     const rates = learningRates(this.#settings);
     let state = start;
     if (state.epoch >= epochs) return state;
-    await this.#prepare();
+    await this.#warmUp();
     for (let epoch = state.epoch; epoch < epochs; epoch++) {
       const began = performance.now();
       const loss = await this.#epoch(epoch, rates[epoch]!, events, signal);
       checkFinite(loss, 'the training loss', `in epoch ${epoch + 1}`);
       const seconds = (performance.now() - began) / 1000;
-      const val = await this.score(this.#data.val);
-      const test = await this.score(this.#data.test);
-      const accuracy = this.learner.classify && {
-        val: await this.accuracy(this.#data.val),
-        test: await this.accuracy(this.#data.test),
+      const { evaluator, learner } = this;
+      const val = await evaluator.score(this.#data.val);
+      const test = await evaluator.score(this.#data.test);
+      const accuracy = learner.classify && {
+        val: await evaluator.accuracy(this.#data.val),
+        test: await evaluator.accuracy(this.#data.test),
       };
       const record: EpochRecord = {
         epoch: epoch + 1,
@@ -165,86 +153,18 @@ export class TrainingLoop {
     return state;
   }
 
-  /**
-   * Predictions for samples, from their center crops; `read` as the learner's `predict`, or one of its readings.
-   *
-   * @throws NonFiniteError
-   */
-  async predict(
-    samples: Int32Array,
-    read: (features: Tensor) => Tensor = (features) => this.learner.predict(features),
-  ): Promise<Float32Array> {
-    const { target, names } = this.#data;
-    const predictions = await this.#rows(samples, read);
-    const restored = target ? predictions.map((value) => target.restore(value)) : predictions;
-    const found = findNonFinite(restored);
-    if (!found) return restored;
-    const sample = samples[found.first]!;
-    throw new NonFiniteError(
-      `the prediction for ${names?.[sample] ?? `sample ${sample}`} became ${restored[found.first]}`,
-    );
-  }
-
-  /** Metrics over samples; null where there are none. */
-  async score(samples: Int32Array, read?: (features: Tensor) => Tensor): Promise<Metrics | null> {
-    if (samples.length === 0) return null;
-    const predictions = await this.predict(samples, read);
-    const mos = Array.from(samples, (sample) => this.#data.mos[sample]!);
-    return metricsOf([...predictions], mos);
-  }
-
-  /** Share of samples whose most probable class is theirs; null where there are none, or no classes. */
-  async accuracy(samples: Int32Array): Promise<number | null> {
-    const { learner } = this;
-    if (samples.length === 0 || !learner.classify) return null;
-    const logits = await this.#rows(samples, (features) => learner.classify!(features));
-    const width = logits.length / samples.length;
-    let right = 0;
-    for (const [i, sample] of samples.entries()) {
-      const row = logits.subarray(i * width, (i + 1) * width);
-      if (row.indexOf(Math.max(...row)) === this.#data.classes[sample]) right++;
-    }
-    return right / samples.length;
-  }
-
-  /** What `compute` makes of the samples' features, a row a sample. */
-  async #rows(samples: Int32Array, compute: (features: Tensor) => Tensor): Promise<Float32Array> {
-    const size = Math.min(256, samples.length);
-    if (size === 0) return new Float32Array();
-    let out: Float32Array | undefined;
-    const features = keep(Tensor.empty(this.gpu, [size, this.#data.testFeatures.width]));
-    try {
-      for (let at = 0; at < samples.length; at += size) {
-        const part = samples.subarray(at, at + size);
-        await this.#data.testFeatures.fill(part, 0, features);
-        const computed = scope(() => compute(features));
-        const width = computed.size / size;
-        out ??= new Float32Array(samples.length * width);
-        const values = await computed.read().finally(() => computed.dispose());
-        out.set(values.subarray(0, part.length * width), at * width);
-      }
-    } finally {
-      features.dispose();
-    }
-    return out!;
-  }
-
   dispose(): void {
-    this.#recording?.dispose();
+    this.#step.dispose();
     this.optimizer?.dispose();
     for (const held of [...Object.values(this.#batch), this.#dropoutSeed, this.#losses]) held.dispose();
   }
 
-  /** Compiles and tunes on a gradient that is thrown away, then records the step without running it a second time. */
-  async #prepare(): Promise<void> {
+  /** Before the first epoch, so that its seconds are those of its steps. */
+  async #warmUp(): Promise<void> {
     const first = this.#data.train.slice(0, this.#batchSize);
     await this.#data.trainFeatures.beginEpoch?.(first, 0);
     await this.#load(first, 0, 0);
-    scope(() => {
-      this.#gradients();
-    });
-    await this.gpu.finish();
-    await tuneAs(this.gpu, this.#settings.tune);
+    await this.#step.warmUp();
   }
 
   async #epoch(
@@ -264,10 +184,7 @@ export class TrainingLoop {
     for (const samples of batches) {
       signal?.throwIfAborted();
       await this.#load(samples, epoch, epoch * steps + step);
-      if (!this.#capture) scope(() => this.#step());
-      else if (this.#recording) this.#recording.replay();
-      else this.#recording = this.gpu.capture(() => scope(() => this.#step())).recording;
-      this.gpu.flush();
+      await this.#step.run();
       step++;
       if (step % queueDepth === 0) await this.gpu.finish();
       events.step?.(step, steps, epoch);
@@ -292,7 +209,7 @@ export class TrainingLoop {
     );
   }
 
-  #step(): void {
+  #learn(): void {
     const { value, gradients } = this.#gradients();
     this.optimizer?.step(gradients);
     this.#losses.add(value);

@@ -8,9 +8,10 @@ import { restore, toHost, writeCheckpoint } from './checkpoint.ts';
 import { usesText } from './create-learner.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
-import type { TrainingData, TrainingLoop, TrainingState } from './loop.ts';
+import type { TrainingLoop, TrainingState } from './loop.ts';
 import type { Run } from './run-state.ts';
 import type { Settings } from './settings.ts';
+import type { TrainingData } from './training-data.ts';
 
 /** What a finished run leaves, also written as summary.json. */
 export interface RunSummary {
@@ -71,8 +72,8 @@ export async function runOutcome(
     parameters: await toHost(learner.parameters()),
     constants: data.target?.fold(learned) ?? learned,
     data,
-    predictions: await loop.predict(data.test),
-    accuracy: await loop.accuracy(data.test),
+    predictions: await loop.evaluator.predict(data.test),
+    accuracy: await loop.evaluator.accuracy(data.test),
     readings: learner.readings && (await readingsOf(loop, learner.readings, data)),
   };
   for (const part of [outcome.parameters, outcome.constants])
@@ -86,7 +87,7 @@ async function readingsOf(
   data: TrainingData,
 ): Promise<Record<string, Metrics | null>> {
   const found: Record<string, Metrics | null> = {};
-  for (const [name, read] of readings) found[name] = await loop.score(data.test, read);
+  for (const [name, read] of readings) found[name] = await loop.evaluator.score(data.test, read);
   return found;
 }
 

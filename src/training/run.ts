@@ -2,7 +2,6 @@ import { allOrNone } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import type { Reporter } from '../common/reporter.ts';
-import { classOf } from '../data/datasets/splits.ts';
 import { type DatasetFeatures, encodeDataset } from '../features/dataset-features.ts';
 import { openFeatureCache } from '../features/feature-cache.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
@@ -14,10 +13,10 @@ import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
 import { type Checkpoint, restore, toHost } from './checkpoint.ts';
 import { mosScale } from './class-centers.ts';
-import { checkLearner, createLearner, usesHead } from './create-learner.ts';
+import { checkLearner, createLearner } from './create-learner.ts';
 import { requireSameData } from './data-identity.ts';
 import { checkState, NonFiniteError } from './finite.ts';
-import { type EpochRecord, type TrainingData, TrainingLoop, type TrainingState } from './loop.ts';
+import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
 import {
   metricsText,
   type RunOutcome,
@@ -28,7 +27,7 @@ import {
 } from './results.ts';
 import { beginRun, explained, openRun, type Run, type RunOptions, saveCheckpoint } from './run-state.ts';
 import { clipOptions, type Settings } from './settings.ts';
-import { TargetScaling } from './target-scaling.ts';
+import { type TrainingData, trainingData } from './training-data.ts';
 
 export { metricsText, type RunSummary } from './results.ts';
 
@@ -125,7 +124,7 @@ function identified({ data, dataset, features }: Run) {
 
 async function trainOn(gpu: Gpu, run: Run, clip: Clip, features: DatasetFeatures): Promise<RunOutcome> {
   const { settings, dataset } = run;
-  const data = trainingData(run, features);
+  const data = trainingData(dataset, features, settings);
   const ofTrain = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
   const scale = mosScale(ofTrain(data.mos), ofTrain(data.classes), dataset.thresholds);
   const learner = createLearner(clip, run.tokenizer, features.test.width, settings, scale, () =>
@@ -144,25 +143,6 @@ async function trainOn(gpu: Gpu, run: Run, clip: Clip, features: DatasetFeatures
   }
 }
 
-function trainingData({ settings, dataset }: Run, features: DatasetFeatures): TrainingData {
-  const { samples, split, thresholds } = dataset;
-  const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
-  const train = readable(split.train);
-  const mos = Float32Array.from(samples, (sample) => sample.mos);
-  const standardized = settings.mosScaling === 'standard' && usesHead(settings.trainer);
-  return {
-    train,
-    val: readable(split.val),
-    test: readable(split.test),
-    mos,
-    classes: Uint32Array.from(samples, ({ mos: score }) => classOf(score, thresholds)),
-    names: samples.map(({ name }) => name),
-    trainFeatures: features.train,
-    testFeatures: features.test,
-    target: standardized ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
-  };
-}
-
 /** Where training starts: at the last checkpoint, whose values go to the device, or at the beginning. */
 async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Promise<TrainingState> {
   const { last, settings, folder, options } = run;
@@ -172,7 +152,7 @@ async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Pro
     options.reporter.line(`resuming   after epoch ${last.state.epoch} of ${settings.epochs}`);
     return last.state;
   }
-  const before = await loop.score(data.test).catch((error) => {
+  const before = await loop.evaluator.score(data.test).catch((error) => {
     if (!(error instanceof NonFiniteError)) throw error;
     throw new UserError(
       `${error.message} before training`,

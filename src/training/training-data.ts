@@ -1,0 +1,47 @@
+import type { Dataset } from '../data/datasets/index.ts';
+import { classOf } from '../data/datasets/splits.ts';
+import type { DatasetFeatures } from '../features/dataset-features.ts';
+import type { FeatureSource } from '../features/feature-source.ts';
+import { usesHead } from './create-learner.ts';
+import type { Settings } from './settings.ts';
+import { TargetScaling } from './target-scaling.ts';
+
+/** The samples of one part of the data, with what the loop needs to know of each sample of the dataset. */
+export interface TrainingData {
+  readonly train: Int32Array;
+  readonly val: Int32Array;
+  readonly test: Int32Array;
+  /** By sample: score and quality class. */
+  readonly mos: Float32Array;
+  readonly classes: Uint32Array;
+  readonly trainFeatures: FeatureSource;
+  /** Center-crop features, for val and test. */
+  readonly testFeatures: FeatureSource;
+  /** By sample, for messages. */
+  readonly names?: readonly string[];
+  /** How the learner's scores relate to the MOS; absent where it learns the MOS itself. */
+  readonly target?: TargetScaling | undefined;
+}
+
+/** What the loop learns from: the images that could be decoded, their scores as the settings want them. */
+export function trainingData(
+  { samples, split, thresholds }: Dataset,
+  features: DatasetFeatures,
+  { mosScaling, trainer }: Settings,
+): TrainingData {
+  const readable = (part: Int32Array) => part.filter((sample) => !features.unreadable.has(sample));
+  const train = readable(split.train);
+  const mos = Float32Array.from(samples, (sample) => sample.mos);
+  const standardized = mosScaling === 'standard' && usesHead(trainer);
+  return {
+    train,
+    val: readable(split.val),
+    test: readable(split.test),
+    mos,
+    classes: Uint32Array.from(samples, ({ mos: score }) => classOf(score, thresholds)),
+    names: samples.map(({ name }) => name),
+    trainFeatures: features.train,
+    testFeatures: features.test,
+    target: standardized ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
+  };
+}
