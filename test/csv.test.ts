@@ -7,7 +7,7 @@ import { findColumn, numberField, readCsv, requireColumn } from '../src/data/for
 
 const folder = mkdtempSync(join(tmpdir(), 'csv-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-function file(text: string): string {
+function file(text: string | Uint8Array): string {
   const path = join(folder, 'table.csv');
   writeFileSync(path, text);
   return path;
@@ -36,6 +36,64 @@ describe('readCsv', () => {
     const failure = await readCsv(path()).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UserError);
     expect((failure as UserError).message).toMatch(message);
+  });
+});
+
+describe('dialects', () => {
+  const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16();
+
+  it.each([
+    ['semicolons', ';', 'name;mos\na.png;2.5\nb, c.png;3\n'],
+    ['semicolons and decimal commas', ';', 'name;mos\na.png;2,5\n"b, c.png";3\n'],
+    ['tabs', '\t', 'name\tmos\na.png\t2.5\nb, c.png\t3\n'],
+    ['tabs and decimal commas', '\t', 'name\tmos\na.png\t2,5\nb, c.png\t3\n'],
+    [
+      'UTF-16 as Excel writes Unicode text',
+      '\t',
+      Buffer.from('\ufeffname\tmos\r\na.png\t2,5\r\nb, c.png\t3\r\n', 'utf16le'),
+    ],
+    ['UTF-16, high bytes first', ',', utf16be('\ufeffname,mos\na.png,2.5\n"b, c.png",3\n')],
+    ['a byte order mark before a quoted name', ';', '\ufeff"name";mos\r\na.png;2,5\r\n"b, c.png";3\r\n'],
+    ['the separator named in a first line', ';', 'sep=;\r\nname;mos\r\na.png;2,5\r\n"b, c.png";3\r\n'],
+    ['no line end at the end', ';', 'name;mos\na.png;2,5\n"b, c.png";3'],
+  ])('%s', async (_, separator, text) => {
+    const table = await readCsv(file(text));
+    expect([table.separator, ...table.columns]).toEqual([separator, 'name', 'mos']);
+    expect(table.rows.map((row) => [row.fields.name, numberField(table, row, 'mos')])).toEqual([
+      ['a.png', 2.5],
+      ['b, c.png', 3],
+    ]);
+  });
+
+  it('tells separators apart by the records where the header has several', async () => {
+    const semicolons = await readCsv(file('name;mos, mean;prompt, if any\na;1;x\nb;2;y\n'));
+    expect(semicolons.columns).toEqual(['name', 'mos, mean', 'prompt, if any']);
+    const commas = await readCsv(file('name,mos,prompt; seed; style\na,1,x; 5; y\nb,2,z\n'));
+    expect(commas.columns).toEqual(['name', 'mos', 'prompt; seed; style']);
+    const quoted = await readCsv(file('name,"a;b;c;d"\nx,"1;2"\n'));
+    expect(quoted.columns).toEqual(['name', 'a;b;c;d']);
+    expect((await readCsv(file('name\na;b\nc\n'))).columns).toEqual(['name']);
+  });
+
+  it('keeps the line numbers, and says what the separator seems to be', async () => {
+    const table = await readCsv(file('sep=;\nname;mos\na;1\nb;good\n'));
+    expect(() => numberField(table, table.rows[1]!, 'mos')).toThrow(/line 4: mos is "good"/);
+    await expect(readCsv(file('name;mos\na;1\nb;2;3\n'))).rejects.toThrow(/line 3 \(separator: semicolon\)/);
+  });
+
+  it('mixes no decimal points and commas', async () => {
+    const table = await readCsv(file('name;mos\na;1.5\nb;2,5\n'));
+    expect(numberField(table, table.rows[0]!, 'mos')).toBe(1.5);
+    expect(() => numberField(table, table.rows[1]!, 'mos')).toThrow(/line 3: mos is "2,5"/);
+    const commas = await readCsv(file('name,mos\na,"1,5"\n'));
+    const failure = await Promise.resolve()
+      .then(() => numberField(commas, commas.rows[0]!, 'mos'))
+      .catch((e) => e);
+    expect(failure.advice).toMatch(/decimal points, or separate the columns by semicolons/);
+    for (const wrong of ['1,2,3', '1.2,3', ',', '1,x']) {
+      const odd = await readCsv(file(`name;mos\na;${wrong}\n`));
+      expect(() => numberField(odd, odd.rows[0]!, 'mos')).toThrow(/not a number/);
+    }
   });
 });
 

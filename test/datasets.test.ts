@@ -243,6 +243,18 @@ describe('csv', () => {
     expect(dataset.range).toEqual([0, 110]);
   });
 
+  it('reads what spreadsheets write where the comma is the decimal sign', async () => {
+    const path = join(scratch, 'labels.csv');
+    const lines = ['name;mos', ...[0, 1, 2].map((i) => `p${i}.png;${i},5`)];
+    writeFileSync(path, Buffer.from(`\ufeff${lines.join('\r\n')}\r\n`, 'utf16le'));
+    const dataset = await openDataset({ name: 'csv', csv: path, root: sample('csv') });
+    expect(dataset.samples.map(({ name, mos }) => [name, mos])).toEqual([
+      ['p0.png', 0.5],
+      ['p1.png', 1.5],
+      ['p2.png', 2.5],
+    ]);
+  });
+
   it('splits by size and seed otherwise', async () => {
     const dataset = await openDataset({ name: 'csv', csv, ...columns, testSize: 0.25, splitSeed: 7 });
     expect(dataset.split.test).toEqual(trainTestSplit(12, 0.25, 7).test);

@@ -46,7 +46,7 @@ const standard = {
 
   /** A CSV file: the largest published dataset takes 2 MB. */
   csvBytes: 32 * mebi,
-  /** Line ends and commas of a CSV file, those within quotes among them: each makes a row or a text. */
+  /** Line ends and separators of a CSV file, those within quotes among them: each makes a row or a text. */
   csvRows: 150_000,
   csvFields: 1_500_000,
   csvColumns: 1000,

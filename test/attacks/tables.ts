@@ -96,10 +96,16 @@ export const tableAttacks: readonly Attack[] = [
   ),
   csvAttack('a score of 0x10', 'was read as 16', () => 'name,mos\na.png,0x10\nb.png,2\n', /mos is "0x10"/),
   csvAttack(
-    'a table in UTF-16',
+    'a table in UTF-16 without a byte order mark',
     'one column of odd characters',
-    () => Buffer.from('\ufeffname,mos\na.png,1\n', 'utf16le'),
-    /is in UTF-16/,
+    () => Buffer.from('name,mos\na.png,1\n', 'utf16le'),
+    /holds zero bytes/,
+  ),
+  csvAttack(
+    '16 million semicolons in UTF-16',
+    '2 GB of memory',
+    () => Buffer.from(`\ufeffname;mos\n${';'.repeat(15 * mebi)}`, 'utf16le'),
+    /has [\d,]+ fields, more than the limit of/,
   ),
   csvAttack('a table with zero bytes', 'names that end early', () => 'name,mos\na\0.png,1\n', /zero bytes/),
   csvAttack(

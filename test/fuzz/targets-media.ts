@@ -109,10 +109,22 @@ const cell = fc.oneof(
 );
 
 /** Tables that are nearly a dataset. */
-const csv = target<{ header: string[]; rows: string[][]; bytes: ByteEdit[] }>({
+const csv = target<{
+  header: string[];
+  rows: string[][];
+  separator: string;
+  wide: boolean;
+  bytes: ByteEdit[];
+}>({
   name: 'csv',
   reader: 'csvDataset',
-  whole: { header: ['name', 'mos'], rows: ['1', '2', '3'].map((mos) => ['a.csv', mos]), bytes: [] },
+  whole: {
+    header: ['name', 'mos'],
+    rows: ['1', '2', '3'].map((mos) => ['a.csv', mos]),
+    separator: ',',
+    wide: false,
+    bytes: [],
+  },
   plan: fc.record({
     header: fc.oneof(
       {
@@ -139,12 +151,15 @@ const csv = target<{ header: string[]; rows: string[][]; bytes: ByteEdit[] }>({
       ),
       { maxLength: 12 },
     ),
+    separator: fc.constantFrom(',', ',', ';', '\t'),
+    wide: fc.oneof({ weight: 6, arbitrary: fc.constant(false) }, fc.constant(true)),
     bytes: seldomEdited(3, 3),
   }),
-  write: ({ header, rows, bytes }, folder) => {
+  write: ({ header, rows, separator, wide, bytes }, folder) => {
     const width = Math.max(1, header.length);
-    const lines = [header, ...rows.map((row) => row.slice(0, width))].map((row) => row.join(','));
-    return file(folder, 'a.csv', editBytes(Buffer.from(lines.join('\n')), bytes));
+    const lines = [header, ...rows.map((row) => row.slice(0, width))].map((row) => row.join(separator));
+    const text = wide ? Buffer.from(`\ufeff${lines.join('\n')}`, 'utf16le') : Buffer.from(lines.join('\n'));
+    return file(folder, 'a.csv', editBytes(text, bytes));
   },
 });
 

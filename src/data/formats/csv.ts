@@ -2,6 +2,7 @@ import { CsvError, parse } from 'csv-parse/sync';
 import { shortened, UserError } from '../../common/errors.ts';
 import { checkLimit } from '../../common/limits.ts';
 import { readWhole } from '../../common/read-file.ts';
+import { csvDialect, type Separator } from './csv-dialect.ts';
 import { unguarded } from './csv-writer.ts';
 
 /** One data row: its line in the file (counted from 1; the last line of a quoted row), and its fields by column name. */
@@ -13,23 +14,27 @@ export interface CsvRow {
 /** A CSV file with a header line. */
 export interface CsvTable {
   readonly path: string;
+  readonly separator: Separator;
   readonly columns: readonly string[];
   readonly rows: readonly CsvRow[];
 }
 
 /**
- * Reads a comma-separated file (RFC 4180, UTF-8, with or without byte order mark) whose first line names the columns.
+ * Reads a table (RFC 4180) whose first line names the columns. Its fields are separated by commas, or by semicolons or tabs where
+ * the first records say so; it is in UTF-8, with or without byte order mark, or in UTF-16 with one.
  *
  * @throws UserError for a file that is no such text, or is larger than the limits allow
  */
 export async function readCsv(path: string): Promise<CsvTable> {
-  const bytes = await readWhole(path, 'csvBytes');
-  checkText(path, bytes);
+  const { bytes, separator, named } = csvDialect(await readWhole(path, 'csvBytes'));
+  checkText(path, bytes, separator);
   let columns: readonly string[] | undefined;
   const rows: CsvRow[] = [];
   try {
     parse(bytes, {
       bom: true,
+      delimiter: separator,
+      from_line: named ? 2 : 1,
       skip_empty_lines: true,
       trim: true,
       cast: unguarded,
@@ -42,7 +47,7 @@ export async function readCsv(path: string): Promise<CsvTable> {
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw new UserError(
-      `${path}: ${error.message}`,
+      `${path}: ${error.message} (separator: ${separatorNames[separator]})`,
       'Check that row: quotes must be balanced, and it must have as many fields as the header.',
       { cause: error },
     );
@@ -52,19 +57,19 @@ export async function readCsv(path: string): Promise<CsvTable> {
       `${path}: no rows below the header`,
       'The first line names the columns; data starts on the second.',
     );
-  return { path, columns, rows };
+  return { path, separator, columns, rows };
 }
 
+const separatorNames: Readonly<Record<Separator, string>> = { ',': 'comma', ';': 'semicolon', '\t': 'tab' };
+
 /** Refuses what is no text in UTF-8, and more rows or fields than are read; before any is made. */
-function checkText(path: string, bytes: Uint8Array): void {
-  const [first, second] = bytes;
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
-    throw new UserError(`${path}: is in UTF-16`, 'Save it as CSV in UTF-8.');
+function checkText(path: string, bytes: Uint8Array, separator: Separator): void {
   let rows = 0;
   let fields = 0;
+  const between = separator.charCodeAt(0);
   for (const byte of bytes) {
     if (byte === 0x0a || byte === 0x0d) rows++;
-    else if (byte === 0x2c) fields++;
+    else if (byte === between) fields++;
     else if (byte === 0)
       throw new UserError(`${path}: holds zero bytes, so it is not UTF-8 text`, 'Save it as CSV in UTF-8.');
   }
@@ -114,15 +119,39 @@ export const textField = (row: CsvRow, column: string): string => row.fields[col
 
 /** Decimal notation: what JavaScript reads besides, such as 0x10, is no score. */
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** The same with a decimal comma. */
+const decimalComma = /^[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?$/i;
 
-/** The field as a number that is finite in float32, in which training computes. */
+/**
+ * The field as a number that is finite in float32, in which training computes. A decimal comma is read in tables that are not
+ * separated by commas, if no number of the column has a point.
+ */
 export function numberField(table: CsvTable, row: CsvRow, column: string): number {
-  const field = textField(row, column);
-  const value = decimal.test(field) ? Number(field) : Number.NaN;
+  const field = row.fields[column] ?? '';
+  const comma = decimalComma.test(field);
+  const text = comma && hasDecimalCommas(table, column) ? field.replace(',', '.') : field;
+  const value = decimal.test(text) ? Number(text) : Number.NaN;
   if (!Number.isFinite(Math.fround(value)))
     throw new UserError(
       `${table.path}, line ${row.line}: ${column} is "${shortened(field, 100)}", not a number`,
-      'Fix or remove that row.',
+      comma ? commaAdvice(table) : 'Fix or remove that row.',
     );
   return value;
+}
+
+const commaAdvice = ({ separator }: CsvTable) =>
+  separator === ','
+    ? 'Write decimal points, or separate the columns by semicolons.'
+    : 'Write all numbers of the column with a decimal comma, or all with a point.';
+
+const withCommas = new WeakMap<CsvTable, Map<string, boolean>>();
+
+function hasDecimalCommas(table: CsvTable, column: string): boolean {
+  if (table.separator === ',') return false;
+  let known = withCommas.get(table);
+  if (!known) withCommas.set(table, (known = new Map()));
+  let has = known.get(column);
+  if (has === undefined)
+    known.set(column, (has = !table.rows.some(({ fields }) => fields[column]?.includes('.'))));
+  return has;
 }
