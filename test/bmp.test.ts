@@ -5,7 +5,7 @@ import { decodeImage } from '../src/data/images/decode.ts';
 import { imageFormat } from '../src/data/images/format.ts';
 
 /** What Pillow sees in files of every kind that is read is compared in image.test.ts. */
-const file = (name: string) => readFileSync(new URL(`./fixtures/decode/${name}`, import.meta.url));
+const file = (name: string) => readFileSync(new URL(`./fixtures/bmp/${name}`, import.meta.url));
 /** A file with numbers of its headers changed: 2 bytes at `short`, else 4. */
 function changed(name: string, changes: Readonly<Record<number, number>>, short: readonly number[] = [28]) {
   const bytes = file(name);

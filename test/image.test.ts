@@ -4,9 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { decodeImage } from '../src/data/images/decode.ts';
 
-const folder = new URL('./fixtures/decode/', import.meta.url);
-const read = (name: string) => readFileSync(new URL(name, folder));
-const images = readdirSync(folder).filter((name) => !/\.(expected\.png|md|py)$/.test(name));
+const fixtures = new URL('./fixtures/', import.meta.url);
+const read = (name: string) => readFileSync(new URL(name, fixtures));
+const images = ['decode', 'bmp'].flatMap((folder) =>
+  readdirSync(new URL(folder, fixtures))
+    .filter((name) => !/\.(expected\.png|md|py)$/.test(name))
+    .map((name) => `${folder}/${name}`),
+);
 
 describe('decodeImage', () => {
   it.each(images)('sees %s as Pillow does, byte for byte', async (name) => {
@@ -40,9 +44,9 @@ describe('decodeImage', () => {
   it.each([
     ['no image at all', Buffer.from('hello, I am text')],
     ['an empty file', Buffer.alloc(0)],
-    ['a truncated JPEG', read('progressive.jpg').subarray(0, 400)],
-    ['a truncated PNG', read('grey_alpha.png').subarray(0, 300)],
-    ['a truncated BMP', read('bmp24.bmp').subarray(0, 300)],
+    ['a truncated JPEG', read('decode/progressive.jpg').subarray(0, 400)],
+    ['a truncated PNG', read('decode/grey_alpha.png').subarray(0, 300)],
+    ['a truncated BMP', read('bmp/bmp24.bmp').subarray(0, 300)],
   ])('names the file that is %s', async (_, bytes) => {
     const failure = await decodeImage(bytes, '/some/where/bad.png').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UserError);

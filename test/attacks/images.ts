@@ -3,7 +3,7 @@ import { type Attack, fileAttack } from './attack.ts';
 
 /** A whole BMP of 13 x 7 pixels with numbers of its headers changed. */
 const bmp = (name: string, changes: Readonly<Record<number, number>>): Buffer => {
-  const bytes = fixture(`decode/${name}`);
+  const bytes = fixture(`bmp/${name}`);
   for (const [at, value] of Object.entries(changes)) bytes.writeUInt32LE(value >>> 0, Number(at));
   return bytes;
 };

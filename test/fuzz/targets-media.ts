@@ -237,7 +237,7 @@ const bmpHeader = target<{ base: string; changes: { at: number; value: number }[
     bytes: seldomEdited(2, 3),
   }),
   write: ({ base, changes, bytes }, folder) => {
-    const image = fixture(`decode/${base}`);
+    const image = fixture(`bmp/${base}`);
     for (const { at, value } of changes) image.writeUInt32LE(value, at);
     return file(folder, 'a.bmp', editBytes(image, bytes));
   },
@@ -246,7 +246,6 @@ const bmpHeader = target<{ base: string; changes: { at: number; value: number }[
 const images = {
   png: ['bilevel.png', 'grey_alpha.png', 'transparent_palette.png'],
   jpeg: ['chroma_halved.jpg', 'cmyk.jpg', 'grey.jpg', 'progressive.jpg'],
-  bmp: bmpBases,
   'gif, webp, tiff': ['frames.gif', 'lossy.webp', 'lzw.tif'],
 };
 
@@ -291,6 +290,7 @@ export const mediaTargets: readonly Target[] = [
   text,
   pngHeader,
   bmpHeader,
+  bytesTarget('bmp', 'image', bmpBases, (base) => fixture(`bmp/${base}`)),
   ...Object.entries(images).map(([name, bases]) =>
     bytesTarget(name, 'image', bases, (base) => fixture(`decode/${base}`)),
   ),
