@@ -51,7 +51,7 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
     'embedded',
   )
   .requiredOption('--out <file>', 'safetensors file to write (image_features, text_features); - for stdout')
-  .option('--image <path...>', 'image files or folders')
+  .option('--image <path...>', 'image files, folders, or quoted patterns; - reads names from stdin')
   .option('--text <text...>', 'texts')
   .option(
     '--tensors <file>',
@@ -83,7 +83,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   if (!image && !text && !tensors)
     throw new UserError('nothing to encode', 'Pass --image, --text or --tensors.');
   checkOutput(options.out);
-  const paths = image && findImages(image);
+  const found = image && (await findImages(image));
+  const paths = found?.paths;
+  if (found?.leftOut) terminal.line(`left out   ${found.leftOut}`);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const model = openModel(gpu, options, await weightsId(options.weights));

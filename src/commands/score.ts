@@ -36,7 +36,10 @@ const command = addEpochFileOption(
     'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
   ]),
 )
-  .argument('<image...>', 'image files, or folders to search recursively; each file is scored once')
+  .argument(
+    '<image...>',
+    'image files, folders to search recursively, or quoted patterns; - reads names from stdin',
+  )
   .requiredOption(
     '--model <path>',
     'folder of a training run, its model.safetensors, or a results folder of the published trainer',
@@ -69,7 +72,8 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   const { csv, json } = options;
   if (json && csv === '-') throw new UserError('--json and --csv - both print to stdout', 'Use one of them.');
   if (csv !== undefined) checkOutput(csv);
-  const paths = findImages(args);
+  const { paths, leftOut } = await findImages(args);
+  if (leftOut) terminal.line(`left out   ${leftOut}`);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {
