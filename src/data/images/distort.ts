@@ -3,7 +3,7 @@ import { normals } from '../../common/random.ts';
 
 /** RGB pixels of a square image, row by row. */
 export interface Pixels {
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   readonly size: number;
 }
 
