@@ -172,8 +172,9 @@ class StreamOutput implements Output {
   }
 
   write(chunk: Chunk): void {
-    if (!this.#file) process.stdout.write(chunk);
-    else refusing(this.path, () => this.#file!.write(bytesOf(chunk)));
+    const file = this.#file;
+    if (!file) process.stdout.write(chunk);
+    else refusing(this.path, () => file.write(bytesOf(chunk)));
   }
 
   commit(): void {

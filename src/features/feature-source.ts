@@ -1,4 +1,5 @@
 import type { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import { type FeatureStatistics, featureStatistics } from '../model/feature-scaling.ts';
 
 /** Features of images for the steps of a run: float32, `width` numbers an image. */
@@ -26,7 +27,7 @@ export class StoredFeatures implements FeatureSource {
   /** Over every view of these samples. */
   statistics(samples: Int32Array): FeatureStatistics {
     return featureStatistics(
-      Array.from(samples, (sample) => this.#rows.get(sample)!),
+      Array.from(samples, (sample) => getOrThrow(this.#rows, sample)),
       this.width,
     );
   }
@@ -37,7 +38,8 @@ export class StoredFeatures implements FeatureSource {
     for (const [i, sample] of samples.entries()) {
       // Offset by the sample, so that an epoch mixes the views.
       const view = (epoch + sample) % this.#views;
-      this.#staging.set(this.#rows.get(sample)!.subarray(view * width, (view + 1) * width), i * width);
+      const views = getOrThrow(this.#rows, sample);
+      this.#staging.set(views.subarray(view * width, (view + 1) * width), i * width);
     }
     target.write(this.#staging);
     return Promise.resolve();

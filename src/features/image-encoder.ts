@@ -85,10 +85,9 @@ export class ImageEncoder {
     this.gpu = gpu;
     this.encoder = encoder;
     this.imageSize = vision.config.imageSize;
-    this.#tower = new OnDevice(async (device) => {
-      if (device === gpu) return { vision, encoder };
-      return reopen!(device);
-    });
+    this.#tower = new OnDevice(async (device) =>
+      device === gpu || !reopen ? { vision, encoder } : reopen(device),
+    );
     this.#recovers = reopen !== undefined;
     this.#batch = batch;
     this.#cache = cache;
@@ -202,8 +201,9 @@ export class ImageEncoder {
     if (cache.size === 0) return jobs.map(() => undefined);
     const hashes = new Map<string, Promise<string>>();
     const hash = (path: string) => {
-      if (!hashes.has(path)) hashes.set(path, hashOrName(path));
-      return hashes.get(path)!;
+      const known = hashes.get(path) ?? hashOrName(path);
+      hashes.set(path, known);
+      return known;
     };
     const keys = await Promise.all(jobs.map(async (job) => this.#keyOf(job, await hash(job.path))));
     const found = await cache.get(keys);

@@ -31,8 +31,9 @@ export class FeatureScaling {
 
   /** Features [B, E] → the head's input [B, E]. */
   forward(features: Tensor): Tensor {
-    if (!this.#mean || !this.#std) return l2Normalize(features);
-    return scope(() => divide(subtract(features, this.#mean!), this.#std!));
+    const [mean, std] = [this.#mean, this.#std];
+    if (!mean || !std) return l2Normalize(features);
+    return scope(() => divide(subtract(features, mean), std));
   }
 
   dispose(): void {

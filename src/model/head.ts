@@ -4,6 +4,7 @@ import { reshape } from '../autograd/ops/shape.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import { uniforms } from '../common/random.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
@@ -68,7 +69,7 @@ export class RegressionHead {
     return scope(() => {
       const drop = (t: Tensor, stream: number) =>
         training && training.p > 0 ? dropout(t, training.p, { seed: training.seed, stream }) : t;
-      const p = (name: HeadName) => this.parameters.get(name)!;
+      const p = (name: HeadName) => getOrThrow(this.parameters, name);
       const hidden = linear(drop(x, 1), p('1.weight'), p('1.bias'), { activation: 'relu' });
       return reshape(linear(drop(hidden, 4), p('4.weight'), p('4.bias')), [x.dim(0)]);
     });
@@ -90,7 +91,7 @@ export function initialHead(input: number, hidden: number, seed: number): HeadVa
 /** A head's values back on the host. */
 export function headValues({ parameters }: RegressionHead): Promise<HeadValues> {
   return readHead(async (name) => {
-    const tensor = parameters.get(name)!;
+    const tensor = getOrThrow(parameters, name);
     return { shape: tensor.shape, data: await tensor.read() };
   });
 }

@@ -6,6 +6,7 @@ import { patchesFromBytes, patchesFromImages } from '../autograd/ops/patches.ts'
 import { concat, expand, reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import type { VisionConfig } from './config.ts';
 import { affine, type Block, blockParameters, classTokenBlock, transformerBlock } from './layers.ts';
 import type { Parameters } from './weights/parameters.ts';
@@ -77,7 +78,7 @@ export class VisionTransformer {
         },
         false,
       );
-      return names.map((name) => found.get(name)!);
+      return names.map((name) => getOrThrow(found, name));
     });
   }
 

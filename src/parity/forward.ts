@@ -7,6 +7,7 @@ import { endOfTextAt } from '../data/tokenizer/tokenizer.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { Clip } from '../model/clip.ts';
 import { missing, ofMax, type Results } from './figure.ts';
+import { upload } from './upload.ts';
 
 /** Bars of a small model in float32, and with a float16 archive's weights. */
 const exact = 2e-5;
@@ -105,6 +106,6 @@ async function* checkArchive(
 }
 
 async function inputs(gpu: Gpu, reference: TensorFile): Promise<{ images: Tensor; tokens: Int32Array }> {
-  const images = Tensor.from(gpu, await reference.read('images'), reference.tensors.get('images')!.shape);
+  const images = await upload(gpu, reference, 'images');
   return { images: keep(images), tokens: Int32Array.from(await reference.read('tokens')) };
 }

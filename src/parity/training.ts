@@ -5,6 +5,7 @@ import { Sgd } from '../autograd/optimizers.ts';
 import { keep, scope } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
@@ -13,6 +14,7 @@ import { RegressionHead, readHead } from '../model/head.ts';
 import { type Position, promptSlotsFromIds } from '../model/prefix-tree.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import { figure, maxRelativeError, missing, ofMax, type Results } from './figure.ts';
+import { upload } from './upload.ts';
 
 const bars = { features: 2e-5, gradients: 1e-4, losses: 1e-3, parameters: 1e-3 };
 
@@ -41,9 +43,7 @@ async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: stri
   const model = await modelOf(gpu, clip, reference);
   const parameters = model.parameters();
   const mos = keep(Tensor.from(gpu, await reference.read('mos')));
-  const images = keep(
-    Tensor.from(gpu, await reference.read('images'), reference.tensors.get('images')!.shape),
-  );
+  const images = keep(await upload(gpu, reference, 'images'));
   const features = keep(clip.encodeImages(images));
   yield ofMax(
     `${name} image_features`,
@@ -69,7 +69,7 @@ async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: stri
     const expected = await reference.read(`step0.grad.${key}`);
     yield ofMax(
       `${name} step 0 gradient ${key}`,
-      await first.gradients.get(tensor)!.read(),
+      await getOrThrow(first.gradients, tensor).read(),
       expected,
       bars.gradients,
     );
@@ -107,7 +107,7 @@ async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: stri
 /** The model as the file describes it: token rows laid out as for the class token at the end, and where it truly stands. */
 async function modelOf(gpu: Gpu, clip: Clip, reference: TensorFile): Promise<ClipAgiqa> {
   const { position, csc, name_lens: lengths } = reference.metadata;
-  const ctx = keep(Tensor.from(gpu, await reference.read('ctx'), reference.tensors.get('ctx')!.shape));
+  const ctx = keep(await upload(gpu, reference, 'ctx'));
   const tokens = Array.from(await reference.read('tokens'));
   const { contextLength } = clip.text.config;
   const prompts = (JSON.parse(lengths!) as number[]).map((length, row) =>
@@ -119,7 +119,7 @@ async function modelOf(gpu: Gpu, clip: Clip, reference: TensorFile): Promise<Cli
     ),
   );
   const head = await readHead(async (name) => ({
-    shape: reference.tensors.get(`head.${name}`)!.shape,
+    shape: getOrThrow(reference.tensors, `head.${name}`).shape,
     data: await reference.read(`head.${name}`),
   }));
   const classSpecific = csc === 'True';

@@ -4,6 +4,7 @@ import { mseLoss } from '../autograd/ops/losses.ts';
 import { keep } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import { openTensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
@@ -37,7 +38,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
     keep(Tensor.from(gpu, data, shape));
 
   const { imageSize } = clip.config.vision;
-  const count = reference.tensors.get('image_features')!.shape[0]!;
+  const [count] = getOrThrow(reference.tensors, 'image_features').shape as [number, number];
   const images = place(generated('input.image', [count, 3, imageSize, imageSize], 2));
   const imageFeatures = keep(clip.encodeImages(images));
   const tokens = Int32Array.from(await reference.read('tokens'));
@@ -51,7 +52,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
     yield cosine(`full-size ${name} direction`, await tensor.read(), values, tensor.dim(1), cosineBar);
   }
 
-  const [nCtx, width] = reference.tensors.get('ctx')!.shape as [number, number];
+  const [nCtx, width] = getOrThrow(reference.tensors, 'ctx').shape as [number, number];
   const ctx = generated('ctx', [nCtx, width], 0.02);
   yield ofMax('full-size ctx', ctx.data, await reference.read('ctx'), 0);
   const rows = clip.text.config.contextLength;
@@ -59,7 +60,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
     promptSlotsFromIds([...tokens.subarray(row * rows, (row + 1) * rows)], wordLength, nCtx, 'end'),
   );
   const input = (prompts.length + 1) * imageFeatures.dim(1);
-  const hidden = reference.tensors.get('grad_head.1.bias')!.shape[0]!;
+  const [hidden] = getOrThrow(reference.tensors, 'grad_head.1.bias').shape as [number];
   const head = new RegressionHead(gpu, {
     '1.weight': generated('head.1.weight', [hidden, input], input ** -0.5),
     '1.bias': { shape: [hidden], data: new Float32Array(hidden) },
@@ -88,7 +89,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   yield ofMax('full-size loss', await value.read(), await reference.read('loss'), bar);
   for (const [name, tensor] of parameters) {
     const key = `grad_${name}`;
-    const values = await gradients.get(tensor)!.read();
+    const values = await getOrThrow(gradients, tensor).read();
     if (reference.tensors.has(key))
       yield ofMax(`full-size gradient ${name}`, values, await reference.read(key), bar);
     if (reference.tensors.has(`${key}.norm`)) {

@@ -1,5 +1,6 @@
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import { normals } from '../common/random.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
@@ -50,7 +51,7 @@ export class PretrainingModel {
     this.#textLength = options.textLength;
     const { teacherWidth, seed } = options;
     const width = config.text.outputWidth;
-    const { shape, data } = weights.get('logit_scale')!;
+    const { shape, data } = getOrThrow(weights, 'logit_scale');
     this.objective = {
       logitScale: keep(Tensor.from(gpu, data, shape)),
       ceiling: keep(Tensor.from(gpu, [largestLogitScale])),

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import type { Drawing } from '../data/datasets/scenes/make.ts';
-import { readCsv, requireColumn } from '../data/formats/csv.ts';
+import { readCsv, requireColumn, textField } from '../data/formats/csv.ts';
 import { imagesBelow } from '../data/images/find.ts';
 import { hashImage } from '../data/images/prepare.ts';
 import type { PretrainingSettings } from './settings.ts';
@@ -78,14 +78,15 @@ async function pairsOfCsv(path: string, settings: PretrainingSettings): Promise<
   const image = requireColumn(table, [settings.imageColumn], 'Name it with --image-column.');
   const caption = requireColumn(table, [settings.captionColumn], 'Name it with --caption-column.');
   const root = settings.root || dirname(path);
-  return table.rows.map(({ fields, line }) => {
-    const file = join(root, fields[image]!);
+  return table.rows.map((row) => {
+    const name = textField(row, image);
+    const file = join(root, name);
     if (!existsSync(file))
       throw new UserError(
-        `${path}, line ${line}: ${file} does not exist`,
+        `${path}, line ${row.line}: ${file} does not exist`,
         'Pass the folder of the images with --root.',
       );
-    return { name: fields[image]!, path: file, text: fields[caption]!, generator: '', quality: null };
+    return { name, path: file, text: textField(row, caption), generator: '', quality: null };
   });
 }
 

@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { VisionConfig } from '../model/config.ts';
 
@@ -51,7 +52,7 @@ export function startFromSpectra(weights: ReadonlyMap<string, HostTensor>, confi
       '--start spectral needs at least two blocks in the image tower, with MLPs four times its width',
       'Use --vision-layers 2 or more, or --start random.',
     );
-  const data = (name: string) => weights.get(`visual.${name}`)!.data;
+  const data = (name: string) => getOrThrow(weights, `visual.${name}`).data;
   const block = (i: number, name: string) => data(`transformer.resblocks.${i}.${name}`);
   data('conv1.weight').set(spectralFilters(width, patchSize));
   rescale(data('positional_embedding'), positionScale);

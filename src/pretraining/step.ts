@@ -5,6 +5,7 @@ import type { AdamW } from '../autograd/optimizers.ts';
 import { scope } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
+import { getOrThrow } from '../common/get-or-throw.ts';
 import type { PretrainingModel } from './model.ts';
 import { type LossObserver, type LossWeights, pretrainingLoss, type Targets } from './objective.ts';
 
@@ -60,10 +61,14 @@ function cached(model: PretrainingModel, chunks: readonly Chunk[], loss: Embeddi
   const texts = concat(chunks.map(text), 0);
   const objective = model.objectiveParameters();
   const outer = valueAndGradients(() => loss(images, texts), [images, texts, ...objective]).gradients;
-  const gradients = new Map(objective.flatMap((p) => (outer.has(p) ? [[p, outer.get(p)!] as const] : [])));
+  const gradients = new Map<Tensor, Tensor>();
+  for (const parameter of objective) {
+    const gradient = outer.get(parameter);
+    if (gradient) gradients.set(parameter, gradient);
+  }
   for (const [tower, parameters, all] of [
-    [image, model.visionParameters(), outer.get(images)!],
-    [text, model.textParameters(), outer.get(texts)!],
+    [image, model.visionParameters(), getOrThrow(outer, images)],
+    [text, model.textParameters(), getOrThrow(outer, texts)],
   ] as const) {
     let from = 0;
     for (const chunk of chunks) {

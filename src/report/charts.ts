@@ -61,8 +61,10 @@ export function lossChart(records: readonly EpochRecord[], settings: RunSummary[
         records.map(({ epoch, loss }) => [epoch, loss]),
       ),
     ],
-    titles: (_, at) =>
-      `epoch ${records[at]!.epoch}: loss ${figureText(records[at]!.loss)}, learning rate ${records[at]!.lr.toExponential(2)}`,
+    titles: (_, at) => {
+      const { epoch, loss, lr } = records[at]!;
+      return `epoch ${epoch}: loss ${figureText(loss)}, learning rate ${lr.toExponential(2)}`;
+    },
   });
 }
 

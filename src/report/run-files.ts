@@ -4,7 +4,7 @@ import { UserError } from '../common/errors.ts';
 import { parseJson, readJson } from '../common/json.ts';
 import { readText } from '../common/read-file.ts';
 import { openDataset } from '../data/datasets/index.ts';
-import { numberField, readCsv, requireColumn } from '../data/formats/csv.ts';
+import { numberField, readCsv, requireColumn, textField } from '../data/formats/csv.ts';
 import { missingResult } from '../training/checkpoint.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
@@ -49,7 +49,7 @@ export async function readRun(
   const table = await readCsv(join(folder, 'predictions.csv'));
   for (const name of ['name', 'mos', 'prediction']) requireColumn(table, [name]);
   const rows = table.rows.map((row) => ({
-    name: row.fields.name!,
+    name: textField(row, 'name'),
     mos: numberField(table, row, 'mos'),
     prediction: numberField(table, row, 'prediction'),
   }));

@@ -153,8 +153,9 @@ function makeMap(items: PickleValue | undefined, budget: PickleBudget): Map<Pick
   budget.container('hash', sizeOf(pairs));
   const map = new Map<PickleValue, PickleValue>();
   for (const pair of pairs) {
-    if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('a dict is built from non-pairs');
-    map.set(pair[0]!, pair[1]!);
+    const [key, value] = Array.isArray(pair) && pair.length === 2 ? pair : [];
+    if (key === undefined || value === undefined) throw new TypeError('a dict is built from non-pairs');
+    map.set(key, value);
   }
   return map;
 }

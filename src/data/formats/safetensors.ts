@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { shown, UserError } from '../../common/errors.ts';
 import { writeOutput } from '../../common/files.ts';
+import { getOrThrow } from '../../common/get-or-throw.ts';
 import { parseJsonText } from '../../common/json.ts';
 import { checkLimit, limit } from '../../common/limits.ts';
 import { RandomAccessFile } from './random-access.ts';
@@ -289,7 +290,7 @@ export async function writeSafetensors(
         );
       }
       const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-      if (checksums && view !== sums) sums.setUint32(places.get(name)!, crc32(bytes), true);
+      if (checksums && view !== sums) sums.setUint32(getOrThrow(places, name), crc32(bytes), true);
       yield bytes;
     }
   }

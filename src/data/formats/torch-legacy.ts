@@ -1,4 +1,5 @@
 import { UserError } from '../../common/errors.ts';
+import { getOrThrow } from '../../common/get-or-throw.ts';
 import { beyondLimit, limit } from '../../common/limits.ts';
 import { PickleTruncated, readPickle } from './pickle.ts';
 import { describeValue, type PickleValue } from './pickle-values.ts';
@@ -96,7 +97,7 @@ async function locateStorages(
   }
   return {
     sizeOf: (key) => places.get(key)?.bytes,
-    read: (key, from, length) => file.read(places.get(key)!.offset + from, length),
+    read: (key, from, length) => file.read(getOrThrow(places, key).offset + from, length),
     close: () => file.close(),
   };
 }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
 import { writeOutput } from '../../common/files.ts';
+import { getOrThrow } from '../../common/get-or-throw.ts';
 import type { TensorData } from './safetensors.ts';
 import { type DType, dtypeBytes, elementCount } from './tensor.ts';
 
@@ -80,9 +81,9 @@ function pickleModules(tensors: ReadonlyMap<string, TensorData>, keys: ReadonlyM
   }
 
   function tensor(name: string): string {
-    const { dtype, shape } = tensors.get(name)!;
+    const { dtype, shape } = getOrThrow(tensors, name);
     const strides = shape.map((_, d) => elementCount(shape.slice(d + 1)));
-    const storage = `(${text('storage')}ctorch\n${storageNames[dtype]}\n${text(keys.get(name)!)}${text('cpu')}${integer(elementCount(shape))}tQ`;
+    const storage = `(${text('storage')}ctorch\n${storageNames[dtype]}\n${text(getOrThrow(keys, name))}${text('cpu')}${integer(elementCount(shape))}tQ`;
     const tuple = (sizes: readonly number[]) => `(${sizes.map(integer).join('')}t`;
     return `ctorch._utils\n_rebuild_tensor_v2\n(${storage}${integer(0)}${tuple(shape)}${tuple(strides)}\x89ccollections\nOrderedDict\n)RtR`;
   }

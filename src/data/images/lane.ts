@@ -151,8 +151,8 @@ export class WorkerLane implements Lane {
   }
 
   #watch(id: number): void {
-    if (!this.#hasBegun) return;
-    const pending = this.#pending.get(id)!;
+    const pending = this.#pending.get(id);
+    if (!pending || !this.#hasBegun) return;
     clearTimeout(pending.watchdog);
     pending.watchdog = setTimeout(() => this.#giveUp(this.#patience), this.#patience);
   }

@@ -72,11 +72,13 @@ export class ImageLoader {
     };
     let index = 0;
     try {
-      for (fill(); begun.length > 0; fill()) {
-        const { task, image } = begun.shift()!;
+      fill();
+      for (let next = begun.shift(); next; next = begun.shift()) {
+        const { task, image } = next;
         const done = await image;
         yield 'error' in done ? { index, error: done.error, path: task.job.path } : { index, ...done };
         index++;
+        fill();
       }
     } finally {
       // Reached early when the caller stops listening: what has not begun need not.
@@ -107,10 +109,9 @@ export class ImageLoader {
 
   private dispatch(): void {
     this.lanes ??= this.openLanes();
-    while (this.queue.length > 0 && !this.closed) {
+    for (let [task] = this.queue; task && !this.closed; [task] = this.queue) {
       this.lanes = this.lanes.map((lane) => (lane.lost ? this.openLane() : lane));
       const lane = this.lanes.reduce((a, b) => (b.active < a.active ? b : a));
-      const task = this.queue[0]!;
       if (lane.active >= (task.suspect ? 1 : JOBS_PER_LANE)) return;
       this.queue.shift();
       // Alone in its thread: no other joins it there.

@@ -41,10 +41,11 @@ export class PixelBudget {
   }
 
   #next(): void {
-    while (this.#queue.length > 0 && this.#used + this.#queue[0]!.pixels <= limit('pixelsAtOnce')) {
-      const { pixels, begin } = this.#queue.shift()!;
-      this.#used += pixels;
-      begin();
+    for (let [next] = this.#queue; next; [next] = this.#queue) {
+      if (this.#used + next.pixels > limit('pixelsAtOnce')) return;
+      this.#queue.shift();
+      this.#used += next.pixels;
+      next.begin();
     }
   }
 

@@ -21,7 +21,8 @@ export type WorkerReply =
   | { readonly kind: 'done'; readonly id: number; readonly image: PreparedImage }
   | { readonly kind: 'bug'; readonly id: number; readonly bug: unknown };
 
-const port = parentPort!;
+if (!parentPort) throw new Error('this module is the body of a worker thread');
+const port = parentPort;
 const waiting = new Map<number, () => void>();
 const reply = (message: WorkerReply, transfer: readonly ArrayBuffer[] = []) =>
   port.postMessage(message, transfer);

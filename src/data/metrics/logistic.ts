@@ -14,10 +14,16 @@ export interface LogisticFit {
 type Curve = (x: number, p: readonly number[]) => number;
 
 /** VQEG's four-parameter logistic: (a - b) / (1 + exp(-(x - c)/|d|)) + b. */
-const four: Curve = (x, [a, b, c, d]) => (a! - b!) / (1 + Math.exp(-(x - c!) / Math.abs(d!))) + b!;
+const four: Curve = (x, p) => {
+  const [a, b, c, d] = p as [number, number, number, number];
+  return (a - b) / (1 + Math.exp(-(x - c) / Math.abs(d))) + b;
+};
 
 /** Sheikh et al.'s five-parameter one (IEEE TIP 2006): a·(1/2 - 1/(1 + exp(b·(x - c)))) + d·x + e. */
-const five: Curve = (x, [a, b, c, d, e]) => a! * (0.5 - 1 / (1 + Math.exp(b! * (x - c!)))) + d! * x + e!;
+const five: Curve = (x, p) => {
+  const [a, b, c, d, e] = p as [number, number, number, number, number];
+  return a * (0.5 - 1 / (1 + Math.exp(b * (x - c)))) + d * x + e;
+};
 
 /** Least squares by Levenberg and Marquardt. For fewer pairs than parameters, or constant predictions, all figures are NaN. */
 export function logisticFit(pred: readonly number[], mos: readonly number[], kind: 4 | 5): LogisticFit {
@@ -84,10 +90,14 @@ function linearize(curve: Curve, xs: readonly number[], ys: readonly number[], p
   const normal = Array.from({ length: n }, () => new Array<number>(n).fill(0));
   const gradient = new Array<number>(n).fill(0);
   const steps = p.map((value) => 1e-6 * Math.max(Math.abs(value), 1e-3));
-  const shifted = steps.map((step, i) => [p.with(i, p[i]! + step), p.with(i, p[i]! - step)] as const);
-  for (let k = 0; k < xs.length; k++) {
-    const residual = ys[k]! - curve(xs[k]!, p);
-    const slope = shifted.map(([up, down], i) => (curve(xs[k]!, up) - curve(xs[k]!, down)) / (2 * steps[i]!));
+  const shifted = steps.map((step, i) => ({
+    step,
+    up: p.with(i, p[i]! + step),
+    down: p.with(i, p[i]! - step),
+  }));
+  for (const [k, x] of xs.entries()) {
+    const residual = ys[k]! - curve(x, p);
+    const slope = shifted.map(({ step, up, down }) => (curve(x, up) - curve(x, down)) / (2 * step));
     for (let i = 0; i < n; i++) {
       gradient[i]! += slope[i]! * residual;
       for (let j = 0; j < n; j++) normal[i]![j]! += slope[i]! * slope[j]!;

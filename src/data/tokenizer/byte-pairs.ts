@@ -1,3 +1,4 @@
+import { getOrThrow } from '../../common/get-or-throw.ts';
 import { MinHeap } from '../../common/min-heap.ts';
 
 /**
@@ -35,7 +36,7 @@ export function mergePairs(
 
   for (let at = 0; at < word.length; at++) note(at);
   for (let rank = ranks.pop(); rank !== undefined; rank = ranks.pop()) {
-    const places = waiting.get(rank)!.sort((a, b) => a - b);
+    const places = getOrThrow(waiting, rank).sort((a, b) => a - b);
     waiting.delete(rank);
     for (const at of places) {
       // A merge to the left may have taken one of the two.
@@ -44,7 +45,7 @@ export function mergePairs(
       symbols[at] = symbols[at]! + symbols[right]!;
       symbols[right] = null;
       after[at] = after[right]!;
-      if (after[at]! >= 0) before[after[at]!] = at;
+      if (after[at]! >= 0) before[after[at]] = at;
       note(before[at]!);
       note(at);
     }

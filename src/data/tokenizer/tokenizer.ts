@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { decodeHTML } from 'entities';
 import { UserError } from '../../common/errors.ts';
+import { getOrThrow } from '../../common/get-or-throw.ts';
 import { checkLimit } from '../../common/limits.ts';
 import { mergePairs } from './byte-pairs.ts';
 
@@ -104,7 +105,7 @@ export class Tokenizer {
   #encodeWord(word: string): readonly number[] {
     let ids = this.#words.get(word);
     if (!ids) {
-      ids = this.#merge(word).map((symbol) => this.#ids.get(symbol)!);
+      ids = this.#merge(word).map((symbol) => getOrThrow(this.#ids, symbol));
       if (word.length <= longestCachedWord) this.#words.set(word, ids);
     }
     return ids;
