@@ -16,6 +16,10 @@ const { cases } = JSON.parse(
   readFileSync(new URL('./fixtures/metrics/metrics.json', import.meta.url), 'utf8'),
 ) as { cases: Case[] };
 
+const hard = JSON.parse(
+  readFileSync(new URL('./fixtures/metrics/logistic.json', import.meta.url), 'utf8'),
+) as { kind: string; pred: number[]; mos: number[]; rmse4: number | null; rmse5: number | null }[];
+
 describe('logisticFit', () => {
   it("meets SciPy's four-parameter fit to 1e-4", () => {
     for (const { pred, mos, ...expected } of cases) {
@@ -26,15 +30,39 @@ describe('logisticFit', () => {
     }
   });
 
-  it('finds the curve that the scores were made with, rising or falling', () => {
+  it('finds the curve that the scores were made with', () => {
     const x = Array.from({ length: 60 }, (_, i) => i / 6 - 4);
-    for (const sign of [1, -1]) {
-      const four = x.map((v) => 1 + 4 / (1 + Math.exp((-sign * (v - 0.7)) / 1.3)));
-      const fit = logisticFit(x, four, 4);
-      expect(fit.rmse).toBeLessThan(1e-6);
-      expect(fit.predict(0.7)).toBeCloseTo(3, 5);
-      const five = x.map((v) => sign * (3 * (0.5 - 1 / (1 + Math.exp(1.1 * (v - 0.4)))) + 0.2 * v) + 2);
-      expect(logisticFit(x, five, 5).rmse).toBeLessThan(1e-3);
+    const four = x.map((v) => 1 + 4 / (1 + Math.exp(-(v - 0.7) / 1.3)));
+    const fit = logisticFit(x, four, 4);
+    expect(fit.rmse).toBeLessThan(1e-6);
+    expect(fit.predict(0.7)).toBeCloseTo(3, 5);
+    const five = x.map((v) => 3 * (0.5 - 1 / (1 + Math.exp(1.1 * (v - 0.4)))) + 0.2 * v + 2);
+    expect(logisticFit(x, five, 5).rmse).toBeLessThan(1e-4);
+  });
+
+  it.each(hard.map(({ kind, pred }, i) => [i, kind, pred.length]))(
+    'finds what SciPy finds from hundreds of starts: %i, %s of %i',
+    (i) => {
+      const { pred, mos, ...best } = hard[i]!;
+      const [four, five] = [logisticFit(pred, mos, 4), logisticFit(pred, mos, 5)];
+      expect(five.rmse).toBeLessThanOrEqual(four.rmse * (1 + 1e-12));
+      if (best.rmse4 === null) return;
+      expect(four.rmse).toBeLessThan(best.rmse4 * (1 + 1e-4));
+      expect(five.rmse).toBeLessThan(best.rmse5! * (1 + 1e-4));
+    },
+  );
+
+  it('does not turn a reversed model round', () => {
+    const reversed = hard.filter(({ kind }) => kind === 'reversed');
+    expect(reversed).toHaveLength(2);
+    for (const { pred, mos } of reversed) {
+      expect(plcc(pred, mos)).toBeLessThan(-0.7);
+      const mean = mos.map(() => mos.reduce((a, b) => a + b, 0) / mos.length);
+      for (const kind of [4, 5] as const) {
+        const fit = logisticFit(pred, mos, kind);
+        expect(fit.plcc).toBeNaN();
+        expect(fit.rmse).toBeCloseTo(rmse(mean, mos), 12);
+      }
     }
   });
 
