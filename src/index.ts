@@ -3,12 +3,14 @@
 export { toFloat, toHalf } from './autograd/cast.ts';
 export { clipGradients } from './autograd/clip-gradients.ts';
 export { type GradcheckOptions, gradcheck } from './autograd/gradcheck.ts';
+export { type LinearWeight, packWeight, rowsOf } from './autograd/linear-weight.ts';
 export type {
   AttributesOf,
   BackwardContext,
   Each,
   ForwardContext,
   Op,
+  Operand,
   OpTypes,
   SavedOf,
 } from './autograd/op.ts';
@@ -45,6 +47,7 @@ export type { Recording } from './kernels/device/recording.ts';
 export { type RecoveryOptions, recovering } from './kernels/device/recovery.ts';
 export { HangError } from './kernels/device/watchdog.ts';
 export { elementGroups } from './kernels/elementwise.ts';
+export type { PackedWeight } from './kernels/matmul/packed-weight.ts';
 export type { Reading } from './model/class-constants.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';

@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
+import { type LinearWeight, packWeight, rowsOf } from '../src/autograd/linear-weight.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
+import { slice } from '../src/autograd/ops/shape.ts';
+import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normal } from '../src/common/random.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import type { ActivationName } from '../src/kernels/activation.ts';
+import { guardDevice } from '../src/kernels/device/guard.ts';
+import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
 import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -226,34 +231,71 @@ describe('against finite differences', () => {
   });
 });
 
-it.each([false, true])('a constant weight gives the same wherever it is kept, halves: %s', async (half) => {
-  const gpu = await sharedGpu();
+describe.each([false, true])('a packed weight, halves: %s', (half) => {
   const [m, n, k] = [21, 64, 128];
   const values = random(n * k, 21);
   const stored = half ? float32ToFloat16(values) : values;
-  const x = Tensor.from(gpu, random(m * k, 22), [m, k]);
-  const dy = Tensor.from(gpu, random(m * n, 23), [m, n]);
-  const run = async (weight: Tensor) => {
+  const run = async (weight: LinearWeight, x: Tensor, dy: Tensor) => {
     const { value, gradients } = valueAndGradients(() => linear(x, weight, null), [x], dy);
     return [await value.read(), await gradients.get(x)!.read()] as const;
   };
-  const [plain, kept] = [Tensor.from(gpu, stored, [n, k]), Tensor.weight(gpu, stored, [n, k])];
-  expect(kept.inTexels).toBe(gpu.adapter.software && gpu.adapter.readsTextures);
-  const [expected, got] = [await run(plain), await run(kept)];
-  for (const part of [0, 1] as const) expectClose(got[part], expected[part], 2e-6);
-  if (kept.inTexels) {
-    expect(() => kept.buffer).toThrow(/kept in texels, for linear\(\) alone/);
-    expect(() => kept.view([n * 2, k / 2])).toThrow(/cannot be reshaped/);
-    expect(() => kept.lines(4, 12)).toThrow(/within 8 interleaved/);
-    const some = await linear(x, kept.lines(16, 48), null).read();
-    for (let row = 0; row < m; row++)
-      expectClose(
-        some.subarray(32 * row, 32 * (row + 1)),
-        got[0].subarray(n * row + 16, n * row + 48),
-        1e-12,
-      );
+
+  it('gives what a tensor gives, and so do its rows', async () => {
+    const gpu = await sharedGpu();
+    const x = Tensor.from(gpu, random(m * k, 22), [m, k]);
+    const dy = Tensor.from(gpu, random(m * n, 23), [m, n]);
+    const [plain, packed] = [Tensor.from(gpu, stored, [n, k]), packWeight(gpu, stored, [n, k])];
+    expect(packed.interleaved).toBe(gpu.adapter.software && gpu.adapter.readsTextures);
+    const [expected, got] = [await run(plain, x, dy), await run(packed, x, dy)];
+    for (const part of [0, 1] as const) expectClose(got[part], expected[part], 2e-6);
+    const dyOfRows = slice(dy, 1, 16, 48);
+    const byRows = async (weight: LinearWeight) => run(rowsOf(weight, 16, 48), x, dyOfRows);
+    const [expectedOfRows, gotOfRows] = [await byRows(plain), await byRows(packed)];
+    for (const part of [0, 1] as const) expectClose(gotOfRows[part], expectedOfRows[part], 2e-6);
+    expectClose(gotOfRows[0], await slice(Tensor.from(gpu, got[0], [m, n]), 1, 16, 48).read(), 1e-12);
+    packed.dispose();
+    expect(() => linear(x, packed, null)).toThrow(`weight [${n}, ${k}] is disposed`);
+    for (const one of [x, dy, dyOfRows, plain]) one.dispose();
+  });
+
+  it('is freed by scopes, kept by keep(), and outlives its scope on the tape', async () => {
+    const gpu = await sharedGpu();
+    const x = keep(Tensor.from(gpu, random(m * k, 24), [m, k]));
+    const dy = keep(Tensor.from(gpu, random(m * n, 25), [m, n]));
+    const live = gpu.pool.statistics.liveBuffers;
+    const kept = scope(() => {
+      rowsOf(packWeight(gpu, stored, [n, k]), 8, 16);
+      return [keep(packWeight(gpu, stored, [n, k]))] as const;
+    });
+    expect(gpu.pool.statistics.liveBuffers).toBe(live + 1);
+    kept[0].dispose();
+    expect(() => scope(() => linear(x, packWeight(gpu, stored, [n, k - 1]), null))).toThrow('do not fill');
+    expect(gpu.pool.statistics.liveBuffers).toBe(live);
+    const { value, gradients } = valueAndGradients(
+      () => scope(() => linear(x, packWeight(gpu, stored, [n, k]), null)),
+      [x],
+      dy,
+    );
+    const [expected] = await run(keep(Tensor.from(gpu, stored, [n, k])), x, dy);
+    expectClose(await value.read(), expected, 2e-6);
+    expect(await gradients.get(x)!.read()).toHaveLength(m * k);
+    for (const one of [value, ...gradients.values()]) one.dispose();
+  });
+});
+
+it('a weight without room names itself', async () => {
+  const gpu = await sharedGpu();
+  const stop = guardDevice(({ kind, bytes = 0 }) =>
+    kind === 'allocate' && bytes > 2 ** 20 ? 'out of memory' : undefined,
+  );
+  try {
+    gpu.trim();
+    const make = () => packWeight(gpu, new Float32Array(640 * 512), [640, 512], 'blocks.0.fc');
+    expect(make).toThrow(/no room for .*\(tensor blocks\.0\.fc \[640, 512\]\)/);
+    const live = gpu.pool.statistics.liveBuffers;
+    expect(make).toThrow(OutOfMemoryError);
+    expect(gpu.pool.statistics.liveBuffers).toBe(live);
+  } finally {
+    stop();
   }
-  expect(() => plain.lines(0, 1)).toThrow(/is not kept in texels/);
-  for (const tensor of [x, dy, plain, kept]) tensor.dispose();
-  expect(() => kept.operand).toThrow(/is disposed/);
 });

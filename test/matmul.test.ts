@@ -5,7 +5,7 @@ import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
-import { packIntoTexture, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
+import { PackedWeight, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
 import { activate } from './activations.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
@@ -186,27 +186,20 @@ it.each([
   { transposeB: false, half: false },
   { transposeB: true, half: true },
   { transposeB: false, half: true },
-])('reads B from rows of a texture where it is kept: %o', async ({ transposeB, half }) => {
+])('multiplies by some rows of a packed weight: %o', async ({ transposeB, half }) => {
   const gpu = await sharedGpu();
   // Of 64 rows of 128 the product takes 48, from the ninth on.
   const [rows, length, first, count] = [64, 128, 8, 48];
-  if (!packsIntoTexture(gpu, rows, length)) {
-    expect(gpu.adapter.software && gpu.adapter.readsTextures).toBe(false);
-    return;
-  }
   const stored = half ? halves(rows * length) : { values: random(rows * length, 5), bits: undefined };
   const [m, k, n] = transposeB ? [21, length, count] : [21, count, length];
   const a = random(m * k, 6);
-  const upload = (data: Float32Array | Uint16Array) => {
-    const buffer = gpu.pool.allocate(data.byteLength);
-    gpu.write(buffer, data);
-    return buffer;
-  };
-  const buffers = [upload(a), gpu.pool.allocate(4 * m * n)] as const;
-  const texture = packIntoTexture(gpu, stored.bits ?? stored.values, rows, length);
-  expect(texture.format).toBe(half ? 'rgba16float' : 'rgba32float');
-  const shape = { m, k, n, transposeB };
-  matmul(gpu, { a: buffers[0], b: { texture, row: first }, out: buffers[1], ...shape });
+  const buffers = [gpu.pool.allocate(a.byteLength), gpu.pool.allocate(4 * m * n)] as const;
+  gpu.write(buffers[0], a);
+  const weight = PackedWeight.pack(gpu, stored.bits ?? stored.values, [rows, length]);
+  const b = weight.rows(first, first + count);
+  expect([b.shape, b.type]).toEqual([[count, length], half ? 'f16' : 'f32']);
+  const options = { a: buffers[0], b, out: buffers[1], m, k, n, transposeB, bType: b.type };
+  matmul(gpu, options);
   const got = new Float32Array(await gpu.read(buffers[1], 4 * m * n));
   const at = (row: number, column: number) => stored.values[(first + row) * length + column]!;
   const expected = Float64Array.from(got, (_, i) => {
@@ -216,54 +209,105 @@ it.each([
     return sum;
   });
   expect(relativeError(got, expected)).toBeLessThan(3e-6);
-  const naive = () =>
-    matmul(gpu, { a: buffers[0], b: { texture, row: first }, out: buffers[1], ...shape, variant: 'naive' });
-  expect(naive).toThrow(/variant naive does not apply/);
-  for (const one of [...buffers, texture]) gpu.pool.release(one);
+  if (b.interleaved)
+    expect(() => matmul(gpu, { ...options, variant: 'naive' })).toThrow(
+      /matmul: variant naive does not apply to n.. interleaved 21x.*these do: texture16x32/,
+    );
+  for (const one of [weight, b]) one.dispose();
+  for (const one of buffers) gpu.pool.release(one);
+});
+
+describe('PackedWeight', () => {
+  it.each([
+    ['f32', [64, 128]],
+    ['f32', [5, 7]],
+    ['f16', [64, 128]],
+    ['f16', [5, 6]],
+    ['f16', [3, 5]],
+  ] as const)('of %s %j gives all its memory back with its last handle', async (type, [n, k]) => {
+    const gpu = await sharedGpu();
+    const before = gpu.pool.statistics;
+    const values = type === 'f16' ? halves(n * k).bits.subarray(0, n * k) : random(n * k, 1);
+    const weight = PackedWeight.pack(gpu, values, [n, k]);
+    expect(gpu.pool.statistics.liveBuffers).toBe(before.liveBuffers + 1);
+    const view = weight.view();
+    weight.dispose();
+    weight.dispose();
+    expect(() => weight.operand).toThrow(`weight [${n}, ${k}] is disposed`);
+    expect(() => weight.rows(0, 1)).toThrow('is disposed');
+    const rows = type === 'f16' && k % 2 === 1 ? view.view() : view.rows(0, 2);
+    expect(view.operand).toBeDefined();
+    view.dispose();
+    expect(rows.operand).toBeDefined();
+    rows.dispose();
+    expect(gpu.pool.statistics).toMatchObject({
+      liveBuffers: before.liveBuffers,
+      liveBytes: before.liveBytes,
+    });
+  });
+
+  it('refuses values and rows that do not fit', async () => {
+    const gpu = await sharedGpu();
+    expect(() => PackedWeight.pack(gpu, new Float32Array(7), [2, 4])).toThrow(
+      '7 values do not fill a weight [2, 4]',
+    );
+    const weight = PackedWeight.pack(gpu, random(64 * 128, 1), [64, 128]);
+    for (const [begin, end] of [
+      [-1, 4],
+      [8, 65],
+      [8, 8],
+    ] as const)
+      expect(() => weight.rows(begin, end)).toThrow(`rows ${begin}..${end} of a weight [64, 128]`);
+    if (weight.interleaved)
+      expect(() => weight.rows(4, 12)).toThrow(
+        'row 4 of a weight [64, 128] is within 8 that are interleaved',
+      );
+    weight.dispose();
+  });
 });
 
 describe('tuning', () => {
   cacheFolder('matmul-');
 
-  it('measures the variants for a kept B on a copy of one', async () => {
+  it('measures the variants for a packed weight on a copy of one', async () => {
     const gpu = await openGpu();
     const [m, n, k] = [24, 64, 64];
-    if (packsIntoTexture(gpu, n, k)) {
-      const texture = packIntoTexture(gpu, random(n * k, 9), n, k);
+    const b = PackedWeight.pack(gpu, random(n * k, 9), [n, k]);
+    if (b.interleaved) {
       const [a, out] = [gpu.pool.allocate(4 * m * k), gpu.pool.allocate(4 * m * n)];
-      matmul(gpu, { a, b: { texture, row: 0 }, out, m, k, n, transposeB: true });
+      matmul(gpu, { a, b, out, m, k, n, transposeB: true });
       await tune(gpu, { rounds: 1 });
       const [[key, { times }]] = [...tuned(gpu)] as [[string, Measurement]];
-      expect(key).toMatch(/ntf kept 24x64x64$/);
+      expect(key).toMatch(/ntf interleaved 24x64x64$/);
       expect(Object.keys(times)).toEqual(['texture16x32', 'texture24x32']);
     }
     gpu.close();
   });
 });
 
-it('multiplies more rows than a texture has by what is kept there', async () => {
+it('multiplies more rows than a texture has by a packed weight', async () => {
   const gpu = await sharedGpu();
   const [n, k] = [64, 64];
-  if (!packsIntoTexture(gpu, n, k)) return;
   const m = gpu.textures.maxRows + 77;
-  const [a, b] = [random(m * k, 8), random(n * k, 9)];
+  const [a, w] = [random(m * k, 8), random(n * k, 9)];
   const buffers = [4 * m * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
   gpu.write(buffers[0]!, a);
-  const texture = packIntoTexture(gpu, b, n, k);
-  matmul(gpu, { a: buffers[0]!, b: { texture, row: 0 }, out: buffers[1]!, m, k, n, transposeB: true });
+  const b = PackedWeight.pack(gpu, w, [n, k]);
+  matmul(gpu, { a: buffers[0]!, b, out: buffers[1]!, m, k, n, transposeB: true });
   const got = new Float32Array(await gpu.read(buffers[1]!, 4 * m * n));
   for (const row of [0, 1, 16319, 16320, gpu.textures.maxRows - 1, gpu.textures.maxRows, m - 1]) {
     const expected = Float64Array.from({ length: n }, (_, column) => {
       let sum = 0;
-      for (let q = 0; q < k; q++) sum += a[row * k + q]! * b[column * k + q]!;
+      for (let q = 0; q < k; q++) sum += a[row * k + q]! * w[column * k + q]!;
       return sum;
     });
     expect(relativeError(got.subarray(row * n, (row + 1) * n), expected), `row ${row}`).toBeLessThan(3e-6);
   }
-  for (const one of [...buffers, texture]) gpu.pool.release(one);
+  b.dispose();
+  for (const one of buffers) gpu.pool.release(one);
 });
 
-it('keeps no weight in a texture where the kernel that reads them cannot run', async () => {
+it('packs no weight into a texture where the kernel that reads them cannot run', async () => {
   const { adapter, pool, textures } = await sharedGpu();
   const passing = (given: Partial<typeof adapter>) =>
     ({ adapter: { ...adapter, ...given }, pool, textures, has: () => true }) as unknown as Gpu;

@@ -1,4 +1,5 @@
 /** The tasks on this engine. */
+import { type LinearWeight, packWeight } from '../../src/autograd/linear-weight.ts';
 import { scope } from '../../src/autograd/scope.ts';
 import { valueAndGradients } from '../../src/autograd/tape.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
@@ -78,10 +79,10 @@ function workspace(gpu: Gpu) {
 function prepareMatmul(gpu: Gpu, { m, k, n }: MatmulTask, inputs: Inputs): Prepared {
   const { from, empty, read, release } = workspace(gpu);
   const [a, out] = [from(inputs.a), empty(m * n)];
-  const weight = Tensor.weight(gpu, transposed(inputs.b!, n), [n, k]);
+  const weight = packWeight(gpu, transposed(inputs.b!, n), [n, k]);
   return {
     whole: {
-      run: () => matmul(gpu, { a, b: weight.operand, out, m, n, k, transposeB: true }),
+      run: () => matmul(gpu, { a, b: weight, out, m, n, k, transposeB: true }),
       read: async () => [await read(out, m * n)],
     },
     release() {
@@ -208,18 +209,26 @@ export function prepareBlock(
   const shape = packed ? [1, packed.end.length, width] : [batch, tokens, width];
   const [x, dy] = [rows.x, rows.dy].map((values) => Tensor.from(gpu, values, shape)) as [Tensor, Tensor];
   const end = packed && Tensor.from(gpu, Uint32Array.from(packed.end));
-  const parameters = Object.fromEntries(
-    Object.entries(blockShapes(width)).map(([name, [first, outputs]]) => [
-      name,
-      outputs
-        ? Tensor.weight(gpu, transposed(inputs[name]!, outputs), [outputs, first!])
-        : Tensor.from(gpu, inputs[name]!),
-    ]),
-  );
-  const pair = (name: string) => ({ weight: parameters[`${name}Weight`]!, bias: parameters[`${name}Bias`]! });
+  const held: LinearWeight[] = [];
+  const hold = <W extends LinearWeight>(made: W): W => {
+    held.push(made);
+    return made;
+  };
+  const shapes = blockShapes(width);
+  const tensor = (name: string) => hold(Tensor.from(gpu, inputs[name]!));
+  const norm = (name: string) => ({ weight: tensor(`${name}Weight`), bias: tensor(`${name}Bias`) });
+  const projection = (name: string) => {
+    const [first, outputs] = shapes[`${name}Weight`] as [number, number];
+    const weight = hold(packWeight(gpu, transposed(inputs[`${name}Weight`]!, outputs), [outputs, first]));
+    return { weight, bias: tensor(`${name}Bias`) };
+  };
   const block: Block = {
-    ...{ ln1: pair('ln1'), inProj: pair('in'), outProj: pair('out') },
-    ...{ ln2: pair('ln2'), fc: pair('fc'), proj: pair('proj') },
+    ln1: norm('ln1'),
+    inProj: projection('in'),
+    outProj: projection('out'),
+    ln2: norm('ln2'),
+    fc: projection('fc'),
+    proj: projection('proj'),
   };
   const settings = { heads, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;
   const visibility = end ? { end } : ({ mask: causal ? 'causal' : 'none' } as const);
@@ -242,7 +251,7 @@ export function prepareBlock(
     },
     release() {
       dispose();
-      for (const tensor of [x, dy, ...(end ? [end] : []), ...Object.values(parameters)]) tensor.dispose();
+      for (const tensor of [x, dy, ...(end ? [end] : []), ...held]) tensor.dispose();
     },
   };
 }

@@ -1,11 +1,15 @@
+import type { PackedWeight } from '../kernels/matmul/packed-weight.ts';
 import type { Tensor, TensorType } from './tensor.ts';
+
+/** A tensor, or a constant that only some kernels read. */
+export type Operand = Tensor | PackedWeight;
 
 /** What an op works on. `Op<{ inputs: [x: Tensor, bias: Tensor | null]; saved: { x: Tensor } }>` names each part. */
 export interface OpTypes {
   /** A tuple, with null for what may be left out; an array where there may be any number. */
-  readonly inputs: readonly (Tensor | null)[];
+  readonly inputs: readonly (Operand | null)[];
   /** What forward keeps for the gradient; null where a frozen input makes it needless. */
-  readonly saved?: { readonly [name: string]: Tensor | null };
+  readonly saved?: { readonly [name: string]: Operand | null };
   /** Numbers and choices. */
   readonly attributes?: unknown;
 }
@@ -62,7 +66,7 @@ const float32 = [['f32']] as const;
 /** A kernel reads bits: those of another type, or of another device, would be taken for numbers. */
 export function checkInputs(
   name: string,
-  inputs: readonly (Tensor | null)[],
+  inputs: readonly (Operand | null)[],
   types: readonly (readonly TensorType[])[] = float32,
 ): void {
   let gpu: Tensor['gpu'] | undefined;

@@ -1,5 +1,13 @@
 import { binary, fill } from '../kernels/elementwise.ts';
-import { type AttributesOf, checkInputs, type Each, type Op, type OpTypes, type SavedOf } from './op.ts';
+import {
+  type AttributesOf,
+  checkInputs,
+  type Each,
+  type Op,
+  type Operand,
+  type OpTypes,
+  type SavedOf,
+} from './op.ts';
 import { allOrNone, keep, scope } from './scope.ts';
 import { Tensor } from './tensor.ts';
 import { observed } from './trace.ts';
@@ -8,11 +16,11 @@ type Gradients = readonly (Tensor | null)[];
 
 interface Node {
   readonly name: string;
-  readonly inputs: readonly (Tensor | null)[];
+  readonly inputs: readonly (Operand | null)[];
   /** Of each input, the id under which its gradient is gathered; 0 where none is. */
   readonly gathered: readonly number[];
   readonly output: number;
-  readonly saved: readonly Tensor[];
+  readonly saved: readonly Operand[];
   readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => Gradients;
 }
 
@@ -34,14 +42,15 @@ export function apply<T extends OpTypes>(
   checkInputs(name, inputs, op.types);
   const tape = active;
   const [attributes] = given as unknown as [AttributesOf<T>];
-  const needed = inputs.map((input) => input !== null && (tape?.tracked.has(input.id) ?? false));
+  const ids = inputs.map((input) => (input instanceof Tensor && tape?.tracked.has(input.id) ? input.id : 0));
+  const needed = ids.map((id) => id !== 0);
   const needs = needed as Each<T['inputs'], boolean>;
   const recording = needed.includes(true);
-  const held: Tensor[] = [];
-  const saved: Record<string, Tensor | null> = {};
+  const held: Operand[] = [];
+  const saved: Record<string, Operand | null> = {};
   const save = (tensors: SavedOf<T>) => {
     if (!recording) return;
-    for (const [key, tensor] of Object.entries(tensors as Record<string, Tensor | null>)) {
+    for (const [key, tensor] of Object.entries(tensors as Record<string, Operand | null>)) {
       // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
       const view = tensor && keep(tensor.view());
       if (view) held.push(view);
@@ -56,7 +65,7 @@ export function apply<T extends OpTypes>(
     tape.nodes.push({
       name,
       inputs,
-      gathered: inputs.map((input, i) => (input && needed[i] ? input.id : 0)),
+      gathered: ids,
       output: output.id,
       saved: held,
       gradient(dy, take) {

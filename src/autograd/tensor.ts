@@ -1,37 +1,11 @@
-import type { GpuBuffer, GpuStorage } from '../kernels/device/buffer-pool.ts';
+import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { naming } from '../kernels/device/memory.ts';
-import {
-  type InterleavedRows,
-  interleave,
-  packIntoTexture,
-  packsIntoTexture,
-} from '../kernels/matmul/packed-weight.ts';
+import { Storage } from '../kernels/device/storage.ts';
 import { adopt, forget } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
 export type TensorType = 'f32' | 'f16' | 'u32';
-
-/** A buffer, or texels, shared by the tensors that view it; goes back to the pool with the last of them. */
-class Storage {
-  readonly gpu: Gpu;
-  readonly allocation: GpuStorage;
-  #references = 1;
-
-  constructor(gpu: Gpu, allocation: GpuStorage) {
-    this.gpu = gpu;
-    this.allocation = allocation;
-  }
-
-  retain(): this {
-    this.#references++;
-    return this;
-  }
-
-  release(): void {
-    if (--this.#references === 0) this.gpu.pool.release(this.allocation);
-  }
-}
 
 let nextId = 1;
 
@@ -45,14 +19,11 @@ export class Tensor {
   readonly type: TensorType;
   /** Number of elements. */
   readonly size: number;
-  readonly #storage: Storage;
-  /** Of texels, the first that is seen. */
-  readonly #line: number;
+  readonly #storage: Storage<GpuBuffer>;
   #disposed = false;
 
-  private constructor(storage: Storage, shape: readonly number[], type: TensorType, line = 0) {
+  private constructor(storage: Storage<GpuBuffer>, shape: readonly number[], type: TensorType) {
     this.#storage = storage;
-    this.#line = line;
     this.shape = shape;
     this.type = type;
     this.size = elements(shape);
@@ -95,49 +66,16 @@ export class Tensor {
     return Tensor.from(gpu, new Float32Array(elements(shape)), shape);
   }
 
-  /**
-   * The constant weight of a linear layer, [N, K], from float32 values or the bits of halves. Where this adapter reads texels
-   * faster than buffers (a software one) it is kept in texels, and then only linear() takes it.
-   */
-  static weight(
-    gpu: Gpu,
-    values: Float32Array | Uint16Array,
-    shape: readonly [number, number],
-    name = '',
-  ): Tensor {
-    const [rows, length] = shape;
-    if (!packsIntoTexture(gpu, rows, length)) return Tensor.from(gpu, values, shape, name);
-    const texels = naming(
-      () => purposeOf(shape, name),
-      () => packIntoTexture(gpu, values, rows, length),
-    );
-    return new Tensor(new Storage(gpu, texels), shape, values instanceof Uint16Array ? 'f16' : 'f32');
-  }
-
   get gpu(): Gpu {
     return this.#storage.gpu;
   }
 
   /** The buffer to bind; throws once the tensor is disposed of. */
   get buffer(): GpuBuffer {
-    const { allocation } = this.#alive();
-    if (allocation.kind === 'texture')
-      throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is kept in texels, for linear() alone`);
-    return allocation;
+    return this.#alive().allocation;
   }
 
-  /** Where the weight of a linear layer is to be read: its buffer, or texels. */
-  get operand(): GpuBuffer | InterleavedRows {
-    const { allocation } = this.#alive();
-    return allocation.kind === 'texture' ? { texture: allocation, row: this.#line } : allocation;
-  }
-
-  /** Whether it is kept in texels; see {@link Tensor.weight}. */
-  get inTexels(): boolean {
-    return this.#storage.allocation.kind === 'texture';
-  }
-
-  #alive(): Storage {
+  #alive(): Storage<GpuBuffer> {
     if (this.#disposed) throw new Error(`tensor ${this.id} [${this.shape.join(', ')}] is disposed`);
     return this.#storage;
   }
@@ -158,15 +96,7 @@ export class Tensor {
   view(shape: readonly number[] = this.shape): Tensor {
     if (elements(shape) !== this.size)
       throw new Error(`[${this.shape.join(', ')}] cannot be viewed as [${shape.join(', ')}]`);
-    if (this.inTexels && shape.at(-1) !== this.dim(-1)) throw new Error('lines of texels cannot be reshaped');
-    return new Tensor(this.#alive().retain(), shape, this.type, this.#line);
-  }
-
-  /** A view of the rows `begin` to `end` of a weight that is kept in texels. */
-  lines(begin: number, end: number): Tensor {
-    if (!this.inTexels) throw new Error(`tensor ${this.id} is not kept in texels`);
-    if (begin % interleave !== 0) throw new Error(`line ${begin} is within ${interleave} interleaved`);
-    return new Tensor(this.#alive().retain(), [end - begin, this.dim(-1)], this.type, this.#line + begin);
+    return new Tensor(this.#alive().retain(), shape, this.type);
   }
 
   /** Overwrites the contents from the host. */

@@ -1,7 +1,8 @@
 import type { Gpu } from '../kernels/device/gpu.ts';
+import type { Operand } from './op.ts';
 import type { Tensor } from './tensor.ts';
 
-type Inputs = readonly (Tensor | null)[];
+type Inputs = readonly (Operand | null)[];
 type Results = Tensor | readonly (Tensor | null)[];
 
 /** Is handed each op and gradient as a text, and runs it. */
@@ -37,7 +38,7 @@ function callText(name: string, inputs: Inputs): string {
   return `${name}(${inputs.map(shapeText).join(', ')})`;
 }
 
-function shapeText(tensor: Tensor | null): string {
+function shapeText(tensor: Operand | null): string {
   if (!tensor) return 'null';
   return `${tensor.type === 'f32' ? '' : `${tensor.type} `}[${tensor.shape.join(', ')}]`;
 }

@@ -1,3 +1,4 @@
+import { type LinearWeight, rowsOf } from '../autograd/linear-weight.ts';
 import { attention, attentionFrom } from '../autograd/ops/attention.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
@@ -8,21 +9,27 @@ import type { Tensor } from '../autograd/tensor.ts';
 import type { Activation } from './config.ts';
 import type { Parameters } from './weights/parameters.ts';
 
-/** Weight [out, in] and bias [out]. */
+/** A linear layer: weight [out, in] and bias [out]. */
+export interface Projection {
+  readonly weight: LinearWeight;
+  readonly bias: Tensor;
+}
+
+/** A layer norm's factor and offset, both [width]. */
 export interface Affine {
   readonly weight: Tensor;
-  readonly bias: Tensor | null;
+  readonly bias: Tensor;
 }
 
 /** One residual block of CLIP's transformers: attention, then a two-layer MLP, each behind a layer norm (pre-norm). */
 export interface Block {
   readonly ln1: Affine;
   /** Query, key and value projections in one: weight [3·width, width]. */
-  readonly inProj: Affine;
-  readonly outProj: Affine;
+  readonly inProj: Projection;
+  readonly outProj: Projection;
   readonly ln2: Affine;
-  readonly fc: Affine;
-  readonly proj: Affine;
+  readonly fc: Projection;
+  readonly proj: Projection;
 }
 
 /** What all blocks of a tower share. */
@@ -40,18 +47,22 @@ export function blockParameters(parameters: Parameters, prefix: string): Block {
   return {
     ln1: affine(parameters, `${prefix}.ln_1`),
     inProj: {
-      weight: parameters.get(`${prefix}.attn.in_proj_weight`),
+      weight: parameters.weight(`${prefix}.attn.in_proj_weight`),
       bias: parameters.get(`${prefix}.attn.in_proj_bias`),
     },
-    outProj: affine(parameters, `${prefix}.attn.out_proj`),
+    outProj: projection(parameters, `${prefix}.attn.out_proj`),
     ln2: affine(parameters, `${prefix}.ln_2`),
-    fc: affine(parameters, `${prefix}.mlp.c_fc`),
-    proj: affine(parameters, `${prefix}.mlp.c_proj`),
+    fc: projection(parameters, `${prefix}.mlp.c_fc`),
+    proj: projection(parameters, `${prefix}.mlp.c_proj`),
   };
 }
 
-export function affine(parameters: Parameters, prefix: string): Affine & { readonly bias: Tensor } {
+export function affine(parameters: Parameters, prefix: string): Affine {
   return { weight: parameters.get(`${prefix}.weight`), bias: parameters.get(`${prefix}.bias`) };
+}
+
+function projection(parameters: Parameters, prefix: string): Projection {
+  return { weight: parameters.weight(`${prefix}.weight`), bias: parameters.get(`${prefix}.bias`) };
 }
 
 /** x [B, T, D] → [B, T, D]: x + attention(ln(x)), then + mlp(ln(·)). */
@@ -73,25 +84,12 @@ export function classTokenBlock(x: Tensor, block: Block, settings: BlockSettings
     const width = x.dim(-1);
     const { weight, bias } = block.inProj;
     const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
-    const query = linear(
-      slice(normed, 1, 0, 1),
-      weightRows(weight, 0, width),
-      bias && slice(bias, 0, 0, width),
-    );
-    const keysValues = linear(
-      normed,
-      weightRows(weight, width, 3 * width),
-      bias && slice(bias, 0, width, 3 * width),
-    );
+    const query = linear(slice(normed, 1, 0, 1), rowsOf(weight, 0, width), slice(bias, 0, 0, width));
+    const keysValues = linear(normed, rowsOf(weight, width, 3 * width), slice(bias, 0, width, 3 * width));
     const attended = attentionFrom(query, keysValues, { heads: settings.heads });
     const residual = slice(x, 1, 0, 1);
     return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
   });
-}
-
-/** Some outputs' part of a linear layer's weight. */
-function weightRows(weight: Tensor, begin: number, end: number): Tensor {
-  return weight.inTexels ? weight.lines(begin, end) : slice(weight, 0, begin, end);
 }
 
 /**

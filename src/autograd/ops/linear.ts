@@ -1,6 +1,7 @@
 import { type ActivationName, activationGradient } from '../../kernels/activation.ts';
 import { matmul } from '../../kernels/matmul/index.ts';
 import { sumRows } from '../../kernels/rows/reduce.ts';
+import type { LinearWeight } from '../linear-weight.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -13,9 +14,9 @@ export interface LinearOptions {
 }
 
 const linearOp: Op<{
-  inputs: [x: Tensor, weight: Tensor, bias: Tensor | null, residual: Tensor | null];
+  inputs: [x: Tensor, weight: LinearWeight, bias: Tensor | null, residual: Tensor | null];
   /** z is what the activation's gradient reads: the pre-activation, or the output where that will do. */
-  saved: { x: Tensor | null; weight: Tensor | null; z: Tensor | null };
+  saved: { x: Tensor | null; weight: LinearWeight | null; z: Tensor | null };
   attributes: { activation: ActivationName };
 }> = {
   name: 'linear',
@@ -23,7 +24,7 @@ const linearOp: Op<{
 
   forward([x, weight, bias, residual], { attributes: { activation }, needs, save }) {
     const k = x.dim(-1);
-    const n = weight.dim(0);
+    const [n] = weight.shape as [number];
     const shape = [...x.shape.slice(0, -1), n];
     const out = Tensor.empty(x.gpu, shape);
     // The activation's gradient is wanted only where something before it is; ReLU's can be read off the output.
@@ -32,7 +33,7 @@ const linearOp: Op<{
     const preactivation = differentiated && !fromOutput ? Tensor.empty(x.gpu, shape) : null;
     matmul(x.gpu, {
       a: x.buffer,
-      b: weight.operand,
+      b: weight instanceof Tensor ? weight.buffer : weight,
       out: out.buffer,
       m: x.size / k,
       n,
@@ -66,8 +67,9 @@ const linearOp: Op<{
     }
     const dx = weight && Tensor.empty(gpu, shapes[0]);
     if (dx) {
+      const b = weight instanceof Tensor ? weight.buffer : weight;
       const bType = weight.type === 'f16' ? 'f16' : 'f32';
-      matmul(gpu, { a: dz.buffer, b: weight.operand, out: dx.buffer, m, n: weight.dim(1), k: n, bType });
+      matmul(gpu, { a: dz.buffer, b, out: dx.buffer, m, n: dx.dim(-1), k: n, bType });
     }
     const dWeight = x && Tensor.empty(gpu, shapes[1]);
     if (dWeight) {
@@ -81,10 +83,15 @@ const linearOp: Op<{
 };
 
 /**
- * act(x·weightᵀ + bias) + residual in one kernel: x [..., K], weight [N, K] (f32, or f16 where it is frozen),
+ * act(x·weightᵀ + bias) + residual in one kernel: x [..., K], weight [N, K] (f32; f16 or packed where it is frozen),
  * bias [N] → [..., N].
  */
-export function linear(x: Tensor, weight: Tensor, bias: Tensor | null, options: LinearOptions = {}): Tensor {
+export function linear(
+  x: Tensor,
+  weight: LinearWeight,
+  bias: Tensor | null,
+  options: LinearOptions = {},
+): Tensor {
   const { activation = 'none', residual = null } = options;
   const [n = 0, k] = weight.shape;
   if (weight.shape.length !== 2 || x.dim(-1) !== k)

@@ -1,6 +1,7 @@
 import type { Gpu } from '../device/gpu.ts';
 import { family } from '../variant.ts';
 import { naive } from './naive.ts';
+import { PackedWeight } from './packed-weight.ts';
 import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } from './shape.ts';
 import { simd } from './simd.ts';
 import { textures } from './simd-texture.ts';
@@ -12,8 +13,8 @@ const products = family<MatmulShape, MatmulOperands>({
   name: 'matmul',
   variants: [naive, ...tiles, ...simd, ...textures],
 
-  key({ m, n, k, transposeA, transposeB, batch, strideA, strideB, half, kept }) {
-    const layout = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}${half ? 'h' : 'f'}${kept ? ' kept' : ''}`;
+  key({ m, n, k, transposeA, transposeB, batch, strideA, strideB, half, interleaved }) {
+    const layout = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}${half ? 'h' : 'f'}${interleaved ? ' interleaved' : ''}`;
     return `${layout} ${m}x${k}x${n}${batch > 1 ? ` ${batch}*${strideA},${strideB}` : ''}`;
   },
 
@@ -27,7 +28,7 @@ const products = family<MatmulShape, MatmulOperands>({
     ],
     output: shape.batch * shape.m * shape.n,
     // A trial has a buffer for B, which is copied each time.
-    shape: { ...shape, kept: false },
+    shape: { ...shape, interleaved: false },
     args: ([a, b], out) => ({ a: a!, b: b!, out }),
   }),
 });
@@ -42,5 +43,7 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
 
 /** out = act(op(A)·op(B) + bias) + residual. */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
-  products.run(gpu, options, shapeOf(options), options.variant);
+  const { b, variant } = options;
+  const operands = { ...options, b: b instanceof PackedWeight ? b.operand : b };
+  products.run(gpu, operands, shapeOf(options), variant);
 }

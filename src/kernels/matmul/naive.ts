@@ -1,7 +1,6 @@
 import source from '../../../shaders/matmul_naive.wgsl';
-import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Variant } from '../variant.ts';
-import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
+import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const kernel = { name: 'matmul_naive', source };
 
@@ -9,7 +8,7 @@ const kernel = { name: 'matmul_naive', source };
 export const naive: Variant<MatmulShape, MatmulOperands> = {
   name: 'naive',
   sources: [source],
-  applies: (_gpu, { kept }) => !kept,
+  applies: (_gpu, { interleaved }) => !interleaved,
 
   // On a GPU a rank. On a processor, where compiling a large kernel takes LLVM a second, nothing below a fraction of a millisecond
   // of work is worth one; beyond that, nanoseconds above what any tile of registers comes to (8 a multiply-add, half empty).
@@ -23,7 +22,7 @@ export const naive: Variant<MatmulShape, MatmulOperands> = {
     const strides = [transposeA ? 1 : k, transposeA ? m : 1, transposeB ? 1 : n, transposeB ? k : 1];
     gpu.run(kernel, {
       constants: { ...epilogueConstants(operands), HALF_B: Number(half) },
-      buffers: [operands.a, operands.b as GpuBuffer, ...epilogueBuffers(operands)],
+      buffers: operandBuffers(operands),
       params: [m, n, k, ...strides, strideA, strideB],
       groups: [Math.ceil(n / 8), Math.ceil(m / 8), batch],
     });

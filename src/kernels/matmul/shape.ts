@@ -2,13 +2,13 @@ import { type ActivationName, activationNumbers } from '../activation.ts';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Constants } from '../device/wgsl.ts';
 import type { MatrixLayout } from '../matrix-texture.ts';
-import type { InterleavedRows } from './packed-weight.ts';
+import { type InterleavedRows, PackedWeight } from './packed-weight.ts';
 
 export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
   readonly a: GpuBuffer;
-  /** [k, n], or [n, k] with transposeB; one that is kept in a texture has no batch. */
-  readonly b: GpuBuffer | InterleavedRows;
+  /** [k, n], or [n, k] with transposeB; a packed weight has no batch. */
+  readonly b: GpuBuffer | PackedWeight;
   /** [m, n] of each batch entry, f32. */
   readonly out: GpuBuffer;
   readonly m: number;
@@ -20,7 +20,7 @@ export interface MatmulOptions {
   /** Elements from one batch entry to the next; 0: shared. By default dense. */
   readonly strideA?: number;
   readonly strideB?: number;
-  /** What a buffer B holds: float32, or halves (two to a word). */
+  /** What a buffer B holds: float32, or halves (two to a word). A packed weight knows. */
   readonly bType?: 'f32' | 'f16';
   /** [n] */
   readonly bias?: GpuBuffer | null;
@@ -34,10 +34,10 @@ export interface MatmulOptions {
 }
 
 /** What a launch binds, and what is fused into it. */
-export type MatmulOperands = Pick<
-  MatmulOptions,
-  'a' | 'b' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation'
->;
+export interface MatmulOperands
+  extends Pick<MatmulOptions, 'a' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation'> {
+  readonly b: GpuBuffer | InterleavedRows;
+}
 
 /** A product's size and layout, with nothing left to default. */
 export interface MatmulShape {
@@ -50,20 +50,18 @@ export interface MatmulShape {
   readonly strideA: number;
   readonly strideB: number;
   readonly half: boolean;
-  /** B is kept in a texture. */
-  readonly kept: boolean;
+  /** B stands in a texture, its rows interleaved. */
+  readonly interleaved: boolean;
   /** A and B as a texture takes them: A's rows run along k, and B's as it lies. */
   readonly matrixA: MatrixLayout;
   readonly matrixB: MatrixLayout;
 }
 
-export const isKept = (b: GpuBuffer | InterleavedRows): b is InterleavedRows => 'texture' in b;
-
 export function shapeOf(options: MatmulOptions): MatmulShape {
   const { b, m, n, k, transposeA = false, transposeB = false, batch = 1 } = options;
   const { strideA = m * k, strideB = k * n, bType = 'f32' } = options;
-  const kept = isKept(b);
-  const half = kept ? b.texture.format === 'rgba16float' : bType === 'f16';
+  const packed = b instanceof PackedWeight;
+  const half = (packed ? b.type : bType) === 'f16';
   const [rows, length] = transposeB ? [n, k] : [k, n];
   return {
     m,
@@ -75,7 +73,7 @@ export function shapeOf(options: MatmulOptions): MatmulShape {
     strideA,
     strideB,
     half,
-    kept,
+    interleaved: packed && b.interleaved,
     matrixA: {
       rows: m,
       length: k,
@@ -101,4 +99,9 @@ export function epilogueConstants(operands: MatmulOperands): Constants {
 /** The buffers that follow A and B, in the order of their bindings. */
 export function epilogueBuffers({ bias, residual, out, preactivation }: MatmulOperands): GpuBuffer[] {
   return [bias, residual, out, preactivation].filter((buffer) => !!buffer);
+}
+
+/** All buffers, in the order of their bindings, of a launch whose B is not interleaved. */
+export function operandBuffers(operands: MatmulOperands): GpuBuffer[] {
+  return [operands.a, operands.b as GpuBuffer, ...epilogueBuffers(operands)];
 }

@@ -3,13 +3,7 @@ import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { canReadTextures, copyToTexture, isCopyable, textureSources } from '../matrix-texture.ts';
 import type { Variant } from '../variant.ts';
-import {
-  epilogueBuffers,
-  epilogueConstants,
-  isKept,
-  type MatmulOperands,
-  type MatmulShape,
-} from './shape.ts';
+import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
 
 const kernel = { name: 'matmul_simd_texture', source };
 
@@ -29,30 +23,30 @@ export const textures = (
     name: `texture${8 * own}x${8 * columns}`,
     sources: [...textureSources, source],
 
-    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, kept, matrixA, matrixB }) {
+    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved, matrixA, matrixB }) {
       // A tile that is mostly beyond the product is none to choose.
       if (8 * own >= m + 16) return false;
-      if (kept) return true;
+      if (interleaved) return true;
       const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
       return lengths.every((length) => length % 4 === 0) && canReadTextures(gpu, matrixA, matrixB);
     },
 
     // Nanoseconds of one lavapipe thread: as the simd variants', but with loads of 18; and the copies, which have a start of their own.
-    cost(_gpu, { m, n, k, batch, kept, matrixA, matrixB }) {
+    cost(_gpu, { m, n, k, batch, interleaved, matrixA, matrixB }) {
       const step = (own + columns) * 18 + 32 * own * (0.7 + 0.3 * columns);
       const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
-      const copied = (kept ? [matrixA] : [matrixA, matrixB]).map(
+      const copied = (interleaved ? [matrixA] : [matrixA, matrixB]).map(
         (matrix) =>
           60000 + ((matrix.rows * matrix.length * matrix.batch!) / 4) * (isCopyable(matrix) ? 4.4 : 26),
       );
       return tiles * (k / 4) * step + copied.reduce((sum, one) => sum + one);
     },
 
-    /** Of A always a copy, of B where it is not kept. */
-    launch(gpu, operands, { m, n, k, transposeB, batch, kept, matrixA, matrixB }) {
+    /** Of A always a copy, of B where it is not interleaved. */
+    launch(gpu, operands, { m, n, k, transposeB, batch, interleaved, matrixA, matrixB }) {
       const { a, b } = operands;
       withScratch(gpu, kernel.name, (hold) => {
-        const packed = isKept(b) ? b : { texture: hold(copyToTexture(gpu, b, matrixB)), row: 0 };
+        const packed = 'texture' in b ? b : { texture: hold(copyToTexture(gpu, b, matrixB)), row: 0 };
         const block = batch === 1 && m > gpu.textures.maxRows ? blockOf(gpu) : m;
         for (let first = 0; first < m; first += block) {
           const height = Math.min(block, m - first);
@@ -65,7 +59,7 @@ export const textures = (
                 OWN: own,
                 COLS: columns,
                 LINES: Number(transposeB),
-                KEPT: Number(kept),
+                KEPT: Number(interleaved),
               },
               buffers: [copied, packed.texture, ...epilogueBuffers(operands)],
               params: [

@@ -1,9 +1,8 @@
 import knSource from '../../../shaders/matmul_subgroup_kn.wgsl';
 import nkSource from '../../../shaders/matmul_subgroup_nk.wgsl';
 import tnSource from '../../../shaders/matmul_subgroup_tn.wgsl';
-import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Variant } from '../variant.ts';
-import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
+import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const nk = { name: 'matmul_subgroup_nk', source: nkSource };
 const kn = { name: 'matmul_subgroup_kn', source: knSource };
@@ -21,11 +20,11 @@ export const simd = [1, 2, 3, 4, 5].map(
     name: `simd${8 * own}x${8 * columns}`,
     sources: [nkSource, knSource, tnSource],
 
-    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, kept }) {
+    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved }) {
       // Vector loads of A run along k, or along m where it is transposed; of B along n, or along k.
       const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
       const aligned = lengths.every((length) => length % 4 === 0);
-      if (kept || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
+      if (interleaved || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
       // Of A transposed there is one height; else none that is mostly beyond the product.
       return transposeA ? !transposeB && own === 4 : 8 * own < m + 8;
     },
@@ -42,7 +41,7 @@ export const simd = [1, 2, 3, 4, 5].map(
       const constants = { ...epilogueConstants(operands), HALF_B: Number(half) };
       gpu.run(transposeA ? tn : transposeB ? nk : kn, {
         constants: transposeA ? constants : { ...constants, OWN: own },
-        buffers: [operands.a, operands.b as GpuBuffer, ...epilogueBuffers(operands)],
+        buffers: operandBuffers(operands),
         params: [m, n, k, strideA / 4, strideB / 4],
         groups: [Math.ceil(n / (8 * columns)), Math.ceil(m / (8 * own)), batch],
       });

@@ -1,7 +1,6 @@
 import source from '../../../shaders/matmul_tile.wgsl';
-import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Variant } from '../variant.ts';
-import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
+import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const kernel = { name: 'matmul_tile', source };
 
@@ -10,7 +9,7 @@ export const tiles = [64, 128].map(
   (size): Variant<MatmulShape, MatmulOperands> => ({
     name: `tile${size}x${size}`,
     sources: [source],
-    applies: (_gpu, { kept }) => !kept,
+    applies: (_gpu, { interleaved }) => !interleaved,
 
     // On a GPU a rank. On a processor nanoseconds, between those of the naive kernel and of a tile in registers.
     cost({ adapter: { software } }, { m, n, k, batch }) {
@@ -28,7 +27,7 @@ export const tiles = [64, 128].map(
           TRANSPOSE_A: Number(transposeA),
           TRANSPOSE_B: Number(transposeB),
         },
-        buffers: [operands.a, operands.b as GpuBuffer, ...epilogueBuffers(operands)],
+        buffers: operandBuffers(operands),
         params: [m, n, k, strideA, strideB],
         groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
       });

@@ -1,3 +1,4 @@
+import { type LinearWeight, packWeight } from '../../autograd/linear-weight.ts';
 import { keep } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
 import { UserError } from '../../common/errors.ts';
@@ -8,29 +9,32 @@ import type { WeightValues } from './weights.ts';
 /** A model's parameters on the GPU by their canonical (OpenAI) names. */
 export class Parameters {
   readonly #tensors = new Map<string, Tensor>();
+  /** Frozen weights of linear layers. */
+  readonly #packed = new Map<string, Exclude<LinearWeight, Tensor>>();
 
-  /** Takes over a tensor under a name. */
-  set(name: string, tensor: Tensor): void {
-    this.#tensors.set(name, keep(tensor));
+  /** Takes over a tensor or packed weight under a name. */
+  set(name: string, weight: LinearWeight): void {
+    const kept = keep(weight);
+    if (kept instanceof Tensor) this.#tensors.set(name, kept);
+    else this.#packed.set(name, kept);
   }
 
   /** The tensor of a name; throws if there is none. */
   get(name: string): Tensor {
-    const tensor = this.#tensors.get(name);
-    if (!tensor)
-      throw new UserError(
-        `the weights hold no tensor ${name}`,
-        'Inspect the file with `node dist/weights.js --info FILE`.',
-      );
-    return tensor;
+    return this.#tensors.get(name) ?? missing(name);
   }
 
-  /** Whether there is a tensor of a name. */
+  /** The weight of a linear layer by name, packed or not; throws if there is none. */
+  weight(name: string): LinearWeight {
+    return this.#packed.get(name) ?? this.get(name);
+  }
+
+  /** Whether there is a tensor or packed weight of a name. */
   has(name: string): boolean {
-    return this.#tensors.has(name);
+    return this.#tensors.has(name) || this.#packed.has(name);
   }
 
-  /** Names and tensors. */
+  /** Names and tensors, packed weights aside. */
   entries(): IterableIterator<[string, Tensor]> {
     return this.#tensors.entries();
   }
@@ -42,9 +46,18 @@ export class Parameters {
 
   /** Frees them all. */
   dispose(): void {
-    for (const tensor of this.#tensors.values()) tensor.dispose();
-    this.#tensors.clear();
+    for (const weights of [this.#tensors, this.#packed]) {
+      for (const weight of weights.values()) weight.dispose();
+      weights.clear();
+    }
   }
+}
+
+function missing(name: string): never {
+  throw new UserError(
+    `the weights hold no tensor ${name}`,
+    'Inspect the file with `node dist/weights.js --info FILE`.',
+  );
 }
 
 /** How matrices are stored on the GPU. float16 halves their memory; vectors (biases, norms) stay float32. */
@@ -70,11 +83,11 @@ export async function loadParameters(
       parameters.set(
         name,
         linear
-          ? Tensor.weight(gpu, stored, shape as [number, number], name)
+          ? packWeight(gpu, stored, shape as [number, number], name)
           : Tensor.from(gpu, stored, shape, name),
       );
     }
-    // What the weights passed through on their way into texels.
+    // What packed weights passed through on their way.
     gpu.pool.trim();
     return parameters;
   } catch (error) {
