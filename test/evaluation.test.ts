@@ -85,7 +85,7 @@ describe('logisticFit', () => {
 describe('bootstrapIntervals', () => {
   const { pred, mos } = cases[2]!;
   const plccInterval = (seed: number) =>
-    bootstrapIntervals({ plcc }, pred, mos, { resamples: 400, seed }).plcc;
+    bootstrapIntervals({ plcc }, [pred, mos], { resamples: 400, seed }).plcc;
 
   it("brackets the correlation as Fisher's z does, and again with the same seed", () => {
     const interval = plccInterval(7);
@@ -103,7 +103,14 @@ describe('bootstrapIntervals', () => {
       return a[0]!;
     };
     const metrics = { one: record('one'), other: record('other') };
-    bootstrapIntervals(metrics, [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], { resamples: 6, seed: 3 });
+    bootstrapIntervals(
+      metrics,
+      [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+      ],
+      { resamples: 6, seed: 3 },
+    );
     expect(seen.one).toHaveLength(7); // the pairs themselves, then the resamples
     expect(seen.other).toEqual(seen.one);
     expect(new Set(seen.one).size).toBe(7);
@@ -117,15 +124,29 @@ describe('bootstrapIntervals', () => {
     let calls = 0;
     // 0, 1, 2 … 999 over the resamples, in another order; the first call is of the pairs themselves.
     const counting = () => (calls++ * 387) % 1000;
-    const { counted } = bootstrapIntervals({ counted: counting }, [1, 2], [1, 2], { resamples: 1000 });
+    const { counted } = bootstrapIntervals(
+      { counted: counting },
+      [
+        [1, 2],
+        [1, 2],
+      ],
+      { resamples: 1000 },
+    );
     expect(calls).toBe(1001);
     expect(counted).toEqual([25, 975]);
   });
 
   it('is NaN where no resample has the metric, and no other metric suffers', () => {
-    const { srcc: rank, rmse: error } = bootstrapIntervals({ srcc, rmse }, [1, 1, 1], [1, 2, 3], {
-      resamples: 20,
-    });
+    const { srcc: rank, rmse: error } = bootstrapIntervals(
+      { srcc, rmse },
+      [
+        [1, 1, 1],
+        [1, 2, 3],
+      ],
+      {
+        resamples: 20,
+      },
+    );
     expect(rank).toEqual([Number.NaN, Number.NaN]);
     expect(error[0]).toBeGreaterThanOrEqual(0);
     expect(error[1]).toBeLessThanOrEqual(2);

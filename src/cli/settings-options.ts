@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
-import { applyValues, defaultValues, type Fields, type FieldValues } from '../common/fields.ts';
+import { applyValues, defaultValues, type Fields, type FieldValues, optionFlag } from '../common/fields.ts';
 import { checkLimit } from '../common/limits.ts';
 import {
   defaultSettings,
@@ -15,8 +15,6 @@ import {
 
 /** Options that users of the published code know by another name. */
 const aliases: Partial<Record<SettingName, string>> = { position: 'ctp', classSpecific: 'csc' };
-
-const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /**
  * Adds an option for every setting (`nCtx` → `--n-ctx`), and --config.
@@ -31,7 +29,7 @@ export function addSettingOptions(
   addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])), showDefaults);
   for (const name of names) {
     const alias = aliases[name];
-    if (alias) command.addOption(new Option(`--${alias} <value>`, `same as ${flag(name)}`));
+    if (alias) command.addOption(new Option(`--${alias} <value>`, `same as ${optionFlag(name)}`));
   }
   return command;
 }
@@ -41,7 +39,7 @@ export function addFieldOptions(command: Command, table: Fields, showDefaults = 
   command.option('--config <file>', 'settings to start from: a YAML file, or the name of one in configs/');
   for (const [name, { value, help }] of Object.entries(table)) {
     const shown = value === '' || !showDefaults ? help : `${help} (default: ${value})`;
-    command.addOption(new Option(`${flag(name)} <value>`, shown));
+    command.addOption(new Option(`${optionFlag(name)} <value>`, shown));
   }
   return command;
 }

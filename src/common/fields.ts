@@ -103,3 +103,7 @@ function parsed(
     throw new UserError(`${where}: ${name} must be one of ${choices.join(', ')}, not ${shown(value)}`);
   return result;
 }
+
+/** A setting's name as it is typed: `--batch-size` for `batchSize`. */
+export const optionFlag = (name: string): string =>
+  `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

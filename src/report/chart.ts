@@ -36,6 +36,18 @@ export const ink = {
   green: 'var(--green)',
 } as const;
 
+/** For curves of many groups: Okabe and Ito's other colors, readable on both grounds. */
+export const palette = [
+  ink.blue,
+  ink.vermilion,
+  ink.green,
+  'var(--purple)',
+  'var(--orange)',
+  'var(--sky)',
+  'var(--yellow)',
+  ink.muted,
+] as const;
+
 export interface Chart {
   /** What it shows, for those who hear the page. */
   readonly label: string;
@@ -45,6 +57,8 @@ export interface Chart {
   readonly height?: number;
   /** Room above the axes, where there is more than a legend. */
   readonly top?: number | undefined;
+  /** Names in the legend, if they are listed below one another, so that long ones are whole. */
+  readonly legendRows?: number;
   /** What a mark says under the pointer: by number of series and of datum. */
   readonly titles?: (series: number, datum: number) => string | undefined;
 }
@@ -54,12 +68,15 @@ const width = 420;
 const font = { fontSize: 14, fontFamily: 'inherit', color: ink.muted } as const;
 
 /** Draws a chart as an SVG element of its own size that scales with its box. */
-export function drawChart({ label, x, y, series, height = 320, top, titles }: Chart): string {
+export function drawChart({ label, x, y, series, legendRows = 0, top, titles, ...given }: Chart): string {
+  const list = 22 * legendRows;
+  const height = (given.height ?? 320) + list;
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     const named = series.filter(({ name }) => name !== undefined);
     // The legend puts a dot on lines that have none.
-    const entries = named.map((one) => ({
+    const once = named.filter((one, i) => named.findIndex(({ name }) => name === one.name) === i);
+    const entries = once.map((one) => ({
       name: String(one.name),
       ...('symbol' in one && one.symbol === 'none' ? { itemStyle: { opacity: 0 } } : {}),
     }));
@@ -69,7 +86,7 @@ export function drawChart({ label, x, y, series, height = 320, top, titles }: Ch
       grid: {
         left: 12,
         right: 20,
-        top: top ?? (named.length > 0 ? 36 : 14),
+        top: top ?? (named.length > 0 ? (list > 0 ? list + 14 : 36) : 14),
         bottom: 8,
         outerBoundsMode: 'same',
       },
@@ -77,8 +94,7 @@ export function drawChart({ label, x, y, series, height = 320, top, titles }: Ch
         show: named.length > 0,
         data: entries,
         top: 0,
-        left: 'center',
-        itemGap: 18,
+        ...(list > 0 ? { orient: 'vertical', left: 8, itemGap: 8 } : { left: 'center', itemGap: 18 }),
         textStyle: { ...font, color: ink.text },
       },
       xAxis: axis(x, 30),

@@ -4,8 +4,8 @@ import type { Metrics } from '../data/metrics/evaluation.ts';
 import { logisticFit } from '../data/metrics/logistic.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
-import { type Axis, drawChart, ink, type SeriesOption } from './chart.ts';
-import type { PredictedImage } from './run-files.ts';
+import { type Axis, drawChart, ink, palette, type SeriesOption } from './chart.ts';
+import type { PredictedImage, RunFiles } from './run-files.ts';
 
 /** A metric as JSON keeps it: null where it is not defined. */
 const defined = (value: number | null | undefined): value is number =>
@@ -111,6 +111,53 @@ export function srccChart(records: readonly EpochRecord[], kept: number): string
       const part = parts[series]!;
       const [epoch, srcc] = part.data[at]!;
       return `epoch ${epoch}, ${part.name}: SRCC ${figureText(srcc)}`;
+    },
+  });
+}
+
+/** Line styles of groups that share a color. */
+const dashes = ['solid', 'dashed', 'dotted'] as const;
+
+/** One figure of every epoch, a curve a run; the runs of a group look alike. Null where no run has it. */
+export function curvesChart(
+  name: string,
+  groups: readonly {
+    readonly name: string;
+    readonly runs: readonly Pick<RunFiles, 'records' | 'summary'>[];
+  }[],
+  figure: (record: EpochRecord) => number | null | undefined,
+): string | null {
+  const curves = groups.flatMap(({ name: group, runs }, g) =>
+    runs.map(({ records, summary }) => {
+      const data = records.flatMap((record) => {
+        const value = figure(record);
+        return defined(value) ? [[record.epoch, value]] : [];
+      });
+      const color = palette[g % palette.length]!;
+      const type = dashes[Math.floor(g / palette.length) % dashes.length]!;
+      const label = runs.length > 1 ? `${group}, seed ${summary.settings.seed}` : group;
+      return { label, data, option: curve(group, color, data, { lineStyle: { color, width: 1.5, type } }) };
+    }),
+  );
+  const drawn = curves.filter(({ data }) => data.length > 0);
+  if (drawn.length === 0) return null;
+  return drawChart({
+    label: `${name} by epoch: ${drawn.map(({ label, data }) => `${label} last ${figureText(data.at(-1)![1])}`).join('; ')}`,
+    x: {
+      type: 'value',
+      name: 'epoch',
+      min: 1,
+      max: Math.max(2, ...drawn.map(({ data }) => data.at(-1)![0]!)),
+      minInterval: 1,
+      splitLine: { show: false },
+    },
+    y: { type: 'value', name, scale: true, axisLabel: { formatter: compact } },
+    series: drawn.map(({ option }) => option),
+    legendRows: groups.length,
+    titles: (series, at) => {
+      const { label, data } = drawn[series]!;
+      const [epoch, value] = data[at]!;
+      return `${label}, epoch ${epoch}: ${figureText(value)}`;
     },
   });
 }

@@ -1,12 +1,11 @@
-import { escapeUTF8 } from 'entities';
 import { figureText } from '../common/figure-text.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
 import { groupChart, lossChart, scatterChart, srccChart } from './charts.ts';
 import type { Gallery } from './gallery.ts';
+import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 import type { RunFiles } from './run-files.ts';
-import { style } from './style.ts';
 
 /** The most groups a chart and a table stay readable with. */
 const mostGroups = 24;
@@ -24,29 +23,14 @@ export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string
     settingsTable(summary),
     files(),
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${text(title)}</title>
-<style>${style}</style>
-</head>
-<body>
-${body.filter((part) => part !== '').join('\n')}
-</body>
-</html>
-`;
+  return htmlPage(title, body);
 }
-
-const text = (value: string | number): string => escapeUTF8(String(value));
 
 function header(
   title: string,
   { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder }: RunSummary,
 ): string {
-  const facts: [string, string][] = [
+  const entries: [string, string][] = [
     ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
@@ -56,16 +40,8 @@ function header(
     ['adapter', adapter],
     ['folder', folder],
   ];
-  const list = facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${text(value)}</dd></div>`).join('');
-  return `<header><h1>${text(title)}</h1><dl class="facts">${list}</dl></header>`;
+  return `<header><h1>${text(title)}</h1>${facts(entries)}</header>`;
 }
-
-const duration = (seconds: number) =>
-  seconds < 90
-    ? `${seconds.toFixed(0)} s`
-    : seconds < 5400
-      ? `${(seconds / 60).toFixed(1)} min`
-      : `${(seconds / 3600).toFixed(1)} h`;
 
 /** The figures people ask for first. */
 function figures({ test, before, accuracy }: RunSummary): string {
@@ -89,8 +65,6 @@ function figures({ test, before, accuracy }: RunSummary): string {
 
 function charts({ summary, records, predictions }: RunFiles): string[] {
   const { settings, test } = summary;
-  const card = (title: string, svg: string, caption: string) =>
-    `<figure class="card"><h2>${text(title)}</h2>${svg}<figcaption>${text(caption)}</figcaption></figure>`;
   const cards: string[] = [];
   if (records.length > 0)
     cards.push(
@@ -162,17 +136,6 @@ function metricsTable(summary: RunSummary): string {
   if (before) rows.push(['before training', cells(before)]);
   return section('Metrics on the test set', table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows));
 }
-
-function table(columns: readonly string[], rows: readonly (readonly [string, readonly string[]])[]): string {
-  const head = columns.map((name) => `<th scope="col">${text(name)}</th>`).join('');
-  const lines = rows.map(
-    ([name, cells]) =>
-      `<tr><th scope="row">${text(name)}</th>${cells.map((cell) => `<td>${text(cell)}</td>`).join('')}</tr>`,
-  );
-  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${lines.join('')}</tbody></table></div>`;
-}
-
-const section = (title: string, content: string) => `<section><h2>${text(title)}</h2>${content}</section>`;
 
 function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
   const notes = [

@@ -38,7 +38,20 @@ export async function readRun(
   folder: string,
   options: { readonly root?: string | undefined } = {},
 ): Promise<RunFiles> {
-  if (!existsSync(join(folder, 'summary.json')))
+  const run = await readResults(folder);
+  if (run.predictions.length === 0) return run;
+  try {
+    const paths = await testImages(run.summary, options.root);
+    return { ...run, predictions: run.predictions.map((row) => ({ ...row, path: paths.get(row.name) })) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { ...run, imagesMissing: error.message };
+  }
+}
+
+/** As {@link readRun}, without the images: from the run's own folder alone. */
+export async function readResults(folder: string): Promise<RunFiles> {
+  if (!isFinished(folder))
     throw missingResult(
       folder,
       new UserError(`${folder} holds no summary.json`, 'Pass the folder of a finished training run.'),
@@ -48,19 +61,16 @@ export async function readRun(
   if (!summary.test) return { summary, records, predictions: [] };
   const table = await readCsv(join(folder, 'predictions.csv'));
   for (const name of ['name', 'mos', 'prediction']) requireColumn(table, [name]);
-  const rows = table.rows.map((row) => ({
+  const predictions = table.rows.map((row) => ({
     name: textField(row, 'name'),
     mos: numberField(table, row, 'mos'),
     prediction: numberField(table, row, 'prediction'),
   }));
-  try {
-    const paths = await testImages(summary, options.root);
-    return { summary, records, predictions: rows.map((row) => ({ ...row, path: paths.get(row.name) })) };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { summary, records, predictions: rows, imagesMissing: error.message };
-  }
+  return { summary, records, predictions };
 }
+
+/** Whether a folder holds a finished training run. */
+export const isFinished = (folder: string): boolean => existsSync(join(folder, 'summary.json'));
 
 async function readSummary(path: string): Promise<RunSummary> {
   const { settings, ...summary } = await readJson(path, summarySchema, damaged);

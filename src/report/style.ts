@@ -4,11 +4,13 @@ export const style = `
   color-scheme: light dark;
   --ground: #f6f7f9; --card: #ffffff; --text: #1b1f24; --muted: #59636e; --line: #e3e6ea;
   --blue: #0072b2; --on-blue: #ffffff; --vermilion: #d55e00; --green: #009e73;
+  --purple: #b0568f; --orange: #b87700; --sky: #2a8fc4; --yellow: #8f8500;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #12151a; --card: #1b2027; --text: #e8ebef; --muted: #a3adb8; --line: #2d343d;
     --blue: #56b4e9; --on-blue: #0b1420; --vermilion: #f28e2b; --green: #2fc79b;
+    --purple: #e09cc8; --orange: #e6a938; --sky: #8ccdf2; --yellow: #e8dc50;
   }
 }
 * { box-sizing: border-box; }
@@ -17,6 +19,7 @@ body {
   background: var(--ground); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
 }
+body.wide { max-width: 1440px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0 0 12px; }
 h2 { font-size: 17px; margin: 0 0 10px; }
 h3 { font-size: 15px; margin: 18px 0 8px; }
@@ -50,6 +53,14 @@ summary { cursor: pointer; color: var(--muted); }
 .gallery figcaption { margin-top: 4px; line-height: 1.35; }
 .gallery b { color: var(--text); font-size: 15px; }
 .gallery small { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 12px; }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
+th button:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
+th[aria-sort="descending"] button::after { content: " ▼"; font-size: 10px; }
+th[aria-sort="ascending"] button::after { content: " ▲"; font-size: 10px; }
+.left { text-align: left; }
+.sortable th:first-child { text-align: left; }
+.seed th, .seed td { color: var(--muted); font-size: 13px; border-bottom: 0; padding-top: 2px; padding-bottom: 2px; }
+.seed th { padding-left: 14px; }
 .note { border-left: 3px solid var(--vermilion); padding: 4px 12px; margin: 0 0 12px; overflow-wrap: anywhere; }
 footer { color: var(--muted); font-size: 13px; }
 @media (max-width: 640px) {

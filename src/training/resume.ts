@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
+import { optionFlag } from '../common/fields.ts';
 import { checkpointSettings } from './checkpoint.ts';
 import { commandOf, goOnCommand, type RunCommand } from './run-command.ts';
 import { configSettings, nothingToResume } from './run-folder.ts';
@@ -45,10 +46,10 @@ export function checkChanges(before: Values, now: Values, folder: string): strin
     if (old === value) continue;
     const kind = kindOf(name, before, now);
     if (!kind || (kind === 'upward' && !(Number(value) > Number(old))))
-      refused.push(`${flag(name)} ${text(old)}, not ${text(value)}`);
+      refused.push(`${optionFlag(name)} ${text(old)}, not ${text(value)}`);
     else if (kind === 'rounding')
       told.push(
-        `${flag(name)} was ${text(old)}, now ${text(value)}: the last bits of the results may differ`,
+        `${optionFlag(name)} was ${text(old)}, now ${text(value)}: the last bits of the results may differ`,
       );
   }
   if (refused.length === 0) return told;
@@ -66,8 +67,6 @@ function kindOf(name: string, before: Values, now: Values): Change | undefined {
 }
 
 const text = (value: unknown) => (typeof value === 'string' ? `"${value}"` : String(value));
-const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
 /**
  * The settings of the run in a folder, from its checkpoint or, before there is one, from its config.yaml.
  *

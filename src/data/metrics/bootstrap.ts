@@ -3,36 +3,36 @@ import { uniforms } from '../../common/random.ts';
 /** Streams of the counter generator that resamples are drawn from: this base + the resample's number. */
 const streamBase = 0x2000;
 
-type Metric = (pred: ArrayLike<number>, mos: ArrayLike<number>) => number;
+/** A figure of some columns of numbers, all equally long. */
+export type Statistic = (...columns: ArrayLike<number>[]) => number;
 
 /**
- * Percentile bootstrap (Efron, 1979): the 95 % intervals of metrics over pairs resampled with replacement, the same
- * resamples for all. Those on which a metric is not defined are left out of its interval, which is NaN if none is left,
- * or if the metric is not defined on the pairs themselves.
+ * Percentile bootstrap (Efron, 1979): the 95 % intervals of statistics over rows resampled with replacement, the same
+ * resamples for all, so that differences are paired. Those on which a statistic is not defined are left out of its interval,
+ * which is NaN if none is left, or if the statistic is not defined on the rows themselves.
+ *
+ * @param columns what the statistics are of, such as predictions and scores: row i is image i in each
  */
 export function bootstrapIntervals<Name extends string>(
-  metrics: Readonly<Record<Name, Metric>>,
-  pred: ArrayLike<number>,
-  mos: ArrayLike<number>,
+  statistics: Readonly<Record<Name, Statistic>>,
+  columns: readonly ArrayLike<number>[],
   { resamples = 1000, seed = 1 }: { readonly resamples?: number; readonly seed?: number } = {},
 ): Record<Name, [number, number]> {
-  const each = (Object.entries(metrics) as [Name, Metric][]).map(([name, metric]) => ({
+  const each = (Object.entries(statistics) as [Name, Statistic][]).map(([name, statistic]) => ({
     name,
-    metric,
-    defined: !Number.isNaN(metric(pred, mos)),
+    statistic,
+    defined: !Number.isNaN(statistic(...columns)),
     values: [] as number[],
   }));
-  const n = pred.length;
-  const a = new Float64Array(n);
-  const b = new Float64Array(n);
+  const n = columns[0]?.length ?? 0;
+  const drawn = columns.map(() => new Float64Array(n));
   for (let r = 0; r < resamples; r++) {
     for (const [i, draw] of uniforms(n, seed, streamBase + r).entries()) {
       const pick = Math.floor(draw * n);
-      a[i] = pred[pick]!;
-      b[i] = mos[pick]!;
+      for (const [c, column] of columns.entries()) drawn[c]![i] = column[pick]!;
     }
-    for (const { metric, defined, values } of each) {
-      const value = defined ? metric(a, b) : Number.NaN;
+    for (const { statistic, defined, values } of each) {
+      const value = defined ? statistic(...drawn) : Number.NaN;
       if (!Number.isNaN(value)) values.push(value);
     }
   }

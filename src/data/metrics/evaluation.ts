@@ -78,7 +78,7 @@ export function evaluate(
     byGroup,
     ...(bootstrap > 0
       ? {
-          intervals: bootstrapIntervals({ srcc, plcc, krcc, rmse }, pred, mos, {
+          intervals: bootstrapIntervals({ srcc, plcc, krcc, rmse }, [pred, mos], {
             resamples: bootstrap,
             seed,
           }),
