@@ -1,6 +1,6 @@
-import forwardSource from '../../../shaders/attention_shared.wgsl';
-import keysSource from '../../../shaders/attention_shared_dkv.wgsl';
-import queriesSource from '../../../shaders/attention_shared_dq.wgsl';
+import forwardSource from '../../../shaders/attention_flash.wgsl';
+import keysSource from '../../../shaders/attention_flash_backward_kv.wgsl';
+import queriesSource from '../../../shaders/attention_flash_backward_q.wgsl';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { attentionDelta } from './delta.ts';
@@ -18,9 +18,9 @@ import {
 /** What this variant's results depend on. */
 export const sharedSources = [forwardSource, keysSource, queriesSource];
 
-const forwardKernel = { name: 'attention_shared', source: forwardSource };
-const queriesKernel = { name: 'attention_shared_dq', source: queriesSource };
-const keysKernel = { name: 'attention_shared_dkv', source: keysSource };
+const forwardKernel = { name: 'attention_flash', source: forwardSource };
+const queriesKernel = { name: 'attention_flash_backward_q', source: queriesSource };
+const keysKernel = { name: 'attention_flash_backward_kv', source: keysSource };
 
 const lanes = 64;
 
@@ -35,8 +35,8 @@ function tiling(gpu: Gpu, headDim: number) {
   const quad = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && d4 % 4 === 0;
   const split = quad ? 4 : 1;
   const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.limits.maxComputeWorkgroupStorageSize;
-  const TILE = [32, 16, 8, 4].find(fits)!;
-  return { constants: { D4: d4, SPLIT: split, TILE }, rows: lanes / split };
+  const TILE_ROWS = [32, 16, 8, 4].find(fits)!;
+  return { constants: { D4: d4, LANES_PER_ROW: split, TILE_ROWS }, rows: lanes / split };
 }
 
 /** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */

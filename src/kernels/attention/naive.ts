@@ -1,7 +1,7 @@
-import gradientScoresSource from '../../../shaders/attention_plain_gradient_scores.wgsl';
-import productSource from '../../../shaders/attention_plain_product.wgsl';
-import scoresSource from '../../../shaders/attention_plain_scores.wgsl';
-import softmaxSource from '../../../shaders/attention_plain_softmax.wgsl';
+import gradientScoresSource from '../../../shaders/attention_naive_backward.wgsl';
+import productSource from '../../../shaders/attention_naive_product.wgsl';
+import scoresSource from '../../../shaders/attention_naive_scores.wgsl';
+import softmaxSource from '../../../shaders/attention_naive_softmax.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
@@ -25,16 +25,16 @@ export const plainSources = [
   softmaxSource,
 ];
 
-const scoresKernel = { name: 'attention_plain_scores', source: scoresSource };
-const softmaxKernel = { name: 'attention_plain_softmax', source: softmaxSource };
-const productKernel = { name: 'attention_plain_product', source: productSource };
-const gradientScoresKernel = { name: 'attention_plain_gradient_scores', source: gradientScoresSource };
+const scoresKernel = { name: 'attention_naive_scores', source: scoresSource };
+const softmaxKernel = { name: 'attention_naive_softmax', source: softmaxSource };
+const productKernel = { name: 'attention_naive_product', source: productSource };
+const gradientScoresKernel = { name: 'attention_naive_backward', source: gradientScoresSource };
 
 /** Scores, softmax and product as separate kernels, with the matrix of scores in memory: any head size, and the oracle. */
 export function plainForward(gpu: Gpu, options: AttentionForward): void {
   const { batch, queries, keys, heads, headDim, v, out } = options;
   const rows = batch * heads * queries;
-  withScratch(gpu, 'attention_plain', (hold) => {
+  withScratch(gpu, 'attention_naive', (hold) => {
     const matrix = hold(gpu.pool.allocate(rows * keys * 4));
     const lse = options.lse ?? hold(gpu.pool.allocate(rows * 4));
     scores(gpu, options, matrix);
@@ -51,7 +51,7 @@ export function plainForward(gpu: Gpu, options: AttentionForward): void {
 export function plainBackward(gpu: Gpu, options: AttentionBackward): void {
   const { batch, queries, keys, heads, headDim, q, k, v, out, lse, dOut, dq, dk, dv } = options;
   const rows = batch * heads * queries;
-  withScratch(gpu, 'attention_plain', (hold) => {
+  withScratch(gpu, 'attention_naive', (hold) => {
     const p = hold(gpu.pool.allocate(rows * keys * 4));
     const dS = hold(gpu.pool.allocate(rows * keys * 4));
     const delta = hold(gpu.pool.allocate(rows * 4));

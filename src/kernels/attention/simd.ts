@@ -1,6 +1,6 @@
-import forwardSource from '../../../shaders/attention_rows.wgsl';
-import gradientSource from '../../../shaders/attention_tile_gradient.wgsl';
-import productSource from '../../../shaders/attention_tile_product.wgsl';
+import forwardSource from '../../../shaders/attention_simd.wgsl';
+import gradientSource from '../../../shaders/attention_simd_backward.wgsl';
+import productSource from '../../../shaders/attention_simd_product.wgsl';
 import type { GpuBuffer, GpuStorage } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
@@ -27,9 +27,9 @@ import {
 /** What this variant's results depend on. */
 export const rowsSources = [...textureSources, forwardSource, gradientSource, productSource];
 
-const forwardKernel = { name: 'attention_rows', source: forwardSource };
-const gradientKernel = { name: 'attention_tile_gradient', source: gradientSource };
-const productKernel = { name: 'attention_tile_product', source: productSource };
+const forwardKernel = { name: 'attention_simd', source: forwardSource };
+const gradientKernel = { name: 'attention_simd_backward', source: gradientSource };
+const productKernel = { name: 'attention_simd_product', source: productSource };
 
 /** Keys that a workgroup has room for; each size is a pipeline, hence so few. The first holds the 197 tokens of ViT-B/16. */
 const rooms = [200, 256, 512, 1024];
@@ -47,7 +47,7 @@ function tiling(gpu: Gpu, { queries, keys, mask }: AttentionShape, texels: boole
   // Five keys a lane, where they leave less of the last tile empty (200 for 197 tokens, not 224).
   const covered = (tile: number) => Math.ceil(keys / (8 * tile)) * 8 * tile;
   const tile = texels && mask === 'none' && covered(5) <= covered(4) ? 5 : 4;
-  return { OWN: own, TILE: tile, KEYS4: room / 4 };
+  return { ROWS_PER_LANE: own, KEYS_PER_LANE: tile, ROOM: room / 4 };
 }
 
 /** Whether both directions can run: subgroups of at least 8, vec4 loads, and rows that fit into workgroup memory. */
@@ -116,11 +116,11 @@ function launchForward(
   gpu.run(forwardKernel, {
     constants: {
       ...{ ...maskConstants(options), LSE: Number(Boolean(lse)) },
-      ...{ ...sizes, TEXELS: Number(texels) },
+      ...{ ...sizes, TEXTURES: Number(texels) },
     },
     buffers: [...operands, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
     params: [queries, keys, heads, headDim / 4, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
-    groups: [Math.ceil(queries / (8 * sizes.OWN)), heads, batch],
+    groups: [Math.ceil(queries / (8 * sizes.ROWS_PER_LANE)), heads, batch],
   });
 }
 

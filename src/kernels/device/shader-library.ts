@@ -1,6 +1,8 @@
 import activation from '../../../shaders/lib_activation.wgsl';
+import attentionBackward from '../../../shaders/lib_attention_backward.wgsl';
+import attentionFlash from '../../../shaders/lib_attention_flash.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
-import attentionShared from '../../../shaders/lib_attention_shared.wgsl';
+import attentionSimd from '../../../shaders/lib_attention_simd.wgsl';
 import elementwise from '../../../shaders/lib_elementwise.wgsl';
 import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
 import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
@@ -15,8 +17,10 @@ import vectors from '../../../shaders/lib_vectors.wgsl';
 /** The files that a shader, also one of a user's own, may name in `//@include`. */
 export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_activation.wgsl', activation],
+  ['lib_attention_backward.wgsl', attentionBackward],
   ['lib_attention_mask.wgsl', attentionMask],
-  ['lib_attention_shared.wgsl', attentionShared],
+  ['lib_attention_flash.wgsl', attentionFlash],
+  ['lib_attention_simd.wgsl', attentionSimd],
   ['lib_elementwise.wgsl', elementwise],
   ['lib_matmul_scalars.wgsl', matmulScalars],
   ['lib_matmul_store.wgsl', matmulStore],

@@ -1,4 +1,4 @@
-// P[i, ·] = softmax(S[i, ·]) in place, and lse[i] = log Σ_j exp(S[i, j]), one lane a row: the second step of the plain path.
+// P[i, ·] = softmax(S[i, ·]) in place, and lse[i] = log Σ_j exp(S[i, j]), one lane a row: the second step of the naive form.
 //
 // Three passes over the row: its largest score (subtracted, so that no exponential overflows), the sum of exponentials,
 // the division.

@@ -1,5 +1,5 @@
-// S[i, j] = scale · q_i · k_j, one lane a score: the first step of the plain path, which writes the whole matrix of scores
-// of every head out to memory. The fused kernels never do; this path is the oracle they are checked against.
+// S[i, j] = scale · q_i · k_j, one lane a score: the first step of the naive form, which writes the whole matrix of scores
+// of every head out to memory. The fused kernels never do; this form is the oracle they are checked against.
 //
 // Hidden keys get a large negative score, so that the softmax gives them exactly 0.
 

@@ -1,12 +1,12 @@
 // dK and dV of fused attention: dV = Pᵀ·dO and dK = scale · dSᵀ·Q with P recomputed from the saved log-sum-exp (Dao et
-// al., FlashAttention, 2022, algorithm 4). The mirror image of attention_shared_dq.wgsl: lanes own keys, tiles of queries
+// al., FlashAttention, 2022, algorithm 4). The mirror image of attention_flash_backward_q.wgsl: lanes own keys, tiles of queries
 // and of dO pass through workgroup memory. No atomics: a lane alone adds to its dK and dV.
 //
 // The queries that see a key are one range: from itself to the end of its subtree (or of the sequence), and the group's
 // range is from its first key to the furthest such end.
 
-//@include "lib_attention_mask.wgsl"
-//@include "lib_attention_shared.wgsl"
+//@include "lib_attention_backward.wgsl"
+//@include "lib_attention_flash.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -16,35 +16,26 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<vec4f>;
-@group(0) @binding(3) var<storage, read> v: array<vec4f>;
-@group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
-@group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
-@group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
-//@if MASK == TREE
-@group(0) @binding(7) var<storage, read> end: array<u32>;
-//@end
 @group(0) @binding(8) var<storage, read_write> gradient: array<vec4f>;
 
-var<workgroup> q_tile: array<vec4f, TILE * D4>;
-var<workgroup> g_tile: array<vec4f, TILE * D4>;
+var<workgroup> q_tile: array<vec4f, TILE_ROWS * D4>;
+var<workgroup> g_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = group.x * (64u / SPLIT);
+  let first = group.x * ROWS;
   let head = group.y * D4;
   let batch = group.z;
-  let part = lane % SPLIT;
-  let key = first + lane / SPLIT;
+  let part = lane % LANES_PER_ROW;
+  let key = first + lane / LANES_PER_ROW;
   let own = min(key, params.keys - 1u);
   let last_query = params.queries - 1u;
   let rows_of_head = (batch * params.heads + group.y) * params.queries;
   let at_k = params.k_offset + (batch * params.keys + own) * params.k_stride + head + part;
   let at_v = params.v_offset + (batch * params.keys + own) * params.v_stride + head + part;
-  //@for d in 0..MINE
-  let k_$d = k[at_k + $du * SPLIT] * params.scale;
-  let v_$d = v[at_v + $du * SPLIT];
+  //@for d in 0..VECS_PER_LANE
+  let k_$d = k[at_k + $du * LANES_PER_ROW] * params.scale;
+  let v_$d = v[at_v + $du * LANES_PER_ROW];
   var dk_$d = vec4f();
   var dv_$d = vec4f();
   //@end
@@ -56,19 +47,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //@if MASK == TREE
   let end_j = end[own];
   limit = 0u;
-  for (var j = first; j < min(first + 64u / SPLIT, params.keys); j++) {
+  for (var j = first; j < min(first + ROWS, params.keys); j++) {
     limit = max(limit, end[j]);
   }
   //@end
-  for (var start = begin; start < limit; start += TILE) {
+  for (var start = begin; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
-    for (var i = lane; i < TILE * D4; i += 64u) {
+    for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
       let row = batch * params.queries + min(start + i / D4, last_query);
       q_tile[i] = q[params.q_offset + row * params.q_stride + head + i % D4];
       g_tile[i] = d_out[row * params.heads * D4 + head + i % D4];
     }
     workgroupBarrier();
-    for (var c = 0u; c < TILE && start + c < limit; c++) {
+    for (var c = 0u; c < TILE_ROWS && start + c < limit; c++) {
       let query = start + c;
       var visible = MASK == 0u || key <= query;
       //@if MASK == TREE
@@ -77,15 +68,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let at = c * D4 + part;
       var s = 0.0;
       var dp = 0.0;
-      //@for d in 0..MINE
-      let q_$d = q_tile[at + $du * SPLIT];
-      let g_$d = g_tile[at + $du * SPLIT];
+      //@for d in 0..VECS_PER_LANE
+      let q_$d = q_tile[at + $du * LANES_PER_ROW];
+      let g_$d = g_tile[at + $du * LANES_PER_ROW];
       s += dot(q_$d, k_$d);
       dp += dot(g_$d, v_$d);
       //@end
-      let p = select(0.0, exp(whole(s) - lse[rows_of_head + query]), visible);
-      let ds = p * (whole(dp) - delta[rows_of_head + query]);
-      //@for d in 0..MINE
+      let p = select(0.0, exp(quad_sum(s) - lse[rows_of_head + query]), visible);
+      let ds = p * (quad_sum(dp) - delta[rows_of_head + query]);
+      //@for d in 0..VECS_PER_LANE
       dk_$d = fma(vec4f(ds), q_$d, dk_$d);
       dv_$d = fma(vec4f(p), g_$d, dv_$d);
       //@end
@@ -93,9 +84,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   if (key < params.keys) {
     let row = batch * params.keys + key;
-    //@for d in 0..MINE
-    gradient[params.dk_offset + row * params.dk_stride + head + part + $du * SPLIT] = dk_$d * params.scale;
-    gradient[params.dv_offset + row * params.dv_stride + head + part + $du * SPLIT] = dv_$d;
+    //@for d in 0..VECS_PER_LANE
+    gradient[params.dk_offset + row * params.dk_stride + head + part + $du * LANES_PER_ROW] = dk_$d * params.scale;
+    gradient[params.dv_offset + row * params.dv_stride + head + part + $du * LANES_PER_ROW] = dv_$d;
     //@end
   }
 }

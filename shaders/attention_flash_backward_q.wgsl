@@ -1,9 +1,9 @@
 // dQ of fused attention: P is recomputed from the saved log-sum-exp, dS = P ∘ (dO·Vᵀ - D), dQ = scale · dS·K (Dao et al.,
-// FlashAttention, 2022, algorithm 4). Lanes, tiles and masks as in attention_shared.wgsl; a lane keeps its part of the
-// query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ.
+// FlashAttention, 2022, algorithm 4). Lanes, tiles and masks as in attention_flash.wgsl; a lane keeps its part of the
+// query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ. Traffic: as forward, and Q, dO and dQ once.
 
-//@include "lib_attention_mask.wgsl"
-//@include "lib_attention_shared.wgsl"
+//@include "lib_attention_backward.wgsl"
+//@include "lib_attention_flash.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -13,27 +13,18 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<vec4f>;
-@group(0) @binding(3) var<storage, read> v: array<vec4f>;
-@group(0) @binding(4) var<storage, read> d_out: array<vec4f>; // [batch, queries, heads · D4]
-@group(0) @binding(5) var<storage, read> lse: array<f32>; // [batch, heads, queries]
-@group(0) @binding(6) var<storage, read> delta: array<f32>; // [batch, heads, queries]
-//@if MASK == TREE
-@group(0) @binding(7) var<storage, read> end: array<u32>;
-//@end
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
 
-var<workgroup> k_tile: array<vec4f, TILE * D4>;
-var<workgroup> v_tile: array<vec4f, TILE * D4>;
+var<workgroup> k_tile: array<vec4f, TILE_ROWS * D4>;
+var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = group.x * (64u / SPLIT);
+  let first = group.x * ROWS;
   let head = group.y * D4;
   let batch = group.z;
-  let part = lane % SPLIT;
-  let query = first + lane / SPLIT;
+  let part = lane % LANES_PER_ROW;
+  let query = first + lane / LANES_PER_ROW;
   let own = min(query, params.queries - 1u);
   let last_key = params.keys - 1u;
   let at_q = params.q_offset + (batch * params.queries + own) * params.q_stride + head + part;
@@ -41,24 +32,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let at_row = (batch * params.heads + group.y) * params.queries + own;
   let lse_i = lse[at_row];
   let delta_i = delta[at_row];
-  //@for d in 0..MINE
-  let q_$d = q[at_q + $du * SPLIT] * params.scale;
-  let g_$d = d_out[at_o + $du * SPLIT];
+  //@for d in 0..VECS_PER_LANE
+  let q_$d = q[at_q + $du * LANES_PER_ROW] * params.scale;
+  let g_$d = d_out[at_o + $du * LANES_PER_ROW];
   var dq_$d = vec4f();
   //@end
   var limit = params.keys;
   if (MASK != 0u) {
-    limit = min(limit, first + 64u / SPLIT);
+    limit = min(limit, first + ROWS);
   }
-  for (var start = 0u; start < limit; start += TILE) {
+  for (var start = 0u; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
-    for (var i = lane; i < TILE * D4; i += 64u) {
+    for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
       let row = batch * params.keys + min(start + i / D4, last_key);
       k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
       v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
     }
     workgroupBarrier();
-    for (var c = 0u; c < TILE && start + c < limit; c++) {
+    for (var c = 0u; c < TILE_ROWS && start + c < limit; c++) {
       let key = start + c;
       var visible = MASK == 0u || key <= query;
       //@if MASK == TREE
@@ -71,22 +62,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let at = c * D4 + part;
       var s = 0.0;
       var dp = 0.0;
-      //@for d in 0..MINE
-      let k_$d = k_tile[at + $du * SPLIT];
+      //@for d in 0..VECS_PER_LANE
+      let k_$d = k_tile[at + $du * LANES_PER_ROW];
       s += dot(q_$d, k_$d);
-      dp += dot(g_$d, v_tile[at + $du * SPLIT]);
+      dp += dot(g_$d, v_tile[at + $du * LANES_PER_ROW]);
       //@end
-      let p = select(0.0, exp(whole(s) - lse_i), visible);
-      let ds = p * (whole(dp) - delta_i);
-      //@for d in 0..MINE
+      let p = select(0.0, exp(quad_sum(s) - lse_i), visible);
+      let ds = p * (quad_sum(dp) - delta_i);
+      //@for d in 0..VECS_PER_LANE
       dq_$d = fma(vec4f(ds), k_$d, dq_$d);
       //@end
     }
   }
   if (query < params.queries) {
     let at = params.dq_offset + (batch * params.queries + query) * params.dq_stride + head + part;
-    //@for d in 0..MINE
-    dq[at + $du * SPLIT] = dq_$d * params.scale;
+    //@for d in 0..VECS_PER_LANE
+    dq[at + $du * LANES_PER_ROW] = dq_$d * params.scale;
     //@end
   }
 }

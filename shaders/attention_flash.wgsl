@@ -1,16 +1,18 @@
-// Fused attention, forward, for adapters whose workgroup memory is fast (Dao et al., FlashAttention, 2022, algorithm 1).
+// Fused attention, forward, for GPUs, whose workgroup memory is fast (Dao et al., FlashAttention, 2022, algorithm 1).
 //
-// A workgroup of 64 lanes takes 64 / SPLIT queries of one head; SPLIT neighbouring lanes share a query, each with every
-// SPLIT-th vec4 of its vectors in registers. Tiles of keys and values pass through workgroup memory, loaded once for all
-// queries of the group with neighbouring lanes at neighbouring addresses; then all lanes read the same key, which is a
-// broadcast. The softmax is taken online: a running maximum m, a running sum l, and the output so far, rescaled by
-// exp(m - m') whenever 4 new scores raise the maximum. No score ever reaches memory.
+// A workgroup of 64 lanes takes ROWS queries of one head, each shared by LANES_PER_ROW neighboring lanes with their part of its
+// vectors in registers. Tiles of keys and values pass through workgroup memory, loaded once for all queries of the group with
+// neighboring lanes at neighboring addresses; then all lanes read the same key, which is a broadcast. The softmax is taken
+// online: a running maximum m, a running sum l, and the output so far, rescaled by exp(m - m') whenever 4 new scores raise the
+// maximum.
 //
-// Partial dot products are summed over the SPLIT lanes by shuffles (none with SPLIT 1, which needs no subgroups).
+// Partial dot products are summed over a row's lanes by shuffles (none with LANES_PER_ROW 1, which needs no subgroups).
 // Hidden keys: causal ones by the limit, those of a prefix tree 4 at a time.
+//
+// Traffic: Q is read and O written once, K and V once for every ROWS queries; no score ever reaches memory.
 
 //@include "lib_attention_mask.wgsl"
-//@include "lib_attention_shared.wgsl"
+//@include "lib_attention_flash.wgsl"
 
 const LSE = 0u;
 
@@ -32,37 +34,37 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 //@end
 
-var<workgroup> k_tile: array<vec4f, TILE * D4>;
-var<workgroup> v_tile: array<vec4f, TILE * D4>;
+var<workgroup> k_tile: array<vec4f, TILE_ROWS * D4>;
+var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = group.x * (64u / SPLIT);
+  let first = group.x * ROWS;
   let head = group.y * D4;
   let batch = group.z;
-  let part = lane % SPLIT;
-  let query = first + lane / SPLIT;
+  let part = lane % LANES_PER_ROW;
+  let query = first + lane / LANES_PER_ROW;
   let last_key = params.keys - 1u;
   let at_q = params.q_offset + (batch * params.queries + min(query, params.queries - 1u)) * params.q_stride + head + part;
-  //@for d in 0..MINE
-  let q_$d = q[at_q + $du * SPLIT] * params.scale;
+  //@for d in 0..VECS_PER_LANE
+  let q_$d = q[at_q + $du * LANES_PER_ROW] * params.scale;
   var o_$d = vec4f();
   //@end
   var m = -1e30;
   var l = 0.0;
   var limit = params.keys;
   if (MASK != 0u) {
-    limit = min(limit, first + 64u / SPLIT);
+    limit = min(limit, first + ROWS);
   }
-  for (var start = 0u; start < limit; start += TILE) {
+  for (var start = 0u; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
-    for (var i = lane; i < TILE * D4; i += 64u) {
+    for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
       let row = batch * params.keys + min(start + i / D4, last_key);
       k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
       v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
     }
     workgroupBarrier();
-    for (var c = 0u; c < TILE && start + c < limit; c += 4u) {
+    for (var c = 0u; c < TILE_ROWS && start + c < limit; c += 4u) {
       let key = start + c;
       //@for j in 0..4
       var visible_$j = key + $ju < params.keys && (MASK == 0u || key + $ju <= query);
@@ -78,10 +80,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@end
       //@for j in 0..4
       var s_$j = 0.0;
-      //@for d in 0..MINE
-      s_$j += dot(q_$d, k_tile[(c + $ju) * D4 + part + $du * SPLIT]);
+      //@for d in 0..VECS_PER_LANE
+      s_$j += dot(q_$d, k_tile[(c + $ju) * D4 + part + $du * LANES_PER_ROW]);
       //@end
-      s_$j = select(-1e30, whole(s_$j), visible_$j);
+      s_$j = select(-1e30, quad_sum(s_$j), visible_$j);
       //@end
       let next = max(m, max(max(s_0, s_1), max(s_2, s_3)));
       let shrink = exp2(m - next);
@@ -90,18 +92,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let p_$j = exp2(s_$j - m);
       //@end
       l = l * shrink + ((p_0 + p_1) + (p_2 + p_3));
-      //@for d in 0..MINE
+      //@for d in 0..VECS_PER_LANE
       o_$d *= shrink;
       //@for j in 0..4
-      o_$d = fma(vec4f(p_$j), v_tile[(c + $ju) * D4 + part + $du * SPLIT], o_$d);
+      o_$d = fma(vec4f(p_$j), v_tile[(c + $ju) * D4 + part + $du * LANES_PER_ROW], o_$d);
       //@end
       //@end
     }
   }
   if (query < params.queries) {
     let at = ((batch * params.queries + query) * params.heads) * D4 + head + part;
-    //@for d in 0..MINE
-    out[at + $du * SPLIT] = o_$d / l;
+    //@for d in 0..VECS_PER_LANE
+    out[at + $du * LANES_PER_ROW] = o_$d / l;
     //@end
     //@if LSE
     if (part == 0u) {

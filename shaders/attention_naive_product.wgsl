@@ -1,5 +1,5 @@
 // Y[r, ·] = scale · Σ_c M[r, c] · X[c, ·] for every head, one lane an element: with M = P and X = V the last step of the
-// plain forward path; with M = dS, dSᵀ, Pᵀ (other strides) and X = K, Q, dO those of the backward path.
+// naive forward pass; with M = dS, dSᵀ, Pᵀ (other strides) and X = K, Q, dO those of the backward pass.
 
 struct Params {
   rows: u32, columns: u32, heads: u32, head_dim: u32,

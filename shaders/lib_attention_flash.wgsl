@@ -1,0 +1,22 @@
+// How the 64 lanes of a workgroup share its rows (queries, or keys) in the flash kernels: LANES_PER_ROW neighboring lanes have a
+// row between them, each every LANES_PER_ROW-th vec4 of its vectors in registers.
+
+const D4 = 16u; // head size / 4
+const LANES_PER_ROW = 1u; // or 4
+const ROWS = 64 / LANES_PER_ROW; // of a workgroup
+const VECS_PER_LANE = D4 / LANES_PER_ROW; // vec4s of a vector in a lane
+const TILE_ROWS = 16u; // rows of a tile in workgroup memory, a multiple of 4
+
+//@if LANES_PER_ROW == 4
+enable subgroups; // for the shuffles alone: an adapter without them takes LANES_PER_ROW 1
+//@end
+
+// The sum over the lanes that share a row.
+fn quad_sum(part: f32) -> f32 {
+  var sum = part;
+  //@if LANES_PER_ROW == 4
+  sum += subgroupShuffleXor(sum, 1u);
+  sum += subgroupShuffleXor(sum, 2u);
+  //@end
+  return sum;
+}
