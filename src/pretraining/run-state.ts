@@ -42,7 +42,7 @@ export interface PretrainingOptions {
   readonly overwrite?: boolean | undefined;
   readonly reporter: Reporter;
   /** Ends the run between two steps: it is then {@link Stopped} at its last checkpoint. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** What a run holds on the host: with its last checkpoint all that another device needs to go on. */

@@ -24,7 +24,7 @@ export interface Checkpoint {
   /** The quality words, in the order of the head's input. */
   readonly words: readonly string[];
   /** What it was trained on; absent in files of earlier versions. */
-  readonly data?: DataIdentity | undefined;
+  readonly data?: DataIdentity;
   readonly parameters: ReadonlyMap<string, HostTensor>;
   /** Parameters of the best epoch, where that is to be kept and is not the last: one file, so that the two never part. */
   readonly best?: ReadonlyMap<string, HostTensor>;

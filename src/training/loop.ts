@@ -34,7 +34,7 @@ export interface TrainingState {
   readonly records: readonly EpochRecord[];
   readonly best: { readonly epoch: number; readonly srcc: number } | null;
   /** Metrics of the test part before the first epoch. */
-  readonly before?: Metrics | null | undefined;
+  readonly before?: Metrics | null;
   /** How many epochs the run was to have, when it began and after each time that was raised. */
   readonly plan?: readonly { readonly after: number; readonly epochs: number }[] | undefined;
 }

@@ -28,7 +28,7 @@ export interface RunOptions {
   /** Write TensorBoard's event file too; a resumed run that has one goes on with it. */
   readonly tensorboard?: boolean | undefined;
   /** Ends the run between two steps: it is then {@link Stopped} at its last checkpoint. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** What a run holds on the host: all that another device needs to go on from where the last one stood. */

@@ -18,7 +18,7 @@ const mosColumns: Record<string, string[]> = {
 };
 
 /** Share of what is not test that validates. */
-const VALIDATION_SIZE = 0.125;
+const validationSize = 0.125;
 
 /** AGIN (Chen et al. 2023): 6,049 images, naturalness and its technical and rational side; MOS 1 to 5. */
 export const agin: DatasetLayout = {
@@ -39,7 +39,7 @@ export const agin: DatasetLayout = {
     }));
     const { testSize = publishedTestSize, splitSeed = publishedSplitSeed } = options;
     const outer = trainTestSplit(labels.length, testSize, splitSeed);
-    const inner = trainTestSplit(outer.train.length, VALIDATION_SIZE, splitSeed);
+    const inner = trainTestSplit(outer.train.length, validationSize, splitSeed);
     return {
       root,
       labels,

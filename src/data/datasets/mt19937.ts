@@ -3,21 +3,22 @@
  * Nishimura 1998) with the 2002 integer seeding, and NumPy's own bounded draws. scikit-learn's splits come from it.
  */
 
-const N = 624;
-const M = 397;
-const UPPER = 0x80000000;
-const LOWER = 0x7fffffff;
-const MATRIX = 0x9908b0df;
+/** n and m of the paper. */
+const stateWords = 624;
+const shiftWords = 397;
+const upperMask = 0x80000000;
+const lowerMask = 0x7fffffff;
+const matrix = 0x9908b0df;
 
 export class MersenneTwister {
-  readonly #state = new Uint32Array(N);
-  #position = N;
+  readonly #state = new Uint32Array(stateWords);
+  #position = stateWords;
 
   /** `seed` is an unsigned 32-bit integer, as RandomState demands. */
   constructor(seed: number) {
     const state = this.#state;
     state[0] = seed;
-    for (let i = 1; i < N; i++) {
+    for (let i = 1; i < stateWords; i++) {
       const previous = state[i - 1]! ^ (state[i - 1]! >>> 30);
       state[i] = Math.imul(1812433253, previous) + i;
     }
@@ -25,16 +26,16 @@ export class MersenneTwister {
 
   #twist(): void {
     const state = this.#state;
-    for (let i = 0; i < N; i++) {
-      const mixed = (state[i]! & UPPER) | (state[(i + 1) % N]! & LOWER);
-      state[i] = state[(i + M) % N]! ^ (mixed >>> 1) ^ (mixed & 1 ? MATRIX : 0);
+    for (let i = 0; i < stateWords; i++) {
+      const mixed = (state[i]! & upperMask) | (state[(i + 1) % stateWords]! & lowerMask);
+      state[i] = state[(i + shiftWords) % stateWords]! ^ (mixed >>> 1) ^ (mixed & 1 ? matrix : 0);
     }
     this.#position = 0;
   }
 
   /** The next unsigned 32-bit word, tempered. */
   nextWord(): number {
-    if (this.#position === N) this.#twist();
+    if (this.#position === stateWords) this.#twist();
     let word = this.#state[this.#position++]!;
     word ^= word >>> 11;
     word ^= (word << 7) & 0x9d2c5680;

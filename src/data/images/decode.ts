@@ -83,7 +83,7 @@ export async function decodeImage(
 async function inspectImage(
   bytes: Uint8Array,
   name: string,
-): Promise<{ readonly pixels: number; readonly space?: string | undefined; readonly bmp?: BmpHeader }> {
+): Promise<{ readonly pixels: number; readonly space?: string; readonly bmp?: BmpHeader }> {
   const format = imageFormat(bytes);
   if (!format) throw unreadable(name, 'its content is in none of the supported formats');
   if (format === 'bmp') {

@@ -24,7 +24,7 @@ export interface ImageLoaderOptions {
 }
 
 /** Jobs a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
-const JOBS_PER_LANE = 2;
+const jobsPerLane = 2;
 
 /** Of all loaders of the process. */
 const budget = new PixelBudget();
@@ -43,20 +43,20 @@ interface Task {
  * An image that ends or blocks its thread is an unreadable one; the others go on in a new thread.
  */
 export class ImageLoader {
-  private readonly ahead: number;
-  private readonly workers: number;
-  private readonly workerFile: URL | undefined;
-  private readonly patience: number;
-  private lanes: Lane[] | undefined;
-  private queue: Task[] = [];
-  private closed = false;
+  readonly #ahead: number;
+  readonly #workers: number;
+  readonly #workerFile: URL | undefined;
+  readonly #patience: number;
+  #lanes: Lane[] | undefined;
+  #queue: Task[] = [];
+  #closed = false;
 
   constructor(options: ImageLoaderOptions = {}) {
-    this.workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
-    this.ahead = Math.max(1, options.ahead ?? 64);
-    this.workerFile = options.workerFile ?? findWorker();
+    this.#workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
+    this.#ahead = Math.max(1, options.ahead ?? 64);
+    this.#workerFile = options.workerFile ?? findWorker();
     // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
-    this.patience = options.patience ?? 1500 * limit('imageSeconds');
+    this.#patience = options.patience ?? 1500 * limit('imageSeconds');
   }
 
   /** Results for all jobs, in order. Jobs are drawn from the iterable as room for them comes free. */
@@ -64,10 +64,10 @@ export class ImageLoader {
     const source = jobs[Symbol.iterator]();
     const begun: { task: Task; image: Promise<PreparedImage> }[] = [];
     const fill = () => {
-      while (begun.length < this.ahead) {
+      while (begun.length < this.#ahead) {
         const next = source.next();
         if (next.done) return;
-        begun.push(this.submit(next.value));
+        begun.push(this.#submit(next.value));
       }
     };
     let index = 0;
@@ -83,68 +83,68 @@ export class ImageLoader {
     } finally {
       // Reached early when the caller stops listening: what has not begun need not.
       const abandoned = new Set(begun.map(({ task }) => task));
-      this.queue = this.queue.filter((task) => !abandoned.has(task));
+      this.#queue = this.#queue.filter((task) => !abandoned.has(task));
       source.return?.();
     }
   }
 
   /** Stops the threads; results not yet delivered are refused. */
   async close(): Promise<void> {
-    this.closed = true;
-    for (const task of this.queue.splice(0)) task.reject(new Error('ImageLoader was closed'));
-    await Promise.all((this.lanes ?? []).map((lane) => lane.close()));
-    this.lanes = [];
+    this.#closed = true;
+    for (const task of this.#queue.splice(0)) task.reject(new Error('ImageLoader was closed'));
+    await Promise.all((this.#lanes ?? []).map((lane) => lane.close()));
+    this.#lanes = [];
   }
 
-  private submit(job: ImageJob): { task: Task; image: Promise<PreparedImage> } {
+  #submit(job: ImageJob): { task: Task; image: Promise<PreparedImage> } {
     const { promise, resolve, reject } = withResolvers<PreparedImage>();
     // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
     promise.catch(() => {});
     const task = { job, resolve, reject, suspect: false };
-    if (this.closed) reject(new Error('ImageLoader was closed'));
-    else this.queue.push(task);
-    this.dispatch();
+    if (this.#closed) reject(new Error('ImageLoader was closed'));
+    else this.#queue.push(task);
+    this.#dispatch();
     return { task, image: promise };
   }
 
-  private dispatch(): void {
-    this.lanes ??= this.openLanes();
-    for (let [task] = this.queue; task && !this.closed; [task] = this.queue) {
-      this.lanes = this.lanes.map((lane) => (lane.lost ? this.openLane() : lane));
-      const lane = this.lanes.reduce((a, b) => (b.active < a.active ? b : a));
-      if (lane.active >= (task.suspect ? 1 : JOBS_PER_LANE)) return;
-      this.queue.shift();
+  #dispatch(): void {
+    this.#lanes ??= this.#openLanes();
+    for (let [task] = this.#queue; task && !this.#closed; [task] = this.#queue) {
+      this.#lanes = this.#lanes.map((lane) => (lane.lost ? this.#openLane() : lane));
+      const lane = this.#lanes.reduce((a, b) => (b.active < a.active ? b : a));
+      if (lane.active >= (task.suspect ? 1 : jobsPerLane)) return;
+      this.#queue.shift();
       // Alone in its thread: no other joins it there.
-      const places = task.suspect ? JOBS_PER_LANE : 1;
+      const places = task.suspect ? jobsPerLane : 1;
       lane.active += places;
       lane
         .prepare(task.job)
-        .then(task.resolve, (reason) => this.failed(task, reason))
+        .then(task.resolve, (reason) => this.#failed(task, reason))
         .finally(() => {
           lane.active -= places;
-          this.dispatch();
+          this.#dispatch();
         });
     }
   }
 
-  private failed(task: Task, reason: unknown): void {
-    if (!(reason instanceof LaneLost) || !reason.began || this.closed) task.reject(reason);
+  #failed(task: Task, reason: unknown): void {
+    if (!(reason instanceof LaneLost) || !reason.began || this.#closed) task.reject(reason);
     else if (task.suspect) task.resolve({ error: `${task.job.path}: cannot be decoded (${reason.message})` });
     else {
       task.suspect = true;
-      this.queue.unshift(task);
+      this.#queue.unshift(task);
     }
   }
 
-  private openLanes(): Lane[] {
-    const count = this.workerFile === undefined ? 0 : this.workers;
-    return Array.from({ length: Math.max(1, count) }, () => this.openLane());
+  #openLanes(): Lane[] {
+    const count = this.#workerFile === undefined ? 0 : this.#workers;
+    return Array.from({ length: Math.max(1, count) }, () => this.#openLane());
   }
 
-  private openLane(): Lane {
-    const { workerFile, workers } = this;
-    if (workers === 0 || workerFile === undefined) return new OwnLane(budget);
-    return new WorkerLane(workerFile, budget, this.patience);
+  #openLane(): Lane {
+    const workerFile = this.#workerFile;
+    if (this.#workers === 0 || workerFile === undefined) return new OwnLane(budget);
+    return new WorkerLane(workerFile, budget, this.#patience);
   }
 }
 

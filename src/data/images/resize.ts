@@ -1,8 +1,8 @@
 import type { RgbImage } from './decode.ts';
 
 /** Pillow keeps the weights of 8-bit images in fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
-const PRECISION_BITS = 22;
-const HALF = 1 << (PRECISION_BITS - 1);
+const precisionBits = 22;
+const half = 1 << (precisionBits - 1);
 
 /** A rectangle of pixels. */
 export interface Box {
@@ -54,7 +54,7 @@ function computeWeights(input: number, output: number): Weights {
     first[i] = from;
     taps[i] = count;
     for (let t = 0; t < count; t++) {
-      const fixed = (sum === 0 ? line[t]! : line[t]! / sum) * (1 << PRECISION_BITS);
+      const fixed = (sum === 0 ? line[t]! : line[t]! / sum) * (1 << precisionBits);
       weight[i * stride + t] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
     }
   }
@@ -62,7 +62,7 @@ function computeWeights(input: number, output: number): Weights {
 }
 
 /** Random crops bring a new size nearly every time: enough for the fixed ones, bounded for the rest. */
-const MAX_CACHED = 512;
+const maxCached = 512;
 const cache = new Map<number, Weights>();
 
 function weightsFor(input: number, output: number): Weights {
@@ -70,7 +70,7 @@ function weightsFor(input: number, output: number): Weights {
   let weights = cache.get(key);
   if (!weights) {
     weights = computeWeights(input, output);
-    if (cache.size >= MAX_CACHED) cache.delete(cache.keys().next().value!);
+    if (cache.size >= maxCached) cache.delete(cache.keys().next().value!);
     cache.set(key, weights);
   }
   return weights;
@@ -91,9 +91,9 @@ function resampleRows(
   for (let y = 0; y < source.height; y++) {
     const row = ((source.top + y) * image.width + source.left) * 3;
     for (let x = left; x < left + width; x++) {
-      let red = HALF;
-      let green = HALF;
-      let blue = HALF;
+      let red = half;
+      let green = half;
+      let blue = half;
       let at = row + first[x]! * 3;
       const start = x * stride;
       const end = start + taps[x]!;
@@ -103,9 +103,9 @@ function resampleRows(
         green += Math.imul(data[at + 1]!, w);
         blue += Math.imul(data[at + 2]!, w);
       }
-      result[out++] = red >> PRECISION_BITS;
-      result[out++] = green >> PRECISION_BITS;
-      result[out++] = blue >> PRECISION_BITS;
+      result[out++] = red >> precisionBits;
+      result[out++] = green >> precisionBits;
+      result[out++] = blue >> precisionBits;
     }
   }
   return result;
@@ -124,14 +124,14 @@ function resampleColumns(
   const result = new Uint8ClampedArray(height * line);
   const sums = new Int32Array(line);
   for (let y = 0; y < height; y++) {
-    sums.fill(HALF);
+    sums.fill(half);
     const start = (top + y) * stride;
     let at = (first[top + y]! - firstRow) * line;
     for (let t = 0; t < taps[top + y]!; t++, at += line) {
       const w = weight[start + t]!;
       for (let x = 0; x < line; x++) sums[x]! += Math.imul(rows[at + x]!, w);
     }
-    for (let x = 0, out = y * line; x < line; x++) result[out + x] = sums[x]! >> PRECISION_BITS;
+    for (let x = 0, out = y * line; x < line; x++) result[out + x] = sums[x]! >> precisionBits;
   }
   return result;
 }

@@ -3,9 +3,9 @@ import type { RgbImage } from './decode.ts';
 import { type Box, resizeBicubic } from './resize.ts';
 
 /** Area of a random crop as a share of the image's, and its aspect ratio width / height. */
-const CROP_SCALE = [0.08, 1] as const;
-const CROP_RATIO = [3 / 4, 4 / 3] as const;
-const CROP_TRIES = 10;
+const cropScale = [0.08, 1] as const;
+const cropRatio = [3 / 4, 4 / 3] as const;
+const cropTries = 10;
 
 /** Stream of the counter generator that crops and flips are drawn from. */
 const STREAM_CROP = 0x43;
@@ -73,16 +73,16 @@ export function drawCrop(
   seed: number,
   epoch: number,
   index: number,
-  minArea: number = CROP_SCALE[0],
+  minArea: number = cropScale[0],
 ): CropDraw {
   const key = keyOf(seed);
   const draw = (block: number) => philox([block, index, epoch, STREAM_CROP], key);
   const share = (word: number) => word * 2 ** -32;
-  const flip = share(draw(CROP_TRIES)[0]) < 0.5;
-  const [logLow, logHigh] = [Math.log(CROP_RATIO[0]), Math.log(CROP_RATIO[1])] as const;
-  for (let attempt = 0; attempt < CROP_TRIES; attempt++) {
+  const flip = share(draw(cropTries)[0]) < 0.5;
+  const [logLow, logHigh] = [Math.log(cropRatio[0]), Math.log(cropRatio[1])] as const;
+  for (let attempt = 0; attempt < cropTries; attempt++) {
     const [a, b, c, d] = draw(attempt);
-    const area = width * height * (minArea + (CROP_SCALE[1] - minArea) * share(a));
+    const area = width * height * (minArea + (cropScale[1] - minArea) * share(a));
     const ratio = Math.exp(logLow + (logHigh - logLow) * share(b));
     const w = roundHalfEven(Math.sqrt(area * ratio));
     const h = roundHalfEven(Math.sqrt(area / ratio));
@@ -98,8 +98,8 @@ export function drawCrop(
 function largestCenteredBox(width: number, height: number): Box {
   const ratio = width / height;
   let [w, h] = [width, height];
-  if (ratio < CROP_RATIO[0]) h = Math.min(height, roundHalfEven(width / CROP_RATIO[0]));
-  else if (ratio > CROP_RATIO[1]) w = Math.min(width, roundHalfEven(height * CROP_RATIO[1]));
+  if (ratio < cropRatio[0]) h = Math.min(height, roundHalfEven(width / cropRatio[0]));
+  else if (ratio > cropRatio[1]) w = Math.min(width, roundHalfEven(height * cropRatio[1]));
   return { left: Math.floor((width - w) / 2), top: Math.floor((height - h) / 2), width: w, height: h };
 }
 
