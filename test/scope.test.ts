@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adopt, forget, keep, scope } from '../src/autograd/scope.ts';
+import { track, untrack, keep, scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -60,9 +60,9 @@ describe('scope', () => {
     const outside = tensor();
     const kept = scope(() => {
       const made = keep(tensor());
-      forget(outside);
-      adopt(outside);
-      forget(outside);
+      untrack(outside);
+      track(outside);
+      untrack(outside);
       return [made].length && made.id;
     });
     expect(outside.disposed).toBe(false);

@@ -13,7 +13,7 @@ const made: Scoped[] = [];
 let recording = 0;
 
 /** Registers a new tensor with the innermost scope. */
-export function adopt(tensor: Scoped): void {
+export function track(tensor: Scoped): void {
   scopes.at(-1)?.add(tensor);
   if (recording > 0) made.push(tensor);
 }
@@ -36,13 +36,13 @@ export function allOrNone<T>(body: () => T): T {
 }
 
 /** Removes a tensor from whatever scope holds it. */
-export function forget(tensor: Scoped): void {
-  for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]!.delete(tensor)) return;
+export function untrack(tensor: Scoped): void {
+  for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]?.delete(tensor)) return;
 }
 
 /** Takes a tensor out of every scope: it lives until dispose(). */
 export function keep<T extends Scoped>(tensor: T): T {
-  forget(tensor);
+  untrack(tensor);
   return tensor;
 }
 

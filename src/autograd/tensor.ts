@@ -2,7 +2,7 @@ import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { naming } from '../kernels/device/memory.ts';
 import { Storage } from '../kernels/device/storage.ts';
-import { adopt, forget } from './scope.ts';
+import { track, untrack } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
 export type TensorType = 'f32' | 'f16' | 'u32';
@@ -27,7 +27,7 @@ export class Tensor {
     this.shape = shape;
     this.type = type;
     this.size = elements(shape);
-    adopt(this);
+    track(this);
   }
 
   /** A tensor with undefined contents. Should there be no room for it, the error gives its name. */
@@ -128,7 +128,7 @@ export class Tensor {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    forget(this);
+    untrack(this);
     this.#storage.release();
   }
 }
