@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { track, untrack, keep, scope } from '../src/autograd/scope.ts';
+import { keep, scope, track, untrack } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { sharedGpu } from './gpu.ts';
 

@@ -1,23 +1,33 @@
 import { UserError } from '../common/errors.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { adamw, adamwAdvance, sgd } from '../kernels/optim.ts';
 import { allOrNone, keep } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
-/** Overwrites an optimiser's state with values saved of one of the same parameters. */
+/** Overwrites an optimizer's state with values saved of one of the same parameters. */
 function load(state: ReadonlyMap<string, Tensor>, values: ReadonlyMap<string, Float32Array>): void {
-  for (const [name, { size }] of state)
-    if (values.get(name)?.length !== size)
+  const writes = [...state].map(([name, tensor]) => {
+    const saved = values.get(name);
+    if (saved?.length !== tensor.size)
       throw new UserError(
-        `the optimizer's ${name} ${values.has(name) ? `holds ${values.get(name)!.length} numbers` : 'is missing'}, expected ${size}`,
+        `the optimizer's ${name} ${saved ? `holds ${saved.length} numbers` : 'is missing'}, expected ${tensor.size}`,
         'The state belongs to another optimizer or to other parameters.',
       );
-  for (const [name, tensor] of state) tensor.write(values.get(name)!);
+    return () => tensor.write(saved);
+  });
+  for (const write of writes) write();
 }
 
-function checkOptimizer(parameters: readonly Tensor[], lr: number): void {
-  if (parameters.length === 0) throw new Error('an optimizer needs parameters');
+/** The device of the parameters. */
+function checkOptimizer(parameters: readonly Tensor[], lr: number): Gpu {
+  const [first] = parameters;
+  if (!first) throw new Error('an optimizer needs parameters');
   if (typeof lr !== 'number') throw new Error(`the learning rate must be a number, not ${lr}`);
+  return first.gpu;
 }
+
+/** Zeros for a parameter's state, kept as long as the optimizer. */
+const zerosLike = ({ gpu, shape }: Tensor) => keep(Tensor.zeros(gpu, shape));
 
 /** As torch.optim.SGD names and defines them; momentum and weight decay are 0 by default. */
 export interface SgdOptions {
@@ -29,8 +39,7 @@ export interface SgdOptions {
 
 /** SGD with momentum and weight decay, as torch.optim.SGD defines it (no dampening). */
 export class Sgd {
-  readonly #parameters: readonly Tensor[];
-  readonly #velocities: readonly Tensor[];
+  readonly #states: readonly { readonly parameter: Tensor; readonly velocity: Tensor }[];
   readonly #settings: Tensor;
   readonly #momentum: number;
   readonly #weightDecay: number;
@@ -39,18 +48,12 @@ export class Sgd {
   /** State is allocated here, so that a step allocates nothing. */
   constructor(parameters: readonly Tensor[], options: SgdOptions) {
     const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
-    checkOptimizer(parameters, lr);
+    const gpu = checkOptimizer(parameters, lr);
     if (nesterov && momentum <= 0) throw new Error('Nesterov momentum needs a momentum above 0');
-    this.#parameters = parameters;
-    const [zeros, settings] = allOrNone(
-      () =>
-        [
-          parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape))),
-          keep(Tensor.from(parameters[0]!.gpu, [lr])),
-        ] as const,
-    );
-    this.#velocities = zeros;
-    this.#settings = settings;
+    [this.#states, this.#settings] = allOrNone(() => [
+      parameters.map((parameter) => ({ parameter, velocity: zerosLike(parameter) })),
+      keep(Tensor.from(gpu, [lr])),
+    ]);
     this.#momentum = momentum;
     this.#weightDecay = weightDecay;
     this.#nesterov = nesterov;
@@ -63,13 +66,13 @@ export class Sgd {
 
   /** Updates the parameters in place; one that has no gradient stays as it is. */
   step(gradients: ReadonlyMap<Tensor, Tensor>): void {
-    for (const [i, parameter] of this.#parameters.entries()) {
+    for (const { parameter, velocity } of this.#states) {
       const gradient = gradients.get(parameter);
       if (!gradient) continue;
       sgd(parameter.gpu, {
         parameter: parameter.buffer,
         gradient: gradient.buffer,
-        velocity: this.#velocities[i]!.buffer,
+        velocity: velocity.buffer,
         settings: this.#settings.buffer,
         size: parameter.size,
         momentum: this.#momentum,
@@ -81,7 +84,7 @@ export class Sgd {
 
   /** The momentum buffers, by the parameters' order. */
   state(): Map<string, Tensor> {
-    return new Map(this.#velocities.map((velocity, i) => [`velocity.${i}`, velocity]));
+    return new Map(this.#states.map(({ velocity }, i) => [`velocity.${i}`, velocity]));
   }
 
   /** Takes over what state() held, as read back, when these parameters were trained before. */
@@ -91,7 +94,8 @@ export class Sgd {
 
   /** Frees the state. */
   dispose(): void {
-    for (const tensor of [...this.#velocities, this.#settings]) tensor.dispose();
+    for (const { velocity } of this.#states) velocity.dispose();
+    this.#settings.dispose();
   }
 }
 
@@ -108,9 +112,11 @@ export interface AdamWOptions {
  * also one that had no gradient in some. The count lives on the GPU: a replayed step advances it.
  */
 export class AdamW {
-  readonly #parameters: readonly Tensor[];
-  readonly #first: readonly Tensor[];
-  readonly #second: readonly Tensor[];
+  readonly #states: readonly {
+    readonly parameter: Tensor;
+    readonly first: Tensor;
+    readonly second: Tensor;
+  }[];
   readonly #settings: Tensor;
   readonly #betas: readonly [number, number];
   readonly #eps: number;
@@ -119,15 +125,15 @@ export class AdamW {
   /** State is allocated here, so that a step allocates nothing. */
   constructor(parameters: readonly Tensor[], options: AdamWOptions) {
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 } = options;
-    checkOptimizer(parameters, options.lr);
-    const zeros = () => parameters.map(({ gpu, shape }) => keep(Tensor.zeros(gpu, shape)));
-    this.#parameters = parameters;
-    const [first, second, settings] = allOrNone(
-      () => [zeros(), zeros(), keep(Tensor.from(parameters[0]!.gpu, [options.lr, 0, 0]))] as const,
-    );
-    this.#first = first;
-    this.#second = second;
-    this.#settings = settings;
+    const gpu = checkOptimizer(parameters, options.lr);
+    [this.#states, this.#settings] = allOrNone(() => [
+      parameters.map((parameter) => ({
+        parameter,
+        first: zerosLike(parameter),
+        second: zerosLike(parameter),
+      })),
+      keep(Tensor.from(gpu, [options.lr, 0, 0])),
+    ]);
     this.#betas = betas;
     this.#eps = eps;
     this.#weightDecay = weightDecay;
@@ -148,14 +154,14 @@ export class AdamW {
   /** Updates the parameters in place; one that has no gradient stays as it is. */
   step(gradients: ReadonlyMap<Tensor, Tensor>): void {
     adamwAdvance(this.#settings.gpu, this.#settings.buffer, this.#betas);
-    for (const [i, parameter] of this.#parameters.entries()) {
+    for (const { parameter, first, second } of this.#states) {
       const gradient = gradients.get(parameter);
       if (!gradient) continue;
       adamw(parameter.gpu, {
         parameter: parameter.buffer,
         gradient: gradient.buffer,
-        first: this.#first[i]!.buffer,
-        second: this.#second[i]!.buffer,
+        first: first.buffer,
+        second: second.buffer,
         settings: this.#settings.buffer,
         size: parameter.size,
         betas: this.#betas,
@@ -168,8 +174,8 @@ export class AdamW {
   /** The two moments, by the parameters' order; and the learning rate with the bias corrections of the last step. */
   state(): Map<string, Tensor> {
     return new Map([
-      ...this.#first.map((tensor, i) => [`first.${i}`, tensor] as const),
-      ...this.#second.map((tensor, i) => [`second.${i}`, tensor] as const),
+      ...this.#states.map(({ first }, i) => [`first.${i}`, first] as const),
+      ...this.#states.map(({ second }, i) => [`second.${i}`, second] as const),
       ['settings', this.#settings],
     ]);
   }
@@ -181,6 +187,7 @@ export class AdamW {
 
   /** Frees the state. */
   dispose(): void {
-    for (const tensor of [...this.#first, ...this.#second, this.#settings]) tensor.dispose();
+    for (const { first, second } of this.#states) for (const tensor of [first, second]) tensor.dispose();
+    this.#settings.dispose();
   }
 }
