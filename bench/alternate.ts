@@ -18,14 +18,3 @@ export async function alternate<K extends string>(
     for (const [name, run] of entries) least[name] = Math.min(least[name], await milliseconds(gpu, run));
   return least;
 }
-
-/** Largest difference, as a share of the largest magnitude expected. */
-export function relativeError(got: Float32Array, expected: Float32Array): number {
-  let worst = 0;
-  let largest = 0;
-  for (const [i, value] of expected.entries()) {
-    worst = Math.max(worst, Math.abs(got[i]! - value));
-    largest = Math.max(largest, Math.abs(value));
-  }
-  return worst / largest;
-}

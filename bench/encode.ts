@@ -1,15 +1,17 @@
 /** Images through ViT-B/16: rate, memory and exactness of float32 and float16 weights, and whether decoding keeps up. */
+
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { ImageEncoder } from '../src/features/image-encoder.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import type { Clip } from '../src/model/clip.ts';
 import type { WeightType } from '../src/model/weights/parameters.ts';
-import { alternate, relativeError } from './alternate.ts';
+import { alternate } from './alternate.ts';
 import { generatedClip } from './model.ts';
 import { stages } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
@@ -64,7 +66,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
     );
     const run = ({ vision }: Clip) => scope(() => vision.features(vision.patchesFromBytes(pixels)));
     const [a, b] = [run(single.clip), run(half.clip)];
-    const float16Error = relativeError(await b.read(), await a.read());
+    const float16Error = maxError(await b.read(), await a.read());
     const times = await alternate(
       gpu,
       { single: () => run(single.clip).dispose(), half: () => run(half.clip).dispose() },

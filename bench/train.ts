@@ -9,6 +9,7 @@ import { slice } from '../src/autograd/ops/shape.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { uniforms } from '../src/common/random.ts';
 import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
@@ -19,7 +20,7 @@ import { blockParameters, classTokenBlock, transformerBlock } from '../src/model
 import { PromptLearner } from '../src/model/prompt-learner.ts';
 import type { Learner } from '../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../src/training/learners/clip-agiqa.ts';
-import { alternate, relativeError } from './alternate.ts';
+import { alternate } from './alternate.ts';
 import { generatedClip, trainingSetup, vitB16 } from './model.ts';
 import { measurePyTorch, type PyTorch } from './pytorch.ts';
 import { stages } from './schedule.ts';
@@ -185,7 +186,7 @@ async function compare(
   rounds: number,
 ): Promise<Comparison> {
   const [a, b] = [ours(), plain()];
-  const error = relativeError(await a.read(), await b.read());
+  const error = maxError(await a.read(), await b.read());
   const times = await alternate(
     gpu,
     { ours: () => ours().dispose(), plain: () => plain().dispose() },
@@ -283,10 +284,10 @@ async function comparePrompts(gpu: Gpu, clip: Clip, rounds: number) {
   };
   const times = await alternate(gpu, { packed: once(packed), padded: once(padded) }, rounds);
   const result = {
-    ...comparison(times.packed, times.padded, relativeError(short[0], full[0])),
+    ...comparison(times.packed, times.padded, maxError(short[0], full[0])),
     rows: packed.tree.slots.length,
     paddedRows: padded.tree.slots.length,
-    gradientError: relativeError(short[1], full[1]),
+    gradientError: maxError(short[1], full[1]),
   };
   for (const resource of [packed, padded, ctx, dy]) resource.dispose();
   return result;

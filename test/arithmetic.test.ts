@@ -4,8 +4,9 @@ import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops
 import { add, divide, multiply, scale, subtract } from '../src/autograd/ops/arithmetic.ts';
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference.ts';
 
 const operations = { add, subtract, multiply, divide };
 const formulas: Record<keyof typeof operations, (a: number, b: number) => number> = {
@@ -37,7 +38,7 @@ describe.each(Object.keys(operations) as (keyof typeof operations)[])('%s', (nam
     ) as [Float32Array, Float32Array];
     const y = operations[name](Tensor.from(gpu, a, shapeA), Tensor.from(gpu, b, shapeB));
     expect(
-      errorOf(
+      maxError(
         await y.read(),
         Float32Array.from({ length: Math.max(a.length, b.length) }, (_, i) =>
           formulas[name](a[i % a.length]!, b[i % b.length]!),
@@ -107,7 +108,7 @@ describe('activations', () => {
   ] as const)('%s from -6 to 6, and its gradient', async (_, op, formula) => {
     const gpu = await sharedGpu();
     const x = Float32Array.from({ length: 257 }, (__, i) => (i - 128) / 21);
-    expect(errorOf(await op(Tensor.from(gpu, x)).read(), x.map(formula))).toBeLessThan(1e-6);
+    expect(maxError(await op(Tensor.from(gpu, x)).read(), x.map(formula))).toBeLessThan(1e-6);
     // 0.05 off the kink of relu, which a finite difference would straddle.
     await gradcheck(
       (a) => op(a!),
@@ -127,7 +128,7 @@ describe('activations', () => {
   ] as const)('%s of positive numbers, and its gradient', async (_, op, formula) => {
     const gpu = await sharedGpu();
     const x = positive(197, 8);
-    expect(errorOf(await op(Tensor.from(gpu, x)).read(), x.map(formula))).toBeLessThan(1e-6);
+    expect(maxError(await op(Tensor.from(gpu, x)).read(), x.map(formula))).toBeLessThan(1e-6);
     await gradcheck((a) => op(a!), [Tensor.from(gpu, positive(24, 9))], { tolerance: 1e-2 });
   });
 });
@@ -136,8 +137,8 @@ describe('sum and mean', () => {
   it.each([1, 3, 17, 197, 257, 4096, 100_003])('of %i numbers', async (size) => {
     const gpu = await sharedGpu();
     const x = positive(size, 10);
-    expect(errorOf(await sum(Tensor.from(gpu, x)).read(), [sumOf(x)])).toBeLessThan(1e-5);
-    expect(errorOf(await mean(Tensor.from(gpu, x)).read(), [sumOf(x) / size])).toBeLessThan(1e-5);
+    expect(maxError(await sum(Tensor.from(gpu, x)).read(), [sumOf(x)])).toBeLessThan(1e-5);
+    expect(maxError(await mean(Tensor.from(gpu, x)).read(), [sumOf(x) / size])).toBeLessThan(1e-5);
   });
 
   it('over the first and the last axis', async () => {
@@ -145,9 +146,9 @@ describe('sum and mean', () => {
     const x = randoms(35 * 33, 11);
     const rows = rowsOf(x, 33);
     const columns = Array.from({ length: 33 }, (_, c) => sumOf(rows.map((row) => row[c]!)));
-    expect(errorOf(await sum(Tensor.from(gpu, x, [35, 33]), 0).read(), columns)).toBeLessThan(1e-5);
+    expect(maxError(await sum(Tensor.from(gpu, x, [35, 33]), 0).read(), columns)).toBeLessThan(1e-5);
     expect(
-      errorOf(
+      maxError(
         await mean(Tensor.from(gpu, x, [35, 33]), -1).read(),
         rows.map((row) => sumOf(row) / 33),
       ),

@@ -7,11 +7,12 @@ import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { HangError } from '../src/kernels/device/watchdog.ts';
 import { matmul } from '../src/kernels/matmul/index.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms } from './reference.ts';
+import { randoms } from './reference.ts';
 
 const gpu = await sharedGpu();
 
@@ -155,7 +156,7 @@ it('a captured product copies its operands into textures anew at each replay', a
     recording.replay();
     const got = await read();
     product('naive')();
-    expect(errorOf(got, await read())).toBeLessThan(1e-6);
+    expect(maxError(got, await read())).toBeLessThan(1e-6);
   }
   recording.dispose();
   for (const buffer of [a, b, out]) gpu.pool.release(buffer!);

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { clipGradients } from '../src/autograd/clip-gradients.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms, sumOf } from './reference.ts';
+import { randoms, sumOf } from './reference.ts';
 
 describe('clipGradients', () => {
   const sizes = [1, 17, 5000];
@@ -20,7 +21,7 @@ describe('clipGradients', () => {
     expect(clipped.map(([parameter]) => parameter)).toEqual([...gradients.keys()]);
     for (const [i, [, gradient]] of clipped.entries())
       expect(
-        errorOf(
+        maxError(
           await gradient.read(),
           Array.from(values[i]!, (x) => x * factor),
         ),
@@ -38,7 +39,7 @@ describe('clipGradients', () => {
     const clipped = clipGradients(gradients, 1);
     for (const parameter of [a, b])
       expect(
-        errorOf(await clipped.get(parameter)!.read(), [3 / Math.sqrt(50), 4 / Math.sqrt(50)]),
+        maxError(await clipped.get(parameter)!.read(), [3 / Math.sqrt(50), 4 / Math.sqrt(50)]),
       ).toBeLessThan(1e-6);
     expect(await shared.read()).toEqual(Float32Array.of(3, 4));
     const zero = clipGradients(new Map([[a, Tensor.zeros(gpu, [2])]]), 1);
@@ -55,7 +56,7 @@ describe('clipGradients', () => {
     );
     gradient.write(Float32Array.of(20, -30, 60));
     recording.replay();
-    expect(errorOf(await value.read(), [2 / 7, -3 / 7, 6 / 7])).toBeLessThan(1e-6);
+    expect(maxError(await value.read(), [2 / 7, -3 / 7, 6 / 7])).toBeLessThan(1e-6);
     value.dispose();
     recording.dispose();
   });

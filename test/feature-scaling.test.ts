@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { FeatureScaling, featureStatistics } from '../src/model/feature-scaling.ts';
@@ -13,7 +14,6 @@ import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf } from './reference.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'feature-scaling-'));
 const images = join(folder, 'images');
@@ -42,7 +42,7 @@ describe('feature statistics', () => {
     ] as const) {
       const scaling = new FeatureScaling(gpu, given);
       const y = scope(() => scaling.forward(x));
-      expect(errorOf(await y.read(), Float32Array.from(expected))).toBeLessThan(1e-6);
+      expect(maxError(await y.read(), Float32Array.from(expected))).toBeLessThan(1e-6);
       y.dispose();
       scaling.dispose();
     }

@@ -7,6 +7,7 @@ import { slice } from '../src/autograd/ops/shape.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { normal } from '../src/common/random.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import type { ActivationName } from '../src/kernels/activation.ts';
@@ -55,14 +56,7 @@ function differences(
 }
 
 function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
-  expect(got.length).toBe(expected.length);
-  let worst = 0;
-  let largest = 0;
-  for (let i = 0; i < got.length; i++) {
-    largest = Math.max(largest, Math.abs(expected[i]!));
-    worst = Math.max(worst, Number.isNaN(got[i]!) ? Infinity : Math.abs(got[i]! - expected[i]!));
-  }
-  expect(worst / largest).toBeLessThan(tolerance);
+  expect(maxError(got, expected)).toBeLessThan(tolerance);
 }
 
 describe('linear', () => {

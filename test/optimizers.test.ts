@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { AdamW, Sgd } from '../src/autograd/optimizers.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms } from './reference.ts';
+import { randoms } from './reference.ts';
 
 const size = 300;
 const gradientAt = (step: number) => randoms(size, 100 + step);
@@ -32,7 +33,7 @@ describe('Sgd', () => {
         v[i] = 0.9 * v[i]! + (g + 5e-4 * p[i]!);
         p[i]! -= lr * v[i]!;
       }
-      expect(errorOf(await parameter.read(), p)).toBeLessThan(2e-6);
+      expect(maxError(await parameter.read(), p)).toBeLessThan(2e-6);
     }
     optimizer.dispose();
   });
@@ -54,7 +55,7 @@ describe('Sgd', () => {
         p[i]! -= 0.02 * (d + 0.9 * v[i]!);
       }
     }
-    expect(errorOf(await parameter.read(), p)).toBeLessThan(2e-6);
+    expect(maxError(await parameter.read(), p)).toBeLessThan(2e-6);
     expect(() => new Sgd([parameter], { lr: 1, nesterov: true })).toThrow(/needs a momentum/);
     optimizer.dispose();
   });
@@ -103,7 +104,7 @@ describe('AdamW', () => {
         const { recording } = gpu.capture(run);
         replay = () => recording.replay();
       }
-      expect(errorOf(await parameter.read(), reference(start, step, 0.1, 0.1))).toBeLessThan(2e-6);
+      expect(maxError(await parameter.read(), reference(start, step, 0.1, 0.1))).toBeLessThan(2e-6);
     }
     optimizer.dispose();
   });
@@ -124,7 +125,7 @@ describe('AdamW', () => {
     optimizer.prepare(7, 0.5);
     optimizer.step(new Map());
     const expected = [0.5, 1 - 0.9 ** 7, 1 - 0.999 ** 7];
-    expect(errorOf(await settings.read(), expected)).toBeLessThan(1e-6);
+    expect(maxError(await settings.read(), expected)).toBeLessThan(1e-6);
     optimizer.dispose();
   });
 });

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import { patchesFromBytes, patchesFromImages } from '../src/autograd/ops/patches.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms } from './reference.ts';
+import { randoms } from './reference.ts';
 
 /** Element (image, channel, y, x) of row-major CHW images, laid out as patches. */
 function patchesOf(
@@ -50,7 +51,7 @@ it('normalizes bytes as the tensors would be', async () => {
   const y = patchesFromBytes(pixels, { size, patch, mean, std });
   const at = (b: number, c: number, py: number, px: number) =>
     (bytes[((b * size + py) * size + px) * 3 + c]! / 255 - mean[c]!) / std[c]!;
-  expect(errorOf(await y.read(), patchesOf(at, batch, [size, size], patch))).toBeLessThan(1e-6);
+  expect(maxError(await y.read(), patchesOf(at, batch, [size, size], patch))).toBeLessThan(1e-6);
 });
 
 it('refuses images that do not divide into patches', async () => {

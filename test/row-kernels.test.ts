@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { maxAll, sumOfSquares } from '../src/autograd/ops/reduce.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { pendingShapes, tune, tuned } from '../src/kernels/device/tuning.ts';
@@ -14,7 +15,7 @@ import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernel
 import { applicableRowSharing } from '../src/kernels/rows/sharing.ts';
 import { type SoftmaxOptions, softmax, softmaxDx } from '../src/kernels/rows/softmax.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference.ts';
 
 const shared = await sharedGpu();
 
@@ -79,15 +80,15 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const gotY = await run([x, gamma, beta], rows * width, (out, a, b, c) =>
       layerNormForward(shared, { x: a!, affine: { gamma: b!, beta: c! }, y: out, moments: null, ...shape }),
     );
-    expect(errorOf(gotY, y)).toBeLessThan(1e-5);
+    expect(maxError(gotY, y)).toBeLessThan(1e-5);
     const gotMoments = await run([x, x], 2 * rows, (out, a, b) =>
       layerNormForward(shared, { x: a!, affine: null, y: b!, moments: out, ...shape }),
     );
-    if (width > 1) expect(errorOf(gotMoments, moments)).toBeLessThan(1e-5);
+    if (width > 1) expect(maxError(gotMoments, moments)).toBeLessThan(1e-5);
     const gotDx = await run([x, moments, dy, gamma, residual], rows * width, (out, a, b, c, d, e) =>
       layerNormDx(shared, { x: a!, moments: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
     );
-    expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+    expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
   });
 
   it.each(shapes)('softmax and its gradient, %i rows of %i', async (rows, width) => {
@@ -104,7 +105,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
       const got = await run([x], x.length, (out, a) =>
         softmax(shared, a!, out, rows, width, { log, sharing }),
       );
-      expect(errorOf(got, expected)).toBeLessThan(5e-6);
+      expect(maxError(got, expected)).toBeLessThan(5e-6);
       const dx = rowsOf(dy, width).flatMap((row, r) => {
         const p = y.slice(r * width, (r + 1) * width);
         const sum = sumOf(Array.from(row, (v, i) => (log ? v : v * p[i]!)));
@@ -113,14 +114,14 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
       const gotDx = await run([expected, dy], x.length, (out, a, b) =>
         softmaxDx(shared, a!, b!, out, rows, width, { log, sharing }),
       );
-      if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+      if (width > 1) expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
     }
   });
 
   it('softmax of values beyond the range of exp', async () => {
     const x = Float32Array.of(-3e4, 3e4, 2.99e4, -1e38, -1e38, -1e38, 1, 1, 1);
     const got = await run([x], 9, (out, a) => softmax(shared, a!, out, 3, 3, { sharing }));
-    expect(errorOf(got, [0, 1, 0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])).toBeLessThan(1e-6);
+    expect(maxError(got, [0, 1, 0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])).toBeLessThan(1e-6);
   });
 
   it.each([1, 3, 2047, 2048, 2049, 10007])('reductions of %i numbers', async (size) => {
@@ -132,7 +133,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     };
     for (const operation of ['sum', 'squares', 'max'] as const) {
       const got = await run([x], 1, (out, a) => reduceAll(shared, a!, out, size, { operation, sharing }));
-      expect(errorOf(got, [expected[operation]]), operation).toBeLessThan(2e-6);
+      expect(maxError(got, [expected[operation]]), operation).toBeLessThan(2e-6);
     }
     const t = randoms(size, 9);
     const [loss] = await run([x, t], 1, (out, a, b) => meanSquaredError(shared, a!, b!, out, size, sharing));
@@ -146,12 +147,12 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const got = await run([x], rows, (out, a) =>
       reduceColumns(shared, a!, out, rows, width, { factor: 0.5, sharing }),
     );
-    expect(errorOf(got, sums)).toBeLessThan(5e-6);
+    expect(maxError(got, sums)).toBeLessThan(5e-6);
     const unit = rowsOf(x, width).flatMap((row) => Array.from(row, (v) => v / Math.hypot(...row)));
     const gotUnit = await run([x], x.length, (out, a) =>
       l2Normalize(shared, a!, null, out, rows, width, { sharing }),
     );
-    expect(errorOf(gotUnit, unit)).toBeLessThan(1e-6);
+    expect(maxError(gotUnit, unit)).toBeLessThan(1e-6);
     const classes = Uint32Array.from({ length: rows }, (_, r) => (5 * r) % width);
     const p = rowsOf(x, width).map((row) => {
       const total = sumOf(Array.from(row, Math.exp));
@@ -166,7 +167,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const gotDx = await run([x, classes, Float32Array.of(2)], x.length, (out, a, b, c) =>
       crossEntropyDx(shared, a!, b!, c!, out, rows, width, sharing),
     );
-    if (width > 1) expect(errorOf(gotDx, dx)).toBeLessThan(1e-5);
+    if (width > 1) expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
   });
 
   it('l2Normalize divides rows shorter than eps by it, forward and backward', async () => {
@@ -174,10 +175,10 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const dy = Float32Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3);
     const options = { eps: 2, sharing };
     const y = await run([x], 9, (out, a) => l2Normalize(shared, a!, null, out, 3, 3, options));
-    expect(errorOf(y, [0, 0, 0, 0.15, 0.2, 0, 0.6, 0.8, 0])).toBeLessThan(1e-6);
+    expect(maxError(y, [0, 0, 0, 0.15, 0.2, 0, 0.6, 0.8, 0])).toBeLessThan(1e-6);
     const dx = await run([x, dy], 9, (out, a, b) => l2Normalize(shared, a!, b!, out, 3, 3, options));
     const across = [1 - 0.6 * 2.2, 2 - 0.8 * 2.2, 3].map((v) => v / 5);
-    expect(errorOf(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
+    expect(maxError(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
   });
 });
 
@@ -186,10 +187,10 @@ it.each([1024, 1096])('softmax and its gradient with the sharing of many rows, %
   const forward = (options: SoftmaxOptions) =>
     run([x], x.length, (out, a) => softmax(shared, a!, out, rows, 77, options));
   const y = await forward({ sharing: 'workgroup' });
-  expect(errorOf(await forward({}), y)).toBeLessThan(1e-6);
+  expect(maxError(await forward({}), y)).toBeLessThan(1e-6);
   const backward = (options: SoftmaxOptions) =>
     run([y, dy], x.length, (out, a, b) => softmaxDx(shared, a!, b!, out, rows, 77, options));
-  expect(errorOf(await backward({}), await backward({ sharing: 'workgroup' }))).toBeLessThan(1e-6);
+  expect(maxError(await backward({}), await backward({ sharing: 'workgroup' }))).toBeLessThan(1e-6);
 });
 
 it.each([
@@ -202,7 +203,7 @@ it.each([
   const expected = new Float64Array(width);
   for (const row of rowsOf(x, width)) for (const [i, v] of row.entries()) expected[i]! += 2 * v;
   const got = await run([x], width, (out, a) => sumRows(shared, a!, out, rows, width, 2));
-  expect(errorOf(got, expected)).toBeLessThan(1e-5);
+  expect(maxError(got, expected)).toBeLessThan(1e-5);
 });
 
 it.each([
@@ -225,8 +226,8 @@ it.each([
         dbeta: which === 'dbeta' ? out : other!,
       }),
     );
-  expect(errorOf(await launch('dgamma'), dgamma)).toBeLessThan(1e-5);
-  expect(errorOf(await launch('dbeta'), dbeta)).toBeLessThan(1e-5);
+  expect(maxError(await launch('dgamma'), dgamma)).toBeLessThan(1e-5);
+  expect(maxError(await launch('dbeta'), dbeta)).toBeLessThan(1e-5);
 });
 
 describe('on what passes for a GPU', () => {
@@ -262,10 +263,10 @@ describe('on what passes for a GPU', () => {
     process.env.XDG_CACHE_HOME = folder;
     try {
       const expected = await kernels[name]!(shared);
-      expect(errorOf(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+      expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
       expect(pendingShapes(passing)).toBe(applicableRowSharing(passing).length - 2);
       await tune(passing, { rounds: 1 });
-      expect(errorOf(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+      expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
       expect([...tuned(passing).keys()].every((key) => key.endsWith('35x77'))).toBe(true);
     } finally {
       if (cache === undefined) delete process.env.XDG_CACHE_HOME;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { featureExtractor } from '../src/features/feature-extractor.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf } from './reference.ts';
 
 // A plain ViT: exact GELU, eps 1e-6, a patch bias, no layer norm before the blocks. With QuickGELU or eps 1e-5 the
 // features would be off by 1e-2 (test/fixtures/timm/make.py says so).
@@ -30,7 +30,7 @@ afterAll(() => {
 it("a plain ViT's feature equals PyTorch's", async () => {
   expect(clip.hasText).toBe(false);
   const features = clip.encodeImages(images);
-  expect(errorOf(await features.read(), figures.get('features')!)).toBeLessThan(1e-5);
+  expect(maxError(await features.read(), figures.get('features')!)).toBeLessThan(1e-5);
   features.dispose();
 });
 
@@ -44,6 +44,6 @@ it("pooled blocks equal PyTorch's: class token, mean and standard deviation of t
     [first, second].flatMap((stats) => [...stats.subarray(row * width, (row + 1) * width)]),
   );
   expect(pooled.shape).toEqual([2, 2 * width]);
-  expect(errorOf(await pooled.read(), expected)).toBeLessThan(1e-5);
+  expect(maxError(await pooled.read(), expected)).toBeLessThan(1e-5);
   pooled.dispose();
 });

@@ -3,10 +3,11 @@ import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { slice } from '../src/autograd/ops/shape.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
 import { type Block, classTokenBlock, selectedRowsBlock, transformerBlock } from '../src/model/layers.ts';
 import { poolTokens } from '../src/model/pooling.ts';
 import { sharedGpu } from './gpu.ts';
-import { errorOf, randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference.ts';
 
 const width = 16;
 const settings = { heads: 2, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;
@@ -38,7 +39,7 @@ it('the class-token block equals row 0 of the full block', async () => {
   const x = Tensor.from(gpu, randoms(3 * 7 * width, 1), [3, 7, width]);
   const full = slice(transformerBlock(x, block, settings, { mask: 'none' }), 1, 0, 1);
   const classToken = classTokenBlock(x, block, settings);
-  expect(errorOf(await classToken.read(), await full.read())).toBeLessThan(1e-6);
+  expect(maxError(await classToken.read(), await full.read())).toBeLessThan(1e-6);
 });
 
 it('the selected-rows block equals those rows of the full block', async () => {
@@ -51,7 +52,7 @@ it('the selected-rows block equals those rows of the full block', async () => {
     mask: 'causal',
   });
   expect(
-    errorOf(
+    maxError(
       await selected.read(),
       rows.flatMap((row) => [...full[row]!]),
     ),
@@ -83,6 +84,6 @@ it('pools tokens', async () => {
   });
   const pooled = keep(scope(() => poolTokens(x, 'stats')));
   expect(pooled.shape).toEqual([2, 3 * width]);
-  expect(errorOf(await pooled.read(), expected)).toBeLessThan(1e-5);
+  expect(maxError(await pooled.read(), expected)).toBeLessThan(1e-5);
   pooled.dispose();
 });

@@ -1,4 +1,5 @@
 /** What a task must give, by its definition in float64 on the CPU: for some of the outputs' elements where all would take minutes. */
+import { maxError } from '../../src/common/compare.ts';
 import { referenceAttention } from '../../test/attention-reference.ts';
 import type { AttentionTask, BlockTask, Inputs, MatmulTask, RowTask, Task } from './tasks.ts';
 
@@ -23,19 +24,15 @@ export function expectedOf(task: Task, inputs: Inputs): Sample[] {
   }
 }
 
-/** The largest difference, as a share of the largest magnitude of its output. */
+/** The largest of the outputs' errors, each as {@link maxError} has it. */
 export function sampleError(outputs: readonly Float32Array[], samples: readonly Sample[]): number {
   if (outputs.length !== samples.length) return Number.POSITIVE_INFINITY;
-  const errors = samples.map(({ at, values }, output) => {
-    let [worst, largest] = [0, 0];
-    for (const [i, value] of values.entries()) {
-      const difference = Math.abs(outputs[output]![at[i]!]! - value);
-      // NaN, too, and what is missing.
-      worst = difference <= worst ? worst : difference >= 0 ? difference : Number.POSITIVE_INFINITY;
-      largest = Math.max(largest, Math.abs(value));
-    }
-    return worst / largest;
-  });
+  const errors = samples.map(({ at, values }, i) =>
+    maxError(
+      Float32Array.from(at, (index) => outputs[i]?.[index] ?? Number.NaN),
+      values,
+    ),
+  );
   return Math.max(...errors);
 }
 

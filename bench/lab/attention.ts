@@ -5,6 +5,7 @@
  * Operations are counted as for full attention (4·T²·D a head forward, 10·T²·D backward): what a mask saves shows as speed.
  */
 import { runCommand } from '../../src/cli/command.ts';
+import { maxError } from '../../src/common/compare.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
 import {
@@ -50,22 +51,12 @@ await runCommand<LabOptions>(command, async (options, given) => {
   gpu.close();
 });
 
-/** Largest difference of a third of the interleaved rows from the reference, as a share of its largest magnitude. */
-function error(
-  got: Float32Array,
-  expected: Float64Array,
-  width: number,
-  part: number,
-  parts: number,
-): number {
-  let worst = 0;
-  let largest = 0;
-  for (const [i, value] of expected.entries()) {
-    const at = (Math.floor(i / width) * parts + part) * width + (i % width);
-    worst = Math.max(worst, Math.abs(got[at]! - value));
-    largest = Math.max(largest, Math.abs(value));
-  }
-  return worst / largest;
+/** A third of interleaved rows, by itself. */
+function thirdOf(rows: Float32Array, width: number, part: number): Float32Array {
+  const third = new Float32Array(rows.length / 3);
+  for (let at = 0; at < third.length; at += width)
+    third.set(rows.subarray(3 * at + part * width, 3 * at + (part + 1) * width), at);
+  return third;
 }
 
 /** One shape: each version's results first, then their times in turns. */
@@ -124,11 +115,13 @@ async function measure(
   for (const run of runs) {
     encode(run);
     if (run.name === 'forward')
-      run.error = error(new Float32Array(await gpu.read(out, q.byteLength)), expected.out, width, 0, 1);
+      run.error = maxError(new Float32Array(await gpu.read(out, q.byteLength)), expected.out);
     else {
       const got = new Float32Array(await gpu.read(dqkv, joined.byteLength));
       run.error = Math.max(
-        ...[expected.dq, expected.dk, expected.dv].map((one, part) => error(got, one, width, part, 3)),
+        ...[expected.dq, expected.dk, expected.dv].map((one, part) =>
+          maxError(thirdOf(got, width, part), one),
+        ),
       );
     }
   }

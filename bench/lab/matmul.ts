@@ -4,6 +4,7 @@
  */
 import { Option } from 'commander';
 import { runCommand } from '../../src/cli/command.ts';
+import { maxError } from '../../src/common/compare.ts';
 import { uniform } from '../../src/common/random.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import {
@@ -91,6 +92,14 @@ async function measure(
     bType: half ? 'f16' : 'f32',
   };
   const applicable = applicableMatmuls(gpu, options);
+  const samples = Array.from({ length: 500 }, (_, sample) => {
+    const i = sample < 20 ? m - 1 : (sample * 7919) % m;
+    const j = sample % 7 === 0 ? n - 1 : (sample * 104729) % n;
+    let value = 0;
+    for (let q = 0; q < k; q++)
+      value += a[transposeA ? q * m + i : i * k + q]! * b[transposeB ? j * k + q : q * n + j]!;
+    return { at: i * n + j, value };
+  });
   const times = new Map<number, number[]>();
   const errors = new Map<number, number>();
   for (const number of chosen) {
@@ -98,16 +107,13 @@ async function measure(
     if (!variant || !applicable.includes(variant)) continue;
     matmul(gpu, { ...options, variant });
     const got = new Float32Array(await gpu.read(options.out, m * n * 4));
-    let worst = 0;
-    for (let sample = 0; sample < 500; sample++) {
-      const i = sample < 20 ? m - 1 : (sample * 7919) % m;
-      const j = sample % 7 === 0 ? n - 1 : (sample * 104729) % n;
-      let sum = 0;
-      for (let q = 0; q < k; q++)
-        sum += a[transposeA ? q * m + i : i * k + q]! * b[transposeB ? j * k + q : q * n + j]!;
-      worst = Math.max(worst, Math.abs(sum - got[i * n + j]!));
-    }
-    errors.set(number, worst);
+    errors.set(
+      number,
+      maxError(
+        samples.map(({ at }) => got[at] ?? Number.NaN),
+        samples.map(({ value }) => value),
+      ),
+    );
     times.set(number, []);
   }
   for (let round = 0; round < lab.rounds; round++) {

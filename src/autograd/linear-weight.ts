@@ -1,7 +1,7 @@
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { PackedWeight } from '../kernels/matmul/packed-weight.ts';
 import { slice } from './ops/shape.ts';
-import { adopt } from './scope.ts';
+import { track } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
 /** [N, K]: a tensor, which may learn, or a constant in the layout that products read fastest. */
@@ -26,6 +26,6 @@ export function rowsOf(weight: LinearWeight, begin: number, end: number): Linear
 }
 
 function tracked(weight: PackedWeight): PackedWeight {
-  adopt(weight);
+  track(weight);
   return weight;
 }

@@ -1,3 +1,5 @@
+import { maxError } from '../common/compare.ts';
+
 /** One comparison with a reference figure. `error` and `tolerance` share a unit, named in `measure`. */
 export interface Figure {
   readonly what: string;
@@ -20,20 +22,6 @@ export function figure(what: string, error: number, tolerance: number, measure: 
 
 export const missing = (what: string): Result => ({ what, missing: true });
 
-/** Largest |a - b| as a share of the largest |b|. */
-export function maxErrorOfMax(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) return Number.NaN;
-  let error = 0;
-  let largest = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!);
-    if (Number.isNaN(difference)) return Number.NaN;
-    error = Math.max(error, difference);
-    largest = Math.max(largest, Math.abs(expected[i]!));
-  }
-  return largest === 0 ? error : error / largest;
-}
-
 /** Largest |a - b| / |b|. */
 export function maxRelativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.NaN;
@@ -52,7 +40,7 @@ export function ofMax(
   expected: ArrayLike<number>,
   tolerance: number,
 ): Figure {
-  return figure(what, maxErrorOfMax(actual, expected), tolerance, 'of max');
+  return figure(what, maxError(actual, expected), tolerance, 'of max');
 }
 
 /** 1 - the smallest cosine between corresponding rows of `width`. */
