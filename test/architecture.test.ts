@@ -136,6 +136,15 @@ describe('imports', () => {
   });
 });
 
+it('the bench takes of the tests the references alone', () => {
+  const files = readdirSync('bench', { recursive: true, encoding: 'utf8' })
+    .map((name) => `bench/${name.replaceAll('\\', '/')}`)
+    .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'));
+  const tests = files.flatMap(importsOf).filter(({ to }) => within(to, 'test'));
+  expect(tests.length).toBeGreaterThan(0);
+  expect(tests.filter(({ to }) => !within(to, 'test/reference'))).toEqual([]);
+});
+
 describe('the disk', () => {
   /** What changes a disk, by itself or through a library. */
   const changing =

@@ -6,7 +6,7 @@ import { mean, sum } from '../src/autograd/ops/reduce.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference/values.ts';
 
 const operations = { add, subtract, multiply, divide };
 const formulas: Record<keyof typeof operations, (a: number, b: number) => number> = {

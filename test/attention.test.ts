@@ -14,8 +14,10 @@ import {
 } from '../src/kernels/attention/index.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
-import { type Case, referenceAttention, subtreeEnds } from './attention-reference.ts';
 import { sharedGpu } from './gpu.ts';
+import { type Case, referenceAttention, subtreeEnds } from './reference/attention.ts';
+import { uniformRandoms } from './reference/values.ts';
+import { workspace } from './reference/workspace.ts';
 
 const gpu = await sharedGpu();
 
@@ -28,33 +30,14 @@ function applies(variant: AttentionVariant, test: Case): boolean {
   return applicableAttention(gpu, shape, [dense, dense, dense]).includes(variant);
 }
 
-function upload(data: Float32Array | Uint32Array): GpuBuffer {
-  const buffer = gpu.pool.allocate(Math.max(4, data.byteLength));
-  gpu.write(buffer, data);
-  return buffer;
-}
-
-async function download(buffer: GpuBuffer, count: number): Promise<Float32Array> {
-  return new Float32Array(await gpu.read(buffer, count * 4));
-}
-
-/** Deterministic values in [-1, 1). */
-function values(count: number, seed: number): Float32Array {
-  let state = seed * 2654435761 + 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
 /** Runs a variant with q, k and v in one buffer where the lengths agree, and gradients likewise. */
 async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
   const { batch, queries, keys, heads, headDim, mask, q, k, v, dOut } = test;
   const width = heads * headDim;
+  const { upload, empty, download, release } = workspace(gpu);
   const end = mask === 'tree' ? upload(test.end!) : undefined;
   const shape = { batch, queries, keys, heads, headDim, mask, end, variant };
-  const out = gpu.pool.allocate(q.byteLength);
-  const lse = gpu.pool.allocate(batch * heads * queries * 4);
+  const [out, lse] = [empty(q.length), empty(batch * heads * queries)];
   const dO = upload(dOut);
   const interleave = (...parts: Float32Array[]) => {
     const rows = parts[0]!.length / width;
@@ -74,7 +57,7 @@ async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
   const packed = queries === keys;
   const [first, second] = packed ? [interleave(q, k, v), undefined] : [q, interleave(k, v)];
   const inputs = [upload(first), ...(second ? [upload(second)] : [])];
-  const gradients = [first, ...(second ? [second] : [])].map((x) => gpu.pool.allocate(x.byteLength));
+  const gradients = [first, ...(second ? [second] : [])].map((x) => empty(x.length));
   const sections = ([a, b]: GpuBuffer[]) =>
     [0, 1, 2].map((i) =>
       b && i > 0
@@ -95,8 +78,7 @@ async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
     dk: packed ? part(rest, 1, 3) : part(rest, 0, 2),
     dv: packed ? part(rest, 2, 3) : part(rest, 1, 2),
   };
-  for (const buffer of [out, lse, dO, ...inputs, ...gradients, ...(end ? [end] : [])])
-    gpu.pool.release(buffer);
+  release();
   return result;
 }
 
@@ -113,7 +95,7 @@ function makeCase(
   const parents = Array.from({ length: keys }, (_, j) => {
     if (tree === 'chain') return j - 1;
     if (tree === 'star') return j === 0 ? -1 : 0;
-    return j === 0 ? -1 : Math.floor((values(1, j)[0]! * 0.5 + 0.5) * j);
+    return j === 0 ? -1 : Math.floor((uniformRandoms(1, j)[0]! * 0.5 + 0.5) * j);
   });
   return {
     batch,
@@ -124,10 +106,10 @@ function makeCase(
     mask,
     end: mask === 'tree' ? subtreeEnds(parents) : undefined,
     // Scores spread over about ±8, so that the softmax is neither flat nor a single peak.
-    q: values(batch * queries * width, 1).map((x) => x * 4),
-    k: values(batch * keys * width, 2).map((x) => x * 2),
-    v: values(batch * keys * width, 3),
-    dOut: values(batch * queries * width, 4),
+    q: uniformRandoms(batch * queries * width, 1).map((x) => x * 4),
+    k: uniformRandoms(batch * keys * width, 2).map((x) => x * 2),
+    v: uniformRandoms(batch * keys * width, 3),
+    dOut: uniformRandoms(batch * queries * width, 4),
   };
 }
 
@@ -187,7 +169,7 @@ describe('attention as an op', () => {
   const make = (shape: number[], seed: number) =>
     Tensor.from(
       gpu,
-      values(
+      uniformRandoms(
         shape.reduce((a, b) => a * b),
         seed,
       ),

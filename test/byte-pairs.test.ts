@@ -1,14 +1,7 @@
 import { expect, test } from 'vitest';
 import { MinHeap } from '../src/common/min-heap.ts';
 import { mergePairs } from '../src/data/tokenizer/byte-pairs.ts';
-
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
+import { randomIntegers } from './reference/values.ts';
 
 /** As the definition says, pass by pass. */
 function mergeByDefinition(word: readonly string[], ranks: ReadonlyMap<string, number>): string[] {
@@ -31,7 +24,7 @@ function mergeByDefinition(word: readonly string[], ranks: ReadonlyMap<string, n
 }
 
 test('merges as the definition does, whatever the ranks', () => {
-  const random = generator(3);
+  const random = randomIntegers(3);
   for (let round = 0; round < 300; round++) {
     // A vocabulary in which what was merged merges again, in any order of ranks.
     const tokens = ['a', 'b', 'c'];
@@ -50,7 +43,7 @@ test('merges as the definition does, whatever the ranks', () => {
 });
 
 test('a heap gives its numbers in order', () => {
-  const random = generator(5);
+  const random = randomIntegers(5);
   const heap = new MinHeap();
   const numbers = Array.from({ length: 500 }, () => random(100));
   for (const number of numbers) heap.push(number);

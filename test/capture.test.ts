@@ -12,7 +12,7 @@ import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { HangError } from '../src/kernels/device/watchdog.ts';
 import { matmul } from '../src/kernels/matmul/index.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const gpu = await sharedGpu();
 

@@ -8,7 +8,7 @@ import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { CapturedStep, type StepOptions } from '../src/training/captured-step.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {

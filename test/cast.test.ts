@@ -3,7 +3,7 @@ import { toFloat, toHalf } from '../src/autograd/cast.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const allHalves = Uint16Array.from({ length: 65536 }, (_, bits) => bits);
 const isNormal = (bits: number) => (bits & 0x7c00) !== 0 && (bits & 0x7c00) !== 0x7c00;

@@ -4,7 +4,7 @@ import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, sumOf } from './reference.ts';
+import { randoms, sumOf } from './reference/values.ts';
 
 describe('clipGradients', () => {
   const sizes = [1, 17, 5000];

@@ -6,7 +6,7 @@ import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { normal, philox } from '../src/common/random.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 describe('dropout', () => {
   it('drops exactly the elements that the host generator says', async () => {

@@ -4,7 +4,7 @@ import { maxError } from '../src/common/compare.ts';
 import { gradcheck, Tensor } from '../src/index.ts';
 import { softsign } from './examples/softsign.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 

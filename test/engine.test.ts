@@ -14,7 +14,7 @@ import { bindingsOf, specialize } from '../src/kernels/device/wgsl.ts';
 import { trainMlp } from './examples/mlp.ts';
 import { trainTransformer } from './examples/transformer.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 describe('the examples of docs/engine.md', () => {
   const document = readFileSync(new URL('../docs/engine.md', import.meta.url), 'utf8');

@@ -4,7 +4,7 @@ import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference/values.ts';
 
 function expected(x: Float32Array, width: number, gamma?: Float32Array, beta?: Float32Array): number[] {
   return rowsOf(x, width).flatMap((row) => {

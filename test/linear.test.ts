@@ -13,8 +13,8 @@ import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import type { ActivationName } from '../src/kernels/activation.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
-import { activate } from './activations.ts';
 import { sharedGpu } from './gpu.ts';
+import { activate } from './reference/activations.ts';
 
 const random = (count: number, stream: number) =>
   Float32Array.from({ length: count }, (_, i) => normal(11, stream, i));

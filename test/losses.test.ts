@@ -4,7 +4,7 @@ import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { meanSquaredErrorDx } from '../src/kernels/rows/losses.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference/values.ts';
 
 describe('mseLoss', () => {
   it.each([1, 3, 32, 257])('of %i pairs', async (size) => {

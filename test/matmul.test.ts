@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { maxError } from '../src/common/compare.ts';
-import { normal } from '../src/common/random.ts';
 import { type ActivationName, activationNumbers } from '../src/kernels/activation.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
 import { PackedWeight, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
-import { activate } from './activations.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
+import { activate } from './reference/activations.ts';
+import { referenceMatmul } from './reference/matmul.ts';
+import { exactHalves, randoms } from './reference/values.ts';
+import { workspace } from './reference/workspace.ts';
 
 interface Case {
   readonly m: number;
@@ -25,38 +27,16 @@ interface Case {
   readonly activation?: ActivationName;
 }
 
-const random = (count: number, stream: number) =>
-  Float32Array.from({ length: count }, (_, i) => normal(7, stream, i));
-
-/** Values that halves hold exactly, and their bits: ±(1 + j/1024)/2. */
-function halves(count: number): { values: Float32Array; bits: Uint16Array } {
-  const values = new Float32Array(count);
-  const bits = new Uint16Array(count + (count % 2));
-  for (let i = 0; i < count; i++) {
-    const fraction = (i * 389) % 1024;
-    const negative = (i * 7) % 3 === 0;
-    values[i] = ((negative ? -1 : 1) * (1 + fraction / 1024)) / 2;
-    bits[i] = (negative ? 0x8000 : 0) | (14 << 10) | fraction;
-  }
-  return { values, bits };
-}
-
 /** Runs one product and returns the largest error against float64, relative to the largest magnitude. */
 async function errorOf(gpu: Gpu, c: Case, variant?: string): Promise<number> {
   const { m, n, k, batch = 1, activation = 'none' } = c;
   const entriesB = c.sharedB ? 1 : batch;
-  const a = random(batch * m * k, 1);
-  const half = c.half ? halves(entriesB * k * n) : undefined;
-  const b = half?.values ?? random(entriesB * k * n, 2);
-  const bias = random(n, 3);
-  const residual = random(batch * m * n, 4);
-  const buffers: GpuBuffer[] = [];
-  const upload = (data: Float32Array | Uint16Array) => {
-    const buffer = gpu.pool.allocate(data.byteLength);
-    buffers.push(buffer);
-    gpu.write(buffer, data);
-    return buffer;
-  };
+  const a = randoms(batch * m * k, 1);
+  const half = c.half ? exactHalves(entriesB * k * n) : undefined;
+  const b = half?.values ?? randoms(entriesB * k * n, 2);
+  const bias = randoms(n, 3);
+  const residual = randoms(batch * m * n, 4);
+  const { upload, download, release } = workspace(gpu);
   const empty = new Float32Array(batch * m * n).fill(Number.NaN);
   const out = upload(empty);
   const preactivation = c.activation ? upload(empty) : null;
@@ -78,28 +58,12 @@ async function errorOf(gpu: Gpu, c: Case, variant?: string): Promise<number> {
     preactivation,
     ...(variant && { variant }),
   });
-  const got = new Float32Array(await gpu.read(out, out.capacity)).subarray(0, empty.length);
-  const gotBefore = preactivation && new Float32Array(await gpu.read(preactivation, preactivation.capacity));
-  let worst = 0;
-  let largest = 0;
-  for (let z = 0; z < batch; z++)
-    for (let i = 0; i < m; i++)
-      for (let j = 0; j < n; j++) {
-        let sum = 0;
-        for (let q = 0; q < k; q++) {
-          const x = a[z * m * k + (c.transposeA ? q * m + i : i * k + q)]!;
-          const y = b[(c.sharedB ? 0 : z * k * n) + (c.transposeB ? j * k + q : q * n + j)]!;
-          sum += x * y;
-        }
-        if (c.bias) sum += bias[j]!;
-        const at = (z * m + i) * n + j;
-        const value = activate(activation, sum) + (c.residual ? residual[at]! : 0);
-        largest = Math.max(largest, Math.abs(value));
-        const errors = [got[at]! - value, gotBefore ? gotBefore[at]! - sum : 0].map(Math.abs);
-        worst = Math.max(worst, ...errors.map((error) => (Number.isNaN(error) ? Infinity : error)));
-      }
-  for (const buffer of buffers) gpu.pool.release(buffer);
-  return worst / largest;
+  const got = await download(out, empty.length);
+  const gotBefore = preactivation && (await download(preactivation, empty.length));
+  release();
+  const sums = referenceMatmul(a, b, c).map((sum, at) => sum + (c.bias ? bias[at % n]! : 0));
+  const expected = sums.map((sum, at) => activate(activation, sum) + (c.residual ? residual[at]! : 0));
+  return Math.max(maxError(got, expected), gotBefore ? maxError(gotBefore, sums) : 0);
 }
 
 /** The variants that can compute a case; its buffers do not matter. */
@@ -190,31 +154,26 @@ it.each([
   const gpu = await sharedGpu();
   // Of 64 rows of 128 the product takes 48, from the ninth on.
   const [rows, length, first, count] = [64, 128, 8, 48];
-  const stored = half ? halves(rows * length) : { values: random(rows * length, 5), bits: undefined };
+  const stored = half ? exactHalves(rows * length) : { values: randoms(rows * length, 5), bits: undefined };
   const [m, k, n] = transposeB ? [21, length, count] : [21, count, length];
-  const a = random(m * k, 6);
-  const buffers = [gpu.pool.allocate(a.byteLength), gpu.pool.allocate(4 * m * n)] as const;
-  gpu.write(buffers[0], a);
+  const a = randoms(m * k, 6);
+  const { upload, empty, download, release } = workspace(gpu);
+  const out = empty(m * n);
   const weight = PackedWeight.pack(gpu, stored.bits ?? stored.values, [rows, length]);
   const b = weight.rows(first, first + count);
   expect([b.shape, b.type]).toEqual([[count, length], half ? 'f16' : 'f32']);
-  const options = { a: buffers[0], b, out: buffers[1], m, k, n, transposeB, bType: b.type };
+  const options = { a: upload(a), b, out, m, k, n, transposeB, bType: b.type };
   matmul(gpu, options);
-  const got = new Float32Array(await gpu.read(buffers[1], 4 * m * n));
-  const at = (row: number, column: number) => stored.values[(first + row) * length + column]!;
-  const expected = Float64Array.from(got, (_, i) => {
-    const [row, column] = [Math.floor(i / n), i % n];
-    let sum = 0;
-    for (let q = 0; q < k; q++) sum += a[row * k + q]! * (transposeB ? at(column, q) : at(q, column));
-    return sum;
-  });
+  const got = await download(out, m * n);
+  const part = stored.values.subarray(first * length, (first + count) * length);
+  const expected = referenceMatmul(a, part, { m, k, n, transposeB });
   expect(maxError(got, expected)).toBeLessThan(3e-6);
   if (b.interleaved)
     expect(() => matmul(gpu, { ...options, variant: 'naive' })).toThrow(
       /matmul: variant naive does not apply to n.. interleaved 21x.*these do: texture16x32/,
     );
   for (const one of [weight, b]) one.dispose();
-  for (const one of buffers) gpu.pool.release(one);
+  release();
 });
 
 describe('PackedWeight', () => {
@@ -227,7 +186,7 @@ describe('PackedWeight', () => {
   ] as const)('of %s %j gives all its memory back with its last handle', async (type, [n, k]) => {
     const gpu = await sharedGpu();
     const before = gpu.pool.statistics;
-    const values = type === 'f16' ? halves(n * k).bits.subarray(0, n * k) : random(n * k, 1);
+    const values = type === 'f16' ? exactHalves(n * k).bits.subarray(0, n * k) : randoms(n * k, 1);
     const weight = PackedWeight.pack(gpu, values, [n, k]);
     expect(gpu.pool.statistics.liveBuffers).toBe(before.liveBuffers + 1);
     const view = weight.view();
@@ -251,7 +210,7 @@ describe('PackedWeight', () => {
     expect(() => PackedWeight.pack(gpu, new Float32Array(7), [2, 4])).toThrow(
       '7 values do not fill a weight [2, 4]',
     );
-    const weight = PackedWeight.pack(gpu, random(64 * 128, 1), [64, 128]);
+    const weight = PackedWeight.pack(gpu, randoms(64 * 128, 1), [64, 128]);
     for (const [begin, end] of [
       [-1, 4],
       [8, 65],
@@ -272,7 +231,7 @@ describe('tuning', () => {
   it('measures the variants for a packed weight on a copy of one', async () => {
     const gpu = await openGpu();
     const [m, n, k] = [24, 64, 64];
-    const b = PackedWeight.pack(gpu, random(n * k, 9), [n, k]);
+    const b = PackedWeight.pack(gpu, randoms(n * k, 9), [n, k]);
     if (b.interleaved) {
       const [a, out] = [gpu.pool.allocate(4 * m * k), gpu.pool.allocate(4 * m * n)];
       matmul(gpu, { a, b, out, m, k, n, transposeB: true });
@@ -289,22 +248,18 @@ it('multiplies more rows than a texture has by a packed weight', async () => {
   const gpu = await sharedGpu();
   const [n, k] = [64, 64];
   const m = gpu.textures.maxRows + 77;
-  const [a, w] = [random(m * k, 8), random(n * k, 9)];
-  const buffers = [4 * m * k, 4 * m * n].map((bytes) => gpu.pool.allocate(bytes));
-  gpu.write(buffers[0]!, a);
+  const [a, w] = [randoms(m * k, 8), randoms(n * k, 9)];
+  const { upload, empty, download, release } = workspace(gpu);
+  const out = empty(m * n);
   const b = PackedWeight.pack(gpu, w, [n, k]);
-  matmul(gpu, { a: buffers[0]!, b, out: buffers[1]!, m, k, n, transposeB: true });
-  const got = new Float32Array(await gpu.read(buffers[1]!, 4 * m * n));
+  matmul(gpu, { a: upload(a), b, out, m, k, n, transposeB: true });
+  const got = await download(out, m * n);
   for (const row of [0, 1, 16319, 16320, gpu.textures.maxRows - 1, gpu.textures.maxRows, m - 1]) {
-    const expected = Float64Array.from({ length: n }, (_, column) => {
-      let sum = 0;
-      for (let q = 0; q < k; q++) sum += a[row * k + q]! * w[column * k + q]!;
-      return sum;
-    });
+    const expected = referenceMatmul(a.subarray(row * k, (row + 1) * k), w, { m: 1, n, k, transposeB: true });
     expect(maxError(got.subarray(row * n, (row + 1) * n), expected), `row ${row}`).toBeLessThan(3e-6);
   }
   b.dispose();
-  for (const one of buffers) gpu.pool.release(one);
+  release();
 });
 
 it('packs no weight into a texture where the kernel that reads them cannot run', async () => {

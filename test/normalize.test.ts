@@ -5,7 +5,7 @@ import { logSoftmax, softmax } from '../src/autograd/ops/softmax.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference/values.ts';
 
 const shapes = [
   [1, 3],

@@ -3,7 +3,7 @@ import { AdamW, Sgd } from '../src/autograd/optimizers.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const size = 300;
 const gradientAt = (step: number) => randoms(size, 100 + step);

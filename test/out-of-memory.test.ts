@@ -29,7 +29,7 @@ import { Scorer } from '../src/scoring/scorer.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';
 import { defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const gpu = await sharedGpu();
 let unguard: (() => void) | undefined;

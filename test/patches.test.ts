@@ -3,7 +3,7 @@ import { patchesFromBytes, patchesFromImages } from '../src/autograd/ops/patches
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 /** Element (image, channel, y, x) of row-major CHW images, laid out as patches. */
 function patchesOf(

@@ -8,7 +8,7 @@ import { Clip } from '../src/model/clip.ts';
 import { type Position, paddedRows, prefixTree, promptSlots } from '../src/model/prefix-tree.ts';
 import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const wordsOf = async (nCtx: number, position: Position) => {
   const tokenizer = await Tokenizer.load();

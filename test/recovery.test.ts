@@ -13,7 +13,7 @@ import { guardDevice } from '../src/kernels/device/guard.ts';
 import { Lineage } from '../src/kernels/device/lineage.ts';
 import { recovering } from '../src/kernels/device/recovery.ts';
 import { tuned } from '../src/kernels/device/tuning.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 let unguard: (() => void) | undefined;
 const opened: Gpu[] = [];

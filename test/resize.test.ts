@@ -15,7 +15,7 @@ const cases = JSON.parse(
 
 function image(width: number, height: number) {
   const data = new Uint8Array(width * height * 3);
-  let x = width * 1000 + height;
+  let x = width * 1000 + height; // the generator of the fixture: see its README
   for (let i = 0; i < data.length; i++) {
     x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
     data[i] = width % 2 ? x >>> 24 : x >>> 24 < 128 ? 0 : 255;

@@ -15,7 +15,8 @@ import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernel
 import { applicableRowSharing } from '../src/kernels/rows/sharing.ts';
 import { type SoftmaxOptions, softmax, softmaxDx } from '../src/kernels/rows/softmax.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference.ts';
+import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { workspace } from './reference/workspace.ts';
 
 const shared = await sharedGpu();
 
@@ -31,15 +32,12 @@ async function run(
   launch: (out: GpuBuffer, ...buffers: GpuBuffer[]) => void,
   gpu: Gpu = shared,
 ): Promise<Float32Array> {
-  const buffers = inputs.map((values) => {
-    const buffer = gpu.pool.allocate(values.byteLength);
-    gpu.write(buffer, values);
-    return buffer;
-  });
-  const out = gpu.pool.allocate(4 * size);
+  const { upload, empty, download, release } = workspace(gpu);
+  const buffers = inputs.map(upload);
+  const out = empty(size);
   launch(out, ...buffers);
-  const result = new Float32Array(await gpu.read(out, 4 * size));
-  for (const buffer of [out, ...buffers]) gpu.pool.release(buffer);
+  const result = await download(out, size);
+  release();
   return result;
 }
 

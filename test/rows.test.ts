@@ -5,7 +5,7 @@ import { concat, expand, permute, reshape, slice, transpose } from '../src/autog
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf } from './reference.ts';
+import { randoms, rowsOf } from './reference/values.ts';
 
 const flat = (rows: Float32Array[]) => Float32Array.from(rows.flatMap((row) => [...row]));
 

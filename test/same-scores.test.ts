@@ -9,7 +9,7 @@ import { Clip } from '../src/model/clip.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
 
 // The embedded model: large enough for the kernels of small batches to be others.

@@ -6,7 +6,7 @@ import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { spectralFilters, startFromSpectra } from '../src/pretraining/spectral-weights.ts';
 import { sharedGpu } from './gpu.ts';
-import { rowsOf } from './reference.ts';
+import { rowsOf } from './reference/values.ts';
 
 const side = 128;
 const patch = 16;

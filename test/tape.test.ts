@@ -8,7 +8,7 @@ import { scope } from '../src/autograd/scope.ts';
 import { apply, valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms } from './reference.ts';
+import { randoms } from './reference/values.ts';
 
 const gpu = await sharedGpu();
 const vector = (...values: number[]) => Tensor.from(gpu, values);

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
+import { randomIntegers } from './reference/values.ts';
 import { zip } from './zip.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/torch/${name}`, import.meta.url));
@@ -147,11 +148,7 @@ test.each(['views.pt', 'script.pt', 'views-legacy.pt', 'checkpoint-legacy.pt'])(
 
 test('bytes changed at random give values or a UserError, never anything else', async () => {
   const path = join(folder, 'fuzzed.pt');
-  let seed = 1;
-  const random = (below: number) => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed % below;
-  };
+  const random = randomIntegers(1);
   for (const name of ['views.pt', 'checkpoint-legacy.pt']) {
     const whole = readFileSync(fixture(name));
     for (let round = 0; round < 150; round++) {

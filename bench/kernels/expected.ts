@@ -1,6 +1,7 @@
 /** What a task must give, by its definition in float64 on the CPU: for some of the outputs' elements where all would take minutes. */
 import { maxError } from '../../src/common/compare.ts';
-import { referenceAttention } from '../../test/attention-reference.ts';
+import { referenceAttention } from '../../test/reference/attention.ts';
+import { byRows, layerNormRow, softmaxRow, softmaxRowBackward } from '../../test/reference/rows.ts';
 import type { AttentionTask, BlockTask, Inputs, MatmulTask, RowTask, Task } from './tasks.ts';
 
 /** Elements of one output. */
@@ -64,37 +65,16 @@ function rowWise(task: RowTask, { x, weight, bias, dy }: Inputs): Sample[] {
     const slice = (data: Float32Array | undefined) =>
       Float64Array.from(data!.subarray(row * width, (row + 1) * width));
     const part = (data: Float64Array) => data.subarray(i * width, (i + 1) * width);
-    if (kind === 'layerNorm') normalize(slice(x), slice(dy), weight!, bias!, { y: part(y), dx: part(dx) });
-    else {
-      const [own, upstream, out] = [slice(x), slice(dy), part(y)];
-      const largest = Math.max(...own);
-      const exps = own.map((value) => Math.exp(value - largest));
-      const sum = exps.reduce((total, value) => total + value, 0);
-      out.set(exps.map((value) => value / sum));
-      const dot = out.reduce((total, value, j) => total + value * upstream[j]!, 0);
-      part(dx).set(out.map((value, j) => value * (upstream[j]! - dot)));
+    if (kind === 'layerNorm') {
+      const expected = layerNormRow(slice(x), { gamma: weight!, beta: bias!, dy: slice(dy) });
+      part(y).set(expected.y);
+      part(dx).set(expected.dx);
+    } else {
+      part(y).set(softmaxRow(slice(x)));
+      part(dx).set(softmaxRowBackward(part(y), slice(dy)));
     }
   }
   return [y, ...(gradient ? [dx] : [])].map((values) => ({ at, values }));
-}
-
-/** One row's layer norm, and the gradient by it. */
-function normalize(
-  x: Float64Array,
-  dy: Float64Array,
-  weight: Float32Array,
-  bias: Float32Array,
-  { y, dx }: { y: Float64Array; dx: Float64Array },
-): void {
-  const mean = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const center = mean(x);
-  const scale = 1 / Math.sqrt(mean(x.map((value) => (value - center) ** 2)) + 1e-5);
-  const normal = x.map((value) => (value - center) * scale);
-  y.set(normal.map((value, i) => value * weight[i]! + bias[i]!));
-  const upstream = dy.map((value, i) => value * weight[i]!);
-  const offset = mean(upstream);
-  const along = mean(upstream.map((value, i) => value * normal[i]!));
-  dx.set(upstream.map((value, i) => scale * (value - offset - normal[i]! * along)));
 }
 
 /** The last batch entry. */
@@ -132,24 +112,12 @@ function blockEntry(task: BlockTask, inputs: Inputs, entry: number) {
   const part = (data: Float32Array) => Float64Array.from(data.subarray(entry * size, (entry + 1) * size));
   const x = part(inputs.x!);
   const dy = part(inputs.dy!);
-  const none = new Float64Array(width);
   const rowOf = (data: Float64Array, row: number) => data.subarray(row * width, (row + 1) * width);
-  const norm = (input: Float64Array, name: string) => {
-    const y = new Float64Array(size);
-    for (let row = 0; row < tokens; row++)
-      normalize(rowOf(input, row), none, inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
-        ...{ y: rowOf(y, row), dx: new Float64Array(width) },
-      });
-    return y;
-  };
-  const normGradient = (input: Float64Array, upstream: Float64Array, name: string) => {
-    const dx = new Float64Array(size);
-    for (let row = 0; row < tokens; row++)
-      normalize(rowOf(input, row), rowOf(upstream, row), inputs[`${name}Weight`]!, inputs[`${name}Bias`]!, {
-        ...{ y: new Float64Array(width), dx: rowOf(dx, row) },
-      });
-    return dx;
-  };
+  const affine = (name: string) => ({ gamma: inputs[`${name}Weight`]!, beta: inputs[`${name}Bias`]! });
+  const norm = (input: Float64Array, name: string) =>
+    byRows(input, width, (row) => layerNormRow(row, affine(name)).y);
+  const normGradient = (input: Float64Array, upstream: Float64Array, name: string) =>
+    byRows(input, width, (row, i) => layerNormRow(row, { ...affine(name), dy: rowOf(upstream, i) }).dx);
   const dense = (input: Float64Array, name: string) =>
     product(input, inputs[`${name}Weight`]!, tokens, inputs[`${name}Bias`]!);
   const denseGradient = (upstream: Float64Array, name: string) => {

@@ -11,6 +11,7 @@ import { layerNormDx, layerNormForward } from '../../src/kernels/rows/layernorm.
 import type { RowSharing } from '../../src/kernels/rows/sharing.ts';
 import { softmax, softmaxDx } from '../../src/kernels/rows/softmax.ts';
 import { type Block, transformerBlock } from '../../src/model/layers.ts';
+import { workspace } from '../../test/reference/workspace.ts';
 import { transposed } from './expected.ts';
 import {
   type AttentionTask,
@@ -52,38 +53,15 @@ export function prepareOurs(gpu: Gpu, task: Task, inputs: Inputs): Prepared {
   }
 }
 
-/** Buffers that are freed together. */
-function workspace(gpu: Gpu) {
-  const held: GpuBuffer[] = [];
-  const empty = (elements: number) => {
-    const buffer = gpu.pool.allocate(4 * elements);
-    held.push(buffer);
-    return buffer;
-  };
-  return {
-    empty,
-    from(data: Float32Array | undefined) {
-      const buffer = empty(data!.length);
-      gpu.write(buffer, data!);
-      return buffer;
-    },
-    read: async (buffer: GpuBuffer, elements: number) =>
-      new Float32Array(await gpu.read(buffer, 4 * elements)),
-    release: () => {
-      for (const buffer of held) gpu.pool.release(buffer);
-    },
-  };
-}
-
 /** B is a frozen layer's weight, [n, k], kept as a model keeps it. */
 function prepareMatmul(gpu: Gpu, { m, k, n }: MatmulTask, inputs: Inputs): Prepared {
-  const { from, empty, read, release } = workspace(gpu);
-  const [a, out] = [from(inputs.a), empty(m * n)];
+  const { upload, empty, download, release } = workspace(gpu);
+  const [a, out] = [upload(inputs.a!), empty(m * n)];
   const weight = packWeight(gpu, transposed(inputs.b!, n), [n, k]);
   return {
     whole: {
       run: () => matmul(gpu, { a, b: weight, out, m, n, k, transposeB: true }),
-      read: async () => [await read(out, m * n)],
+      read: async () => [await download(out, m * n)],
     },
     release() {
       weight.dispose();
@@ -114,11 +92,11 @@ export function prepareRows(
   inputs: Inputs,
   sharing?: RowSharing,
 ): Prepared {
-  const { from, empty, read, release } = workspace(gpu);
+  const { upload, empty, download, release } = workspace(gpu);
   const count = rows * width;
-  const [x, y] = [from(inputs.x), empty(count)];
-  const [dy, dx] = gradient ? [from(inputs.dy), empty(count)] : [x, y];
-  const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => read(buffer, count)));
+  const [x, y] = [upload(inputs.x!), empty(count)];
+  const [dy, dx] = gradient ? [upload(inputs.dy!), empty(count)] : [x, y];
+  const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => download(buffer, count)));
   const shared = sharing && { sharing };
   if (kind === 'softmax')
     return {
@@ -130,7 +108,7 @@ export function prepareRows(
       ),
       release,
     };
-  const affine = { gamma: from(inputs.weight), beta: from(inputs.bias) };
+  const affine = { gamma: upload(inputs.weight!), beta: upload(inputs.bias!) };
   const moments = empty(2 * rows);
   return {
     ...steps(
@@ -154,7 +132,7 @@ export function prepareRows(
 /** q, k and v side by side in each token's row, as a block's projection leaves them. */
 function prepareAttention(gpu: Gpu, task: AttentionTask, inputs: Inputs): Prepared {
   const { batch, tokens, heads, headDim, causal, gradient } = task;
-  const { from, empty, read, release } = workspace(gpu);
+  const { upload, empty, download, release } = workspace(gpu);
   const width = heads * headDim;
   const count = batch * tokens * width;
   const joined = new Float32Array(3 * count);
@@ -163,17 +141,17 @@ function prepareAttention(gpu: Gpu, task: AttentionTask, inputs: Inputs): Prepar
       joined.set(data.subarray(row * width, (row + 1) * width), (3 * row + part) * width);
   const thirds = (buffer: GpuBuffer) =>
     [0, 1, 2].map((part) => ({ buffer, offset: part * width, stride: 3 * width }));
-  const [q, k, v] = thirds(from(joined));
+  const [q, k, v] = thirds(upload(joined));
   const [out, lse] = [empty(count), empty(batch * heads * tokens)];
   const shape = { batch, queries: tokens, keys: tokens, heads, headDim };
   const tensors = { ...shape, mask: causal ? 'causal' : 'none', q: q!, k: k!, v: v!, out } as const;
-  const dOut = gradient ? from(inputs.dy) : out;
+  const dOut = gradient ? upload(inputs.dy!) : out;
   const gradients = gradient ? empty(3 * count) : out;
   const [dq, dk, dv] = thirds(gradients);
   const outputs = async () => {
-    const values = [await read(out, count)];
+    const values = [await download(out, count)];
     if (!gradient) return values;
-    const all = await read(gradients, 3 * count);
+    const all = await download(gradients, 3 * count);
     for (const part of [0, 1, 2]) {
       const own = new Float32Array(count);
       for (let row = 0; row < batch * tokens; row++)

@@ -7,7 +7,6 @@
 import { runCommand } from '../../src/cli/command.ts';
 import { maxError } from '../../src/common/compare.ts';
 import { UserError } from '../../src/common/errors.ts';
-import { uniform } from '../../src/common/random.ts';
 import {
   type AttentionMask,
   applicableAttention,
@@ -16,7 +15,9 @@ import {
   attentionVariants,
 } from '../../src/kernels/attention/index.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
-import { referenceAttention, subtreeEnds } from '../../test/attention-reference.ts';
+import { referenceAttention, subtreeEnds } from '../../test/reference/attention.ts';
+import { uniformRandoms } from '../../test/reference/values.ts';
+import { workspace } from '../../test/reference/workspace.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
@@ -69,15 +70,11 @@ async function measure(
   options: LabOptions,
 ): Promise<void> {
   const clock = clockOf(options);
-  const upload = (data: Float32Array | Uint32Array) => {
-    const buffer = gpu.pool.allocate(data.byteLength);
-    gpu.write(buffer, data);
-    return buffer;
-  };
+  const { upload, empty, download, release } = workspace(gpu);
   const width = heads * headDim;
   const rows = batch * tokens;
   const random = (stream: number, range: number) =>
-    Float32Array.from({ length: rows * width }, (_, i) => (uniform(number, stream, i) - 0.5) * range);
+    uniformRandoms(rows * width, 10 * number + stream).map((value) => (value * range) / 2);
   const [q, k, v, dOut] = [random(1, 4), random(2, 4), random(3, 2), random(4, 2)];
   // A stem of prompts that branch off it: every third row hangs on the stem.
   const end = subtreeEnds(
@@ -91,9 +88,7 @@ async function measure(
     for (let row = 0; row < rows; row++)
       joined.set(data.subarray(row * width, (row + 1) * width), (row * 3 + part) * width);
   const qkv = upload(joined);
-  const dqkv = gpu.pool.allocate(joined.byteLength);
-  const out = gpu.pool.allocate(q.byteLength);
-  const lse = gpu.pool.allocate(batch * heads * tokens * 4);
+  const [dqkv, out, lse] = [empty(joined.length), empty(q.length), empty(batch * heads * tokens)];
   const [dO, ends] = [upload(dOut), upload(end)];
   const third = (buffer: typeof qkv, part: number) => ({ buffer, offset: part * width, stride: 3 * width });
   const tensors = { ...common, end: ends, q: third(qkv, 0), k: third(qkv, 1), v: third(qkv, 2), out, lse };
@@ -114,10 +109,9 @@ async function measure(
       : attentionBackward(gpu, { ...tensors, ...gradients, variant });
   for (const run of runs) {
     encode(run);
-    if (run.name === 'forward')
-      run.error = maxError(new Float32Array(await gpu.read(out, q.byteLength)), expected.out);
+    if (run.name === 'forward') run.error = maxError(await download(out, q.length), expected.out);
     else {
-      const got = new Float32Array(await gpu.read(dqkv, joined.byteLength));
+      const got = await download(dqkv, joined.length);
       run.error = Math.max(
         ...[expected.dq, expected.dk, expected.dv].map((one, part) =>
           maxError(thirdOf(got, width, part), one),
@@ -142,5 +136,5 @@ async function measure(
       `${String(n).padStart(3)} ${variant.padEnd(7)} ${name.padEnd(8)} ${ms.toFixed(2).padStart(9)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
     );
   }
-  for (const buffer of [qkv, dqkv, out, lse, dO, ends]) gpu.pool.release(buffer);
+  release();
 }

@@ -5,7 +5,6 @@
 import { Option } from 'commander';
 import { runCommand } from '../../src/cli/command.ts';
 import { maxError } from '../../src/common/compare.ts';
-import { uniform } from '../../src/common/random.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
 import {
   applicableMatmuls,
@@ -13,6 +12,8 @@ import {
   matmul,
   matmulVariants,
 } from '../../src/kernels/matmul/index.ts';
+import { exactHalves, uniformRandoms } from '../../test/reference/values.ts';
+import { workspace } from '../../test/reference/workspace.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
@@ -44,22 +45,6 @@ await runCommand<Options>(command, async (options, given) => {
   gpu.close();
 });
 
-function random(count: number, stream: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => uniform(1, stream, i) - 0.5);
-}
-
-/** Halves of one exponent: ±[1/4, 1/2). */
-function halfBits(count: number): { bits: Uint16Array; values: Float32Array } {
-  const bits = Uint16Array.from(
-    { length: count },
-    (_, i) => (i % 3 ? 0 : 0x8000) | (13 << 10) | ((i * 389) % 1024),
-  );
-  return {
-    bits,
-    values: Float32Array.from(bits, (h) => ((h & 0x8000 ? -1 : 1) * (1 + (h & 1023) / 1024)) / 4),
-  };
-}
-
 /** One shape: each version's result first, then their times in turns. */
 async function measure(
   gpu: Gpu,
@@ -71,19 +56,14 @@ async function measure(
   const clock = clockOf(lab);
   const transposeA = lab.layout[0] === 't';
   const transposeB = lab.layout[1] === 't';
-  const a = random(m * k, 1);
-  const half = lab.half ? halfBits(k * n) : undefined;
-  const b = half?.values ?? random(k * n, 2);
-  const upload = (data: Float32Array | Uint16Array) => {
-    const buffer = gpu.pool.allocate(data.byteLength);
-    gpu.write(buffer, data);
-    return buffer;
-  };
-  const buffers = [upload(a), upload(half?.bits ?? b), gpu.pool.allocate(m * n * 4)] as const;
+  const a = uniformRandoms(m * k, 1);
+  const half = lab.half ? exactHalves(k * n) : undefined;
+  const b = half?.values ?? uniformRandoms(k * n, 2);
+  const { upload, empty, download, release } = workspace(gpu);
   const options: MatmulOptions = {
-    a: buffers[0],
-    b: buffers[1],
-    out: buffers[2],
+    a: upload(a),
+    b: upload(half?.bits ?? b),
+    out: empty(m * n),
     m,
     n,
     k,
@@ -106,7 +86,7 @@ async function measure(
     const variant = matmulVariants[number];
     if (!variant || !applicable.includes(variant)) continue;
     matmul(gpu, { ...options, variant });
-    const got = new Float32Array(await gpu.read(options.out, m * n * 4));
+    const got = await download(options.out, m * n);
     errors.set(
       number,
       maxError(
@@ -136,5 +116,5 @@ async function measure(
       `${String(number).padStart(3)} ${matmulVariants[number]!.padEnd(12)} ${ms.toFixed(1).padStart(8)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${errors.get(number)!.toExponential(1)}`,
     );
   }
-  for (const buffer of buffers) gpu.pool.release(buffer);
+  release();
 }

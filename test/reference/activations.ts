@@ -1,4 +1,4 @@
-import type { ActivationName } from '../src/kernels/activation.ts';
+import type { ActivationName } from '../../src/kernels/activation.ts';
 
 /** erf by its Maclaurin series (|x| < 3) and the continued fraction of erfc beyond, in float64. */
 export function erf(x: number): number {
@@ -17,10 +17,16 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
 
-/** The activations of linear layers in float64. */
-export function activate(name: ActivationName, x: number): number {
-  if (name === 'quick_gelu') return x / (1 + Math.exp(-1.702 * x));
-  if (name === 'gelu') return 0.5 * x * (1 + erf(x / Math.SQRT2));
-  if (name === 'relu') return Math.max(x, 0);
-  return x;
-}
+/** The activations of linear layers, and the other elementwise functions, in float64. */
+const functions: Record<ActivationName, (x: number) => number> = {
+  none: (x) => x,
+  quick_gelu: (x) => x / (1 + Math.exp(-1.702 * x)),
+  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  relu: (x) => Math.max(x, 0),
+  tanh: Math.tanh,
+  exp: Math.exp,
+  log: Math.log,
+  sqrt: Math.sqrt,
+};
+
+export const activate = (name: ActivationName, x: number): number => functions[name](x);
