@@ -14,11 +14,9 @@ import { FeatureScaling } from '../src/model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../src/model/head.ts';
 import { writeWeights } from '../src/pretraining/results.ts';
 import { pretrainRun } from '../src/pretraining/run.ts';
-import { type PretrainingRun, savePretraining } from '../src/pretraining/run-state.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
-import { dataIdentity } from '../src/training/data-identity.ts';
-import { checkFinite, checkState, NonFiniteError } from '../src/training/finite.ts';
+import { checkFinite, NonFiniteError } from '../src/training/finite.ts';
 import { ImageOnlyLearner } from '../src/training/learners/image-only.ts';
 import { TrainingLoop } from '../src/training/loop.ts';
 import { trainRun } from '../src/training/run.ts';
@@ -56,18 +54,6 @@ describe('numbers that are not finite', () => {
     expect(() => checkFinite(Float32Array.of(1, 2, Infinity), 'ctx', 'in epoch 3')).toThrow(
       new NonFiniteError('ctx became Infinity in epoch 3 (element 3 of 3)'),
     );
-  });
-
-  it('of a parameter or of the optimizer are found where no loss shows them', () => {
-    const state = (...values: number[]) =>
-      new Map([
-        ['ctx', { shape: [2], data: Float32Array.of(1, 2) }],
-        ['velocity.1', { shape: [2], data: Float32Array.from(values) }],
-      ]);
-    const [sound, unsound] = [state(1, 2), state(1, Number.NaN)];
-    checkState(sound, sound, 'in epoch 3');
-    expect(() => checkState(unsound, sound, 'in epoch 3')).toThrow(/^velocity\.1 became NaN in epoch 3/);
-    expect(() => checkState(sound, unsound, 'in epoch 3')).toThrow(/^the optimizer's velocity\.1 became NaN/);
   });
 
   it('of the last step of an epoch do not replace its checkpoint', async () => {
@@ -168,32 +154,6 @@ describe('pre-training that diverges', () => {
     expect(error.advice).toBe(`Lower --lr. The checkpoint of step 1 is intact: ${path}`);
     expect(existsSync(path)).toBe(true);
     expect(existsSync(join(folder, 'pretrain', 'model.safetensors'))).toBe(false);
-  });
-
-  it('does not write a checkpoint over the last one whose numbers are not finite', async () => {
-    const path = join(folder, 'checkpoint.safetensors');
-    const run = {
-      settings: settings('state', {}),
-      folder: { file: (name: string) => join(folder, name) },
-      data: dataIdentity({}),
-    } as unknown as PretrainingRun;
-    const tensors = [
-      [1, 2],
-      [1, Number.NaN],
-    ].map((values) => keep(Tensor.from(gpu, values)));
-    const [sound, unsound] = tensors.map((tensor) => new Map([['w', tensor]])) as [
-      Map<string, Tensor>,
-      Map<string, Tensor>,
-    ];
-    const save = (parameters: Map<string, Tensor>, optimizer: Map<string, Tensor>, step: number) =>
-      savePretraining(run, { parameters, optimizer }, { step, records: [], plan: [] });
-    await save(sound, sound, 1);
-    const before = readFileSync(path);
-    await expect(save(unsound, sound, 2)).rejects.toThrow(/^w became NaN in step 2/);
-    await expect(save(sound, unsound, 2)).rejects.toThrow(/^the optimizer's w became NaN in step 2/);
-    expect(readFileSync(path)).toEqual(before);
-    expect(run.last!.state.step).toBe(1);
-    for (const tensor of tensors) tensor.dispose();
   });
 
   it('leaves no weights that float16 cannot hold', async () => {

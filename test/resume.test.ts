@@ -24,7 +24,7 @@ import { runFolder } from '../src/training/default-folder.ts';
 import { learningRates } from '../src/training/lr-schedule.ts';
 import { checkChanges, savedSettings } from '../src/training/resume.ts';
 import { type RunSummary, trainRun } from '../src/training/run.ts';
-import type { RunOptions } from '../src/training/run-state.ts';
+import type { RunOptions } from '../src/training/run-kind.ts';
 import { trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';

@@ -1,5 +1,4 @@
 import { AdamW } from '../autograd/optimizers.ts';
-import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
 import { ImageLoader } from '../data/images/loader.ts';
@@ -7,6 +6,7 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import { CapturedStep } from '../training/captured-step.ts';
 import { checkFinite } from '../training/finite.ts';
 import { warmupCosine } from '../training/lr-schedule.ts';
+import type { DeviceState, RunState } from '../training/run-kind.ts';
 import { RunningSum } from '../training/running-sum.ts';
 import type { PretrainingModel } from './model.ts';
 import type { LossWeights } from './objective.ts';
@@ -27,11 +27,9 @@ export interface StepRecord {
 }
 
 /** Where a run stands between two steps. */
-export interface PretrainingState {
+export interface PretrainingState extends RunState {
   readonly step: number;
   readonly records: readonly StepRecord[];
-  /** How many epochs the run was to have, when it began and after each step at which that was raised. */
-  readonly plan: readonly { readonly after: number; readonly epochs: number }[];
 }
 
 export interface PretrainingEvents {
@@ -164,13 +162,14 @@ export class PretrainingLoop {
     }
   }
 
-  /** The optimizers' state by name, for a checkpoint. */
-  optimizerState(): Map<string, Tensor> {
-    return new Map(
+  /** What a checkpoint holds. */
+  tensors(): DeviceState {
+    const optimizer = new Map(
       this.#optimizers.flatMap((optimizer, i) =>
         [...optimizer.state()].map(([name, tensor]) => [`${i}.${name}`, tensor] as const),
       ),
     );
+    return { parameters: this.model.state(), optimizer };
   }
 
   dispose(): void {

@@ -2,8 +2,9 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { float32ToFloat16 } from '../data/formats/float16.ts';
 import { type TensorData, writeSafetensors } from '../data/formats/safetensors.ts';
-import { toHost } from '../training/checkpoint.ts';
+import { toHost } from '../training/checkpoint-file.ts';
 import { checkFinite } from '../training/finite.ts';
+import type { Plan } from '../training/run-kind.ts';
 import type { StepRecord } from './loop.ts';
 import type { PretrainingSettings } from './settings.ts';
 
@@ -19,7 +20,7 @@ export interface PretrainingSummary {
   readonly parameters: number;
   readonly steps: number;
   /** After which steps the run was given more epochs, and how many in all then; absent of a run that was not extended. */
-  readonly extended?: readonly { readonly after: number; readonly epochs: number }[];
+  readonly extended?: Plan;
   readonly last: StepRecord | null;
   readonly seconds: number;
 }

@@ -1,20 +1,17 @@
 import { allOrNone } from '../autograd/scope.ts';
-import { writeOutput } from '../common/files.ts';
+import { defaultValues } from '../common/fields.ts';
+import { Resources } from '../common/resources.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { PretrainingLoop, type PretrainingState, stepCount } from './loop.ts';
+import { pretrainingFolder } from '../training/default-folder.ts';
+import { withAbsolutePaths } from '../training/resume.ts';
+import type { RunOptions } from '../training/run-kind.ts';
+import { SavedRun } from '../training/saved-run.ts';
+import { PretrainingLoop, type PretrainingState, type StepRecord, stepCount } from './loop.ts';
 import { PretrainingModel } from './model.ts';
+import { openPretraining, type PretrainingRun, pretrainingKind } from './open-run.ts';
 import { type PretrainingSummary, recordText, writeWeights } from './results.ts';
-import {
-  beginPretraining,
-  explainedPretraining,
-  openPretraining,
-  type PretrainingOptions,
-  type PretrainingRun,
-  restorePretraining,
-  savePretraining,
-} from './run-state.ts';
-import type { PretrainingSettings } from './settings.ts';
+import { type PretrainingSettings, pretrainingFields } from './settings.ts';
 import { teacherFeatures } from './teacher.ts';
 
 /**
@@ -25,25 +22,25 @@ import { teacherFeatures } from './teacher.ts';
  */
 export async function pretrainRun(
   gpu: Gpu,
-  settings: PretrainingSettings,
-  options: PretrainingOptions,
+  given: PretrainingSettings,
+  options: RunOptions,
 ): Promise<PretrainingSummary> {
   const began = performance.now();
-  const run = await openPretraining(settings, options);
-  const steps = stepCount(run.views.length, run.settings);
+  const settings = withAbsolutePaths(given);
+  const path = settings.out || pretrainingFolder(settings, defaultValues(pretrainingFields));
+  const saved = await SavedRun.open(pretrainingKind, path, settings, options);
   try {
+    const run = await openPretraining(saved, options);
     const trained = await recovering(gpu, (device) => attempt(device, run), {
-      progress: () => (run.last?.state.step ?? 0) + (run.teacher ? 1 : 0),
+      progress: () => saved.done + (run.teacher ? 1 : 0),
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),
     });
-    return await writeSummary(run, trained, {
-      adapter: gpu.adapter.name,
-      seconds: (performance.now() - began) / 1000,
-    });
+    const seconds = (performance.now() - began) / 1000;
+    return await writeSummary(run, trained, { adapter: gpu.adapter.name, seconds });
   } catch (error) {
-    throw explainedPretraining(run, error, steps);
+    throw saved.explain(error);
   } finally {
-    run.folder.release();
+    saved.close();
   }
 }
 
@@ -54,55 +51,47 @@ interface Trained {
 
 /** All that needs a device: asks the teacher, trains from the last checkpoint to the end, and writes the weights. */
 async function attempt(gpu: Gpu, run: PretrainingRun): Promise<Trained> {
-  const { settings, options, views, tokens } = run;
+  const { saved, settings, options, views, tokens } = run;
   const { reporter, signal } = options;
-  run.teacher ??= await teacherFeatures(
-    gpu,
-    views,
-    settings,
-    reporter,
-    () => beginPretraining(run, stepCount(views.length, settings)),
-    signal,
-  );
-  const { teacher, teacherWidth } = run.teacher;
-  const { seed } = settings;
-  const model = allOrNone(
-    () => new PretrainingModel(gpu, run.config, run.start, { textLength: tokens.length, teacherWidth, seed }),
-  );
+  const held = new Resources();
   try {
+    const begin = () => saved.begin(stepCount(views.length, settings));
+    run.teacher ??= await teacherFeatures(gpu, views, settings, reporter, begin, signal);
+
+    const { teacher, teacherWidth } = run.teacher;
+    const how = { textLength: tokens.length, teacherWidth, seed: settings.seed };
+    const model = held.hold(allOrNone(() => new PretrainingModel(gpu, run.config, run.start, how)));
     const data = { views, tokens, teacher, teacherWidth };
-    const loop = allOrNone(() => new PretrainingLoop(gpu, model, data, settings));
-    try {
-      const parameters = [...model.weights().values()].reduce((sum, { size }) => sum + size, 0);
-      reporter.line(`model      ${parameters.toLocaleString('en')} parameters`);
-      const state = await trainSteps(run, loop);
-      await writeWeights(run.folder.file('model.safetensors'), model.weights(), settings);
-      return { state, parameters };
-    } finally {
-      loop.dispose();
-    }
+    const loop = held.hold(allOrNone(() => new PretrainingLoop(gpu, model, data, settings)));
+    const parameters = [...model.weights().values()].reduce((sum, { size }) => sum + size, 0);
+    reporter.line(`model      ${parameters.toLocaleString('en')} parameters`);
+
+    const start = (await saved.restore(loop.tensors())) ?? beginning(settings);
+    const state = await trainSteps(run, loop, start);
+    await writeWeights(saved.folder.file('model.safetensors'), model.weights(), settings);
+    return { state, parameters };
   } finally {
-    model.dispose();
+    await held.release();
   }
 }
 
-async function trainSteps(run: PretrainingRun, loop: PretrainingLoop): Promise<PretrainingState> {
-  const { settings, options, last } = run;
+const beginning = ({ epochs }: PretrainingSettings): PretrainingState => ({
+  step: 0,
+  records: [],
+  plan: [{ after: 0, epochs }],
+});
+
+async function trainSteps(
+  { saved, options }: PretrainingRun,
+  loop: PretrainingLoop,
+  start: PretrainingState,
+): Promise<PretrainingState> {
   const { reporter, signal } = options;
-  const device = { parameters: loop.model.state(), optimizer: loop.optimizerState() };
-  let start: PretrainingState = { step: 0, records: [], plan: [{ after: 0, epochs: settings.epochs }] };
-  if (last) {
-    await restorePretraining(last, device);
-    start = last.state;
-    reporter.line(`resuming   after step ${start.step} of ${loop.steps}`);
-    // With what is asked of it from now on, so that the next --resume knows, and in the folder it goes on in.
-    if (last.changed) await savePretraining(run, device, start);
-  }
   const bar = reporter.bar('pre-training, steps', loop.steps - start.step);
   const events = {
     step: () => bar.advance(),
-    record: async (state: PretrainingState, record: PretrainingState['records'][number]) => {
-      await savePretraining(run, device, state);
+    record: async (state: PretrainingState, record: StepRecord) => {
+      await saved.save(state, loop.tensors(), {});
       reporter.line(recordText(record, loop.steps));
     },
   };
@@ -114,25 +103,23 @@ async function trainSteps(run: PretrainingRun, loop: PretrainingLoop): Promise<P
 }
 
 async function writeSummary(
-  run: PretrainingRun,
+  { saved, settings, pairs, views }: PretrainingRun,
   { state, parameters }: Trained,
-  measured: { readonly adapter: string; readonly seconds: number },
+  { adapter, seconds }: { readonly adapter: string; readonly seconds: number },
 ): Promise<PretrainingSummary> {
-  const { settings, folder, pairs, views } = run;
-  const extended = state.plan.slice(1);
   const summary: PretrainingSummary = {
-    folder: folder.path,
+    folder: saved.folder.path,
     settings,
-    adapter: measured.adapter,
+    adapter,
     images: pairs.pairs.length,
     views: views.length,
     excluded: pairs.excluded,
     parameters,
     steps: state.step,
-    ...(extended.length > 0 ? { extended } : {}),
+    ...saved.extended,
     last: state.records.at(-1) ?? null,
-    seconds: measured.seconds,
+    seconds,
   };
-  await writeOutput(folder.file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await saved.folder.summary(summary);
   return summary;
 }

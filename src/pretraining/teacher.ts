@@ -20,7 +20,7 @@ export async function teacherFeatures(
   views: readonly View[],
   settings: PretrainingSettings,
   reporter: Reporter,
-  ready: () => Promise<void>,
+  ready: () => Promise<unknown>,
   signal?: AbortSignal,
 ): Promise<{ teacher: Float32Array | null; teacherWidth: number }> {
   if (settings.teacher === '') {

@@ -5,9 +5,9 @@ import { parseJson, readJson } from '../common/json.ts';
 import { readText } from '../common/read-file.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { numberField, readCsv, requireColumn, textField } from '../data/formats/csv.ts';
-import { missingResult } from '../training/checkpoint.ts';
 import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
+import { missingResult } from '../training/run-folder.ts';
 import { epochRecordSchema, summarySchema } from '../training/run-schemas.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../training/settings.ts';
 

@@ -16,7 +16,8 @@ import type { Reading } from '../model/class-constants.ts';
 import { Clip } from '../model/clip.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
-import { type Checkpoint, missingResult, readCheckpoint } from '../training/checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
+import { missingResult } from '../training/run-folder.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import {
   isOriginalFolder,

@@ -1,5 +1,4 @@
 import { findNonFinite } from '../data/formats/finite.ts';
-import type { HostTensor } from '../data/formats/tensor.ts';
 
 /** A number that is not finite where a result would be made of it: training has diverged, or what it read was damaged. */
 export class NonFiniteError extends Error {
@@ -22,17 +21,4 @@ export function checkFinite(values: Float32Array | number, what: string, when: s
   if (!found) return;
   const which = values.length > 1 ? ` (element ${found.first + 1} of ${values.length})` : '';
   throw new NonFiniteError(`${what} became ${values[found.first]} ${when}${which}`);
-}
-
-/**
- * Refuses to go on from a state with a number that is not finite, by its tensor's name. The loss alone does not tell: it is that of
- * the step before, and a ReLU may make 0 of a NaN.
- */
-export function checkState(
-  parameters: ReadonlyMap<string, HostTensor>,
-  optimizer: ReadonlyMap<string, HostTensor>,
-  when: string,
-): void {
-  for (const [name, { data }] of parameters) checkFinite(data, name, when);
-  for (const [name, { data }] of optimizer) checkFinite(data, `the optimizer's ${name}`, when);
 }

@@ -11,6 +11,7 @@ import { Evaluator } from './evaluator.ts';
 import { checkFinite } from './finite.ts';
 import type { Batch, Learner } from './learner.ts';
 import { learningRates } from './lr-schedule.ts';
+import type { DeviceState, RunState } from './run-kind.ts';
 import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
 import type { TrainingData } from './training-data.ts';
@@ -29,14 +30,12 @@ export interface EpochRecord {
 }
 
 /** Where a run stands between two epochs: enough to go on bit for bit. */
-export interface TrainingState {
+export interface TrainingState extends RunState {
   readonly epoch: number;
   readonly records: readonly EpochRecord[];
   readonly best: { readonly epoch: number; readonly srcc: number } | null;
   /** Metrics of the test part before the first epoch. */
   readonly before?: Metrics | null;
-  /** How many epochs the run was to have, when it began and after each time that was raised. */
-  readonly plan?: readonly { readonly after: number; readonly epochs: number }[] | undefined;
 }
 
 export interface LoopEvents {
@@ -151,6 +150,11 @@ export class TrainingLoop {
       await events.epoch?.(state, record, improved);
     }
     return state;
+  }
+
+  /** What a checkpoint holds. */
+  tensors(): DeviceState {
+    return { parameters: this.learner.parameters(), optimizer: this.optimizer?.state() ?? new Map() };
   }
 
   dispose(): void {

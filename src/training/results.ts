@@ -4,12 +4,14 @@ import { csvText } from '../data/formats/csv-writer.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
 import { qualityWords } from '../model/agiqa.ts';
-import { restore, toHost, writeCheckpoint } from './checkpoint.ts';
+import { writeCheckpoint } from './checkpoint.ts';
+import { toHost } from './checkpoint-file.ts';
 import { usesText } from './create-learner.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
 import type { TrainingLoop, TrainingState } from './loop.ts';
-import type { Run } from './run-state.ts';
+import type { Run } from './open-run.ts';
+import type { Plan } from './run-kind.ts';
 import type { Settings } from './settings.ts';
 import type { TrainingData } from './training-data.ts';
 
@@ -27,7 +29,7 @@ export interface RunSummary {
   /** Which epoch's parameters were kept. */
   readonly finalEpoch: number;
   /** After which epochs the run was given more, and how many in all then; absent of a run that was not extended. */
-  readonly extended?: readonly { readonly after: number; readonly epochs: number }[];
+  readonly extended?: Plan;
   readonly before: Metrics | null;
   readonly test: Evaluation | null;
   /** Share of test images put into their quality class, by a model that classifies. */
@@ -64,7 +66,7 @@ export async function runOutcome(
   const { learner } = loop;
   const { finalModel } = run.settings;
   const finalEpoch = finalModel === 'best_val' && state.best ? state.best.epoch : state.epoch;
-  if (finalEpoch !== state.epoch) restore(learner.parameters(), run.last!.best!, run.folder.path);
+  if (finalEpoch !== state.epoch) await run.saved.restoreBest(learner.parameters());
   const learned = await learner.constants();
   const outcome = {
     state,
@@ -97,7 +99,8 @@ export async function writeResults(
   outcome: RunOutcome,
   measured: { readonly adapter: string; readonly seconds: number },
 ): Promise<RunSummary> {
-  const { settings, folder, dataset, weights, features } = run;
+  const { saved, settings, dataset, weights, features } = run;
+  const { folder } = saved;
   const { state, finalEpoch, parameters, constants, data, predictions, accuracy, readings } = outcome;
   await writeCheckpoint(folder.file('model.safetensors'), {
     ...{ settings, state, parameters, constants },
@@ -111,7 +114,6 @@ export async function writeResults(
     const rows = samples.map(({ name, mos }, i) => [name, mos, predictions[i]!]);
     await writeOutput(folder.file('predictions.csv'), csvText([['name', 'mos', 'prediction'], ...rows]));
   }
-  const extended = state.plan?.slice(1) ?? [];
   const summary: RunSummary = {
     folder: folder.path,
     settings,
@@ -122,14 +124,14 @@ export async function writeResults(
     missing: dataset.missing,
     epochs: state.epoch,
     finalEpoch,
-    ...(extended.length > 0 ? { extended } : {}),
+    ...saved.extended,
     before: state.before ?? null,
     test: testEvaluation(samples, predictions),
     accuracy,
     ...(readings ? { readings } : {}),
     seconds: measured.seconds,
   };
-  await writeOutput(folder.file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await folder.summary(summary);
   return summary;
 }
 

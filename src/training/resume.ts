@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { optionFlag } from '../common/fields.ts';
-import { checkpointSettings } from './checkpoint.ts';
+import { checkpointSettings } from './checkpoint-file.ts';
 import { commandOf, goOnCommand, type RunCommand } from './run-command.ts';
 import { configSettings, nothingToResume } from './run-folder.ts';
 

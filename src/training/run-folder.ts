@@ -94,6 +94,17 @@ export class RunFolder {
     await writeOutput(this.file('config.yaml'), `${head}\n${toYaml(settings)}`);
   }
 
+  /** Writes metrics.jsonl, a record a line. */
+  async metrics(records: readonly object[]): Promise<void> {
+    const lines = records.map((record) => `${JSON.stringify(record)}\n`);
+    await writeOutput(this.file('metrics.jsonl'), lines.join(''));
+  }
+
+  /** Writes summary.json: the last file of a run, which by it is finished. */
+  async summary(summary: object): Promise<void> {
+    await writeOutput(this.file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  }
+
   /** Lets go of the folder, which goes too if it was made for nothing. */
   release(): void {
     this.#lock.release();
@@ -173,9 +184,6 @@ export const nothingToResume = (path: string): UserError =>
     'Name the folder of the run, --resume DIR, or omit --resume.',
   );
 
-/** What was done by a run that was stopped before it began. */
-export const stoppedBefore = 'before anything was computed; nothing was written';
-
 /** Second line of config.yaml: not a setting, since it changes nothing that is computed. */
 const curvesLine = "# It writes TensorBoard's curves.";
 
@@ -187,4 +195,14 @@ function filesOf(path: string): string[] {
   if (!existsSync(path)) return [];
   const names = new Set(readdirSync(path));
   return [...files.filter((name) => names.has(name)), ...eventFiles(path)];
+}
+
+/** Why a run's folder lacks what a finished run leaves: the training has not ended, or else `otherwise`. */
+export function missingResult(folder: string, otherwise: UserError): UserError {
+  return existsSync(join(folder, 'checkpoint.safetensors'))
+    ? new UserError(
+        `${folder}: this run has not finished`,
+        `Resume it: ${goOnCommand(folder, commandOf(folder) ?? 'train')}`,
+      )
+    : otherwise;
 }

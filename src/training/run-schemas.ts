@@ -11,7 +11,8 @@ const figure = v.pipe(
 );
 const metrics = v.object({ n: count, srcc: figure, plcc: figure, krcc: figure, rmse: figure, mae: figure });
 const share = v.nullable(finite);
-const plan = v.array(v.object({ after: count, epochs: count }));
+/** How many epochs a run was to have; see `Plan`. */
+export const planSchema = v.array(v.object({ after: count, epochs: count }));
 
 /** A line of metrics.jsonl. */
 export const epochRecordSchema = v.object({
@@ -30,7 +31,7 @@ export const stateSchema = v.object({
   records: v.array(epochRecordSchema),
   best: v.nullable(v.object({ epoch: count, srcc: finite })),
   before: v.exactOptional(v.nullable(metrics)),
-  plan: v.exactOptional(plan),
+  plan: v.exactOptional(planSchema),
 });
 
 const interval = v.tuple([figure, figure]);
@@ -52,7 +53,7 @@ export const summarySchema = v.object({
   missing: v.array(v.string()),
   epochs: count,
   finalEpoch: count,
-  extended: v.exactOptional(plan),
+  extended: v.exactOptional(planSchema),
   before: v.nullable(metrics),
   test: v.nullable(evaluation),
   accuracy: v.nullable(finite),

@@ -1,22 +1,22 @@
 import { allOrNone } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
-import type { Reporter } from '../common/reporter.ts';
-import { type DatasetFeatures, encodeDataset } from '../features/dataset-features.ts';
-import { openFeatureCache } from '../features/feature-cache.ts';
+import { Resources } from '../common/resources.ts';
+import { writeSplitCsv } from '../data/datasets/index.ts';
+import type { DatasetFeatures } from '../features/dataset-features.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
-import { type FeatureExtractor, ImageEncoder, type UnreadableImage } from '../features/image-encoder.ts';
-import { OnlineFeatures } from '../features/online-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
-import { type Checkpoint, restore, toHost } from './checkpoint.ts';
 import { mosScale } from './class-centers.ts';
 import { checkLearner, createLearner } from './create-learner.ts';
-import { requireSameData } from './data-identity.ts';
-import { checkState, NonFiniteError } from './finite.ts';
+import { runFolder } from './default-folder.ts';
+import { encodeRun, openImages } from './encode-run.ts';
+import { NonFiniteError } from './finite.ts';
+import type { Learner } from './learner.ts';
 import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
+import { openRun, type Run, trainingKind } from './open-run.ts';
 import {
   metricsText,
   type RunOutcome,
@@ -25,7 +25,9 @@ import {
   wordsOf,
   writeResults,
 } from './results.ts';
-import { beginRun, explained, openRun, type Run, type RunOptions, saveCheckpoint } from './run-state.ts';
+import { withAbsolutePaths } from './resume.ts';
+import type { RunOptions } from './run-kind.ts';
+import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
 
@@ -37,121 +39,67 @@ export { metricsText, type RunSummary } from './results.ts';
  * @throws UserError if the run cannot begin, go on, or ends in numbers that are not finite
  * @throws Stopped if `options.signal` ended it
  */
-export async function trainRun(gpu: Gpu, settings: Settings, options: RunOptions): Promise<RunSummary> {
+export async function trainRun(gpu: Gpu, given: Settings, options: RunOptions): Promise<RunSummary> {
   const began = performance.now();
-  const run = await openRun(settings, options);
+  // Nothing learns in a zero-shot model.
+  const settings = withAbsolutePaths(given.trainer === 'zero-shot' ? { ...given, epochs: 0 } : given);
+  const saved = await SavedRun.open(trainingKind, runFolder(settings), settings, options);
   try {
+    const run = await openRun(saved, options);
     const outcome = await recovering(gpu, (device) => attempt(device, run), {
-      progress: () => (run.last?.state.epoch ?? 0) + run.encoded.count,
+      progress: () => saved.done + run.encoded.count,
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),
     });
     const seconds = (performance.now() - began) / 1000;
     return await writeResults(run, outcome, { adapter: gpu.adapter.name, seconds });
   } catch (error) {
-    throw explained(run, error);
+    throw saved.explain(error);
   } finally {
-    run.folder.release();
+    saved.close();
   }
 }
 
 /** All that needs a device: encodes what is not encoded yet, trains from the last checkpoint to the end, and reads the outcome. */
 async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
-  const { settings, tokenizer, weights } = run;
-  // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
-  const visionClip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false });
-  let clip = visionClip;
-  let images: ImageEncoder | undefined;
+  const { saved, settings, tokenizer, weights, dataset } = run;
+  const held = new Resources();
   try {
-    checkLearner(visionClip.config, tokenizer, settings);
-    const encoder = featureExtractor(visionClip.vision, weights.id, settings);
-    await beginRun(run);
-    images = await openImages(gpu, visionClip, encoder, run);
+    // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
+    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    checkLearner(vision.config, tokenizer, settings);
+    const encoder = featureExtractor(vision.vision, weights.id, settings);
+    if (await saved.begin(settings.epochs)) await writeSplitCsv(saved.folder.file('split.csv'), dataset);
+
+    const images = held.hold(await openImages(gpu, vision, encoder, run));
     const features = await encodeRun(run, images);
-    if (features.train instanceof StoredFeatures) visionClip.releaseVision();
-    if (tokenizer) clip = await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false });
-    return await trainOn(gpu, run, clip, features);
+    if (features.train instanceof StoredFeatures) vision.releaseVision();
+
+    const clip = tokenizer
+      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      : vision;
+    const data = trainingData(dataset, features, settings);
+    const learner = held.hold(learnerOf(run, clip, features, data));
+    const loop = held.hold(allOrNone(() => new TrainingLoop(gpu, learner, data, settings)));
+
+    const start = (await saved.restore(loop.tensors())) ?? (await beginning(run, loop, data));
+    const state = await trainEpochs(run, loop, start);
+    return await runOutcome(run, loop, data, state);
   } finally {
-    await images?.close();
-    for (const towers of new Set([visionClip, clip])) towers.dispose();
+    await held.release();
   }
 }
 
-async function openImages(
-  gpu: Gpu,
-  { vision }: Clip,
-  encoder: FeatureExtractor,
-  { settings, options }: Run,
-): Promise<ImageEncoder> {
-  // Crops drawn anew each step would fill it without ever being met again.
-  const drawnAnew = settings.augment === 'crop' && settings.views === 0;
-  const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
-    width: encoder.width,
-    type: settings.cacheType,
-    warn: (line) => options.reporter.line(line),
-  });
-  return new ImageEncoder(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
-}
-
-/** The features of the run's images, as far as they are known before training. */
-async function encodeRun(run: Run, images: ImageEncoder): Promise<DatasetFeatures> {
-  const { settings, dataset, options, last } = run;
-  if (!run.features) {
-    const { train, val, test } = dataset.split;
-    const learns = settings.trainer !== 'zero-shot';
-    // The views of a run that was extended stay those it began with.
-    const epochs = last?.state.plan?.[0]?.epochs ?? settings.epochs;
-    run.features = await encodeDataset(
-      images,
-      dataset,
-      { trained: learns ? train : new Int32Array(), centered: Int32Array.from([...val, ...test]) },
-      { ...settings, epochs },
-      { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
-    );
-    const { encoded, cached } = images.counters;
-    options.reporter.line(`features   ${encoded} encoded, ${cached} from the cache`);
-    reportUnreadable(run.features.unreadable, options.reporter);
-    if (last) requireSameData(last.data!, identified(run), run.folder.path);
-  }
-  if (!(run.features.train instanceof OnlineFeatures)) return run.features;
-  return { ...run.features, train: new OnlineFeatures(images, dataset.samples, settings.seed) };
-}
-
-/** What the run is trained on, now that it is known which images can be decoded. */
-function identified({ data, dataset, features }: Run) {
-  const names = [...features!.unreadable.keys()].map((sample) => dataset.samples[sample]!.name);
-  return { ...data, unreadable: names.sort() };
-}
-
-async function trainOn(gpu: Gpu, run: Run, clip: Clip, features: DatasetFeatures): Promise<RunOutcome> {
-  const { settings, dataset } = run;
-  const data = trainingData(dataset, features, settings);
-  const ofTrain = <T>(values: ArrayLike<T>) => Array.from(data.train, (sample) => values[sample]!);
+function learnerOf(run: Run, clip: Clip, features: DatasetFeatures, data: TrainingData): Learner {
+  const { settings, tokenizer, dataset } = run;
+  const ofTrain = (values: ArrayLike<number>) => Array.from(data.train, (sample) => values[sample]!);
   const scale = mosScale(ofTrain(data.mos), ofTrain(data.classes), dataset.thresholds);
-  const learner = createLearner(clip, run.tokenizer, features.test.width, settings, scale, () =>
+  return createLearner(clip, tokenizer, features.test.width, settings, scale, () =>
     features.known.statistics(data.train),
   );
-  try {
-    const loop = allOrNone(() => new TrainingLoop(gpu, learner, data, settings));
-    try {
-      const state = await trainEpochs(run, loop, await startState(run, loop, data));
-      return await runOutcome(run, loop, data, state);
-    } finally {
-      loop.dispose();
-    }
-  } finally {
-    learner.dispose();
-  }
 }
 
-/** Where training starts: at the last checkpoint, whose values go to the device, or at the beginning. */
-async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Promise<TrainingState> {
-  const { last, settings, folder, options } = run;
-  if (last) {
-    restore(loop.learner.parameters(), last.parameters, folder.path);
-    restore(loop.optimizer?.state() ?? new Map(), last.optimizer, folder.path);
-    options.reporter.line(`resuming   after epoch ${last.state.epoch} of ${settings.epochs}`);
-    return last.state;
-  }
+/** Where a run stands that has no checkpoint, with what the learner predicts before it has learned. */
+async function beginning({ settings, options }: Run, loop: TrainingLoop, data: TrainingData) {
   const before = await loop.evaluator.score(data.test).catch((error) => {
     if (!(error instanceof NonFiniteError)) throw error;
     throw new UserError(
@@ -166,12 +114,14 @@ async function startState(run: Run, loop: TrainingLoop, data: TrainingData): Pro
 }
 
 async function trainEpochs(run: Run, loop: TrainingLoop, start: TrainingState): Promise<TrainingState> {
-  const { settings, options } = run;
+  const { saved, settings, options, weights } = run;
   const bar = options.reporter.bar('training', (settings.epochs - start.epoch) * loop.stepsPerEpoch);
+  const more = { weightsId: weights.id, words: wordsOf(run) };
   const events = {
     step: () => bar.advance(),
     epoch: async (state: TrainingState, record: EpochRecord, improved: boolean) => {
-      await saveCheckpoint(run, await snapshot(run, loop, state));
+      const best = settings.finalModel === 'best_val' ? bestOf(state, saved.last?.state) : null;
+      await saved.save(state, loop.tensors(), more, best);
       options.reporter.line(epochText(record, settings.epochs, improved));
     },
   };
@@ -182,32 +132,10 @@ async function trainEpochs(run: Run, loop: TrainingLoop, start: TrainingState): 
   }
 }
 
-/** Everything a run needs to go on from here, read back from the device; throws if a number of it is not finite. */
-async function snapshot(run: Run, loop: TrainingLoop, state: TrainingState): Promise<Checkpoint> {
-  const { settings, weights, last } = run;
-  const parameters = await toHost(loop.learner.parameters());
-  const optimizer = await toHost(loop.optimizer?.state() ?? new Map());
-  checkState(parameters, optimizer, `in epoch ${state.epoch}`);
-  return {
-    ...{ settings, state, parameters, optimizer },
-    weightsId: weights.id,
-    words: wordsOf(run),
-    data: identified(run),
-    ...(settings.finalModel === 'best_val' && last ? { best: bestOf(last, state) } : {}),
-    constants: new Map(),
-  };
-}
-
-/** The best epoch's parameters, unless that epoch is the one that is being saved, whose parameters they are. */
-function bestOf(last: Checkpoint, { best, epoch }: TrainingState): Checkpoint['parameters'] {
-  if (!best || best.epoch === epoch) return new Map();
-  return best.epoch === last.state.epoch ? last.parameters : last.best!;
-}
-
-function reportUnreadable(unreadable: ReadonlyMap<number, UnreadableImage>, reporter: Reporter): void {
-  if (unreadable.size === 0) return;
-  reporter.line(`skipped    ${unreadable.size} unreadable image${unreadable.size === 1 ? '' : 's'}:`);
-  for (const { error } of unreadable.values()) reporter.line(`           ${error}`);
+/** Which part of the last checkpoint the best epoch's parameters are, unless that epoch is the one that is being saved. */
+function bestOf({ best, epoch }: TrainingState, last: TrainingState | undefined) {
+  if (!best || best.epoch === epoch || !last) return null;
+  return best.epoch === last.epoch ? 'parameters' : 'best';
 }
 
 function epochText(

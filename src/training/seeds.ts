@@ -8,7 +8,7 @@ import { runFolder } from './default-folder.ts';
 import { type RunSummary, trainRun } from './run.ts';
 import { goOnCommand } from './run-command.ts';
 import { isRun, refuseRun } from './run-folder.ts';
-import type { RunOptions } from './run-state.ts';
+import type { RunOptions } from './run-kind.ts';
 import type { Settings } from './settings.ts';
 
 const figures = ['srcc', 'plcc', 'krcc', 'rmse'] as const;

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { writeSafetensors } from '../../src/data/formats/safetensors.ts';
-import { joinParts } from '../../src/training/checkpoint.ts';
+import { joinParts } from '../../src/training/checkpoint-file.ts';
 import { cacheSegment, type ModelKind, modelKinds, modelParts } from './bases.ts';
 import { type ByteEdit, byteEdits, editBytes, inside } from './byte-edits.ts';
 import { editJson, type JsonEdit, jsonEdits } from './json-edits.ts';

@@ -246,16 +246,37 @@ export const mutants = [
   {
     what: "best_val: the checkpoint keeps the last epoch's parameters for the best",
     file: 'src/training/run.ts',
-    text: 'return best.epoch === last.state.epoch ? last.parameters : last.best!;',
-    becomes: 'return last.parameters;',
+    text: "return best.epoch === last.epoch ? 'parameters' : 'best';",
+    becomes: "return 'parameters';",
     tests: ['test/resume.test.ts'],
   },
   {
-    what: 'pre-training: parameters that are not finite replace the last checkpoint',
-    file: 'src/pretraining/run-state.ts',
-    text: '          checkFinite(read, whose + name, when);\n',
+    what: 'runs: parameters that are not finite replace the last checkpoint',
+    file: 'src/training/checkpoint-file.ts',
+    text: '        checkFinite(values, whose + name, when);\n',
     becomes: '',
-    tests: ['test/finite.test.ts'],
+    tests: ['test/saved-run.test.ts'],
+  },
+  {
+    what: 'runs: a damaged checkpoint is noticed only once something was built on it',
+    file: 'src/training/saved-run.ts',
+    text: '    await verifyParts(file, parts);\n',
+    becomes: '',
+    tests: ['test/saved-run.test.ts'],
+  },
+  {
+    what: 'runs: what is asked of a resumed run is not written down',
+    file: 'src/training/saved-run.ts',
+    text: 'if (!changed) return;',
+    becomes: 'if (changed || !changed) return;',
+    tests: ['test/saved-run.test.ts'],
+  },
+  {
+    what: 'a captured step: warming up leaves its gradients on the device',
+    file: 'src/training/captured-step.ts',
+    text: 'scope(() => void warmUp());',
+    becomes: 'warmUp();',
+    tests: ['test/captured-step.test.ts'],
   },
   {
     what: 'weights: numbers that are not finite are accepted',
@@ -267,9 +288,9 @@ export const mutants = [
   },
   {
     what: 'metrics.jsonl is not written again on resuming',
-    file: 'src/training/run-state.ts',
-    text: '    await writeMetrics(run);\n  }',
-    becomes: '  }',
+    file: 'src/training/saved-run.ts',
+    text: '      await folder.metrics(this.#last.header.state.records);\n',
+    becomes: '',
     tests: ['test/resume.test.ts'],
   },
   {
@@ -415,15 +436,9 @@ export const mutants = [
   {
     what: 'resume: the metrics before training are those of the resumed parameters',
     file: 'src/training/run.ts',
-    text: 'return last.state;',
-    becomes: 'return { ...last.state, before: await loop.score(data.test) };',
+    text: 'const state = await trainEpochs(run, loop, start);',
+    becomes:
+      'const state = await trainEpochs(run, loop, { ...start, before: await loop.evaluator.score(data.test) });',
     tests: ['test/resume.test.ts'],
-  },
-  {
-    what: 'training: parameters that are not finite replace the last checkpoint',
-    file: 'src/training/finite.ts',
-    text: 'for (const [name, { data }] of parameters) checkFinite(data, name, when);',
-    becomes: '',
-    tests: ['test/finite.test.ts'],
   },
 ];

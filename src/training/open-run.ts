@@ -1,0 +1,107 @@
+import { UserError } from '../common/errors.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { type Dataset, openDataset } from '../data/datasets/index.ts';
+import { trainTestSplit } from '../data/datasets/splits.ts';
+import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { type DatasetFeatures, EncodedSoFar } from '../features/dataset-features.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
+import { weightsId } from '../model/weights/weights-id.ts';
+import { type TrainingMetadata, trainingFormat } from './checkpoint.ts';
+import { usesText } from './create-learner.ts';
+import { type DataIdentity, dataIdentity } from './data-identity.ts';
+import type { TrainingState } from './loop.ts';
+import type { RunKind, RunOptions } from './run-kind.ts';
+import type { SavedRun } from './saved-run.ts';
+import { datasetOptions, type Settings } from './settings.ts';
+import { TensorBoardLog } from './tensorboard.ts';
+
+export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = {
+  command: 'train',
+  format: trainingFormat,
+  unit: 'epoch',
+  done: ({ epoch }) => epoch,
+  unsaved: 'before the end of the first epoch',
+  remedy: 'Lower --lr, or scale the scores: --mos-scaling standard.',
+  openCurves: (folder) => TensorBoardLog.open(folder),
+};
+
+/** What a training holds on the host: with its last checkpoint all that another device needs to go on. */
+export interface Run {
+  readonly saved: SavedRun<Settings, TrainingState, TrainingMetadata>;
+  readonly settings: Settings;
+  readonly options: RunOptions;
+  /** With the split in use. */
+  readonly dataset: Dataset;
+  readonly data: DataIdentity;
+  readonly weights: { readonly path: string; readonly id: string };
+  readonly tokenizer: Tokenizer | null;
+  readonly encoded: EncodedSoFar;
+  /** Once all are computed. */
+  features: DatasetFeatures | null;
+}
+
+/**
+ * Opens what a run reads; nothing is computed.
+ *
+ * @throws UserError if data or weights are not there, or not those that the run was trained on
+ */
+export async function openRun(saved: Run['saved'], options: RunOptions): Promise<Run> {
+  const { settings, last } = saved;
+  const { resume, reporter, signal } = options;
+  // A resumed run has been trained on its scenes, and a folder that a file names is not for drawing.
+  const draw = !resume || settings.root === '' ? { reporter, signal } : undefined;
+  const opened = await openDataset({ ...datasetOptions(settings), draw });
+  const dataset = { ...opened, split: withValidation(opened, settings) };
+  tellOfData(dataset, settings, reporter);
+  const data = identityOf(dataset);
+  saved.identify(data);
+  const path = weightsPath(settings.weights);
+  const id = await weightsId(path);
+  if (last && last.weightsId !== id)
+    throw new UserError(
+      `${saved.from} was trained on different weights from ${settings.weights}`,
+      'Pass the same --weights.',
+    );
+  const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
+  return {
+    ...{ saved, settings, options, dataset, data, tokenizer },
+    ...{ weights: { path, id }, encoded: new EncodedSoFar(), features: null },
+  };
+}
+
+/** The split, with a validation part cut from the training part where best_val needs one and the dataset has none. */
+function withValidation(dataset: Dataset, { finalModel, valSize, splitSeed }: Settings): Dataset['split'] {
+  const { split } = dataset;
+  if (finalModel !== 'best_val' || split.val.length > 0) return split;
+  const { train, test } = trainTestSplit(split.train.length, valSize, splitSeed);
+  const pick = (part: Int32Array) => part.map((at) => split.train[at]!);
+  return { train: pick(train), val: pick(test), test: split.test };
+}
+
+function identityOf({ samples, split }: Dataset): DataIdentity {
+  const entries = (part: Int32Array) =>
+    Array.from(part, (at) => [samples[at]!.name, samples[at]!.mos] as const);
+  return dataIdentity({
+    training: entries(split.train),
+    validation: entries(split.val),
+    test: entries(split.test),
+  });
+}
+
+function tellOfData(
+  { target, range, samples, split }: Dataset,
+  { epochs, warmupEpochs, warmupLr }: Settings,
+  reporter: Reporter,
+): void {
+  reporter.line(`scores     ${target}, ${range.join(' to ')}, ${samples.length} images`);
+  if (range[0] === range[1])
+    reporter.line(
+      'warning    all scores are equal: there is nothing to learn, and correlations are undefined',
+    );
+  else if (split.test.length === 1)
+    reporter.line('warning    the test set is a single image: correlations are undefined');
+  if (epochs > 0 && epochs <= warmupEpochs)
+    reporter.line(
+      `warning    every epoch is a warm-up epoch, at a learning rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,
+    );
+}
