@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { streams } from '../src/common/random.ts';
 
 /**
  * What the files of each room of src/ may import beside those of their own: every room named, the rooms within it, too. A room
@@ -143,6 +144,25 @@ it('the bench takes of the tests the references alone', () => {
   const tests = files.flatMap(importsOf).filter(({ to }) => within(to, 'test'));
   expect(tests.length).toBeGreaterThan(0);
   expect(tests.filter(({ to }) => !within(to, 'test/reference'))).toEqual([]);
+});
+
+describe('random numbers', () => {
+  it('come from streams that the table in common/random.ts names', () => {
+    const draw =
+      /(?<![.\w])(?:uniforms?|normals?|permutation|randomWord|philox|new Dice)\((?:[^()]|\([^()]*\))*\)/g;
+    const drawing = imports
+      .filter(({ to, typesOnly }) => to === 'src/common/random.ts' && !typesOnly)
+      .map(({ from }) => ({ from, draws: readFileSync(from, 'utf8').match(draw) ?? [] }));
+    expect(drawing.flatMap(({ draws }) => draws).length).toBeGreaterThan(10);
+    for (const { from, draws } of drawing)
+      for (const text of draws) expect(text, from).toMatch(/\bstreams\.\w+|\bstream\b/);
+  });
+
+  it('are drawn from every stream of that table', () => {
+    const code = sources.map((name) => readFileSync(name, 'utf8')).join('\n');
+    const unused = Object.keys(streams).filter((name) => !code.includes(`streams.${name}`));
+    expect(unused).toEqual([]);
+  });
 });
 
 describe('the disk', () => {

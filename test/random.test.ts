@@ -6,6 +6,7 @@ import {
   permutation,
   philox,
   randomWord,
+  streams,
   uniform,
   uniforms,
 } from '../src/common/random.ts';
@@ -58,6 +59,17 @@ describe('philox', () => {
 });
 
 describe('streams', () => {
+  it('share a number only where the table says so', () => {
+    const entries = Object.entries(streams);
+    const shared = entries.flatMap(([name, number], i) =>
+      entries.slice(i + 1).flatMap(([other, same]) => (same === number ? [[name, other]] : [])),
+    );
+    expect(shared).toEqual([
+      ['fewShot', 'noise'],
+      ['weights', 'bootstrap'],
+    ]);
+  });
+
   it('count four words to a block', () => {
     const block = philox([1, 0, 7, 0], [42, 0]);
     expect([4, 5, 6, 7].map((i) => randomWord(42, 7, i))).toEqual(block);

@@ -42,6 +42,45 @@ export function philox(counter: Counter, key: Key): [number, number, number, num
   return [c0, c1, c2, c3];
 }
 
+/**
+ * Every stream that this program draws from, so that two choices share one only where it says so. Those with a "+" are the first
+ * of several. The choices that share a number are made with seeds of their own; the numbers stay, since they fix results.
+ */
+export const streams = {
+  /** The mask of the head's dropout before its first layer, on the GPU; the step is the block's high word. */
+  inputDropout: 1,
+  /** The mask of the head's dropout before its last layer, likewise. */
+  hiddenDropout: 4,
+  /** Initial weight and bias of the head's first layer. */
+  hiddenWeight: 11,
+  hiddenBias: 12,
+  /** Initial weight and bias of the head's last layer. */
+  outputWeight: 14,
+  outputBias: 15,
+  /** Initial context vectors. */
+  context: 21,
+  /** Crop and flip of an image in an epoch: the counter's last word, where all others have 0. */
+  crop: 0x43,
+  /** Which distortion a view of pre-training has, and how severe. */
+  distortion: 0x44,
+  /** Initial weights of the head that predicts the teacher's features. */
+  distillationHead: 0x45,
+  /** Which training images few-shot training takes. Shares its number with `noise`. */
+  fewShot: 0x51,
+  /** The noise of a distorted image, from a seed of that image. Shares its number with `fewShot`. */
+  noise: 0x51,
+  /** + 0, 1, 2: which images of the training, validation and test part `limit` takes. */
+  limit: 0x52,
+  /** + epoch: the order of the training images. */
+  epoch: 0x1000,
+  /** + place of a tensor: the initial weights of a model. Shares its numbers with `bootstrap`. */
+  weights: 0x2000,
+  /** + resample: the rows of a bootstrap resample. Shares its numbers with `weights`. */
+  bootstrap: 0x2000,
+  /** + scene: what a drawn scene shows. */
+  scene: 0x5000,
+} as const;
+
 /** A seed (a non-negative integer below 2^53) as a Philox key: low word, high word. */
 export function keyOf(seed: number): Key {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];

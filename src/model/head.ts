@@ -5,7 +5,7 @@ import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { getOrThrow } from '../common/get-or-throw.ts';
-import { uniforms } from '../common/random.ts';
+import { streams, uniforms } from '../common/random.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 
@@ -70,8 +70,10 @@ export class RegressionHead {
       const drop = (t: Tensor, stream: number) =>
         training && training.p > 0 ? dropout(t, training.p, { seed: training.seed, stream }) : t;
       const p = (name: HeadName) => getOrThrow(this.parameters, name);
-      const hidden = linear(drop(x, 1), p('1.weight'), p('1.bias'), { activation: 'relu' });
-      return reshape(linear(drop(hidden, 4), p('4.weight'), p('4.bias')), [x.dim(0)]);
+      const hidden = linear(drop(x, streams.inputDropout), p('1.weight'), p('1.bias'), {
+        activation: 'relu',
+      });
+      return reshape(linear(drop(hidden, streams.hiddenDropout), p('4.weight'), p('4.bias')), [x.dim(0)]);
     });
   }
 }
@@ -81,10 +83,10 @@ export function initialHead(input: number, hidden: number, seed: number): HeadVa
   const layer = (count: number, fanIn: number, stream: number) =>
     Float32Array.from(uniforms(count, seed, stream), (draw) => (2 * draw - 1) / Math.sqrt(fanIn));
   return {
-    '1.weight': { shape: [hidden, input], data: layer(hidden * input, input, 11) },
-    '1.bias': { shape: [hidden], data: layer(hidden, input, 12) },
-    '4.weight': { shape: [1, hidden], data: layer(hidden, hidden, 14) },
-    '4.bias': { shape: [1], data: layer(1, hidden, 15) },
+    '1.weight': { shape: [hidden, input], data: layer(hidden * input, input, streams.hiddenWeight) },
+    '1.bias': { shape: [hidden], data: layer(hidden, input, streams.hiddenBias) },
+    '4.weight': { shape: [1, hidden], data: layer(hidden, hidden, streams.outputWeight) },
+    '4.bias': { shape: [1], data: layer(1, hidden, streams.outputBias) },
   };
 }
 

@@ -1,7 +1,7 @@
 import { keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { getOrThrow } from '../common/get-or-throw.ts';
-import { normals } from '../common/random.ts';
+import { normals, streams } from '../common/random.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { ClipConfig, TextConfig } from '../model/config.ts';
@@ -9,9 +9,6 @@ import { TextTransformer } from '../model/text.ts';
 import { VisionTransformer } from '../model/vit.ts';
 import { Parameters } from '../model/weights/parameters.ts';
 import type { ObjectiveParameters } from './objective.ts';
-
-/** Stream of the distillation head's initial weights. */
-const headStream = 0x45;
 
 /** CLIP bounds the inverse temperature by 100. */
 const largestLogitScale = Math.log(100);
@@ -118,5 +115,8 @@ export class PretrainingModel {
 }
 
 function headWeights(outputs: number, inputs: number, seed: number): Float32Array {
-  return Float32Array.from(normals(outputs * inputs, seed, headStream), (value) => value * inputs ** -0.5);
+  return Float32Array.from(
+    normals(outputs * inputs, seed, streams.distillationHead),
+    (value) => value * inputs ** -0.5,
+  );
 }

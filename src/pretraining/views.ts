@@ -1,13 +1,10 @@
-import { uniform } from '../common/random.ts';
+import { streams, uniform } from '../common/random.ts';
 import { classOf } from '../data/datasets/splits.ts';
 import { distortionNames } from '../data/images/distort.ts';
 import type { ImageJob } from '../data/images/loader.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import type { Pair } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';
-
-/** Stream of the counter generator that distortions are drawn from. */
-const distortionStream = 0x44;
 
 /** A view of a pair: how its image is cropped and spoiled, how good it still is, and what is said of it. */
 export interface View {
@@ -43,7 +40,7 @@ export function drawViews(
   return pairs.flatMap((pair, index) =>
     Array.from({ length: views }, (_, epoch) => {
       const at = index * views + epoch;
-      const draw = (i: number) => uniform(seed, distortionStream, 4 * at + i);
+      const draw = (i: number) => uniform(seed, streams.distortion, 4 * at + i);
       const spoiled = draw(0) < distorted;
       const name = distortionNames[Math.floor(draw(1) * distortionNames.length)]!;
       const severity = spoiled ? draw(2) : 0;

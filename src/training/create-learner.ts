@@ -3,7 +3,7 @@ import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { normals } from '../common/random.ts';
+import { normals, streams } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
@@ -21,8 +21,7 @@ import { ImageOnlyLearner } from './learners/image-only.ts';
 import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
 
-/** Stream of the context's initial values; the standard deviation is CoOp's. */
-const contextStream = 21;
+/** CoOp's standard deviation of the context's initial values. */
 const contextDeviation = 0.02;
 
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
@@ -137,7 +136,7 @@ export function createPrompts(
       return gatherRows(table, Tensor.from(table.gpu, repeated)).view(shape);
     });
   } else {
-    for (const [i, value] of normals(values.length, seed, contextStream).entries())
+    for (const [i, value] of normals(values.length, seed, streams.context).entries())
       values[i] = contextDeviation * value;
     ctx = Tensor.from(text.parameters.get('positional_embedding').gpu, values, shape);
   }

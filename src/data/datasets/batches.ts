@@ -1,11 +1,8 @@
-import { permutation } from '../../common/random.ts';
-
-/** Streams of the counter generator that epoch e is shuffled from: this base + e. */
-const STREAM_EPOCH = 0x1000;
+import { permutation, streams } from '../../common/random.ts';
 
 /** The training part in the order of one epoch: a permutation that depends on seed and epoch alone. */
 export function epochOrder(part: Int32Array, seed: number, epoch: number): Int32Array {
-  return permutation(part.length, seed, STREAM_EPOCH + epoch).map((at) => part[at]!);
+  return permutation(part.length, seed, streams.epoch + epoch).map((at) => part[at]!);
 }
 
 /** Consecutive batches of `size`, the last as short as what is left. */

@@ -1,10 +1,6 @@
 import { UserError } from '../../common/errors.ts';
-import { permutation } from '../../common/random.ts';
+import { permutation, streams } from '../../common/random.ts';
 import { MersenneTwister } from './mt19937.ts';
-
-/** Streams of the counter generator used here, apart so that no two choices share their draws. */
-const STREAM_FEW_SHOT = 0x51;
-const STREAM_LIMIT = 0x52;
 
 /** Positions in a dataset's `samples`. */
 export interface Split {
@@ -61,7 +57,7 @@ export function fewShot(
     throw new UserError(`${shots} shots is not a positive integer`, 'Pass the number of images per class.');
   const taken = new Map<number, number>();
   const chosen = new Uint8Array(part.length);
-  for (const at of permutation(part.length, seed, STREAM_FEW_SHOT)) {
+  for (const at of permutation(part.length, seed, streams.fewShot)) {
     const label = labels[part[at]!]!;
     const count = taken.get(label) ?? 0;
     if (count < shots) {
@@ -101,7 +97,7 @@ export function limitSplit(split: Split, limit: number, seed: number): Split {
   const cut = (p: 0 | 1 | 2) => {
     const part = parts[p]!;
     const chosen = new Uint8Array(part.length);
-    const order = permutation(part.length, seed, STREAM_LIMIT + p);
+    const order = permutation(part.length, seed, streams.limit + p);
     for (const at of order.subarray(0, counts[p]!.count)) chosen[at] = 1;
     return part.filter((_, at) => chosen[at] === 1);
   };

@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import { normals } from '../../common/random.ts';
+import { normals, streams } from '../../common/random.ts';
 
 /** RGB pixels of a square image, row by row. */
 export interface Pixels {
@@ -58,7 +58,7 @@ export const distortions: Readonly<Record<string, Distortion>> = {
   /** Gaussian noise of standard deviation 6 to 80 levels. */
   noise: async (image, severity, seed) => {
     const std = between(6, 80, severity);
-    const draws = normals(image.data.length, seed, 0x51);
+    const draws = normals(image.data.length, seed, streams.noise);
     return mapBytes(image, (value, i) => value + std * draws[i]!);
   },
   /** Levels reduced from 24 to 2. */

@@ -1,4 +1,4 @@
-import { keyOf, philox } from '../../common/random.ts';
+import { keyOf, philox, streams } from '../../common/random.ts';
 import type { RgbImage } from './decode.ts';
 import { type Box, resizeBicubic } from './resize.ts';
 
@@ -6,9 +6,6 @@ import { type Box, resizeBicubic } from './resize.ts';
 const cropScale = [0.08, 1] as const;
 const cropRatio = [3 / 4, 4 / 3] as const;
 const cropTries = 10;
-
-/** Stream of the counter generator that crops and flips are drawn from. */
-const STREAM_CROP = 0x43;
 
 /** A crop, and whether it is mirrored left to right after it is resized. */
 export interface CropDraw {
@@ -76,7 +73,7 @@ export function drawCrop(
   minArea: number = cropScale[0],
 ): CropDraw {
   const key = keyOf(seed);
-  const draw = (block: number) => philox([block, index, epoch, STREAM_CROP], key);
+  const draw = (block: number) => philox([block, index, epoch, streams.crop], key);
   const share = (word: number) => word * 2 ** -32;
   const flip = share(draw(cropTries)[0]) < 0.5;
   const [logLow, logHigh] = [Math.log(cropRatio[0]), Math.log(cropRatio[1])] as const;

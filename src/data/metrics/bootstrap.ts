@@ -1,7 +1,4 @@
-import { uniforms } from '../../common/random.ts';
-
-/** Streams of the counter generator that resamples are drawn from: this base + the resample's number. */
-const streamBase = 0x2000;
+import { streams, uniforms } from '../../common/random.ts';
 
 /** A figure of some columns of numbers, all equally long. */
 export type Statistic = (...columns: ArrayLike<number>[]) => number;
@@ -27,7 +24,7 @@ export function bootstrapIntervals<Name extends string>(
   const n = columns[0]?.length ?? 0;
   const drawn = columns.map(() => new Float64Array(n));
   for (let r = 0; r < resamples; r++) {
-    for (const [i, draw] of uniforms(n, seed, streamBase + r).entries()) {
+    for (const [i, draw] of uniforms(n, seed, streams.bootstrap + r).entries()) {
       const pick = Math.floor(draw * n);
       for (const [c, column] of columns.entries()) drawn[c]![i] = column[pick]!;
     }

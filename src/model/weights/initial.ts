@@ -1,9 +1,6 @@
-import { normals } from '../../common/random.ts';
+import { normals, streams } from '../../common/random.ts';
 import { elementCount, type HostTensor } from '../../data/formats/tensor.ts';
 import { type ClipConfig, canonicalShapes, type TransformerConfig } from '../config.ts';
-
-/** Streams of the counter generator that weights are drawn from: this base + the tensor's place in the model. */
-const weightStream = 0x2000;
 
 /** exp(logit_scale) starts at 1/0.07. */
 const initialLogitScale = Math.log(1 / 0.07);
@@ -15,7 +12,7 @@ const initialLogitScale = Math.log(1 / 0.07);
  */
 export function initialWeights(config: ClipConfig, seed: number): Map<string, HostTensor> {
   const weights = new Map<string, HostTensor>();
-  let stream = weightStream;
+  let stream: number = streams.weights;
   for (const [name, shape] of canonicalShapes(config)) {
     const count = elementCount(shape);
     const std = initialStd(name, config);

@@ -1,5 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
+import { streams } from '../../../common/random.ts';
 import { distortionNames, distortions } from '../../images/distort.ts';
 import { Dice, drawScene, sceneKinds } from './draw.ts';
 import { SceneFolder } from './folder.ts';
@@ -67,7 +68,7 @@ export const sceneColumns = ['name', 'mos', 'split', 'prompt'] as const;
 
 async function* drawnScenes({ scenes, versions, size, seed }: SceneOptions) {
   for (let scene = 0; scene < scenes; scene++) {
-    const dice = new Dice(seed, 0x5000 + scene);
+    const dice = new Dice(seed, streams.scene + scene);
     const kind = sceneKinds[scene % sceneKinds.length]!;
     const svg = Buffer.from(drawScene(kind, size, dice));
     const drawn = { data: await sharp(svg).removeAlpha().toColourspace('srgb').raw().toBuffer(), size };
