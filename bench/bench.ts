@@ -35,28 +35,25 @@ interface Options {
 const names = sections.map(({ name }) => name);
 const command = createCommand(
   'bench',
-  'Measures the engine on this adapter, holds the figures against their bars, and writes them down.',
+  'Measures the engine on this adapter, checks the results against their limits, and saves them.',
   [
     'node dist/bench.js kernels --peers                       # kernels against the ceiling and other WebGPU libraries',
     'node dist/bench.js host                                  # what a training step costs the host',
-    'node dist/bench.js train --python python3                # the job, with PyTorch beside it',
+    'node dist/bench.js train --python python3                # the training job, next to PyTorch',
     'node dist/bench.js encode growth --quick',
     'node dist/bench.js all                                   # every section, then docs/performance.md',
-    'node dist/bench.js page                                  # docs/performance.md alone, from what was measured',
+    'node dist/bench.js page                                  # only docs/performance.md, from saved results',
   ],
 )
   .argument(
     '<sections...>',
-    `what to measure: all, page (measures nothing), or\n${sections.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`,
+    `what to measure: all, page (no measurement), or\n${sections.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`,
   )
-  .option('--quick', 'fewer repetitions and sizes: to see that it runs, not to quote; nothing is written')
-  .option('--python <command>', 'a Python with PyTorch: its CPU figures go beside ours')
-  .option(
-    '--peers',
-    'other WebGPU libraries beside ours; installs bench/peers with npm (350 MB) if it is not',
-  )
-  .option('--out <folder>', 'where ADAPTER.json is written', inProject('bench/results'))
-  .option('--page <file>', 'the page made of the results', inProject('docs/performance.md'))
+  .option('--quick', 'fewer repetitions and sizes, only to see that it runs; nothing is saved')
+  .option('--python <command>', 'a Python with PyTorch, to measure on the CPU for comparison')
+  .option('--peers', 'also measure other WebGPU libraries; installs bench/peers with npm (350 MB) if needed')
+  .option('--out <folder>', 'folder for ADAPTER.json', inProject('bench/results'))
+  .option('--page <file>', 'page to generate from the results', inProject('docs/performance.md'))
   .option('--json', 'print the results as JSON');
 
 /** From dist/bench.js, wherever it is called. */
@@ -67,7 +64,7 @@ function inProject(path: string): string {
 await runCommand<Options>(command, async (given, asked) => {
   const unknown = asked.find((name) => !['all', 'page', ...names].includes(name));
   if (unknown)
-    throw new UserError(`there is no section ${unknown}`, `Sections are ${names.join(', ')}, all and page.`);
+    throw new UserError(`no section named ${unknown}`, `Sections: ${names.join(', ')}, all and page.`);
   const chosen = sections.filter(({ name }) => asked.includes('all') || asked.includes(name));
   const failed = chosen.length > 0 ? await measure(chosen, given) : 0;
   if (!given.quick) {
@@ -85,7 +82,7 @@ async function measure(
   // Open until the end: the sections open devices of their own, and Dawn dies where one on another backend follows a closed one.
   const gpu = await openGpu();
   const { adapter } = gpu;
-  Progress.line(`adapter    ${adapter.name}${adapter.software ? '  (a software adapter)' : ''}`);
+  Progress.line(`adapter    ${adapter.name}${adapter.software ? '  (software adapter)' : ''}`);
   const measured: Record<string, unknown> = {};
   let failed = 0;
   for (const section of chosen) {

@@ -147,12 +147,12 @@ export const encodeSection: Section<EncodeResults> = {
   measure,
   bars: ({ float32, float16, float16Error, files }) => [
     {
-      what: 'memory of float16 weights to float32',
+      what: 'memory of float16 weights relative to float32',
       value: float16.weightBytes / float32.weightBytes,
       atMost: 0.51,
     },
     { what: 'difference of features under float16 weights', value: float16Error, atMost: 2e-3 },
-    { what: 'share of time the encoder waits for an image', value: files.waitingShare, atMost: 0.02 },
+    { what: 'fraction of time the encoder waits for an image', value: files.waitingShare, atMost: 0.02 },
   ],
   render({ batch, float32, float16, float16Error, files }) {
     const row = (name: string, { imagesPerSecond, weightBytes }: EncodingRate) => [
@@ -161,16 +161,16 @@ export const encodeSection: Section<EncodeResults> = {
       megabytes(weightBytes),
     ];
     return [
-      `Batches of ${batch} images of 224 pixels a side. Memory is that of both towers. Features under float16 weights differ by at`,
-      `most ${digits(float16Error)} of the largest.`,
+      `Batches of ${batch} images of 224 x 224 pixels. Memory is for both towers. Features with float16 weights differ by at`,
+      `most ${digits(float16Error)} of the largest value.`,
       '',
       markdownTable(
-        ['weights', 'images a second', 'weights on the GPU'],
+        ['weights', 'images per second', 'weights on the GPU'],
         [row('float32', float32), row('float16', float16)],
       ),
       '',
-      `From ${files.images} PNG files of ${files.pixels} pixels a side, decoded and cropped ahead in threads: ${digits(files.imagesPerSecond)} images a`,
-      `second. After the first image, which came ${Math.round(files.firstWait)} ms after the start, the encoder waited ${digits(100 * files.waitingShare)} % of the time.`,
+      `From ${files.images} PNG files of ${files.pixels} x ${files.pixels} pixels, decoded and cropped ahead in threads: ${digits(files.imagesPerSecond)} images per`,
+      `second. After the first image, which arrived ${Math.round(files.firstWait)} ms after the start, the encoder waited ${digits(100 * files.waitingShare)}% of the time.`,
     ].join('\n');
   },
 };

@@ -152,7 +152,7 @@ async function images(gpu: Gpu, clip: Clip, batches: readonly number[]): Promise
 async function encoderBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], rounds: number): Promise<Growth> {
   return growth(
     ['encoding one batch', 'images in the batch'],
-    ['linear, with a constant for reading the weights', 'linear: 7 widths a token, and the images'],
+    ['linear, plus a constant for reading the weights', 'linear: 7 widths per token, and the images'],
     await measure(gpu, new Map(sizes.map((batch) => [batch, encoder(gpu, clip, batch)])), rounds),
   );
 }
@@ -212,8 +212,8 @@ async function prompts(gpu: Gpu, clip: Clip, counts: readonly number[], rounds: 
   return growth(
     ['prompts forward and backward, 16 context vectors', 'prompts'],
     [
-      'linear in the 17 + 3 rows a prompt, with a constant for the shared rows and for reading the weights',
-      'linear in the rows; padded to 77 it would be 77 a prompt',
+      'linear in the 17 + 3 rows per prompt, plus a constant for the shared rows and for reading the weights',
+      'linear in the rows; padded it would be 77 per prompt',
     ],
     await textSides(gpu, clip, counts, (count) => ({ prompts: count, nCtx: 16 }), rounds),
   );
@@ -228,7 +228,7 @@ async function contextLength(
   return growth(
     ['six prompts forward and backward', 'context vectors'],
     [
-      'linear in the 19 + n rows (attention, quadratic, is below 2 % here), with a constant for reading the weights',
+      'linear in the 19 + n rows (attention, quadratic, is below 2% here), plus a constant for reading the weights',
       'linear in the rows',
     ],
     await textSides(gpu, clip, lengths, (nCtx) => ({ prompts: 6, nCtx }), rounds),
@@ -258,11 +258,11 @@ async function stepBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], quick: 
 
 export const growthSection: Section<GrowthResults> = {
   name: 'growth',
-  summary: 'time and memory against images, prompts, context length and batch, with the expected law',
+  summary: 'time and memory by images, prompts, context length and batch, with the expected law',
   measure: measureAll,
   bars: ({ tables }) =>
     tables.map(({ work, variable, memory }) => ({
-      what: `${work}, by ${variable}: memory off its law`,
+      what: `${work}, by ${variable}: deviation of memory from its law`,
       value: memory.worst,
       atMost: 0.1,
     })),
@@ -270,14 +270,14 @@ export const growthSection: Section<GrowthResults> = {
 };
 
 function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory }: Growth): string {
-  const off = ({ worst }: Line) => `${digits(100 * worst)} %`;
+  const off = ({ worst }: Line) => `${digits(100 * worst)}%`;
   return [
-    `**${work[0]!.toUpperCase()}${work.slice(1)}, by ${variable}.** Time is expected ${timeLaw}; the nearest line is ${digits(time.constant)} s +`,
-    `${digits(1000 * time.perUnit)} ms each, the worst point ${off(time)} off. Memory beside the weights is expected ${memoryLaw}; the nearest line`,
-    `is ${megabytes(memory.constant)} + ${megabytes(memory.perUnit)} each, the worst point ${off(memory)} off.`,
+    `**${work[0]!.toUpperCase()}${work.slice(1)}, by ${variable}.** Expected time: ${timeLaw}; the fitted line is ${digits(time.constant)} s +`,
+    `${digits(1000 * time.perUnit)} ms each, at worst ${off(time)} off. Expected memory besides the weights: ${memoryLaw}; the fitted line`,
+    `is ${megabytes(memory.constant)} + ${megabytes(memory.perUnit)} each, at worst ${off(memory)} off.`,
     '',
     markdownTable(
-      [variable, 'seconds', 'the line says', 'memory', 'the line says'],
+      [variable, 'seconds', 'fit', 'memory', 'fit'],
       points.map(({ at, seconds, bytes }) => [
         at,
         digits(seconds),
@@ -291,14 +291,14 @@ function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory 
 
 function renderRooflines(list: readonly Roofline[]): string {
   return [
-    '**Arithmetic, not measurement: what a data-center GPU would give.** From published peaks of float32 outside the matrix units and',
-    'of memory, and 3 µs of host time for each of 275 dispatches. The step takes the longest of its three times.',
+    '**Calculated, not measured: what a data-center GPU would reach.** From published peaks of float32 outside the tensor cores and',
+    'of memory, and 3 µs of host time for each of 275 dispatches. A step takes the longest of its three times.',
     '',
     markdownTable(
       [
         'device',
-        'images a second at the peak',
-        'at half of it',
+        'images per second at peak',
+        'at half the peak',
         'step: operations',
         'step: weights read',
         'step: host',

@@ -20,7 +20,7 @@ export function labCommand(
   const listed = versions.map((version, number) => `${number} ${version}`).join(', ');
   return createCommand(
     file,
-    `Times every version of ${name}, each checked on the CPU, with the share of the adapter's ceiling measured in between.`,
+    `Times every version of ${name}, each checked on the CPU, with the share of the adapter's ceiling, which is measured in between.`,
     [
       `node dist/${file}.js                          # all versions at the usual shapes`,
       `node dist/${file}.js 0 2 --shapes ${shapes.byDefault.split(',')[0]} --rounds 9`,
@@ -28,8 +28,8 @@ export function labCommand(
   )
     .argument('[versions...]', `by number: ${listed}; all by default`)
     .option('--shapes <list>', `${shapes.form}, separated by commas`, shapes.byDefault)
-    .option('--rounds <count>', 'times that each version takes its turn', positive, 5)
-    .option('--cpu', 'processor time over all cores instead of the wall: where other programs run too');
+    .option('--rounds <count>', 'how many times each version takes its turn', positive, 5)
+    .option('--cpu', 'CPU time over all cores instead of wall time, for when other programs run too');
 }
 
 /** The versions asked for, by number. */
@@ -37,7 +37,7 @@ export function chosenVersions(given: readonly string[], versions: readonly stri
   if (given.length === 0) return [...versions.keys()];
   return given.map((text) => {
     if (!/^\d+$/.test(text) || !versions[Number(text)])
-      throw new UserError(`there is no version ${text}`, `Versions are 0 to ${versions.length - 1}.`);
+      throw new UserError(`no version ${text}`, `Versions: 0 to ${versions.length - 1}.`);
     return Number(text);
   });
 }
@@ -46,7 +46,7 @@ export function chosenVersions(given: readonly string[], versions: readonly stri
 export function shapeNumbers(text: string, count: number, form: string): number[] {
   const numbers = text.split('x').map(Number);
   if (numbers.length !== count || !numbers.every((value) => Number.isInteger(value) && value > 0))
-    throw new UserError(`${text} is no shape`, `Write it as ${form}.`);
+    throw new UserError(`${text} is not a shape`, `Write it as ${form}.`);
   return numbers;
 }
 
@@ -54,7 +54,6 @@ export const clockOf = ({ cpu }: LabOptions): Clock => (cpu ? 'cpu' : 'wall');
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number above 0.');
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a positive integer.');
   return value;
 }

@@ -43,8 +43,8 @@ export async function measurePyTorch(python: string, quick: boolean): Promise<Py
   }
   if (speed < slowest * threads)
     throw new UserError(
-      `${python}: PyTorch multiplies at ${speed.toFixed(1)} GFLOP/s, by a reference BLAS: not a figure to compare with`,
-      'Install a fast one (Debian: libopenblas0-pthread), or leave --python out.',
+      `${python}: PyTorch multiplies at ${speed.toFixed(1)} GFLOP/s, with a reference BLAS: too slow for a fair comparison`,
+      'Install a fast one (Debian: libopenblas0-pthread), or omit --python.',
     );
   const result = JSON.parse(await run(quick ? 1 : 4, best).catch(unusable(python))) as PyTorch;
   return { ...result, coreType: best };
@@ -55,6 +55,6 @@ const unusable =
   (error: Error): never => {
     throw new UserError(
       `${python} does not run PyTorch: ${error.message.trim().split('\n').at(-1)}`,
-      'Give a Python in which `import torch` works, or leave --python out.',
+      'Pass a Python in which `import torch` works, or omit --python.',
     );
   };

@@ -50,7 +50,7 @@ export async function saveSection(
 /** The files of all adapters. */
 export async function readResults(folder: string): Promise<ResultsFile[]> {
   const names = await readdir(folder).catch(() => {
-    throw new UserError(`${folder}: there are no results`, 'Measure first: node dist/bench.js all.');
+    throw new UserError(`${folder}: no results`, 'Measure first: node dist/bench.js all.');
   });
   const files = await Promise.all(
     names
@@ -71,6 +71,6 @@ async function read(path: string): Promise<ResultsFile | undefined> {
   try {
     return JSON.parse(text) as ResultsFile;
   } catch (error) {
-    throw new UserError(`${path}: is no JSON (${(error as Error).message})`, 'Delete it and measure again.');
+    throw new UserError(`${path}: is not JSON (${(error as Error).message})`, 'Delete it and measure again.');
   }
 }

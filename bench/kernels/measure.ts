@@ -192,7 +192,7 @@ async function check(contestant: Contestant): Promise<void> {
   try {
     await contestant.time();
     contestant.error = sampleError(await contestant.read(), contestant.samples);
-    if (!Number.isFinite(contestant.error)) contestant.failed = 'its result holds what is no number';
+    if (!Number.isFinite(contestant.error)) contestant.failed = 'its result contains NaN';
   } catch (error) {
     contestant.failed = (error as Error).message;
   }

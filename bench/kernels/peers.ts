@@ -47,8 +47,8 @@ export async function installPeers(progress: (text: string) => void): Promise<vo
   } catch (error) {
     const { stderr = '' } = error as { stderr?: string };
     throw new UserError(
-      `the peers could not be installed: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`,
-      'Run `npm ci` in bench/peers by hand, or leave --peers out.',
+      `could not install the peers: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`,
+      'Run `npm ci` in bench/peers by hand, or omit --peers.',
     );
   }
 }

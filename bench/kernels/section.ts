@@ -48,7 +48,7 @@ function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
     const rank = (row: KernelRow) => timesFaster(row) || 0;
     const worst = compared.reduce((a, b) => (rank(b) < rank(a) ? b : a));
     found.push({
-      what: `${group}: times faster than the fastest peer, least at ${worst.shape}, ${worst.direction}`,
+      what: `${group}: speedup over the fastest peer, lowest at ${worst.shape}, ${worst.direction}`,
       value: timesFaster(worst)!,
       atLeast,
     });
@@ -56,12 +56,12 @@ function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
   const large = rows.filter(({ group, shape }) => group === 'matmul' && shape.startsWith(share.rows));
   if (large.length > 0)
     found.push({
-      what: 'matmul at 1576 rows: share of the multiply-add ceiling, least',
+      what: 'matmul at 1576 rows: share of the multiply-add ceiling, lowest',
       value: Math.min(...large.map((row) => shareOfCeiling(row, ceiling))),
       atLeast: share.atLeast,
     });
   found.push({
-    what: 'difference from float64, largest',
+    what: 'largest difference from float64',
     value: Math.max(...rows.map(({ error }) => error)),
     atMost: 1e-4,
   });
@@ -72,25 +72,16 @@ function render({ ceiling, peers, rows }: KernelResults): string {
   const names = peers.map(({ name }) => name);
   const groups = Object.keys(bars).filter((group) => rows.some((row) => row.group === group));
   const table = markdownTable(
-    [
-      'kernel',
-      'shape',
-      'direction',
-      'ms',
-      'speed',
-      'of the ceiling',
-      ...names,
-      ...(names[0] ? ['faster'] : []),
-    ],
+    ['kernel', 'shape', 'direction', 'ms', 'speed', 'of ceiling', ...names, ...(names[0] ? ['speedup'] : [])],
     groups
       .flatMap((group) => rows.filter((row) => row.group === group))
       .map((row) => cells(row, ceiling, names)),
   );
   return [
     `Ceiling of this adapter in this run: ${digits(ceiling.gflops)} GFLOP/s of float32 multiply-adds alone, ${digits(ceiling.copyGBs)} GB/s of copying`,
-    '(read plus written) 64 MiB, which no cache holds; smaller tensors may pass it. Products are rows × inputs × outputs, the second',
-    'factor a frozen weight, which all libraries hold ready; attention is batch × heads × tokens × head size, counted in full where it',
-    'is causal. Gradients are those by what comes in, since the encoders are frozen. The packed text block computes what the padded',
+    '(read plus written) 64 MiB, which fits no cache; smaller tensors may exceed it. Products are rows × inputs × outputs; the second',
+    'factor is a frozen weight, which every library prepares beforehand. Attention is batch × heads × tokens × head size, counted in full if it',
+    'is causal. Gradients are with respect to the input, since the encoders are frozen. The packed text block computes what the padded',
     'one does, for prompts that share their context. Each result is checked against float64 on the CPU.',
     ...(peers.length > 0 ? comparison(peers) : []),
     '',
@@ -102,10 +93,10 @@ function render({ ceiling, peers, rows }: KernelResults): string {
 function comparison(peers: KernelResults['peers']): string[] {
   return [
     '',
-    `Beside them, in milliseconds: ${peers.map(({ name, version }) => `${name} ${version}`).join(', ')}, on the same adapter with the same`,
-    'Dawn toggles, taking turns with ours, and checked the same way. While it waits, Dawn in Node spins, which takes a core from a',
-    'software adapter; this engine waits without spinning, so peers are timed both ways, and the better counts. The last column is',
-    'against the fastest of them, wrong ones included. What they cannot do, or compute wrongly here, stands below the table.',
+    `For comparison, in milliseconds: ${peers.map(({ name, version }) => `${name} ${version}`).join(', ')}, on the same adapter with the same`,
+    'Dawn toggles, interleaved with ours, and checked the same way. Dawn in Node spins while it waits, which takes a core from a',
+    'software adapter; this engine waits without spinning, so peers are timed both ways, and the better time counts. The last column is',
+    'the speedup over the fastest of them, wrong ones included. What they cannot do, or compute wrongly here, is listed below the table.',
   ];
 }
 
@@ -123,7 +114,7 @@ function cells(row: KernelRow, ceiling: KernelResults['ceiling'], peers: readonl
     row.group === 'matmul' ? '' : row.direction,
     digits(row.milliseconds),
     `${digits((1000 * row.amount) / row.milliseconds)} ${row.unit}`,
-    `${Math.round(100 * shareOfCeiling(row, ceiling))} %`,
+    `${Math.round(100 * shareOfCeiling(row, ceiling))}%`,
     ...others,
     ...(peers.length > 0 ? [faster === undefined ? '' : `${digits(faster)}×`] : []),
   ];

@@ -38,7 +38,7 @@ interface Shape {
 
 function parseShape(text: string): Shape {
   const [sizes, mask = 'none'] = text.split(':') as [string, AttentionMask];
-  if (!masks.includes(mask)) throw new UserError(`${mask} is no mask`, `Masks are ${masks.join(', ')}.`);
+  if (!masks.includes(mask)) throw new UserError(`${mask} is not a mask`, `Masks: ${masks.join(', ')}.`);
   const [batch, heads, tokens, headDim] = shapeNumbers(sizes, 4, form);
   return { batch: batch!, heads: heads!, tokens: tokens!, headDim: headDim!, mask };
 }
