@@ -13,10 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { settingsFrom } from '../src/cli/settings-options.ts';
 import { UserError } from '../src/common/errors.ts';
 import { type Dataset, type DatasetOptions, openDataset, writeSplitCsv } from '../src/data/datasets/index.ts';
 import { classOf, trainTestSplit } from '../src/data/datasets/splits.ts';
 import { decodeImage } from '../src/data/images/decode.ts';
+import { applySettings, defaultSettings } from '../src/training/settings.ts';
 
 const sample = (name: string) => fileURLToPath(new URL(`./fixtures/datasets/${name}`, import.meta.url));
 
@@ -285,6 +287,31 @@ describe('csv', () => {
     expect((await failureOf(options)).message).toMatch(message);
   });
 
+  it('refuses an image with two scores, also by another path', async () => {
+    const path = join(scratch, 'labels.csv');
+    const options = { name: 'csv', csv: path, root: sample('csv'), testSize: 1 };
+    writeFileSync(path, 'name,mos\npictures/p0.png,1\npictures/p1.png,2\npictures/p0.png,3\n');
+    const failure = await failureOf(options);
+    expect(failure.message).toMatch(/image pictures\/p0\.png has more than one score: 1 and 3$/);
+    expect(failure.advice).toMatch(/one row for each image/);
+    writeFileSync(path, 'name,mos\npictures/p0.png,1\np1.png,2\n./pictures/p1.png,2\n');
+    expect((await failureOf(options)).message).toMatch(/p1\.png has more than one score: 2 and 2/);
+  });
+
+  it('notes a column that could split the images but is not asked to', async () => {
+    const { notes } = await openDataset({ name: 'csv', csv, ...columns });
+    expect(notes).toHaveLength(1);
+    expect(notes[0]).toMatch(/column "part" says which .* \(use the column with --split-column part\)$/);
+    expect((await openDataset({ name: 'csv', csv, ...columns, splitColumn: 'part' })).notes).toEqual([]);
+    // A column in which one row says anything else is none.
+    writeFileSync(
+      join(scratch, 'labels.csv'),
+      'name,mos,style\np0.png,1,test\np1.png,2,train\np2.png,3,photo\n',
+    );
+    const other = { name: 'csv', csv: join(scratch, 'labels.csv'), root: sample('csv') };
+    expect((await openDataset(other)).notes).toEqual([]);
+  });
+
   it('refuses a split column without a test part', async () => {
     writeFileSync(join(scratch, 'labels.csv'), 'name,mos,split\np0.png,1,train\n');
     const failure = await failureOf({ name: 'csv', csv: join(scratch, 'labels.csv'), splitColumn: 'split' });
@@ -300,6 +327,26 @@ describe('openDataset', () => {
     const failure = await failureOf({ name: 'AGIN', root: sample('agin'), target: 'quality' });
     expect(failure.message).toBe('agin has no score "quality"');
     expect(failure.advice).toMatch(/naturalness, technical, rationality/);
+  });
+
+  it('knows datasets by the names that people use', async () => {
+    for (const name of ['AGIQA', 'AGIQA-3K', 'agiqa_3k'])
+      expect((await openDataset({ name, root: sample('agiqa-3k') })).name).toBe('agiqa-3k');
+    expect((await openDataset({ name: 'AIGCIQA2023', root: sample('aigciqa2023') })).name).toBe(
+      'aigciqa2023',
+    );
+    for (const name of ['AIGIQA-20K', 'AIGCQA', 'AIGCQA-30K'])
+      expect((await openDataset({ name, root: sample('aigcqa') })).name).toBe('aigcqa');
+    // The settings hold the dataset's own name, so that runs of both are one.
+    expect(applySettings(defaultSettings(), { data: 'AGIQA' }, 'test').data).toBe('agiqa-3k');
+    expect(settingsFrom({ data: 'AIGIQA-20K' }).data).toBe('aigcqa');
+    expect(settingsFrom({ data: 'mine' }).data).toBe('mine');
+  });
+
+  it('limits to the same images whatever the seed', async () => {
+    const limited = (seed: number) =>
+      openDataset({ name: 'aigcqa', root: sample('aigcqa'), limit: 6, seed }).then(({ split }) => split);
+    expect(await limited(2)).toEqual(await limited(1));
   });
 
   it('limits the images and the shots', async () => {

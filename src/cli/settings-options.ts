@@ -6,6 +6,7 @@ import { UserError } from '../common/errors.ts';
 import { applyValues, defaultValues, type Fields, type FieldValues, optionFlag } from '../common/fields.ts';
 import { checkLimit } from '../common/limits.ts';
 import {
+  canonical,
   defaultSettings,
   fields,
   type SettingName,
@@ -47,7 +48,7 @@ export function addFieldOptions(command: Command, table: Fields, showDefaults = 
 /** The base (the defaults, or a trained model's settings), then the configuration file, then the command line. */
 export function settingsFrom(options: Readonly<Record<string, unknown>>, base = defaultSettings()): Settings {
   const given = settingNames.map((name) => [name, options[name] ?? options[aliases[name] ?? name]]);
-  return fieldValuesFrom(fields, { ...Object.fromEntries(given), config: options.config }, base);
+  return canonical(fieldValuesFrom(fields, { ...Object.fromEntries(given), config: options.config }, base));
 }
 
 /** The base, then the configuration file, then the command line, for a table of fields. */

@@ -61,6 +61,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
       'Pass --data and --root.',
     );
   const dataset = await openDataset(datasetOptions(settings));
+  for (const note of dataset.notes) terminal.line(`note       ${note}`);
   if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} set`);
   const gpu = await startGpu(terminal);
   const scorer = await Scorer.load(gpu, options.model, {

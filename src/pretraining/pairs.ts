@@ -2,11 +2,11 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { UserError } from '../common/errors.ts';
+import { trainedAndHeld } from '../data/datasets/duplicates.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import type { Drawing } from '../data/datasets/scenes/make.ts';
 import { readCsv, requireColumn, textField } from '../data/formats/csv.ts';
 import { imagesBelow } from '../data/images/find.ts';
-import { hashImage } from '../data/images/prepare.ts';
 import type { PretrainingSettings } from './settings.ts';
 
 /** An image and what is said of it. */
@@ -58,16 +58,15 @@ export async function readPairs(settings: PretrainingSettings, draw?: Drawing): 
 /** A dataset's training part without the images that are also, byte for byte, in its validation or test part. */
 export async function trainingPairs(dataset: Dataset): Promise<Pairs> {
   const { samples, split, range, thresholds } = dataset;
-  const hashes = (part: Int32Array) => Promise.all(Array.from(part, (at) => hashImage(samples[at]!.path)));
-  const held = new Set([...(await hashes(split.test)), ...(await hashes(split.val))]);
+  const twins = new Set((await trainedAndHeld(dataset)).map(({ trained }) => trained));
   // Scores that are all the same say nothing.
   const scored = range[1] > range[0];
   const share = (mos: number) => (mos - range[0]) / (range[1] - range[0]);
   const pairs: Pair[] = [];
   const excluded: string[] = [];
-  for (const [i, hash] of (await hashes(split.train)).entries()) {
-    const { name, path, mos, prompt = '', generator = '' } = samples[split.train[i]!]!;
-    if (held.has(hash)) excluded.push(name);
+  for (const at of split.train) {
+    const { name, path, mos, prompt = '', generator = '' } = samples[at]!;
+    if (twins.has(at)) excluded.push(name);
     else pairs.push({ name, path, text: prompt, generator, quality: scored ? share(mos) : null });
   }
   return { pairs, thresholds: scored ? thresholds.map(share) : equalSteps, excluded };

@@ -1,5 +1,4 @@
 import { UserError } from '../common/errors.ts';
-import type { Reporter } from '../common/reporter.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import { trainTestSplit } from '../data/datasets/splits.ts';
 import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
@@ -13,6 +12,7 @@ import type { TrainingState } from './loop.ts';
 import type { RunKind, RunOptions } from './run-kind.ts';
 import type { SavedRun } from './saved-run.ts';
 import { datasetOptions, type Settings } from './settings.ts';
+import { tellOfData } from './tell-of-data.ts';
 import { TensorBoardLog } from './tensorboard.ts';
 
 export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = {
@@ -52,7 +52,7 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
   const draw = !resume || settings.root === '' ? { reporter, signal } : undefined;
   const opened = await openDataset({ ...datasetOptions(settings), draw });
   const dataset = { ...opened, split: withValidation(opened, settings) };
-  tellOfData(dataset, settings, reporter);
+  await tellOfData(dataset, settings, reporter);
   const data = identityOf(dataset);
   saved.identify(data);
   const path = weightsPath(settings.weights);
@@ -86,22 +86,4 @@ function identityOf({ samples, split }: Dataset): DataIdentity {
     validation: entries(split.val),
     test: entries(split.test),
   });
-}
-
-function tellOfData(
-  { target, range, samples, split }: Dataset,
-  { epochs, warmupEpochs, warmupLr }: Settings,
-  reporter: Reporter,
-): void {
-  reporter.line(`scores     ${target}, ${range.join(' to ')}, ${samples.length} images`);
-  if (range[0] === range[1])
-    reporter.line(
-      'warning    all scores are equal: there is nothing to learn, and correlations are undefined',
-    );
-  else if (split.test.length === 1)
-    reporter.line('warning    the test set is a single image: correlations are undefined');
-  if (epochs > 0 && epochs <= warmupEpochs)
-    reporter.line(
-      `warning    every epoch is a warm-up epoch, at a learning rate of ${warmupLr}: hardly anything is learned (--epochs, --warmup-epochs)`,
-    );
 }

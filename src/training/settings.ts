@@ -1,5 +1,6 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
+import { datasetName } from '../data/datasets/names.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
@@ -32,7 +33,7 @@ export const fields = {
   splitColumn: field('', 'with --data csv: column of train, val or test'),
   testSize: field(0.2, 'fraction of images in the test set if the dataset has no split'),
   splitSeed: field(42, 'seed of the split (that of scikit-learn train_test_split)'),
-  limit: field(0, 'use only this many images, train and test in proportion; 0: all'),
+  limit: field(0, 'use only this many images, train and test in proportion, the same for every seed; 0: all'),
   shots: field(0, 'train on this many images of each quality class; 0: all'),
   weights: field(
     'embedded',
@@ -154,7 +155,13 @@ export const defaultSettings = (): Settings => defaultValues(fields);
 
 /** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */
 export const applySettings = (settings: Settings, values: unknown, where: string): Settings =>
-  applyValues(fields, settings, values, where);
+  canonical(applyValues(fields, settings, values, where));
+
+/** Settings with the dataset's own name, by which runs are compared and folders named. */
+export const canonical = (settings: Settings): Settings => ({
+  ...settings,
+  data: datasetName(settings.data),
+});
 
 /** How the settings have CLIP loaded. */
 export function clipOptions({

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { forgeMat, matElement } from '../attacks/forge.ts';
@@ -108,6 +110,9 @@ const cell = fc.oneof(
   fc.string({ maxLength: 8, unit: 'binary' }),
 );
 
+/** Images that are there, as far as a dataset looks before any is decoded. */
+const csvImages = Array.from({ length: 10 }, (_, i) => `${i}.png`);
+
 /** Tables that are nearly a dataset. */
 const csv = target<{
   header: string[];
@@ -120,7 +125,7 @@ const csv = target<{
   reader: 'csvDataset',
   whole: {
     header: ['name', 'mos'],
-    rows: ['1', '2', '3'].map((mos) => ['a.csv', mos]),
+    rows: ['1', '2', '3'].map((mos, i) => [`${i}.png`, mos]),
     separator: ',',
     wide: false,
     bytes: [],
@@ -137,25 +142,26 @@ const csv = target<{
       },
       fc.array(cell, { maxLength: 4 }),
     ),
-    rows: fc.array(
+    rows: fc.uniqueArray(
       fc.oneof(
         {
-          weight: 3,
+          weight: 5,
           arbitrary: fc.tuple(
-            fc.constantFrom('a.csv', 'b.png'),
+            fc.constantFrom(...csvImages, 'none.png'),
             fc.integer({ min: 0, max: 9 }).map(String),
             fc.constantFrom('train', 'test', 'val'),
           ),
         },
         fc.array(cell, { maxLength: 4 }),
       ),
-      { maxLength: 12 },
+      { maxLength: 12, selector: ([name]) => name },
     ),
     separator: fc.constantFrom(',', ',', ';', '\t'),
     wide: fc.oneof({ weight: 6, arbitrary: fc.constant(false) }, fc.constant(true)),
     bytes: seldomEdited(3, 3),
   }),
   write: ({ header, rows, separator, wide, bytes }, folder) => {
+    for (const name of csvImages) writeFileSync(join(folder, name), '');
     const width = Math.max(1, header.length);
     const lines = [header, ...rows.map((row) => row.slice(0, width))].map((row) => row.join(separator));
     const text = wide ? Buffer.from(`\ufeff${lines.join('\n')}`, 'utf16le') : Buffer.from(lines.join('\n'));

@@ -36,6 +36,7 @@ export const anyCsv: DatasetLayout = {
       mos: numberField(table, row, mos),
       prompt: prompt && textField(row, prompt),
     }));
+    const unused = options.splitColumn === undefined ? columnOfParts(table) : undefined;
     const split =
       options.splitColumn !== undefined
         ? splitByColumn(table, options.splitColumn)
@@ -52,9 +53,27 @@ export const anyCsv: DatasetLayout = {
       labels,
       split,
       thresholds: sextiles(Array.from(split.train, (at) => labels[at]!.mos)),
+      notes: unused
+        ? [
+            `column "${unused}" says which images are for training and for testing, but is not used: the split is drawn by --split-seed (use the column with --split-column ${unused})`,
+          ]
+        : [],
     };
   },
 };
+
+/** A column by which the images could be split. */
+function columnOfParts({ columns, rows }: CsvTable): string | undefined {
+  return columns.find((column) => {
+    const parts = new Set(rows.map((row) => partOf(textField(row, column))));
+    return !parts.has(undefined) && parts.has('train') && parts.has('test');
+  });
+}
+
+function partOf(text: string): keyof Split | undefined {
+  const name = text.toLowerCase();
+  return Object.hasOwn(partNames, name) ? partNames[name] : undefined;
+}
 
 function splitByColumn(table: CsvTable, splitColumn: string): Split {
   const column = requireColumn(table, [splitColumn], 'Name it with --split-column, or omit that option.');

@@ -29,11 +29,13 @@ export interface Dataset {
   readonly range: readonly [number, number];
   /** Labeled images that were not found; they are in no part of the split. */
   readonly missing: readonly string[];
+  /** What is worth telling of how it was read. */
+  readonly notes: readonly string[];
 }
 
 /** What to open and how. */
 export interface DatasetOptions {
-  /** One of `datasetNames`. */
+  /** One of `datasetNames`, or another name that `datasetName` knows. */
   readonly name: string;
   /** The dataset's folder. For `csv` the folder the image names start from (default: that of the file). */
   readonly root?: string | undefined;
@@ -43,11 +45,11 @@ export interface DatasetOptions {
   readonly testSize?: number;
   /** Seed of the split; 42 as published. */
   readonly splitSeed?: number;
-  /** Use only so many images in all, taken from the parts in proportion. */
+  /** Use only so many images in all, taken from the parts in proportion: the same for every seed. */
   readonly limit?: number | undefined;
   /** Few-shot training: at most so many training images a class. */
   readonly shots?: number | undefined;
-  /** Seed of `limit` and `shots`. */
+  /** Seed of `shots`. */
   readonly seed?: number;
   /** The label file of the `csv` dataset. */
   readonly csv?: string | undefined;
@@ -74,6 +76,7 @@ export interface Labels {
   readonly labels: readonly Label[];
   readonly split: Split;
   readonly thresholds: readonly number[];
+  readonly notes?: readonly string[];
 }
 
 /** How one dataset is laid out and read. */

@@ -13,7 +13,9 @@ import {
   layoutError,
   type Sample,
 } from './dataset.ts';
+import { refuseRepeated } from './duplicates.ts';
 import { locateImages } from './images.ts';
+import { datasetName, datasetNames } from './names.ts';
 import { scenes } from './scenes.ts';
 import { classOf, fewShot, limitSplit, type Split } from './splits.ts';
 
@@ -21,20 +23,22 @@ export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 
 const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv, scenes];
 
+/** Not the run's own seed: runs of several seeds are compared on the same images. */
+const LIMIT_SEED = 1;
+
 /** Reads a dataset's labels, finds its images and splits them; nothing is decoded yet. */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
-  const layout = layouts.find(({ name }) => name === options.name.toLowerCase());
+  const named = datasetName(options.name);
+  const layout = layouts.find(({ name }) => name === named);
   if (!layout)
-    throw new UserError(
-      `unknown dataset "${options.name}"`,
-      `Known datasets: ${layouts.map(({ name }) => name).join(', ')}.`,
-    );
+    throw new UserError(`unknown dataset "${options.name}"`, `Known datasets: ${datasetNames.join(', ')}.`);
   const target = options.target ?? layout.targets[0] ?? options.mosColumn ?? 'mos';
   if (layout.targets.length > 0 && !layout.targets.includes(target))
     throw new UserError(`${layout.name} has no score "${target}"`, `It has: ${layout.targets.join(', ')}.`);
 
-  const { root, labels, split: fullSplit, thresholds } = await layout.read(options, target);
+  const { root, labels, split: fullSplit, thresholds, notes = [] } = await layout.read(options, target);
   const paths = await locateImages(root, labels);
+  refuseRepeated(root, labels, paths);
   const samples: Sample[] = [];
   const missing: string[] = [];
   const position = new Int32Array(labels.length).fill(-1);
@@ -61,13 +65,13 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     const classes = samples.map(({ mos }) => classOf(mos, thresholds));
     split = { ...split, train: fewShot(split.train, classes, options.shots, seed) };
   }
-  if (options.limit !== undefined) split = limitSplit(split, options.limit, seed);
+  if (options.limit !== undefined) split = limitSplit(split, options.limit, LIMIT_SEED);
   const range: [number, number] = [Infinity, -Infinity];
   for (const { mos } of samples) {
     range[0] = Math.min(range[0], mos);
     range[1] = Math.max(range[1], mos);
   }
-  return { name: layout.name, target, samples, split, thresholds, range, missing };
+  return { name: layout.name, target, samples, split, thresholds, range, missing, notes };
 }
 
 function generatorOf(name: string): string | undefined {
