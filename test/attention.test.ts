@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { attention, attentionFrom } from '../src/autograd/ops/attention.ts';
 import { scope } from '../src/autograd/scope.ts';
@@ -6,14 +6,15 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import {
   type AttentionMask,
-  type AttentionVariant,
   applicableAttention,
   attentionBackward,
   attentionForward,
   attentionVariants,
 } from '../src/kernels/attention/index.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
-import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { tune, tuned } from '../src/kernels/device/tuning.ts';
+import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
 import { type Case, referenceAttention, subtreeEnds } from './reference/attention.ts';
 import { uniformRandoms } from './reference/values.ts';
@@ -21,22 +22,24 @@ import { workspace } from './reference/workspace.ts';
 
 const gpu = await sharedGpu();
 
+/** Another that passes for a GPU, where the variants of a processor read buffers whatever the shape. */
+const passing = await openGpu();
+Object.defineProperty(passing, 'adapter', { value: { ...passing.adapter, software: false } });
+afterAll(() => passing.close());
+
 /** Whether a variant can compute the case on this adapter. */
-function applies(variant: AttentionVariant, test: Case): boolean {
-  const { batch, queries, keys, heads, headDim, mask } = test;
-  const dense = { buffer: gpu.pool.allocate(4), offset: 0, stride: heads * headDim };
-  gpu.pool.release(dense.buffer);
-  const shape = { batch, queries, keys, heads, headDim, mask };
-  return applicableAttention(gpu, shape, [dense, dense, dense]).includes(variant);
+function applies(variant: string, test: Case): boolean {
+  const dense = { buffer: { kind: 'buffer' } as GpuBuffer, offset: 0, stride: test.heads * test.headDim };
+  return applicableAttention(gpu, { ...test, q: dense, k: dense, v: dense }).includes(variant);
 }
 
 /** Runs a variant with q, k and v in one buffer where the lengths agree, and gradients likewise. */
-async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
+async function run(gpu: Gpu, variant: string | undefined, test: Case) {
   const { batch, queries, keys, heads, headDim, mask, q, k, v, dOut } = test;
   const width = heads * headDim;
   const { upload, empty, download, release } = workspace(gpu);
   const end = mask === 'tree' ? upload(test.end!) : undefined;
-  const shape = { batch, queries, keys, heads, headDim, mask, end, variant };
+  const shape = { batch, queries, keys, heads, headDim, mask, end, ...(variant && { variant }) };
   const [out, lse] = [empty(q.length), empty(batch * heads * queries)];
   const dO = upload(dOut);
   const interleave = (...parts: Float32Array[]) => {
@@ -58,14 +61,14 @@ async function run(gpu: Gpu, variant: AttentionVariant, test: Case) {
   const [first, second] = packed ? [interleave(q, k, v), undefined] : [q, interleave(k, v)];
   const inputs = [upload(first), ...(second ? [upload(second)] : [])];
   const gradients = [first, ...(second ? [second] : [])].map((x) => empty(x.length));
-  const sections = ([a, b]: GpuBuffer[]) =>
+  const views = ([a, b]: GpuBuffer[]) =>
     [0, 1, 2].map((i) =>
       b && i > 0
         ? { buffer: b, offset: (i - 1) * width, stride: 2 * width }
         : { buffer: a!, offset: i * width, stride: b ? width : 3 * width },
     );
-  const [sq, sk, sv] = sections(inputs);
-  const [dq, dk, dv] = sections(gradients);
+  const [sq, sk, sv] = views(inputs);
+  const [dq, dk, dv] = views(gradients);
   const tensors = { q: sq!, k: sk!, v: sv! };
   attentionForward(gpu, { ...shape, ...tensors, out, lse });
   attentionBackward(gpu, { ...shape, ...tensors, out, lse, dOut: dO, dq: dq!, dk: dk!, dv: dv! });
@@ -158,11 +161,44 @@ describe.each(attentionVariants)('attention, variant %s', (variant) => {
   });
 });
 
-it('tries what is faster here', () => {
-  const test = makeCase('none', 197, 197, 64);
-  const { software, readsTextures } = gpu.adapter;
-  expect(applies('texels', test)).toBe(software && readsTextures);
-  expect(applies('texels', makeCase('none', 37, 37, 20))).toBe(false);
+describe('attention on what passes for a GPU', () => {
+  cacheFolder('attention-');
+
+  it.each(['none', 'causal', 'tree'] as const)('by the variant of a processor, mask %s', async (mask) => {
+    const test = makeCase(mask, 77, 77, 64);
+    if (!applies('simd', test)) return;
+    const [actual, expected] = [await run(passing, 'simd', test), referenceAttention(test)];
+    for (const name of ['out', 'lse', 'dq', 'dk', 'dv'] as const)
+      expect(maxError(actual[name], expected[name]), name).toBeLessThan(1e-5);
+  });
+
+  it('measures each variant that applies once a direction, a tree as causal', async () => {
+    const test = makeCase('tree', 20, 20, 32);
+    const byRule = await run(passing, undefined, test);
+    expect(byRule).toEqual(await run(passing, 'flash', test));
+    await tune(passing, { rounds: 1 });
+    const measured = [...tuned(passing)].map(([key, { times }]) => [key, Object.keys(times)]);
+    const variants = attentionVariants.filter((variant) => applies(variant, test));
+    for (const direction of ['attention', 'attention_backward'])
+      expect(measured).toContainEqual([
+        expect.stringMatching(new RegExp(`^${direction}/\\w+/2x2 20x20x32 causal$`)),
+        variants,
+      ]);
+    const { out, dq } = await run(passing, undefined, test);
+    expect(maxError(out, byRule.out)).toBeLessThan(1e-5);
+    expect(maxError(dq, byRule.dq)).toBeLessThan(1e-5);
+  });
+});
+
+it('refuses gradients of keys and values in two buffers, and a tree without its ends', () => {
+  const [a, b] = [gpu.pool.allocate(64), gpu.pool.allocate(64)];
+  const view = (buffer: GpuBuffer) => ({ buffer, offset: 0, stride: 4 });
+  const sizes = { batch: 1, queries: 1, keys: 1, heads: 1, headDim: 4 };
+  const inputs = { ...sizes, q: view(a), k: view(a), v: view(a), out: b };
+  const gradients = { lse: a, dOut: a, dq: view(b), dk: view(b), dv: view(a) };
+  expect(() => attentionBackward(gpu, { ...inputs, ...gradients, mask: 'none' })).toThrow(/one buffer/);
+  expect(() => attentionForward(gpu, { ...inputs, mask: 'tree' })).toThrow(/ends of its subtrees/);
+  for (const buffer of [a, b]) gpu.pool.release(buffer);
 });
 
 describe('attention as an op', () => {
@@ -179,7 +215,7 @@ describe('attention as an op', () => {
   it.each([
     ['none', 8],
     ['causal', 8],
-    ['none', 6], // 6 is no multiple of 4: the plain path
+    ['none', 6], // 6 is no multiple of 4: the naive variant
     ['causal', 6],
   ] as const)('has the gradient of its finite differences, mask %s, heads of %d', async (mask, headDim) => {
     const qkv = make([2, 5, 3 * 2 * headDim], 1);

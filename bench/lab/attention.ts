@@ -1,5 +1,5 @@
 /**
- * The lab for attention: every version by number, forward and backward, each checked against float64 on the CPU and timed,
+ * The lab for attention: every variant by number, forward and backward, each checked against float64 on the CPU and timed,
  * with the share of the multiply-add ceiling measured in between.
  *
  * Operations are counted as for full attention (4·T²·D a head forward, 10·T²·D backward): what a mask saves shows as speed.
@@ -94,7 +94,7 @@ async function measure(
   const tensors = { ...common, end: ends, q: third(qkv, 0), k: third(qkv, 1), v: third(qkv, 2), out, lse };
   const gradients = { dOut: dO, dq: third(dqkv, 0), dk: third(dqkv, 1), dv: third(dqkv, 2) };
 
-  const applicable = applicableAttention(gpu, common, [tensors.q, tensors.k, tensors.v]);
+  const applicable = applicableAttention(gpu, tensors);
   const runs = chosen.flatMap((n) => {
     const variant = attentionVariants[n];
     if (!variant || !applicable.includes(variant)) return [];

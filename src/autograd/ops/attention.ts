@@ -1,9 +1,10 @@
 import {
   type AttentionInputs,
-  type AttentionShape,
+  type AttentionSizes,
   attentionBackward,
   attentionForward,
 } from '../../kernels/attention/index.ts';
+import type { GpuBuffer } from '../../kernels/device/buffer-pool.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -17,9 +18,12 @@ export interface AttentionOptions {
   readonly end?: Tensor | undefined;
 }
 
-type Shape = Omit<AttentionShape, 'end'>;
-
-function forward(gpu: Tensor['gpu'], inputs: AttentionInputs, shape: AttentionShape, recording: boolean) {
+function forward(
+  gpu: Tensor['gpu'],
+  inputs: AttentionInputs,
+  shape: AttentionSizes & { readonly end?: GpuBuffer | undefined },
+  recording: boolean,
+) {
   const { batch, heads, queries, headDim } = shape;
   const out = Tensor.empty(gpu, [batch, queries, heads * headDim]);
   const lse = recording ? Tensor.empty(gpu, [batch, heads, queries]) : null;
@@ -29,14 +33,14 @@ function forward(gpu: Tensor['gpu'], inputs: AttentionInputs, shape: AttentionSh
 
 /** The thirds of a [B, T, 3D] buffer. */
 function thirds({ buffer }: Tensor, width: number) {
-  const section = (i: number) => ({ buffer, offset: i * width, stride: 3 * width });
-  return [section(0), section(1), section(2)] as const;
+  const view = (i: number) => ({ buffer, offset: i * width, stride: 3 * width });
+  return [view(0), view(1), view(2)] as const;
 }
 
 const attentionOp: Op<{
   inputs: [qkv: Tensor, end: Tensor | null];
   saved: { qkv: Tensor; out: Tensor; lse: Tensor; end: Tensor | null };
-  attributes: Shape;
+  attributes: AttentionSizes;
 }> = {
   name: 'attention',
   types: [['f32'], ['u32']],
@@ -58,7 +62,7 @@ const attentionOp: Op<{
   },
 };
 
-/** The query [B, Tq, D] as a section of its own and the halves of a [B, Tk, 2D] buffer. */
+/** The query [B, Tq, D] as a view of its own and the halves of a [B, Tk, 2D] buffer. */
 function queryAndHalves(q: Tensor, kv: Tensor, width: number) {
   return [
     { buffer: q.buffer, offset: 0, stride: width },
@@ -70,7 +74,7 @@ function queryAndHalves(q: Tensor, kv: Tensor, width: number) {
 const attentionFromOp: Op<{
   inputs: [query: Tensor, kv: Tensor];
   saved: { query: Tensor; kv: Tensor; out: Tensor; lse: Tensor };
-  attributes: Shape;
+  attributes: AttentionSizes;
 }> = {
   name: 'attentionFrom',
   forward([query, kv], { attributes: shape, recording, save }) {
@@ -108,7 +112,14 @@ export function attention(qkv: Tensor, { heads, mask = 'none', end }: AttentionO
   if (end && (end.type !== 'u32' || end.size !== tokens))
     throw new Error(`attention: end is ${end.type} [${end.shape.join(', ')}], expected u32 [${tokens}]`);
   const headDim = width / 3 / heads;
-  const shape: Shape = { batch, queries: tokens, keys: tokens, heads, headDim, mask: end ? 'tree' : mask };
+  const shape: AttentionSizes = {
+    batch,
+    queries: tokens,
+    keys: tokens,
+    heads,
+    headDim,
+    mask: end ? 'tree' : mask,
+  };
   return apply(attentionOp, [qkv, end ?? null], shape);
 }
 

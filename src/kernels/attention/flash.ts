@@ -3,20 +3,19 @@ import keysSource from '../../../shaders/attention_flash_backward_kv.wgsl';
 import queriesSource from '../../../shaders/attention_flash_backward_q.wgsl';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import { attentionDelta } from './delta.ts';
+import type { Variant } from '../variant.ts';
+import { attentionDelta, deltaSource } from './delta.ts';
 import {
   type AttentionBackward,
   type AttentionForward,
   type AttentionShape,
   aligned,
+  endBuffers,
   inVec4,
   maskConstants,
-  type Section,
+  type StridedView,
   scaleOf,
 } from './shape.ts';
-
-/** What this variant's results depend on. */
-export const sharedSources = [forwardSource, keysSource, queriesSource];
 
 const forwardKernel = { name: 'attention_flash', source: forwardSource };
 const queriesKernel = { name: 'attention_flash_backward_q', source: queriesSource };
@@ -24,50 +23,71 @@ const keysKernel = { name: 'attention_flash_backward_kv', source: keysSource };
 
 const lanes = 64;
 
-/** Whether both directions can run: vec4 loads, and vectors that fit into registers. */
-export function sharedApplies(shape: AttentionShape, sections: readonly Section[]): boolean {
-  return shape.headDim <= 128 && aligned(shape, sections);
-}
+/** Vec4 loads, and vectors that fit into registers. */
+const applies = (_gpu: Gpu, shape: AttentionShape): boolean => shape.headDim <= 128 && aligned(shape);
 
-/** How a workgroup shares the work: lanes a vector, and rows of the two tiles in workgroup memory. */
+/** The first choice on a GPU; a processor has neither fast workgroup memory nor cheap barriers. */
+const cost = ({ adapter }: Gpu): number => (adapter.software ? 2 : 1);
+
+/** How a workgroup shares the work: the shaders' constants, and its rows. */
 function tiling(gpu: Gpu, headDim: number) {
   const d4 = headDim / 4;
   const quad = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && d4 % 4 === 0;
-  const split = quad ? 4 : 1;
+  const lanesPerRow = quad ? 4 : 1;
   const fits = (rows: number) => 2 * rows * headDim * 4 <= gpu.limits.maxComputeWorkgroupStorageSize;
-  const TILE_ROWS = [32, 16, 8, 4].find(fits)!;
-  return { constants: { D4: d4, LANES_PER_ROW: split, TILE_ROWS }, rows: lanes / split };
+  const tileRows = [32, 16, 8].find(fits) ?? 4;
+  return {
+    constants: { D4: d4, LANES_PER_ROW: lanesPerRow, TILE_ROWS: tileRows },
+    rows: lanes / lanesPerRow,
+  };
 }
 
 /** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */
-export function sharedForward(gpu: Gpu, options: AttentionForward): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, lse, end, mask } = options;
-  const { constants, rows } = tiling(gpu, headDim);
-  gpu.run(forwardKernel, {
-    constants: { ...maskConstants(options), LSE: Number(Boolean(lse)), ...constants },
-    buffers: [q.buffer, k.buffer, v.buffer, ...(mask === 'tree' ? [end!] : []), out, ...(lse ? [lse] : [])],
-    params: [queries, keys, heads, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
-    groups: [Math.ceil(queries / rows), heads, batch],
-  });
-}
+export const flash: Variant<AttentionShape, AttentionForward> = {
+  name: 'flash',
+  sources: [forwardSource],
+  applies,
+  cost,
+
+  launch(gpu, options) {
+    const { batch, queries, keys, heads, headDim, q, k, v, out, lse } = options;
+    const { constants, rows } = tiling(gpu, headDim);
+    gpu.run(forwardKernel, {
+      constants: { ...maskConstants(options), LSE: Number(Boolean(lse)), ...constants },
+      buffers: [q.buffer, k.buffer, v.buffer, ...endBuffers(options), out, ...(lse ? [lse] : [])],
+      params: [queries, keys, heads, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
+      groups: [Math.ceil(queries / rows), heads, batch],
+    });
+  },
+};
 
 /** Three dispatches: D = rowsum(dO ∘ O), dQ by queries, dK and dV by keys; memory linear in the length. */
-export function sharedBackward(gpu: Gpu, options: AttentionBackward): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, dOut, dq, dk, dv, lse, end, mask } = options;
-  const { constants, rows } = tiling(gpu, headDim);
-  withScratch(gpu, queriesKernel.name, (hold) => {
-    const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
-    attentionDelta(gpu, options, out, dOut, delta);
-    const run = (kernel: typeof queriesKernel, length: number, gradients: readonly Section[]) =>
-      gpu.run(kernel, {
-        constants: { ...maskConstants(options), ...constants },
-        buffers: [q, k, v]
-          .map(({ buffer }) => buffer)
-          .concat(dOut, lse, delta, mask === 'tree' ? [end!] : [], gradients[0]!.buffer),
-        params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
-        groups: [Math.ceil(length / rows), heads, batch],
-      });
-    run(queriesKernel, queries, [dq]);
-    run(keysKernel, keys, [dk, dv]);
-  });
-}
+export const flashBackward: Variant<AttentionShape, AttentionBackward> = {
+  name: 'flash',
+  sources: [deltaSource, queriesSource, keysSource],
+  applies,
+  cost,
+
+  launch(gpu, options) {
+    const { batch, queries, keys, heads, headDim, q, k, v, dOut, dq, dk, dv, lse } = options;
+    const { constants, rows } = tiling(gpu, headDim);
+    withScratch(gpu, queriesKernel.name, (hold) => {
+      const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
+      attentionDelta(gpu, options, delta);
+      const inputs = [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...endBuffers(options)];
+      const run = (
+        kernel: typeof queriesKernel,
+        length: number,
+        gradients: readonly [StridedView, ...StridedView[]],
+      ) =>
+        gpu.run(kernel, {
+          constants: { ...maskConstants(options), ...constants },
+          buffers: [...inputs, gradients[0].buffer],
+          params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
+          groups: [Math.ceil(length / rows), heads, batch],
+        });
+      run(queriesKernel, queries, [dq]);
+      run(keysKernel, keys, [dk, dv]);
+    });
+  },
+};

@@ -1,132 +1,107 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { choose, sourceVersion } from '../device/tuning.ts';
-import { sharedApplies, sharedBackward, sharedForward, sharedSources } from './flash.ts';
-import { plainBackward, plainForward, plainSources } from './naive.ts';
+import { type FamilyTrial, family } from '../variant.ts';
+import { flash, flashBackward } from './flash.ts';
+import { naive, naiveBackward } from './naive.ts';
 import type {
   AttentionBackward,
   AttentionForward,
+  AttentionInputs,
   AttentionShape,
-  AttentionVariant,
-  Section,
+  AttentionSizes,
 } from './shape.ts';
-import {
-  rowsApply,
-  rowsBackward,
-  rowsForward,
-  rowsFromTexelsApply,
-  rowsFromTexelsForward,
-  rowsSources,
-  worthTexels,
-} from './simd.ts';
+import { simd, simdBackward } from './simd.ts';
 
-export {
-  type AttentionBackward,
-  type AttentionForward,
-  type AttentionInputs,
-  type AttentionMask,
-  type AttentionShape,
-  type AttentionVariant,
-  attentionVariants,
-  type Section,
+export type {
+  AttentionBackward,
+  AttentionForward,
+  AttentionInputs,
+  AttentionMask,
+  AttentionSizes,
+  StridedView,
 } from './shape.ts';
 
-/** Which variants can compute this, the preferred one last. */
-export function applicableAttention(
-  gpu: Gpu,
-  shape: AttentionShape,
-  sections: readonly Section[],
-): AttentionVariant[] {
-  const variants: AttentionVariant[] = ['plain'];
-  if (rowsApply(gpu, shape, sections)) {
-    variants.push('rows');
-    if (rowsFromTexelsApply(gpu, shape, sections)) variants.push('texels');
-  }
-  if (sharedApplies(shape, sections))
-    variants.splice(gpu.adapter.software ? 1 : variants.length, 0, 'shared');
-  return variants;
-}
+const key = ({ batch, heads, queries, keys, headDim, mask }: AttentionShape): string =>
+  `${batch}x${heads} ${queries}x${keys}x${headDim} ${mask === 'none' ? mask : 'causal'}`;
 
-/** The rule of thumb where nothing was measured. */
-function byRule(gpu: Gpu, shape: AttentionShape, variants: readonly AttentionVariant[]): AttentionVariant {
-  const { batch, heads, queries, keys, headDim } = shape;
-  // Below a fraction of a millisecond of work, compiling large kernels (seconds on software adapters) never pays.
-  if (gpu.adapter.software && batch * heads * queries * keys * headDim < 65536) return 'plain';
-  const preferred = variants.at(-1)!;
-  return preferred === 'texels' && !worthTexels(shape) ? 'rows' : preferred;
-}
-
-const sources = [...plainSources, ...sharedSources, ...rowsSources];
-const families = {
-  forward: { name: 'attention', version: sourceVersion(...sources) },
-  gradient: { name: 'attention_gradient', version: sourceVersion(...sources) },
-};
-
-/** The measured variant, else the rule's. A trial runs on dense sections; one of a tree runs as causal, without ends. */
-function chosen(
-  gpu: Gpu,
-  direction: keyof typeof families,
-  { batch, queries, keys, heads, headDim, mask }: AttentionShape,
-  sections: readonly Section[],
-): AttentionVariant {
-  const shape = {
-    ...{ batch, queries, keys, heads, headDim },
-    mask: mask === 'none' ? mask : ('causal' as const),
+/** What a trial computes: dense views, and for a tree a causal mask, which takes no ends of subtrees. */
+function trialOf({ batch, queries, keys, heads, headDim, mask }: AttentionShape) {
+  const width = heads * headDim;
+  return {
+    sizes: { batch, queries, keys, heads, headDim, mask: mask === 'none' ? mask : ('causal' as const) },
+    /** Elements of q and of k or v. */
+    counts: [batch * queries * width, batch * keys * width] as const,
+    dense: (buffer: GpuBuffer | undefined, offset = 0) => ({ buffer: buffer!, offset, stride: width }),
+    floats: (...counts: readonly number[]) => counts.map((elements) => ({ elements, type: 'f32' as const })),
   };
-  const variants = applicableAttention(gpu, shape, sections);
-  const rule = byRule(gpu, shape, variants);
-  const key = `${batch}x${heads} ${queries}x${keys}x${headDim} ${shape.mask}`;
-  return choose(gpu, families[direction], key, variants, rule, () => {
-    const width = heads * headDim;
-    const [ofQueries, ofKeys] = [batch * queries * width, batch * keys * width];
-    const dense = (buffer: GpuBuffer, offset = 0) => ({ buffer, offset, stride: width });
-    const gradient = direction === 'gradient';
-    const lengths = [ofQueries, ofKeys, ofKeys];
-    if (gradient) lengths.push(ofQueries, ofQueries, batch * heads * queries);
+}
+
+const forward = family<AttentionShape, AttentionForward>({
+  name: 'attention',
+  variants: [naive, flash, simd],
+  key,
+  trial(shape): FamilyTrial<AttentionShape, AttentionForward> {
+    const { sizes, counts, dense, floats } = trialOf(shape);
+    const [ofQueries, ofKeys] = counts;
     return {
-      inputs: lengths.map((elements) => ({ elements, type: 'f32' as const })),
-      output: gradient ? ofQueries + 2 * ofKeys : ofQueries,
-      reference: 'plain',
-      tolerance: 1e-4,
-      run: (name, inputs, output) => {
-        const variant = name as AttentionVariant;
-        const [q, k, v, out, dOut, lse] = inputs as GpuBuffer[];
-        const tensors = { ...shape, variant, q: dense(q!), k: dense(k!), v: dense(v!) };
-        if (!gradient) forward[variant](gpu, { ...tensors, out: output });
-        else
-          backward[variant](gpu, {
-            ...{ ...tensors, out: out!, dOut: dOut!, lse: lse! },
-            ...{ dq: dense(output), dk: dense(output, ofQueries), dv: dense(output, ofQueries + ofKeys) },
-          });
-      },
+      inputs: floats(ofQueries, ofKeys, ofKeys),
+      output: ofQueries,
+      args: ([q, k, v], out) => ({ ...sizes, q: dense(q), k: dense(k), v: dense(v), out }),
     };
-  }) as AttentionVariant;
+  },
+});
+
+const backward = family<AttentionShape, AttentionBackward>({
+  name: 'attention_backward',
+  variants: [naiveBackward, flashBackward, simdBackward],
+  key,
+  trial(shape): FamilyTrial<AttentionShape, AttentionBackward> {
+    const { sizes, counts, dense, floats } = trialOf(shape);
+    const [ofQueries, ofKeys] = counts;
+    return {
+      inputs: floats(
+        ofQueries,
+        ofKeys,
+        ofKeys,
+        ofQueries,
+        ofQueries,
+        shape.batch * shape.heads * shape.queries,
+      ),
+      output: ofQueries + 2 * ofKeys,
+      args: ([q, k, v, out, dOut, lse], gradient) => ({
+        ...sizes,
+        q: dense(q),
+        k: dense(k),
+        v: dense(v),
+        out: out!,
+        dOut: dOut!,
+        lse: lse!,
+        dq: dense(gradient),
+        dk: dense(gradient, ofQueries),
+        dv: dense(gradient, ofQueries + ofKeys),
+      }),
+    };
+  },
+});
+
+/** Of all variants, those that few adapters take included. */
+export const attentionVariants = forward.names;
+
+/** Which variants can compute this in both directions, if the gradients lie as q, k and v do. */
+export function applicableAttention(gpu: Gpu, options: AttentionInputs & AttentionSizes): string[] {
+  const { q, k, v } = options;
+  return forward.variants(gpu, { ...options, views: [q, k, v] }).map(({ name }) => name);
 }
 
 /** out = softmax(scale·q·kᵀ, over the keys that a query sees)·v for every head and batch entry. */
 export function attentionForward(gpu: Gpu, options: AttentionForward): void {
-  const { q, k, v } = options;
-  const variant = options.variant ?? chosen(gpu, 'forward', options, [q, k, v]);
-  forward[variant](gpu, options);
+  const { q, k, v, variant } = options;
+  forward.run(gpu, options, { ...options, views: [q, k, v] }, variant);
 }
 
 /** The gradients of q, k and v from that of the output; P is recomputed from the saved log-sum-exp. */
 export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
-  const { q, k, v, dq, dk, dv } = options;
+  const { q, k, v, dq, dk, dv, variant } = options;
   if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be views of one buffer');
-  const variant = options.variant ?? chosen(gpu, 'gradient', options, [q, k, v, dq, dk, dv]);
-  backward[variant](gpu, options);
+  backward.run(gpu, options, { ...options, views: [q, k, v, dq, dk, dv] }, variant);
 }
-
-const forward = {
-  plain: plainForward,
-  shared: sharedForward,
-  rows: rowsForward,
-  texels: rowsFromTexelsForward,
-};
-const backward = {
-  plain: plainBackward,
-  shared: sharedBackward,
-  rows: rowsBackward,
-  texels: rowsBackward,
-};

@@ -1,7 +1,7 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 
-/** One of q, k, v or their gradients: rows of heads·headDim elements, `stride` apart, the first at `offset`; in elements. */
-export interface Section {
+/** A matrix in part of a buffer, as q, k, v and their gradients are: rows `stride` elements apart, the first at `offset`. */
+export interface StridedView {
   readonly buffer: GpuBuffer;
   readonly offset: number;
   readonly stride: number;
@@ -10,69 +10,78 @@ export interface Section {
 /** 'causal': query i sees keys j ≤ i. 'tree': those with j ≤ i < end[j], its ancestors where rows are a preorder. */
 export type AttentionMask = 'none' | 'causal' | 'tree';
 
-export interface AttentionShape {
+export interface AttentionSizes {
   readonly batch: number;
   readonly queries: number;
   readonly keys: number;
   readonly heads: number;
   readonly headDim: number;
   readonly mask: AttentionMask;
+}
+
+/** What decides which variant computes attention. */
+export interface AttentionShape extends AttentionSizes {
+  /** Of q, k and v, and of their gradients in the backward pass. */
+  readonly views: readonly StridedView[];
+}
+
+/** q is [batch, queries, heads·headDim], k and v are [batch, keys, heads·headDim], each a view of some buffer. */
+export interface AttentionInputs {
+  readonly q: StridedView;
+  readonly k: StridedView;
+  readonly v: StridedView;
+}
+
+/** What both directions are told. */
+export interface AttentionOptions extends AttentionInputs, AttentionSizes {
   /** For 'tree', u32[keys]: the row after the last of j's subtree; the same for every batch entry. */
   readonly end?: GpuBuffer | undefined;
   /** By default 1/√headDim. */
   readonly scale?: number;
+  /** Runs this variant, which must be one that applies, instead of the measured or default one. */
+  readonly variant?: string;
 }
 
-/** q is [batch, queries, heads·headDim], k and v are [batch, keys, heads·headDim], each a section of some buffer. */
-export interface AttentionInputs {
-  readonly q: Section;
-  readonly k: Section;
-  readonly v: Section;
-}
-
-export interface AttentionForward extends AttentionInputs, AttentionShape {
+export interface AttentionForward extends AttentionOptions {
   /** [batch, queries, heads·headDim] */
   readonly out: GpuBuffer;
   /** [batch, heads, queries]: log Σ exp of each row of scores, which the gradient needs. */
   readonly lse?: GpuBuffer | undefined;
-  readonly variant?: AttentionVariant;
 }
 
-export interface AttentionBackward extends AttentionInputs, AttentionShape {
+export interface AttentionBackward extends AttentionOptions {
   readonly out: GpuBuffer;
   readonly lse: GpuBuffer;
   /** [batch, queries, heads·headDim] */
   readonly dOut: GpuBuffer;
-  readonly dq: Section;
-  /** dk and dv must be sections of one buffer, which may also be that of dq. */
-  readonly dk: Section;
-  readonly dv: Section;
-  readonly variant?: AttentionVariant;
+  readonly dq: StridedView;
+  /** dk and dv must be views of one buffer, which may also be that of dq. */
+  readonly dk: StridedView;
+  readonly dv: StridedView;
 }
 
-/**
- * 'plain': scores in memory, any head size, the oracle. 'shared': fused, tiles of keys in workgroup
- * memory, online softmax, for real GPUs. 'rows': fused, register tiles of one subgroup, whole rows of scores in workgroup
- * memory, for software adapters. 'texels': the same, its forward pass from texels.
- */
-export const attentionVariants = ['plain', 'shared', 'rows', 'texels'] as const;
-export type AttentionVariant = (typeof attentionVariants)[number];
-
 /** The MASK constant of the attention kernels, as lib_attention_mask.wgsl numbers the masks. */
-export function maskConstants({ mask }: AttentionShape): { MASK: number } {
+export function maskConstants({ mask }: AttentionSizes): { MASK: number } {
   return { MASK: { none: 0, causal: 1, tree: 2 }[mask] };
 }
 
-export function scaleOf({ scale, headDim }: AttentionShape): number {
+/** The binding that only a tree has. */
+export function endBuffers({ mask, end }: AttentionOptions): GpuBuffer[] {
+  if (mask !== 'tree') return [];
+  if (!end) throw new Error('attention over a tree needs the ends of its subtrees');
+  return [end];
+}
+
+export function scaleOf({ scale, headDim }: Pick<AttentionOptions, 'scale' | 'headDim'>): number {
   return scale ?? headDim ** -0.5;
 }
 
-/** Offset and stride of each section in vec4, as the fused kernels' parameters have them. */
-export function inVec4(...sections: readonly Section[]): number[] {
-  return sections.flatMap(({ offset, stride }) => [offset / 4, stride / 4]);
+/** Offset and stride of each view in vec4, as the fused kernels' parameters have them. */
+export function inVec4(...views: readonly StridedView[]): number[] {
+  return views.flatMap(({ offset, stride }) => [offset / 4, stride / 4]);
 }
 
 /** Whether every vector of a head starts at a multiple of 4 elements, as the fused kernels' vec4 loads need. */
-export function aligned({ headDim }: AttentionShape, sections: readonly Section[]): boolean {
-  return headDim % 4 === 0 && sections.every(({ offset, stride }) => offset % 4 === 0 && stride % 4 === 0);
+export function aligned({ headDim, views }: AttentionShape): boolean {
+  return headDim % 4 === 0 && views.every(({ offset, stride }) => offset % 4 === 0 && stride % 4 === 0);
 }
