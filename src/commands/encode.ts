@@ -7,6 +7,7 @@ import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { requireFinite } from '../data/formats/finite.ts';
+import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { writeSafetensors } from '../data/formats/safetensors.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
@@ -24,7 +25,7 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { checkVocabulary } from '../model/agiqa.ts';
 import { Clip, noTextTower } from '../model/clip.ts';
-import type { Activation, ClipConfig, TextConfig } from '../model/config.ts';
+import { type Activation, activations, type ClipConfig, type TextConfig } from '../model/config.ts';
 import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
@@ -37,7 +38,7 @@ interface Options {
   text?: string[];
   tensors?: string;
   batch: number;
-  weightType: 'float32' | 'float16';
+  weightType: StorageType;
   activation?: Activation;
 }
 
@@ -65,14 +66,14 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
   )
   .addOption(
     new Option('--weight-type <type>', 'storage type of the matrices')
-      .choices(['float32', 'float16'])
+      .choices(storageTypes)
       .default('float32'),
   )
   .addOption(
     new Option(
       '--activation <name>',
       "MLP activation (default: the one named in the file, else quick_gelu; open_clip's own models mostly use gelu)",
-    ).choices(['quick_gelu', 'gelu']),
+    ).choices(activations),
   );
 
 type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;

@@ -6,12 +6,12 @@ import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
+import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { type ExportInput, exportOnnx, scoringConstants } from '../export/export-onnx.ts';
 import { modelCard } from '../export/model-card.ts';
 import type { ScoringConstants } from '../export/scoring-graph.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
-import type { StorageType } from '../model/weights/convert.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
@@ -53,7 +53,7 @@ const command = addEpochFileOption(
   )
   .addOption(
     new Option('--dtype <type>', "storage of the tower's weights; computation is in float32 either way")
-      .choices(['float32', 'float16'])
+      .choices(storageTypes)
       .default('float32'),
   )
   .addOption(

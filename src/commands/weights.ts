@@ -5,10 +5,11 @@ import { formatTable } from '../cli/table.ts';
 import { shortened, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
+import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { writeSafetensors } from '../data/formats/safetensors.ts';
 import { writeTorchScript } from '../data/formats/torchscript-writer.ts';
-import type { Activation, TransformerConfig } from '../model/config.ts';
-import { convertWeights, type StorageType, specTensors } from '../model/weights/convert.ts';
+import { type Activation, activations, type TransformerConfig } from '../model/config.ts';
+import { convertWeights, specTensors } from '../model/weights/convert.ts';
 import { describeWeights, type WeightsDescription } from '../model/weights/describe.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { readWeightsSpec } from '../model/weights/weights-spec.ts';
@@ -39,16 +40,14 @@ const command = createCommand('weights', 'Inspects, converts or generates a weig
   )
   .option('--out <file>', 'file to write; with --spec, a .pt name writes a TorchScript archive')
   .addOption(
-    new Option('--dtype <type>', 'type of the values written (default: float32; float16 for .pt)').choices([
-      'float32',
-      'float16',
-    ]),
+    new Option('--dtype <type>', 'type of the values written (default: float32; float16 for .pt)').choices(
+      storageTypes,
+    ),
   )
   .addOption(
-    new Option('--activation <name>', 'store this activation, whatever the file implies').choices([
-      'quick_gelu',
-      'gelu',
-    ]),
+    new Option('--activation <name>', 'store this activation, whatever the file implies').choices(
+      activations,
+    ),
   )
   .option('--json', 'print --info as JSON');
 

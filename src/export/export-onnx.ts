@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
+import type { StorageType } from '../data/formats/float16.ts';
 import { byteLength } from '../data/formats/protobuf.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import { visionFeature } from '../features/feature-extractor.ts';
@@ -7,7 +8,7 @@ import type { Reading } from '../model/class-constants.ts';
 import type { VisionConfig } from '../model/config.ts';
 import { headNames, headOf, misshapenTensor } from '../model/head.ts';
 import { poolWidth } from '../model/pooling.ts';
-import { type StorageType, toHalf } from '../model/weights/convert.ts';
+import { toHalf } from '../model/weights/convert.ts';
 import { type ClipWeights, transpose } from '../model/weights/weights.ts';
 import { statisticsOf } from '../scoring/scoring-model.ts';
 import type { Settings } from '../training/settings.ts';

@@ -6,7 +6,7 @@ import { UserError } from '../common/errors.ts';
 import { diskError, removeTemporaries } from '../common/files.ts';
 import { cacheFolder } from '../common/folders.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
-import { float16ToFloat32, float32ToFloat16 } from '../data/formats/float16.ts';
+import { float16ToFloat32, float32ToFloat16, type StorageType } from '../data/formats/float16.ts';
 import {
   encodeRecords,
   isAbandoned,
@@ -24,7 +24,7 @@ export interface FeatureCacheOptions {
   /** Numbers a vector. */
   readonly width: number;
   /** Storage; float16 halves the disk space at a relative error of 5e-4. */
-  readonly type?: 'float32' | 'float16';
+  readonly type?: StorageType;
   /** Told, in one line, what the cache cannot do; work goes on without it. By default nobody. */
   readonly warn?: (line: string) => void;
 }

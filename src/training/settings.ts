@@ -1,9 +1,11 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
 import { datasetName } from '../data/datasets/names.ts';
+import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
+import { type Activation, activations } from '../model/config.ts';
 
 /** Shared by every command that trains. */
 export const tuneField = field<TuneChoice>(
@@ -39,14 +41,11 @@ export const fields = {
     'embedded',
     'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded (the small model included in the package)',
   ),
-  weightType: field<'float32' | 'float16'>('float32', 'storage type of the frozen matrices on the GPU', [
-    'float32',
-    'float16',
-  ]),
-  activation: field<'auto' | 'quick_gelu' | 'gelu'>(
+  weightType: field<StorageType>('float32', 'storage type of the frozen matrices on the GPU', storageTypes),
+  activation: field<'auto' | Activation>(
     'auto',
     'MLP activation; auto: the one named in the file, else QuickGELU',
-    ['auto', 'quick_gelu', 'gelu'],
+    ['auto', ...activations],
   ),
   trainer: field<'clip-agiqa' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
     'clip-agiqa',
@@ -109,10 +108,10 @@ export const fields = {
     'random crops per image, drawn in advance, encoded once and cached; 0: a new crop every step, as published',
   ),
   cache: field('', 'folder of the feature cache; empty: in the user cache folder; none: no cache'),
-  cacheType: field<'float32' | 'float16'>(
+  cacheType: field<StorageType>(
     'float32',
     'storage type of the cached features; float16 halves the disk space and rounds them (relative error 5e-4)',
-    ['float32', 'float16'],
+    storageTypes,
   ),
   valSize: field(
     0.1,

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { shown, UserError } from '../../common/errors.ts';
 import { anyObject, parseJson } from '../../common/json.ts';
 import { checkLimit } from '../../common/limits.ts';
-import type { Activation, ClipConfig, ConfigHints } from '../config.ts';
+import { activations, type ClipConfig, type ConfigHints } from '../config.ts';
 
 /** Under which safetensors metadata hold what shapes do not tell. */
 const metadataKey = 'clip_config';
@@ -101,17 +101,17 @@ function openClipHints(config: Json, file: string): ConfigHints {
 function tower(settings: Json, from: string): NonNullable<ConfigHints['text']> {
   const heads = whole(settings.heads, 'heads', from);
   const layerNormEps = within(settings.layerNormEps, ranges.layerNormEps, 'layer norm eps', from);
-  const activation = settings.activation ?? undefined;
-  if (activation !== undefined && activation !== 'quick_gelu' && activation !== 'gelu') {
+  const name = settings.activation ?? undefined;
+  const activation = activations.find((known) => known === name);
+  if (name !== undefined && activation === undefined)
     throw new UserError(
-      `${from}: unknown activation ${shown(activation)}`,
-      'Supported: quick_gelu and gelu.',
+      `${from}: unknown activation ${shown(name)}`,
+      `Supported: ${activations.join(' and ')}.`,
     );
-  }
   return {
     ...(heads && { heads }),
     ...(layerNormEps && { layerNormEps }),
-    ...(activation && { activation: activation as Activation }),
+    ...(activation && { activation }),
   };
 }
 

@@ -1,11 +1,9 @@
 import { UserError } from '../../common/errors.ts';
-import { float32ToFloat16 } from '../../data/formats/float16.ts';
+import { float32ToFloat16, type StorageType } from '../../data/formats/float16.ts';
 import { type TensorData, writeSafetensors } from '../../data/formats/safetensors.ts';
 import { configMetadata } from './config-hints.ts';
 import type { ClipWeights } from './weights.ts';
 import { generateTensor, type WeightsSpec } from './weights-spec.ts';
-
-export type StorageType = 'float32' | 'float16';
 
 /**
  * Writes a model as safetensors under canonical names (OpenAI's), one tensor at a time. What shapes do not tell

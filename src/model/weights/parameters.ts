@@ -2,7 +2,7 @@ import { type LinearWeight, packWeight } from '../../autograd/linear-weight.ts';
 import { keep } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
 import { UserError } from '../../common/errors.ts';
-import { float32ToFloat16 } from '../../data/formats/float16.ts';
+import { float32ToFloat16, type StorageType } from '../../data/formats/float16.ts';
 import type { Gpu } from '../../kernels/device/gpu.ts';
 import type { WeightValues } from './weights.ts';
 
@@ -61,7 +61,7 @@ function missing(name: string): never {
 }
 
 /** How matrices are stored on the GPU. float16 halves their memory; vectors (biases, norms) stay float32. */
-export type WeightType = 'float32' | 'float16';
+export type WeightType = StorageType;
 
 /** Reads the tensors that `wanted` accepts, one after the other, so that the host holds one at a time. */
 export async function loadParameters(
