@@ -47,21 +47,25 @@ export function addFieldOptions(command: Command, table: Fields, showDefaults = 
 
 /** The base (the defaults, or a trained model's settings), then the configuration file, then the command line. */
 export function settingsFrom(options: Readonly<Record<string, unknown>>, base = defaultSettings()): Settings {
-  const given = settingNames.map((name) => [name, options[name] ?? options[aliases[name] ?? name]]);
-  return canonical(fieldValuesFrom(fields, { ...Object.fromEntries(given), config: options.config }, base));
+  const used = (name: string) =>
+    options[name] === undefined ? (aliases[name as SettingName] ?? name) : name;
+  const given = settingNames.map((name) => [name, options[used(name)]]);
+  const values = { ...Object.fromEntries(given), config: options.config };
+  return canonical(fieldValuesFrom(fields, values, base, (name) => optionFlag(used(name))));
 }
 
-/** The base, then the configuration file, then the command line, for a table of fields. */
+/** The base, then the configuration file, then the command line, for a table of fields; `typed`: an option as it was typed. */
 export function fieldValuesFrom<F extends Fields>(
   table: F,
   options: Readonly<Record<string, unknown>>,
   base: FieldValues<F> = defaultValues(table),
+  typed = optionFlag,
 ): FieldValues<F> {
   let values = base;
   const { config } = options;
   if (typeof config === 'string') values = applyValues(table, values, readConfig(config), config);
   const given = Object.fromEntries(Object.keys(table).map((name) => [name, options[name]]));
-  return applyValues(table, values, given, 'command line');
+  return applyValues(table, values, given, 'command line', typed);
 }
 
 function readConfig(name: string): Record<string, unknown> {

@@ -47,12 +47,16 @@ export function defaultValues<F>(fields: F): FieldValues<F> {
 /**
  * Merges values, from a file or the command line, over settings. Throws `UserError` for unknown names, wrong types and what
  * holds no values at all.
+ *
+ * @param where the values come from
+ * @param typed what an error calls a setting; by default its name in that place
  */
 export function applyValues<F>(
   fields: F,
   settings: FieldValues<F>,
   values: unknown,
   where: string,
+  typed = (name: string) => `${where}: ${name}`,
 ): FieldValues<F> {
   if (typeof values !== 'object' || values === null || Array.isArray(values))
     throw new UserError(`${where}: settings are ${shown(values)}, not names with values`);
@@ -65,7 +69,7 @@ export function applyValues<F>(
         `${where}: no setting named ${shortened(name, 100)}`,
         `Settings: ${Object.keys(known).join(', ')}.`,
       );
-    merged[name] = parsed(name, known[name]!, value, where);
+    merged[name] = parsed(typed(name), known[name]!, value);
   }
   return merged as FieldValues<F>;
 }
@@ -74,7 +78,6 @@ function parsed(
   name: string,
   { value: standard, choices, min = 0, max = Infinity, whole = Number.isInteger(standard) }: Field<Scalar>,
   value: unknown,
-  where: string,
 ): Scalar {
   let result: Scalar;
   if (typeof standard === 'number') {
@@ -86,21 +89,21 @@ function parsed(
           : Number.NaN;
     if (!Number.isFinite(result) || result < min || result > max) {
       const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
-      throw new UserError(`${where}: ${name} must be a number ${bounds}, not ${shown(value)}`);
+      throw new UserError(`${name} must be a number ${bounds}, not ${shown(value)}`);
     }
     if (whole && !Number.isInteger(result))
-      throw new UserError(`${where}: ${name} must be an integer, not ${shown(value)}`);
+      throw new UserError(`${name} must be an integer, not ${shown(value)}`);
   } else if (typeof standard === 'boolean') {
     if (![true, false, 'true', 'false', 'True', 'False'].includes(value as string | boolean))
-      throw new UserError(`${where}: ${name} must be true or false, not ${shown(value)}`);
+      throw new UserError(`${name} must be true or false, not ${shown(value)}`);
     result = String(value).toLowerCase() === 'true';
   } else {
     if (typeof value !== 'string' && typeof value !== 'number')
-      throw new UserError(`${where}: ${name} must be a string, not ${shown(value)}`);
+      throw new UserError(`${name} must be a string, not ${shown(value)}`);
     result = String(value);
   }
   if (choices && !choices.includes(result))
-    throw new UserError(`${where}: ${name} must be one of ${choices.join(', ')}, not ${shown(value)}`);
+    throw new UserError(`${name} must be one of ${choices.join(', ')}, not ${shown(value)}`);
   return result;
 }
 

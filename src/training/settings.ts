@@ -53,7 +53,7 @@ export const fields = {
     ['clip-agiqa', 'linear', 'image-only', 'coop', 'zero-shot'],
   ),
   nCtx: field(16, 'number of context vectors'),
-  ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets nCtx)'),
+  ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets --n-ctx)'),
   position: field<'end' | 'middle' | 'front'>('end', 'position of the quality word in the prompt', [
     'end',
     'middle',
