@@ -63,6 +63,8 @@ async function writeRun(name: string, changes: Record<string, unknown> = {}) {
     test,
     accuracy: null,
     seconds: 61,
+    finished: '2026-01-02T03:04:05.678Z',
+    versions: { 'clip-agiqa-webgpu': '1.2.3' },
     ...changes,
   };
   const rows = images.map(({ name, mos, prediction }) => [name, mos, prediction]);
@@ -84,14 +86,22 @@ describe('report.html', () => {
   it('shows the run by itself: metrics, charts, images, settings, and nothing from elsewhere', async () => {
     const { out, images, test } = await writeRun('whole');
     const page = await read(out, { images: 3 });
-    expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|\b(?:src|href)="(?!data:)/);
+    expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|\bsrc="(?!data:)/);
+    // Links lead to the images, relative to the page, and nowhere else.
+    const links = [...page.matchAll(/href="([^"]*)"/g)].map(([, link]) => decodeURIComponent(link!));
+    expect(links.length).toBe(page.match(/<figcaption><b>/g)!.length + images.length);
+    for (const link of links) expect(existsSync(join(out, link)), link).toBe(true);
     expect(page).toContain(`<strong>${test.overall.srcc.toFixed(4)}</strong>`);
     expect(page).toContain('untrained —');
     expect(page).toContain('An &lt;adapter&gt; &amp; its &quot;driver&quot;');
     expect(page).toContain('Listed but missing: gone_001.png.');
     expect(page).toContain('<tr class="changed"><th scope="row">nCtx</th><td>4</td>');
-    const titles = ['Loss', 'Rank correlation', 'Predicted against MOS', 'Error by generator'];
-    for (const title of titles) expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
+    const titles = ['Loss', 'Rank correlation', 'Learning rate', 'Predicted against MOS', 'Residuals'];
+    for (const title of [...titles, 'Error by generator'])
+      expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
+    expect(page).toContain('<dt>prompts</dt><dd>4 vectors, learned; quality word at the end</dd>');
+    expect(page).toContain('<dt>finished</dt><dd>2026-01-02 03:04 UTC</dd>');
+    expect(page).toContain('<dt>versions</dt><dd>clip-agiqa-webgpu 1.2.3</dd>');
     for (const { name } of images) expect(page).toContain(`<title>${name}\n`);
     const down = [...images].sort((a, b) => b.prediction - a.prediction).map(({ name }) => name);
     expect(row(page, 'Best')).toEqual(down.slice(0, 3));

@@ -72,7 +72,7 @@ const recordsOf = (out: string) =>
 
 /** What a run left, without where and how long. */
 function leftBy(out: string) {
-  const { folder: _, seconds: __, settings, ...summary } = json(out, 'summary.json');
+  const { folder: _, seconds: __, finished: ___, settings, ...summary } = json(out, 'summary.json');
   return {
     summary: { ...summary, settings: { ...settings, out: '' } },
     records: recordsOf(out).map(({ seconds: _, ...record }) => record),

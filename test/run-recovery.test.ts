@@ -57,6 +57,7 @@ const settingsOf = (out: string) =>
 const left = (out: string) => {
   const {
     seconds: _,
+    finished: ____,
     folder: __,
     settings: ___,
     ...summary

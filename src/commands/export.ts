@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { Option } from 'commander';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
+import { packageVersion } from '../common/package.ts';
 import { printable } from '../common/printable.ts';
 import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { type ExportInput, exportOnnx, scoringConstants } from '../export/export-onnx.ts';
@@ -68,17 +69,17 @@ const command = addEpochFileOption(
       .default('end'),
   );
 
-const version = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
-
 await runCommand<Options & Record<string, unknown>>(command, async (options, [path]) => {
   checkOutput(options.out);
   const { settings, scoring, weights: named } = await openModel(path!, options);
   const weights = await openClipWeights(named, clipOptions(settings));
   try {
     const card = modelCard(settings, named);
-    const bytes = await exportOnnx({ settings, weights, scoring, version, ...card }, options.out, options);
+    const bytes = await exportOnnx(
+      { settings, weights, scoring, version: packageVersion(), ...card },
+      options.out,
+      options,
+    );
     if (options.out === '-' || !statSync(options.out).isFile()) return;
     const { imageSize } = weights.config.vision;
     const input =

@@ -68,6 +68,24 @@ export function lossChart(records: readonly EpochRecord[], settings: RunSummary[
   });
 }
 
+/** The learning rate of each epoch. */
+export function rateChart(records: readonly EpochRecord[]): string {
+  const rates = records.map(({ lr }) => lr);
+  return drawChart({
+    label: `Learning rate by epoch: largest ${Math.max(...rates).toExponential(2)}, last ${rates.at(-1)!.toExponential(2)}`,
+    x: epochAxis(records),
+    y: { type: 'value', name: 'learning rate', axisLabel: { formatter: compact } },
+    series: [
+      curve(
+        'learning rate',
+        ink.blue,
+        records.map(({ epoch, lr }) => [epoch, lr]),
+      ),
+    ],
+    titles: (_, at) => `epoch ${records[at]!.epoch}: ${records[at]!.lr.toExponential(3)}`,
+  });
+}
+
 /** SRCC of validation and test part after each epoch, with the epoch that was kept. */
 export function srccChart(records: readonly EpochRecord[], kept: number): string | null {
   const points = (part: 'val' | 'test') =>
@@ -231,6 +249,47 @@ export function scatterChart(images: readonly PredictedImage[], target: string):
     },
   });
   return { svg, shown: shown.length };
+}
+
+/** Bars of the histogram of residuals. */
+const bins = 24;
+
+/** How many test images are overrated or underrated by how much: a histogram of prediction less MOS. */
+export function residualChart(images: readonly PredictedImage[]): string {
+  const residuals = images.map(({ prediction, mos }) => prediction - mos);
+  const [low, high] = extent(residuals);
+  const width = (high - low) / bins || 1;
+  const counts = Array.from({ length: bins }, () => 0);
+  for (const residual of residuals) counts[Math.min(bins - 1, Math.floor((residual - low) / width))]!++;
+  const middle = (bin: number) => low + (bin + 0.5) * width;
+  const mean = residuals.reduce((sum, residual) => sum + residual, 0) / residuals.length;
+  const zero = {
+    silent: true,
+    symbol: 'none',
+    lineStyle: { color: ink.vermilion, type: 'dashed', width: 2 } as const,
+    label: { show: false },
+    data: [{ xAxis: Math.round(-low / width - 0.5) }],
+  };
+  return drawChart({
+    label: `Residuals of ${images.length} test images: mean ${figureText(mean, 3)}, from ${figureText(low, 2)} to ${figureText(high, 2)}`,
+    x: {
+      type: 'category',
+      name: 'prediction − MOS',
+      data: counts.map((_, bin) => compact(Number(middle(bin).toFixed(2)))),
+    },
+    y: { type: 'value', name: 'images', minInterval: 1, axisLabel: { formatter: compact } },
+    series: [
+      {
+        type: 'bar',
+        data: counts,
+        barCategoryGap: '8%',
+        itemStyle: { color: ink.blue },
+        ...(low < 0 && high > 0 ? { markLine: zero } : {}),
+      },
+    ],
+    titles: (_, bin) =>
+      `${figureText(low + bin * width, 2)} to ${figureText(low + (bin + 1) * width, 2)}: ${counts[bin]} images`,
+  });
 }
 
 /** RMSE of each group, largest at the top, with the RMSE of all. */

@@ -36,12 +36,14 @@ export function comparePage(compared: RunsCompared): string {
 
 /** A row a group, and below it one a seed; the columns sort. */
 function runsTable({ groups, differing, baseline }: RunsCompared): string {
+  // Where epochs differ, their column tells them already.
+  const trained = differing.includes('epochs') ? [] : ['epochs'];
   const columns = [
     'run',
     ...metrics.map((name) => name.toUpperCase()),
     'SRCC, 95 %',
     ...differing.map((name) => optionFlag(name).slice(2)),
-    'epochs',
+    ...trained,
     'time',
     'finished',
   ];
@@ -52,7 +54,7 @@ function runsTable({ groups, differing, baseline }: RunsCompared): string {
     })
     .join('');
   const bodies = groups.map((group) => groupRows(group, differing, group.name === baseline));
-  return `<div class="scroll"><table class="sortable"><thead><tr>${head}</tr></thead>${bodies.join('')}</table></div>`;
+  return `<div class="scroll" tabindex="0" role="region" aria-label="Runs"><table class="sortable"><thead><tr>${head}</tr></thead>${bodies.join('')}</table></div>`;
 }
 
 function groupRows(group: RunGroup, differing: RunsCompared['differing'], isBaseline: boolean): string {
@@ -76,23 +78,23 @@ function groupRows(group: RunGroup, differing: RunsCompared['differing'], isBase
     ...metrics.map(of),
     several ? cell('', '') : interval(first),
     ...set,
-    cell(String(first.summary.epochs), first.summary.epochs),
+    ...(differing.includes('epochs') ? [] : [cell(String(first.summary.epochs), first.summary.epochs)]),
     cell(duration(seconds), seconds),
     cell(day(runs.at(-1)!), runs.at(-1)!.finished.getTime()),
   ];
   const label = several ? `${name} (${runs.length} seeds)` : name;
-  const seeds = several ? runs.map((run) => seedRow(run, differing.length)) : [];
+  const seeds = several ? runs.map((run) => seedRow(run, differing)) : [];
   return `<tbody><tr><th scope="row">${text(label)}${mark}</th>${row.join('')}</tr>${seeds.join('')}</tbody>`;
 }
 
-function seedRow(run: ComparedRun, differing: number): string {
+function seedRow(run: ComparedRun, differing: RunsCompared['differing']): string {
   const { summary } = run;
   const figures = metrics.map((name) => `<td>${figureText(summary.test?.overall[name])}</td>`);
   const cells = [
     ...figures,
     interval(run),
-    ...Array.from({ length: differing }, () => '<td></td>'),
-    `<td>${summary.epochs}</td>`,
+    ...differing.map(() => '<td></td>'),
+    ...(differing.includes('epochs') ? [] : [`<td>${summary.epochs}</td>`]),
     `<td>${duration(summary.seconds)}</td>`,
     `<td>${day(run)}</td>`,
   ];
@@ -126,7 +128,7 @@ function differencesSection(comparisons: readonly Comparison[], baseline: string
   const note = `<p>Mean prediction of each group's seeds less that of ${text(baseline)}, on the test images both have, with the 95 % interval of a paired bootstrap. * : the interval does not hold 0. A lower RMSE is better.</p>`;
   return section(
     'Differences from the baseline',
-    note + table(['', 'images', 'ΔSRCC', 'ΔPLCC', 'ΔKRCC', 'ΔRMSE'], rows),
+    note + table(['', 'images', 'ΔSRCC', 'ΔPLCC', 'ΔKRCC', 'ΔRMSE'], rows, 'Differences from the baseline'),
   );
 }
 

@@ -42,17 +42,18 @@ export const section = (title: string, content: string): string =>
 export const card = (title: string, svg: string, caption: string): string =>
   `<figure class="card"><h2>${text(title)}</h2>${svg}<figcaption>${text(caption)}</figcaption></figure>`;
 
-/** Rows of text, the first cell of each its heading. */
+/** Rows of text, the first cell of each its heading; `label` is for those who hear the page. Scrolls by keyboard where it is wide. */
 export function table(
   columns: readonly string[],
   rows: readonly (readonly [string, readonly string[]])[],
+  label: string,
 ): string {
   const head = columns.map((name) => `<th scope="col">${text(name)}</th>`).join('');
   const lines = rows.map(
     ([name, cells]) =>
       `<tr><th scope="row">${text(name)}</th>${cells.map((cell) => `<td>${text(cell)}</td>`).join('')}</tr>`,
   );
-  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${lines.join('')}</tbody></table></div>`;
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${text(label)}"><table><thead><tr>${head}</tr></thead><tbody>${lines.join('')}</tbody></table></div>`;
 }
 
 /** Seconds as people say them. */

@@ -1,8 +1,9 @@
+import { relative, sep } from 'node:path';
 import { figureText } from '../common/figure-text.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
-import { groupChart, lossChart, scatterChart, srccChart } from './charts.ts';
+import { groupChart, lossChart, rateChart, residualChart, scatterChart, srccChart } from './charts.ts';
 import type { Gallery } from './gallery.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 import type { RunFiles } from './run-files.ts';
@@ -20,27 +21,56 @@ export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string
     `<main class="cards">${charts(run).join('\n')}</main>`,
     metricsTable(summary),
     images(run, galleries),
+    predictionsTable(run),
     settingsTable(summary),
     files(),
   ];
   return htmlPage(title, body);
 }
 
-function header(
-  title: string,
-  { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder }: RunSummary,
-): string {
-  const entries: [string, string][] = [
+function header(title: string, summary: RunSummary): string {
+  const { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder, finished, versions } = summary;
+  const entries: (readonly [string, string])[] = [
     ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
     ['epochs', epochs === 0 ? 'none (zero-shot)' : `${epochs}, kept: ${finalEpoch}`],
+    ['prompts', promptsText(settings)],
     ['seed', String(settings.seed)],
     ['time', duration(seconds)],
-    ['adapter', adapter],
+    ...(finished ? [['finished', `${finished.slice(0, 16).replace('T', ' ')} UTC`] as const] : []),
+    ['adapter', adapter.replace(/-$/, '')],
+    ...(versions
+      ? [
+          [
+            'versions',
+            Object.entries(versions)
+              .map((entry) => entry.join(' '))
+              .join(', '),
+          ] as const,
+        ]
+      : []),
     ['folder', folder],
   ];
   return `<header><h1>${text(title)}</h1>${facts(entries)}</header>`;
+}
+
+/** What the text tower reads, as far as the settings say. */
+function promptsText({
+  trainer,
+  nCtx,
+  ctxInit,
+  position,
+  classSpecific,
+  template,
+  scoreBy,
+}: RunSummary['settings']): string {
+  if (trainer === 'image-only') return 'none';
+  if (trainer === 'zero-shot')
+    return scoreBy === 'antonyms' ? 'Good photo. / Bad photo.' : `${template} (quality words)`;
+  const context = ctxInit ? `from "${ctxInit}"` : `${nCtx} vectors`;
+  const learned = trainer === 'linear' ? 'fixed' : 'learned';
+  return `${context}, ${learned}${classSpecific ? ', of each word its own' : ''}; quality word at the ${position}`;
 }
 
 /** The figures people ask for first. */
@@ -83,6 +113,10 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
         "Spearman's, after each epoch; the test set is never used to select a model.",
       ),
     );
+  if (records.length > 1)
+    cards.push(
+      card('Learning rate', rateChart(records), `Of each epoch, by ${settings.optimizer.toUpperCase()}.`),
+    );
   if (predictions.length > 1) {
     const { svg, shown } = scatterChart(predictions, summary.mos.target);
     const some = shown < predictions.length ? `${shown} of ${predictions.length}` : `${shown}`;
@@ -91,10 +125,18 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
       card(
         'Predicted against MOS',
         svg,
-        `${some} test images; hover over a point for its name. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
+        `${some} test images; hover over a point for its name, or open the table of predictions below. After the four-parameter logistic: PLCC ${figureText(plcc4)}, RMSE ${figureText(rmse4)}.`,
       ),
     );
   }
+  if (predictions.length > 1)
+    cards.push(
+      card(
+        'Residuals',
+        residualChart(predictions),
+        'Prediction less MOS: right of the dashed line the model overrates, left of it it underrates.',
+      ),
+    );
   const { groups, count } = generators(summary);
   if (groups.length > 1) {
     const which =
@@ -134,7 +176,10 @@ function metricsTable(summary: RunSummary): string {
   for (const [name, metrics] of Object.entries(readings ?? {}))
     if (metrics) rows.push([`scored by ${name}`, cells(metrics)]);
   if (before) rows.push(['before training', cells(before)]);
-  return section('Metrics on the test set', table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows));
+  return section(
+    'Metrics on the test set',
+    table(['', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE', 'MAE'], rows, 'Metrics on the test set'),
+  );
 }
 
 function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
@@ -145,17 +190,45 @@ function images({ summary, imagesMissing }: RunFiles, galleries: readonly Galler
     summary.missing.length > 0 && `Listed but missing: ${summary.missing.join(', ')}.`,
   ].filter((note) => typeof note === 'string');
   const rows = galleries.map(
-    ({ title, images }) => `<h3>${text(title)}</h3><div class="gallery">${images.map(tile).join('')}</div>`,
+    ({ title, images }) =>
+      `<h3>${text(title)}</h3><div class="gallery">${images.map((image) => tile(image, summary.folder)).join('')}</div>`,
   );
   const content = [...notes.map((note) => `<p class="note">${text(note)}</p>`), ...rows].join('\n');
   return content === '' ? '' : section('Images', content);
 }
 
-function tile({ name, mos, prediction, thumbnail }: Gallery['images'][number]): string {
+function tile({ name, mos, prediction, thumbnail, path }: Gallery['images'][number], folder: string): string {
   const image = thumbnail
     ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
     : '<div class="absent">missing</div>';
-  return `<figure>${image}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${text(name)}</small></figcaption></figure>`;
+  return `<figure>${image}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${imageLink(name, path, folder)}</small></figcaption></figure>`;
+}
+
+/** Predictions listed at most: those with the largest errors, since a page of more than these is slow. */
+const mostListed = 1000;
+
+/** Every test image with its score and prediction, the largest error first, for those who do not point with a mouse. */
+function predictionsTable({ summary, predictions }: RunFiles): string {
+  if (predictions.length === 0) return '';
+  const error = ({ prediction, mos }: RunFiles['predictions'][number]) => Math.abs(prediction - mos);
+  const listed = [...predictions].sort((a, b) => error(b) - error(a)).slice(0, mostListed);
+  const rows = listed.map(({ name, mos, prediction, path }) => {
+    const figures = [mos, prediction, prediction - mos].map((value) => `<td>${figureText(value, 3)}</td>`);
+    return `<tr><th scope="row">${imageLink(name, path, summary.folder)}</th>${figures.join('')}</tr>`;
+  });
+  const which =
+    listed.length < predictions.length ? `${listed.length} of ${predictions.length}` : listed.length;
+  return section(
+    'Predictions',
+    `<details><summary>${which} test images, the largest error first</summary><div class="scroll" tabindex="0" role="region" aria-label="Predictions"><table><thead><tr><th scope="col">image</th><th scope="col">MOS</th><th scope="col">predicted</th><th scope="col">difference</th></tr></thead><tbody>${rows.join('')}</tbody></table></div></details>`,
+  );
+}
+
+/** An image's name, as a link to its file if it is there; relative to the page, so that both can move together. */
+function imageLink(name: string, path: string | undefined, folder: string): string {
+  if (path === undefined) return text(name);
+  const steps = relative(folder, path).split(sep).map(encodeURIComponent);
+  return `<a href="${steps.join('/').replaceAll('%2E%2E', '..')}">${text(name)}</a>`;
 }
 
 function settingsTable({ settings }: RunSummary): string {

@@ -33,6 +33,7 @@ section, .card { background: var(--card); border: 1px solid var(--line); border-
 .tile strong { font-size: 26px; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .tile small { color: var(--muted); font-size: 12.5px; line-height: 1.45; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 16px; margin-bottom: 16px; }
+body.wide .cards { grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 560px)); }
 .card { margin: 0; display: flex; flex-direction: column; }
 .card svg { width: 100%; height: auto; display: block; }
 figcaption { color: var(--muted); font-size: 13px; margin-top: 8px; }
@@ -73,5 +74,25 @@ footer { color: var(--muted); font-size: 13px; }
   tbody th { white-space: normal; min-width: 7em; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; }
 }
-@media print { body { max-width: none; } section, .card, .gallery figure { break-inside: avoid; } }
+a { color: inherit; text-decoration-color: var(--muted); }
+@media print {
+  :root {
+    --ground: #fff; --card: #fff; --text: #000; --muted: #444; --line: #ccc;
+    --blue: #0072b2; --on-blue: #fff; --vermilion: #d55e00; --green: #009e73;
+  }
+  @page { margin: 12mm; }
+  body, body.wide { max-width: none; padding: 0; font-size: 10px; }
+  h1 { font-size: 16px; } h2 { font-size: 12px; margin-bottom: 4px; }
+  section, .card { padding: 6px 8px; margin-bottom: 6px; border-radius: 4px; }
+  section, .card, .gallery figure { break-inside: avoid; }
+  .facts { grid-template-columns: repeat(4, 1fr); gap: 3px 12px; margin-bottom: 6px; }
+  .facts dt, .tile span, .tile small, figcaption, th, td, summary { font-size: 9px; }
+  .tiles { grid-template-columns: repeat(5, 1fr); gap: 6px; padding: 0; }
+  .tile { padding: 4px 8px; } .tile strong { font-size: 15px; }
+  .cards { grid-template-columns: repeat(3, 1fr); gap: 6px; margin-bottom: 6px; }
+  th, td { padding: 1px 6px; }
+  .gallery { grid-template-columns: repeat(6, 1fr); gap: 6px; }
+  .gallery figcaption, .gallery b { font-size: 9px; }
+  details:not([open]) { display: none; }
+}
 `;

@@ -1,7 +1,9 @@
 import { figureText } from '../common/figure-text.ts';
 import { writeOutput } from '../common/files.ts';
+import { packageVersion } from '../common/package.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
+import { decoderId } from '../data/images/decode.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import { writeCheckpoint } from './checkpoint.ts';
@@ -37,6 +39,10 @@ export interface RunSummary {
   /** Of a model that can be read in several ways: the figures of each. */
   readonly readings?: Readonly<Record<string, Metrics | null>>;
   readonly seconds: number;
+  /** When it ended, ISO 8601 in UTC; absent in files of earlier versions, as is the next. */
+  readonly finished?: string;
+  /** Of this package, Node and sharp. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** What a trained model comes to, on the host. */
@@ -130,6 +136,8 @@ export async function writeResults(
     accuracy,
     ...(readings ? { readings } : {}),
     seconds: measured.seconds,
+    finished: new Date().toISOString(),
+    versions: { 'clip-agiqa-webgpu': packageVersion(), node: process.versions.node, decoder: decoderId },
   };
   await folder.summary(summary);
   return summary;

@@ -59,4 +59,6 @@ export const summarySchema = v.object({
   accuracy: v.nullable(finite),
   readings: v.exactOptional(v.record(v.string(), v.nullable(metrics))),
   seconds: finite,
+  finished: v.exactOptional(v.string()),
+  versions: v.exactOptional(v.record(v.string(), v.string())),
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseEvents } from '../event-file.ts';
 
 /** Fields that say how long something took. */
-const times = new Set(['seconds', 'imagesPerSecond']);
+const times = new Set(['seconds', 'imagesPerSecond', 'finished']);
 
 /**
  * What a run leaves, file by file, without what says when and how fast it ran: two runs that come to the same have equal maps.
@@ -38,7 +38,8 @@ function contentOf(path: string): string {
   if (path.endsWith('.safetensors')) return safetensorsOf(bytes);
   if (path.endsWith('.json')) return withoutTimes(bytes.toString());
   if (path.endsWith('.jsonl')) return bytes.toString().split('\n').map(withoutTimes).join('\n');
-  if (path.endsWith('report.html')) return bytes.toString().replaceAll(/\b\d+(\.\d+)? (s|min)\b/g, 'TIME');
+  if (path.endsWith('report.html'))
+    return bytes.toString().replaceAll(/\b\d+(\.\d+)? (s|min)\b|\b\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, 'TIME');
   return bytes.toString('latin1');
 }
 

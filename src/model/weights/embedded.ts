@@ -1,14 +1,6 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from '../../common/package.ts';
 
-/** The model that comes with the project, below its root. */
-const file = join('models', 'small-clip.safetensors');
-
-/** What `--weights embedded` stands for: the file in the package, found from the source as from the bundle. */
+/** What `--weights embedded` stands for: the model that comes with the project. */
 export function weightsPath(weights: string): string {
-  if (weights !== 'embedded') return weights;
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, file)) && dirname(folder) !== folder) folder = dirname(folder);
-  return join(folder, file);
+  return weights === 'embedded' ? packageFile('models', 'small-clip.safetensors') : weights;
 }
