@@ -24,6 +24,9 @@ describe('specialize', () => {
     expect(specialize(source, { N: 2 })).toBe(
       'const N = 2u;\nsum_0_1 = a_0[1u];\nsum_0_2 = a_0[2u];\nsum_1_1 = a_1[1u];\nsum_1_2 = a_1[2u];',
     );
+    const together = 'const N = 1u;\n//@for r in 0..N, c in 1..3\nsum_$r_$c = a_$r[$cu];\n//@end';
+    expect(specialize(together, { N: 2 })).toBe(specialize(source, { N: 2 }));
+    expect(() => specialize('//@for r in 0..2, c\nx\n//@end')).toThrow('//@for r in 0..2, c is not a loop');
   });
 
   it('chooses between branches by a constant, compared with 0, a number or another constant', () => {

@@ -11,7 +11,8 @@ import { shaderLibrary } from './shader-library.ts';
  *    constants may also size private arrays and choose types.
  * 3. Choosing. `//@if BIAS` … `//@else` … `//@end` keeps the first lines where the constant is not 0, else the others:
  *    a kernel without a bias then has no binding for one. `//@if MASK == TREE` compares with a number or another constant.
- * 4. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number.
+ * 4. Unrolling. `//@for r in 0..ROWS` … `//@end` repeats the lines between, with `$r` replaced by the number;
+ *    `//@for r in 0..ROWS, c in 0..4` is a loop within a loop.
  *    Registers have no index at run time: an accumulator array that must live in registers is written this way, and
  *    subgroupBroadcast takes only constant lanes. Bounds are numbers or integer constants; loops nest.
  *
@@ -83,12 +84,20 @@ function expand(text: string): string {
           ...(holds(rest) ? between(i + 1, otherwise ?? end) : between((otherwise ?? end - 1) + 1, end)),
         );
       else {
-        const loop = /^(\w+) in (\w+)\.\.(\w+)$/.exec(rest);
-        if (!loop || otherwise !== undefined) throw new Error(`${lines[i]!.trim()} is not a loop`);
-        const variable = new RegExp(`\\$${loop[1]}(?![A-Za-z]{2})`, 'g');
-        const block = between(i + 1, end).join('\n');
-        const [first, last] = [integer(loop[2]!, declared), integer(loop[3]!, declared)];
-        for (let n = first; n < last; n++) out.push(block.replace(variable, String(n)));
+        const loops = rest.split(/,\s*/).map((loop) => {
+          const [, variable, first, last] = /^(\w+) in (\w+)\.\.(\w+)$/.exec(loop) ?? [];
+          if (!variable || !first || !last || otherwise !== undefined)
+            throw new Error(`${lines[i]!.trim()} is not a loop`);
+          const pattern = new RegExp(`\\$${variable}(?![A-Za-z]{2})`, 'g');
+          return { pattern, first: integer(first, declared), last: integer(last, declared) };
+        });
+        const unroll = ([loop, ...inner]: typeof loops, block: string): void => {
+          if (!loop) out.push(block);
+          else
+            for (let n = loop.first; n < loop.last; n++)
+              unroll(inner, block.replace(loop.pattern, String(n)));
+        };
+        unroll(loops, between(i + 1, end).join('\n'));
       }
       i = end;
     }
