@@ -53,8 +53,8 @@ export interface MatmulShape {
   /** B stands in a texture, its rows interleaved. */
   readonly interleaved: boolean;
   /** A and B as a texture takes them: A's rows run along k, and B's as it lies. */
-  readonly matrixA: MatrixLayout;
-  readonly matrixB: MatrixLayout;
+  readonly matrixA: MatrixLayout & { readonly batch: number };
+  readonly matrixB: MatrixLayout & { readonly batch: number };
 }
 
 export function shapeOf(options: MatmulOptions): MatmulShape {

@@ -19,13 +19,13 @@ export const textures = (
     [5, 8],
   ] as const
 ).map(
-  ([own, columns]): Variant<MatmulShape, MatmulOperands> => ({
-    name: `texture${8 * own}x${8 * columns}`,
+  ([rows, columns]): Variant<MatmulShape, MatmulOperands> => ({
+    name: `texture${8 * rows}x${8 * columns}`,
     sources: [...textureSources, source],
 
     applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved, matrixA, matrixB }) {
       // A tile that is mostly beyond the product is none to choose.
-      if (8 * own >= m + 16) return false;
+      if (8 * rows >= m + 16) return false;
       if (interleaved) return true;
       const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
       return lengths.every((length) => length % 4 === 0) && canReadTextures(gpu, matrixA, matrixB);
@@ -33,11 +33,11 @@ export const textures = (
 
     // Nanoseconds of one lavapipe thread: as the simd variants', but with loads of 18; and the copies, which have a start of their own.
     cost(_gpu, { m, n, k, batch, interleaved, matrixA, matrixB }) {
-      const step = (own + columns) * 18 + 32 * own * (0.7 + 0.3 * columns);
-      const tiles = Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch;
+      const step = (rows + columns) * 18 + 32 * rows * (0.7 + 0.3 * columns);
+      const tiles = Math.ceil(m / (8 * rows)) * Math.ceil(n / (8 * columns)) * batch;
       const copied = (interleaved ? [matrixA] : [matrixA, matrixB]).map(
         (matrix) =>
-          60000 + ((matrix.rows * matrix.length * matrix.batch!) / 4) * (isCopyable(matrix) ? 4.4 : 26),
+          60000 + ((matrix.rows * matrix.length * matrix.batch) / 4) * (isCopyable(matrix) ? 4.4 : 26),
       );
       return tiles * (k / 4) * step + copied.reduce((sum, one) => sum + one);
     },
@@ -56,17 +56,17 @@ export const textures = (
               constants: {
                 ...epilogueConstants(operands),
                 HALF_B: Number(packed.texture.format === 'rgba16float'),
-                OWN: own,
-                COLS: columns,
-                LINES: Number(transposeB),
-                KEPT: Number(interleaved),
+                ROWS_PER_LANE: rows,
+                COLS_PER_LANE: columns,
+                TRANSPOSE_B: Number(transposeB),
+                INTERLEAVED: Number(interleaved),
               },
               buffers: [copied, packed.texture, ...epilogueBuffers(operands)],
               params: [
-                ...[m, n, k, matrixA.batch! > 1 ? m : 0, matrixB.batch! > 1 ? matrixB.rows : 0],
+                ...[m, n, k, matrixA.batch > 1 ? m : 0, matrixB.batch > 1 ? matrixB.rows : 0],
                 ...[packed.row, first, height],
               ],
-              groups: [Math.ceil(height / (8 * own)), Math.ceil(n / (8 * columns)), batch],
+              groups: [Math.ceil(height / (8 * rows)), Math.ceil(n / (8 * columns)), batch],
             });
           });
         }

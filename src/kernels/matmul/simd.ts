@@ -1,23 +1,23 @@
-import knSource from '../../../shaders/matmul_subgroup_kn.wgsl';
-import nkSource from '../../../shaders/matmul_subgroup_nk.wgsl';
-import tnSource from '../../../shaders/matmul_subgroup_tn.wgsl';
+import knSource from '../../../shaders/matmul_simd_kn.wgsl';
+import nkSource from '../../../shaders/matmul_simd_nk.wgsl';
+import tnSource from '../../../shaders/matmul_simd_tn.wgsl';
 import type { Variant } from '../variant.ts';
 import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
-const nk = { name: 'matmul_subgroup_nk', source: nkSource };
-const kn = { name: 'matmul_subgroup_kn', source: knSource };
-const tn = { name: 'matmul_subgroup_tn', source: tnSource };
+const nk = { name: 'matmul_simd_nk', source: nkSource };
+const kn = { name: 'matmul_simd_kn', source: knSource };
+const tn = { name: 'matmul_simd_tn', source: tnSource };
 
 /** Columns of a lane. */
 const columns = 4;
 
 /**
- * Register tiles of one subgroup, 8·own rows x 32 columns, for adapters that are a processor: a subgroup is then a vector register,
+ * Register tiles of one subgroup, 8·rows x 32, for adapters that are a processor: a subgroup is then a vector register,
  * and a load as dear as dozens of multiply-adds.
  */
 export const simd = [1, 2, 3, 4, 5].map(
-  (own): Variant<MatmulShape, MatmulOperands> => ({
-    name: `simd${8 * own}x${8 * columns}`,
+  (rows): Variant<MatmulShape, MatmulOperands> => ({
+    name: `simd${8 * rows}x${8 * columns}`,
     sources: [nkSource, knSource, tnSource],
 
     applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved }) {
@@ -26,24 +26,24 @@ export const simd = [1, 2, 3, 4, 5].map(
       const aligned = lengths.every((length) => length % 4 === 0);
       if (interleaved || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
       // Of A transposed there is one height; else none that is mostly beyond the product.
-      return transposeA ? !transposeB && own === 4 : 8 * own < m + 8;
+      return transposeA ? !transposeB && rows === 4 : 8 * rows < m + 8;
     },
 
     // On a processor nanoseconds of one lavapipe thread: a step's loads, broadcasts and multiply-adds. On a GPU a rank.
     cost({ adapter: { software } }, { m, n, k, batch }) {
       if (!software) return 4;
-      const step = (own + columns) * 35 + 32 * own * (0.7 + 0.3 * columns);
-      return Math.ceil(m / (8 * own)) * Math.ceil(n / (8 * columns)) * batch * (k / 4) * step;
+      const step = (rows + columns) * 35 + 32 * rows * (0.7 + 0.3 * columns);
+      return Math.ceil(m / (8 * rows)) * Math.ceil(n / (8 * columns)) * batch * (k / 4) * step;
     },
 
     launch(gpu, operands, shape) {
       const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
       const constants = { ...epilogueConstants(operands), HALF_B: Number(half) };
       gpu.run(transposeA ? tn : transposeB ? nk : kn, {
-        constants: transposeA ? constants : { ...constants, OWN: own },
+        constants: transposeA ? constants : { ...constants, ROWS_PER_LANE: rows },
         buffers: operandBuffers(operands),
         params: [m, n, k, strideA / 4, strideB / 4],
-        groups: [Math.ceil(n / (8 * columns)), Math.ceil(m / (8 * own)), batch],
+        groups: [Math.ceil(n / (8 * columns)), Math.ceil(m / (8 * rows)), batch],
       });
     },
   }),
