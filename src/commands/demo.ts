@@ -47,7 +47,9 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
     'The images are generated scenes, distorted at known levels; every fifth scene is in the test set.',
   );
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
-    ...{ resume: false, overwrite, signal },
+    resume: false,
+    overwrite,
+    signal,
     reporter: terminal,
   });
   const dataset = await openDataset(datasetOptions(settings));

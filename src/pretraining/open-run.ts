@@ -96,7 +96,13 @@ export async function openPretraining(
   const weights = initialWeights(config, settings.seed);
   if (settings.start === 'spectral') startFromSpectra(weights, config.vision);
   return {
-    ...{ saved, settings, options, pairs, views, config, start: weights },
+    saved,
+    settings,
+    options,
+    pairs,
+    views,
+    config,
+    start: weights,
     tokens: new CaptionTokens(tokenizer, captions, words, contextLength),
     teacher: null,
   };

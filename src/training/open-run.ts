@@ -64,8 +64,15 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
     );
   const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
   return {
-    ...{ saved, settings, options, dataset, data, tokenizer },
-    ...{ weights: { path, id }, encoded: new EncodedSoFar(), features: null },
+    saved,
+    settings,
+    options,
+    dataset,
+    data,
+    tokenizer,
+    weights: { path, id },
+    encoded: new EncodedSoFar(),
+    features: null,
   };
 }
 

@@ -109,7 +109,10 @@ export async function writeResults(
   const { folder } = saved;
   const { state, finalEpoch, parameters, constants, data, predictions, accuracy, readings } = outcome;
   await writeCheckpoint(folder.file('model.safetensors'), {
-    ...{ settings, state, parameters, constants },
+    settings,
+    state,
+    parameters,
+    constants,
     weightsId: weights.id,
     words: wordsOf(run),
     data: run.data,
