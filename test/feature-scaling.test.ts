@@ -8,7 +8,7 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
-import { FeatureScaling, featureStatistics } from '../src/model/feature-scaling.ts';
+import { FeatureScaling, featureStatistics, standardizeFeatures } from '../src/model/feature-scaling.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
@@ -30,6 +30,12 @@ describe('feature statistics', () => {
     expect([...mean]).toEqual([4, 10]);
     expect(std[0]).toBeCloseTo(Math.sqrt(5), 6);
     expect(std[1]).toBe(0);
+  });
+
+  it('standardize rows on the host', () => {
+    const rows = Float32Array.of(1, 5, 3, 5);
+    standardizeFeatures(rows, 2);
+    expect([...rows]).toEqual([-1, 0, 1, 0]);
   });
 
   it('standardize features, and leave 0 of a number that never varies; without them the length is 1', async () => {

@@ -28,7 +28,6 @@ import { readPairs, trainingPairs } from '../src/pretraining/pairs.ts';
 import { pretrainRun } from '../src/pretraining/run.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { type Chunk, pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
-import { standardize } from '../src/pretraining/teacher.ts';
 import { drawViews } from '../src/pretraining/views.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -351,12 +350,6 @@ describe('a run of pre-training', () => {
     );
     await expect(run({ out: join(folder, 'n'), batchSize: 512 })).rejects.toThrow(/are fewer than one batch/);
   });
-});
-
-it('standardizes columns', () => {
-  const rows = Float32Array.of(1, 5, 3, 5);
-  standardize(rows, 2);
-  expect([...rows]).toEqual([-1, 0, 1, 0]);
 });
 
 it('draws many normal numbers as one by one', () => {

@@ -28,11 +28,11 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 it('standardizes and restores, and leaves scores that are all the same', () => {
-  const scaling = TargetScaling.of([26, 50, 74]);
+  const scaling = new TargetScaling([26, 50, 74]);
   expect(scaling.mean).toBe(50);
   expect(scaling.standardize(74)).toBeCloseTo(24 / Math.sqrt((2 * 24 ** 2) / 3), 12);
   expect(scaling.restore(scaling.standardize(61.5))).toBeCloseTo(61.5, 12);
-  expect(TargetScaling.of([3, 3]).standardize(3)).toBe(0);
+  expect(new TargetScaling([3, 3]).standardize(3)).toBe(0);
 });
 
 it.each(['clip-agiqa', 'image-only'])(

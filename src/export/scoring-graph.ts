@@ -1,3 +1,4 @@
+import { divisor } from '../common/standardize.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import type { FeatureStatistics } from '../model/feature-scaling.ts';
 import type { HeadValues } from '../model/head.ts';
@@ -64,9 +65,8 @@ function l2Normalize(graph: OnnxGraph, x: OnnxValue): OnnxValue {
   return graph.add('Div', [x, graph.add('ReduceL2', [x], { axes: [-1], keepdims: 1 })]);
 }
 
-/** A number that never varies becomes 0, as FeatureScaling has it. */
 function standardize(graph: OnnxGraph, x: OnnxValue, { mean, std }: FeatureStatistics): OnnxValue {
   const centered = graph.add('Sub', [x, graph.constant(mean, [mean.length], 'features.mean')]);
-  const scale = std.map((value) => value || 1);
+  const scale = std.map(divisor);
   return graph.add('Div', [centered, graph.constant(scale, [scale.length], 'features.std')]);
 }

@@ -2,13 +2,11 @@ import { divide, subtract } from '../autograd/ops/arithmetic.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
+import { columnStatistics, divisor, type Statistics, standardized } from '../common/standardize.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 
-/** Mean and standard deviation of each number of a feature, over the training images. */
-export interface FeatureStatistics {
-  readonly mean: Float32Array;
-  readonly std: Float32Array;
-}
+/** Of each number of a feature, over the training images. */
+export type FeatureStatistics = Statistics<Float32Array>;
 
 /**
  * What image features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardized
@@ -23,9 +21,8 @@ export class FeatureScaling {
   constructor(gpu: Gpu, statistics: FeatureStatistics | null) {
     this.statistics = statistics;
     if (!statistics) return;
-    // A number that never varies tells nothing: it becomes 0, not NaN.
     const { mean } = statistics;
-    const std = statistics.std.map((value) => value || 1);
+    const std = statistics.std.map(divisor);
     [this.#mean, this.#std] = allOrNone(() => [keep(Tensor.from(gpu, mean)), keep(Tensor.from(gpu, std))]);
   }
 
@@ -44,12 +41,15 @@ export class FeatureScaling {
 
 /** Statistics over rows of `width` numbers (each array holds one or several). */
 export function featureStatistics(rows: Iterable<Float32Array>, width: number): FeatureStatistics {
-  const all = [...rows];
-  const count = all.reduce((sum, row) => sum + row.length, 0) / width;
-  const mean = new Float64Array(width);
-  const squares = new Float64Array(width);
-  for (const row of all) for (let i = 0; i < row.length; i++) mean[i % width]! += row[i]! / count;
-  for (const row of all)
-    for (let i = 0; i < row.length; i++) squares[i % width]! += (row[i]! - mean[i % width]!) ** 2 / count;
-  return { mean: Float32Array.from(mean), std: Float32Array.from(squares, Math.sqrt) };
+  const { mean, std } = columnStatistics(rows, width);
+  return { mean: Float32Array.from(mean), std: Float32Array.from(std) };
+}
+
+/** Standardizes features on the host, in place: rows of `width` numbers, each over the rows. */
+export function standardizeFeatures(rows: Float32Array, width: number): void {
+  const { mean, std } = featureStatistics([rows], width);
+  for (const [i, value] of rows.entries()) {
+    const column = i % width;
+    rows[i] = standardized(value, mean[column]!, std[column]!);
+  }
 }

@@ -18,6 +18,7 @@ import { checkBatches, type PretrainingState } from './loop.ts';
 import { type Pairs, readPairs } from './pairs.ts';
 import { type PretrainingSettings, pretrainingFields } from './settings.ts';
 import { startFromSpectra } from './spectral-weights.ts';
+import type { Teacher } from './teacher.ts';
 import { CaptionTokens } from './tokens.ts';
 import { drawViews, type View } from './views.ts';
 
@@ -67,8 +68,8 @@ export interface PretrainingRun {
   readonly config: ClipConfig & { readonly text: TextConfig };
   /** By canonical name: what training starts from. */
   readonly start: ReadonlyMap<string, HostTensor>;
-  /** The teacher's features, once they are computed. */
-  teacher: { readonly teacher: Float32Array | null; readonly teacherWidth: number } | null;
+  /** What the teacher says, once it was asked. */
+  teacher: Teacher | null;
 }
 
 /**

@@ -12,7 +12,7 @@ import { PretrainingModel } from './model.ts';
 import { openPretraining, type PretrainingRun, pretrainingKind } from './open-run.ts';
 import { type PretrainingSummary, recordText, writeWeights } from './results.ts';
 import { type PretrainingSettings, pretrainingFields } from './settings.ts';
-import { teacherFeatures } from './teacher.ts';
+import { askTeacher } from './teacher.ts';
 
 /**
  * Pre-trains a CLIP as `settings` say; leaves its weights, checkpoints and losses in the run's folder.
@@ -52,16 +52,15 @@ interface Trained {
 /** All that needs a device: asks the teacher, trains from the last checkpoint to the end, and writes the weights. */
 async function attempt(gpu: Gpu, run: PretrainingRun): Promise<Trained> {
   const { saved, settings, options, views, tokens } = run;
-  const { reporter, signal } = options;
+  const { reporter } = options;
   const held = new Resources();
   try {
     const begin = () => saved.begin(stepCount(views.length, settings));
-    run.teacher ??= await teacherFeatures(gpu, views, settings, reporter, begin, signal);
+    const teacher = (run.teacher ??= await askTeacher(gpu, views, settings, options, begin));
 
-    const { teacher, teacherWidth } = run.teacher;
-    const how = { textLength: tokens.length, teacherWidth, seed: settings.seed };
+    const how = { textLength: tokens.length, teacherWidth: teacher.width, seed: settings.seed };
     const model = held.hold(allOrNone(() => new PretrainingModel(gpu, run.config, run.start, how)));
-    const data = { views, tokens, teacher, teacherWidth };
+    const data = { views, tokens, teacher };
     const loop = held.hold(allOrNone(() => new PretrainingLoop(gpu, model, data, settings)));
     const parameters = [...model.weights().values()].reduce((sum, { size }) => sum + size, 0);
     reporter.line(`model      ${parameters.toLocaleString('en')} parameters`);

@@ -6,6 +6,7 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import { qualityWords } from '../model/agiqa.ts';
 import type { PretrainingSettings } from './settings.ts';
 import type { StepInputs } from './step.ts';
+import type { Teacher } from './teacher.ts';
 import type { CaptionTokens } from './tokens.ts';
 import type { View } from './views.ts';
 
@@ -13,9 +14,7 @@ import type { View } from './views.ts';
 export interface PretrainingData {
   readonly views: readonly View[];
   readonly tokens: CaptionTokens;
-  /** Standardized features of the teacher, `teacherWidth` a view; null without one. */
-  readonly teacher: Float32Array | null;
-  readonly teacherWidth: number;
+  readonly teacher: Teacher;
 }
 
 type BatchSettings = Pick<PretrainingSettings, 'batchSize' | 'chunkSize' | 'imageSize'>;
@@ -35,7 +34,7 @@ export class StepBatch {
   /** Writes a batch: the next images of the stream, which come in the order of its views, and what is said of them. */
   async load(batch: Int32Array, images: AsyncIterator<LoadedImage>): Promise<void> {
     const { imageSize, batchSize } = this.#settings;
-    const { tokens, teacher, teacherWidth, views } = this.#data;
+    const { tokens, teacher, views } = this.#data;
     const { chunks, targets } = this.inputs;
     const size = batchSize / chunks.length;
     const bytes = imageSize ** 2 * 3;
@@ -47,10 +46,11 @@ export class StepBatch {
       ids.write(rows);
       eot.write(ends);
     }
-    if (targets.teacher) {
-      const wanted = new Float32Array(batchSize * teacherWidth);
+    const { features, width } = teacher;
+    if (targets.teacher && features) {
+      const wanted = new Float32Array(batchSize * width);
       for (const [i, view] of batch.entries())
-        wanted.set(teacher!.subarray(view * teacherWidth, (view + 1) * teacherWidth), i * teacherWidth);
+        wanted.set(features.subarray(view * width, (view + 1) * width), i * width);
       targets.teacher.write(wanted);
     }
     targets.quality?.views.write(Float32Array.from(batch, (view) => views[view]!.quality!));
@@ -67,7 +67,7 @@ export class StepBatch {
 /** The buffers that a captured step reads, for batches of `batchSize` views. */
 function createInputs(
   gpu: Gpu,
-  { tokens, views, teacher, teacherWidth }: PretrainingData,
+  { tokens, views, teacher }: PretrainingData,
   { batchSize, chunkSize, imageSize }: BatchSettings,
 ): StepInputs {
   const size = Math.min(chunkSize, batchSize);
@@ -88,7 +88,7 @@ function createInputs(
     }),
     targets: {
       own: filled(Uint32Array.from({ length: batchSize }, (_, i) => i)),
-      teacher: teacher && empty([batchSize, teacherWidth], 'f32'),
+      teacher: teacher.features && empty([batchSize, teacher.width], 'f32'),
       quality: scored
         ? {
             views: empty([batchSize], 'f32'),

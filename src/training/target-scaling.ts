@@ -1,3 +1,4 @@
+import { columnStatistics, divisor, standardized } from '../common/standardize.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 
 /**
@@ -8,22 +9,16 @@ export class TargetScaling {
   readonly mean: number;
   readonly std: number;
 
-  constructor(mean: number, std: number) {
-    this.mean = mean;
-    // Scores that are all the same have no standard deviation to divide by.
-    this.std = std || 1;
-  }
-
   /** Fitted on the training images' scores. */
-  static of(mos: readonly number[]): TargetScaling {
-    const mean = mos.reduce((sum, value) => sum + value, 0) / mos.length;
-    const squares = mos.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    return new TargetScaling(mean, Math.sqrt(squares / mos.length));
+  constructor(mos: readonly number[]) {
+    const { mean, std } = columnStatistics([mos], 1);
+    this.mean = mean[0]!;
+    this.std = divisor(std[0]!);
   }
 
   /** MOS → what the head learns. */
   standardize(mos: number): number {
-    return (mos - this.mean) / this.std;
+    return standardized(mos, this.mean, this.std);
   }
 
   /** What the head gives → MOS. */

@@ -42,6 +42,6 @@ export function trainingData(
     names: samples.map(({ name }) => name),
     trainFeatures: features.train,
     testFeatures: features.test,
-    target: standardized ? TargetScaling.of(Array.from(train, (sample) => mos[sample]!)) : undefined,
+    target: standardized ? new TargetScaling(Array.from(train, (sample) => mos[sample]!)) : undefined,
   };
 }
