@@ -3,7 +3,7 @@ import { Stopped, UserError } from '../common/errors.ts';
 import { abandonOutputs } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { HangError } from '../kernels/device/watchdog.ts';
-import { endOnInterrupt, interruptedStatus } from './interrupt.ts';
+import { handleInterrupts, interruptedStatus } from './interrupt.ts';
 import { killUnlessGone } from './last-resort.ts';
 
 /**
@@ -39,7 +39,7 @@ export async function runCommand<Options extends OptionValues>(
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
-  endOnInterrupt(() => {
+  handleInterrupts(() => {
     abandonOutputs();
     return 'before it finished; the files already written are complete, run the command again for the rest';
   });

@@ -1,48 +1,42 @@
 import { constants } from 'node:os';
 
-/**
- * Ctrl-C and SIGTERM as an AbortSignal: from {@link watchInterrupts} on, the first of them aborts it, so that the command can
- * finish what it is writing and say how to go on (see {@link Stopped}); the second ends the process at once.
- */
+const signals = ['SIGINT', 'SIGTERM'] as const;
 
-const watched = ['SIGINT', 'SIGTERM'] as const;
+/** Of a command that watches for itself. */
 let controller: AbortController | undefined;
-let received: (typeof watched)[number] | undefined;
-
-/** Begins to watch; asked again it gives the same signal. */
-export function watchInterrupts(): AbortSignal {
-  if (controller) return controller.signal;
-  controller = new AbortController();
-  for (const name of watched) process.on(name, () => interrupted(name));
-  return controller.signal;
-}
+let received: (typeof signals)[number] | undefined;
 
 /**
- * Ends a command that does not watch for itself, at the first Ctrl-C or SIGTERM, once `last` has tidied up.
+ * Handles Ctrl-C and SIGTERM from now on. The first one ends the process, once `last` has tidied up; where the command
+ * watches for itself (see {@link watchInterrupts}) it only aborts, and the second one ends the process at once.
  *
  * @param last gives the last line
  */
-export function endOnInterrupt(last: () => string): void {
-  for (const name of watched)
-    process.on(name, () => {
-      if (controller) return;
-      received = name;
-      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K\x1b[?25h');
-      process.stderr.write(`stopped    ${last()}\n`);
-      process.exit(interruptedStatus());
-    });
+export function handleInterrupts(last: () => string): void {
+  for (const name of signals) process.on(name, () => interrupted(name, last));
+}
+
+/**
+ * The first Ctrl-C or SIGTERM as an AbortSignal, so that the command can finish what it is writing and say how to continue
+ * (see {@link Stopped}); asked again it gives the same.
+ */
+export function watchInterrupts(): AbortSignal {
+  controller ??= new AbortController();
+  return controller.signal;
 }
 
 /** The exit status of a command that was interrupted, 128 + the signal's number: 130 or 143. */
 export const interruptedStatus = (): number => 128 + constants.signals[received ?? 'SIGINT'];
 
-function interrupted(name: (typeof watched)[number]): void {
-  if (!received) {
-    received = name;
-    controller!.abort();
+function interrupted(name: (typeof signals)[number], last: () => string): void {
+  const first = received === undefined;
+  received ??= name;
+  if (first && controller) {
+    controller.abort();
     return;
   }
-  // A bar may have hidden the cursor.
-  if (process.stderr.isTTY) process.stderr.write('\x1b[?25h');
+  // A bar may stand on the line, and have hidden the cursor.
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K\x1b[?25h');
+  if (first) process.stderr.write(`stopped    ${last()}\n`);
   process.exit(interruptedStatus());
 }
