@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import { count, finite, parseJson, readJson } from '../src/common/json.ts';
+import { readTextSync } from '../src/common/read-file.ts';
 
 const schema = v.object({ state: v.object({ epochs: v.array(finite) }), steps: count, name: v.string() });
 const whole = { state: { epochs: [1] }, steps: 3, name: 'x' };
@@ -41,19 +42,22 @@ test('brackets, commas and quotes within texts do not count', () => {
   expect(parseJson(JSON.stringify({ ...whole, name }), schema, 'a.json').name).toBe(name);
 });
 
-test('only regular files of a bounded size are read', async () => {
-  const path = join(folder, 'a.json');
-  writeFileSync(path, JSON.stringify(whole));
-  expect(await readJson(path, schema)).toEqual(whole);
-  await expect(readJson(folder, schema)).rejects.toThrow(/is not a regular file/);
-  await expect(readJson('/dev/zero', schema)).rejects.toThrow(/is not a regular file/);
-  await expect(readJson(join(folder, 'none'), schema)).rejects.toThrow(/cannot be read \(ENOENT\)/);
-  const pipe = join(folder, 'pipe');
+test.each([
+  ['as JSON', async (path: string) => readJson(path, schema)],
+  ['at once', async (path: string) => JSON.parse(readTextSync(path, 'jsonBytes'))],
+])('only regular files of a bounded size are read %s', async (how, read) => {
+  const path = join(folder, `${how}.json`);
+  writeFileSync(path, `\u{feff}${JSON.stringify(whole)}`);
+  expect(await read(path)).toEqual(whole);
+  await expect(read(folder)).rejects.toThrow(/is not a regular file/);
+  await expect(read('/dev/zero')).rejects.toThrow(/is not a regular file/);
+  await expect(read(join(folder, 'none'))).rejects.toThrow(/cannot be read \(ENOENT\)/);
+  const pipe = join(folder, `pipe ${how}`);
   execFileSync('mkfifo', [pipe]);
-  await expect(readJson(pipe, schema)).rejects.toThrow(/is not a regular file/);
+  await expect(read(pipe)).rejects.toThrow(/is not a regular file/);
   process.env.CLIP_AGIQA_LIMITS = 'jsonBytes=10';
   try {
-    await expect(readJson(path, schema)).rejects.toThrow(/has \d+ bytes, more than the limit of 10/);
+    await expect(read(path)).rejects.toThrow(/has \d+ bytes, more than the limit of 10/);
   } finally {
     delete process.env.CLIP_AGIQA_LIMITS;
   }

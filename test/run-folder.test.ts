@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownIdentity } from '../src/common/process-identity.ts';
-import { goOnCommand } from '../src/training/run-command.ts';
+import { commandOf, goOnCommand, header } from '../src/training/run-command.ts';
 import { RunFolder, type RunStart } from '../src/training/run-folder.ts';
 import { lockRun } from '../src/training/run-lock.ts';
 
@@ -94,6 +94,16 @@ describe("a run's folder", () => {
     await expect(claim('resume')).rejects.toThrow(/there is nothing to resume/);
     write('config.yaml');
     await expect(claim('resume')).rejects.toThrow(/there is nothing to resume/);
+  });
+
+  it('is no run by a config.yaml that no run wrote, a pipe that nobody writes to among them', async () => {
+    const config = join(folder, 'config.yaml');
+    execFileSync('mkfifo', [config]);
+    expect(commandOf(folder)).toBeUndefined();
+    await expect(claim('new')).rejects.toThrow(/holds files that a run would replace|already holds a run/);
+    rmSync(config);
+    writeFileSync(config, `${header('train')}\n${'#'.repeat(1e6)}`);
+    expect(commandOf(folder)).toBeUndefined();
   });
 
   it('is refused where a run would write through a link', async () => {

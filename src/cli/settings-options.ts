@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
 import { applyValues, defaultValues, type Fields, type FieldValues, optionFlag } from '../common/fields.ts';
-import { checkLimit } from '../common/limits.ts';
+import { readTextSync } from '../common/read-file.ts';
 import {
   canonical,
   defaultSettings,
@@ -68,28 +69,26 @@ export function fieldValuesFrom<F extends Fields>(
   return applyValues(table, values, given, 'command line', typed);
 }
 
+const presets = new URL('../configs/', import.meta.url);
+
 function readConfig(name: string): Record<string, unknown> {
-  const preset = new URL(`../configs/${name}.yaml`, import.meta.url);
-  const path = existsSync(name) || !existsSync(preset) ? name : preset;
+  const preset = fileURLToPath(new URL(`${name}.yaml`, presets));
+  const path = existsSync(name) ? name : preset;
+  if (!existsSync(path)) throw new UserError(`no configuration named ${name}`, presetsAdvice());
+  const text = readTextSync(path, 'yamlBytes');
   let parsed: unknown;
   try {
-    const found = statSync(path);
-    if (!found.isFile()) throw new UserError(`${name}: is not a regular file`);
-    checkLimit('yamlBytes', found.size, (bytes) => `${name}: has ${bytes} bytes`);
     // Its warnings would go to the terminal, several lines each.
-    parsed = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' });
+    parsed = parseYaml(text, { logLevel: 'error' });
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const presets = readdirSync(new URL('../configs/', import.meta.url)).map((file) =>
-      basename(file, '.yaml'),
-    );
-    throw new UserError(
-      missing ? `no configuration named ${name}` : `${name}: ${(error as Error).message.split('\n')[0]}`,
-      `Pass a YAML file or one of ${presets.sort().join(', ')}.`,
-    );
+    throw new UserError(`${name}: ${(error as Error).message.split('\n')[0]}`, presetsAdvice());
   }
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed))
     throw new UserError(`${name} holds no settings`, 'Write one `name: value` per line.');
   return parsed as Record<string, unknown>;
+}
+
+function presetsAdvice(): string {
+  const names = readdirSync(presets).map((file) => basename(file, '.yaml'));
+  return `Pass a YAML file or one of ${names.sort().join(', ')}.`;
 }

@@ -1,3 +1,4 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { UserError } from './errors.ts';
 import { checkLimit, type LimitName } from './limits.ts';
@@ -11,8 +12,7 @@ import { checkLimit, type LimitName } from './limits.ts';
 export async function openRegular(path: string): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
-    if (!(await stat(path)).isFile())
-      throw new UserError(`${path}: is not a regular file`, 'Pass the path of a file.');
+    requireRegular(path, await stat(path));
     handle = await open(path, 'r');
     return { handle, size: (await handle.stat()).size };
   } catch (error) {
@@ -25,7 +25,7 @@ export async function openRegular(path: string): Promise<{ handle: FileHandle; s
 export async function readWhole(path: string, limitName: LimitName): Promise<Buffer> {
   const { handle, size } = await openRegular(path);
   try {
-    checkLimit(limitName, size, (bytes) => `${path}: has ${bytes} bytes`);
+    checkSize(path, size, limitName);
     const bytes = Buffer.alloc(size);
     let read = 0;
     // A file that grows or shrinks meanwhile is read as far as it was long.
@@ -43,6 +43,25 @@ export async function readWhole(path: string, limitName: LimitName): Promise<Buf
 export async function readText(path: string, limitName: LimitName): Promise<string> {
   return new TextDecoder().decode(await readWhole(path, limitName));
 }
+
+/** As {@link readText}, at once: for the small files that decide what a command does, before it does anything. */
+export function readTextSync(path: string, limitName: LimitName): string {
+  try {
+    const status = statSync(path);
+    requireRegular(path, status);
+    checkSize(path, status.size, limitName);
+    return new TextDecoder().decode(readFileSync(path));
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function requireRegular(path: string, status: Stats): void {
+  if (!status.isFile()) throw new UserError(`${path}: is not a regular file`, 'Pass the path of a file.');
+}
+
+const checkSize = (path: string, size: number, limitName: LimitName): void =>
+  checkLimit(limitName, size, (bytes) => `${path}: has ${bytes} bytes`);
 
 /** What the system's refusal to read `path` means for the user. Other errors come back as they are. */
 export function unreadable(path: string, error: unknown): unknown {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readTextSync } from '../common/read-file.ts';
 
 /** The commands that leave runs. */
 export type RunCommand = 'train' | 'pretrain';
@@ -19,10 +19,10 @@ export function goOnCommand(path: string, command: RunCommand): string {
 /** First line of a run's config.yaml, which says whose it is. */
 export const header = (command: RunCommand) => `# Settings of a run of ${command}, used by --resume.`;
 
-/** The text of config.yaml; empty where there is none. */
+/** The text of config.yaml; empty where there is none that a run wrote: it may be anything. */
 export function configOf(path: string): string {
   try {
-    return readFileSync(join(path, 'config.yaml'), 'utf8');
+    return readTextSync(join(path, 'config.yaml'), 'yamlBytes');
   } catch {
     return '';
   }

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { shown, UserError } from '../../common/errors.ts';
 import { anyObject, parseJson } from '../../common/json.ts';
-import { checkLimit } from '../../common/limits.ts';
+import { readTextSync } from '../../common/read-file.ts';
 import { activations, type ClipConfig, type ConfigHints } from '../config.ts';
 
 /** Under which safetensors metadata hold what shapes do not tell. */
@@ -172,9 +172,4 @@ function child(parent: Json, key: string): Json {
   return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
 
-function readJson(file: string): Json {
-  const info = statSync(file);
-  if (!info.isFile()) throw new UserError(`${file}: is not a regular file`, 'Remove it, or copy it again.');
-  checkLimit('jsonBytes', info.size, (bytes) => `${file}: has ${bytes} bytes`);
-  return parseJson(readFileSync(file, 'utf8'), anyObject, file);
-}
+const readJson = (file: string): Json => parseJson(readTextSync(file, 'jsonBytes'), anyObject, file);
