@@ -2,12 +2,12 @@
 //
 // The kernel declares `params` with m and n. Whatever does not take part has no binding and costs nothing.
 
-//@include "lib_activation.wgsl"
+//@include "lib_unary.wgsl"
 
 const BIAS = 0u;
 const RESIDUAL = 0u;
 const PREACTIVATION = 0u;
-const ACTIVATION = 0u; // see lib_activation.wgsl
+const ACTIVATION = 0u; // see lib_unary.wgsl
 
 //@if BIAS
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -33,7 +33,7 @@ fn store(batch: u32, row: u32, column: u32, sum: f32) {
   //@if PREACTIVATION
   preactivation[at] = value;
   //@end
-  value = activate(ACTIVATION, value);
+  value = unary(ACTIVATION, value);
   //@if RESIDUAL
   value += residual[at];
   //@end

@@ -14,7 +14,6 @@ export type {
   OpTypes,
   SavedOf,
 } from './autograd/op.ts';
-export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/activations.ts';
 export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmetic.ts';
 export { type AttentionOptions, attention, attentionFrom } from './autograd/ops/attention.ts';
 export { advanceSeed, dropout } from './autograd/ops/dropout.ts';
@@ -27,6 +26,7 @@ export { l2Normalize } from './autograd/ops/normalize.ts';
 export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
 export { concat, expand, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
+export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/unary.ts';
 export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
 export { allOrNone, keep, type Scoped, scope } from './autograd/scope.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { gradcheck } from '../src/autograd/gradcheck.ts';
-import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops/activations.ts';
 import { add, divide, multiply, scale, subtract } from '../src/autograd/ops/arithmetic.ts';
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
+import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops/unary.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { sharedGpu } from './gpu.ts';

@@ -10,11 +10,11 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { normal } from '../src/common/random.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
-import type { ActivationName } from '../src/kernels/activation.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
+import type { ActivationName } from '../src/kernels/unary.ts';
 import { sharedGpu } from './gpu.ts';
-import { activate } from './reference/activations.ts';
+import { activate } from './reference/unary.ts';
 
 const random = (count: number, stream: number) =>
   Float32Array.from({ length: count }, (_, i) => normal(11, stream, i));

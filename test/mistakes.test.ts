@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { toHalf } from '../src/autograd/cast.ts';
-import { relu } from '../src/autograd/ops/activations.ts';
 import { add, scale } from '../src/autograd/ops/arithmetic.ts';
 import { attention } from '../src/autograd/ops/attention.ts';
 import { dropout } from '../src/autograd/ops/dropout.ts';
@@ -11,6 +10,7 @@ import { crossEntropy } from '../src/autograd/ops/losses.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
 import { reshape, slice } from '../src/autograd/ops/shape.ts';
 import { softmax } from '../src/autograd/ops/softmax.ts';
+import { relu } from '../src/autograd/ops/unary.ts';
 import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';

@@ -1,7 +1,7 @@
-import { relu, sqrt } from '../autograd/ops/activations.ts';
 import { multiply, subtract } from '../autograd/ops/arithmetic.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { concat, reshape, slice } from '../autograd/ops/shape.ts';
+import { relu, sqrt } from '../autograd/ops/unary.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 

@@ -1,10 +1,10 @@
-import { exp, relu } from '../autograd/ops/activations.ts';
 import { add, multiply, scale, subtract } from '../autograd/ops/arithmetic.ts';
 import { linear } from '../autograd/ops/linear.ts';
 import { crossEntropy, mseLoss } from '../autograd/ops/losses.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { slice, transpose } from '../autograd/ops/shape.ts';
+import { exp, relu } from '../autograd/ops/unary.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { expectedScore } from '../model/class-scores.ts';

@@ -1,6 +1,6 @@
-import { type ActivationName, activationGradient } from '../../kernels/activation.ts';
 import { matmul } from '../../kernels/matmul/index.ts';
 import { sumRows } from '../../kernels/rows/reduce.ts';
+import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
 import type { LinearWeight } from '../linear-weight.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
@@ -63,7 +63,7 @@ const linearOp: Op<{
     let dz = dy;
     if (z) {
       dz = Tensor.empty(gpu, dy.shape);
-      activationGradient(gpu, activation, z.buffer, dy.buffer, dz.buffer, dz.size);
+      unaryBackward(gpu, activation, { x: z.buffer, dy: dy.buffer, dx: dz.buffer, size: dz.size });
     }
     const dx = weight && Tensor.empty(gpu, shapes[0]);
     if (dx) {

@@ -1,4 +1,3 @@
-import activation from '../../../shaders/lib_activation.wgsl';
 import attentionBackward from '../../../shaders/lib_attention_backward.wgsl';
 import attentionFlash from '../../../shaders/lib_attention_flash.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
@@ -12,11 +11,11 @@ import rows from '../../../shaders/lib_rows.wgsl';
 import rowsLane from '../../../shaders/lib_rows_lane.wgsl';
 import rowsSubgroup from '../../../shaders/lib_rows_subgroup.wgsl';
 import rowsWorkgroup from '../../../shaders/lib_rows_workgroup.wgsl';
+import unary from '../../../shaders/lib_unary.wgsl';
 import vectors from '../../../shaders/lib_vectors.wgsl';
 
 /** The files that a shader, also one of a user's own, may name in `//@include`. */
 export const shaderLibrary: ReadonlyMap<string, string> = new Map([
-  ['lib_activation.wgsl', activation],
   ['lib_attention_backward.wgsl', attentionBackward],
   ['lib_attention_mask.wgsl', attentionMask],
   ['lib_attention_flash.wgsl', attentionFlash],
@@ -30,5 +29,6 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_rows_lane.wgsl', rowsLane],
   ['lib_rows_subgroup.wgsl', rowsSubgroup],
   ['lib_rows_workgroup.wgsl', rowsWorkgroup],
+  ['lib_unary.wgsl', unary],
   ['lib_vectors.wgsl', vectors],
 ]);

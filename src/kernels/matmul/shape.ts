@@ -1,7 +1,7 @@
-import { type ActivationName, activationNumbers } from '../activation.ts';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Constants } from '../device/wgsl.ts';
 import type { MatrixLayout } from '../matrix-texture.ts';
+import { type ActivationName, unaryNumbers } from '../unary.ts';
 import { type InterleavedRows, PackedWeight } from './packed-weight.ts';
 
 export interface MatmulOptions {
@@ -92,7 +92,7 @@ export function epilogueConstants(operands: MatmulOperands): Constants {
     BIAS: bias ? 1 : 0,
     RESIDUAL: residual ? 1 : 0,
     PREACTIVATION: preactivation ? 1 : 0,
-    ACTIVATION: activationNumbers[activation],
+    ACTIVATION: unaryNumbers[activation],
   };
 }
 

@@ -1,9 +1,9 @@
-// y[i] = act(x[i]). Traffic: a read and a write an element.
+// y[i] = f(x[i]). Traffic: a read and a write an element.
 
 //@include "lib_elementwise.wgsl"
-//@include "lib_activation.wgsl"
+//@include "lib_unary.wgsl"
 
-const ACTIVATION = 0u; // see lib_activation.wgsl
+const FUNCTION = 0u; // see lib_unary.wgsl
 
 struct Params {
   size: u32,
@@ -14,5 +14,5 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 fn element(i: u32) {
-  y[i] = activate(ACTIVATION, x[i]);
+  y[i] = unary(FUNCTION, x[i]);
 }

@@ -1,21 +1,21 @@
-import { type ActivationName, activation, activationGradient } from '../../kernels/activation.ts';
+import { type UnaryName, unary, unaryBackward } from '../../kernels/unary.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-/** The op `name`, which is the activation of linear layers of that name or, where it is called otherwise there, `kind`. */
-function elementwise(name: string, kind: ActivationName): (x: Tensor) => Tensor {
+/** The op `name`, which computes the function `kind` of kernels/unary.ts. */
+function elementwise(name: string, kind: UnaryName): (x: Tensor) => Tensor {
   const op: Op<{ inputs: [x: Tensor]; saved: { x: Tensor } }> = {
     name,
     forward([x], { save }) {
       save({ x });
       const y = Tensor.empty(x.gpu, x.shape);
-      activation(x.gpu, kind, x.buffer, y.buffer, x.size);
+      unary(x.gpu, kind, x.buffer, y.buffer, x.size);
       return y;
     },
     gradient(dy, { saved: { x } }) {
       const dx = Tensor.empty(dy.gpu, dy.shape);
-      activationGradient(dy.gpu, kind, x.buffer, dy.buffer, dx.buffer, dx.size);
+      unaryBackward(dy.gpu, kind, { x: x.buffer, dy: dy.buffer, dx: dx.buffer, size: dx.size });
       return [dx];
     },
   };

@@ -1,4 +1,4 @@
-// Activations and their derivatives.
+// Functions of one number, activations among them, and their derivatives.
 
 // Error function: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26; absolute error below 1.5e-7.
 fn erf(x: f32) -> f32 {
@@ -15,8 +15,8 @@ fn sigmoid(x: f32) -> f32 {
 const SQRT_HALF = 0.70710678118654752;
 const INVERSE_SQRT_TWO_PI = 0.39894228040143268;
 
-// 0 none, 1 QuickGELU x·σ(1.702x) (OpenAI's CLIP), 2 exact GELU x·Φ(x), 3 ReLU, 4 tanh, 5 exp, 6 log, 7 sqrt
-fn activate(kind: u32, x: f32) -> f32 {
+// 0 identity, 1 QuickGELU x·σ(1.702x) (OpenAI's CLIP), 2 exact GELU x·Φ(x), 3 ReLU, 4 tanh, 5 exp, 6 log, 7 sqrt
+fn unary(kind: u32, x: f32) -> f32 {
   switch kind {
     case 1u: { return x * sigmoid(1.702 * x); }
     case 2u: { return 0.5 * x * (1.0 + erf(x * SQRT_HALF)); }
@@ -30,7 +30,7 @@ fn activate(kind: u32, x: f32) -> f32 {
 }
 
 // The derivative at x.
-fn activate_slope(kind: u32, x: f32) -> f32 {
+fn unary_derivative(kind: u32, x: f32) -> f32 {
   switch kind {
     case 1u: {
       let s = sigmoid(1.702 * x);
@@ -39,7 +39,7 @@ fn activate_slope(kind: u32, x: f32) -> f32 {
     case 2u: { return 0.5 * (1.0 + erf(x * SQRT_HALF)) + x * INVERSE_SQRT_TWO_PI * exp(-0.5 * x * x); }
     case 3u: { return select(0.0, 1.0, x > 0.0); }
     case 4u: {
-      let y = activate(4u, x);
+      let y = unary(4u, x);
       return 1.0 - y * y;
     }
     case 5u: { return exp(x); }

@@ -1,4 +1,4 @@
-import type { ActivationName } from '../../src/kernels/activation.ts';
+import type { UnaryName } from '../../src/kernels/unary.ts';
 
 /** erf by its Maclaurin series (|x| < 3) and the continued fraction of erfc beyond, in float64. */
 export function erf(x: number): number {
@@ -18,7 +18,7 @@ export function erf(x: number): number {
 }
 
 /** The activations of linear layers, and the other elementwise functions, in float64. */
-const functions: Record<ActivationName, (x: number) => number> = {
+const functions: Record<UnaryName, (x: number) => number> = {
   none: (x) => x,
   quick_gelu: (x) => x / (1 + Math.exp(-1.702 * x)),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
@@ -29,4 +29,4 @@ const functions: Record<ActivationName, (x: number) => number> = {
   sqrt: Math.sqrt,
 };
 
-export const activate = (name: ActivationName, x: number): number => functions[name](x);
+export const activate = (name: UnaryName, x: number): number => functions[name](x);
