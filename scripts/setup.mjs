@@ -10,6 +10,10 @@ import { backportsSource } from './apt-backports.mjs';
 const checkOnly = process.argv.includes('--check');
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
+/** An installed package has neither sources nor a lock file, and its packages are npm's to install. */
+const installed = !existsSync('src');
+const again = installed ? 'npx clip-agiqa-webgpu setup' : 'npm run setup';
+
 const say = (text) => process.stdout.write(`setup: ${text}\n`);
 
 /** Ends the set-up with lines on stderr. */
@@ -40,9 +44,10 @@ function checkNode() {
 
 /** npm's packages, where what is installed is not what the lock file asks for. */
 function checkPackages() {
+  if (installed) return;
   const locked = existsSync('package-lock.json');
   if (locked ? packagesMatch() : existsSync('node_modules/.package-lock.json')) return;
-  if (checkOnly) fail('npm packages are missing or out of date', 'Run npm run setup.');
+  if (checkOnly) fail('npm packages are missing or out of date', `Run ${again}.`);
   say('installing npm packages');
   // Build and tests need the development packages too, whatever NODE_ENV says.
   const args = [locked ? 'ci' : 'install', '--include=dev', '--no-audit', '--no-fund'];
@@ -113,7 +118,7 @@ function backports(codename) {
       codename,
     );
   } catch (error) {
-    return fail(error.message, `Add ${codename}-backports to apt's sources and run npm run setup again.`);
+    return fail(error.message, `Add ${codename}-backports to apt's sources and run ${again} again.`);
   }
 }
 
@@ -121,7 +126,7 @@ function backports(codename) {
 function asRoot(steps) {
   const root = process.getuid() === 0;
   if (!root && spawnSync('sudo', ['-n', 'true']).status !== 0)
-    fail('installing it needs root. As root, run:', ...steps.map(shell), 'Then run npm run setup again.');
+    fail('installing it needs root. As root, run:', ...steps.map(shell), `Then run ${again} again.`);
   const sudo = root ? [] : ['sudo', '-n', 'env', 'DEBIAN_FRONTEND=noninteractive'];
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   for (const { path, text, command } of steps) {
@@ -149,8 +154,7 @@ function run(program, args, options = {}) {
 
 /** What to install where this script cannot. */
 function advice() {
-  if (checkOnly && existsSync('/usr/bin/apt-get'))
-    return ['npm run setup installs a software Vulkan driver.'];
+  if (checkOnly && existsSync('/usr/bin/apt-get')) return [`${again} installs a software Vulkan driver.`];
   if (process.platform === 'darwin') return ['Update macOS: WebGPU needs Metal on macOS 13 or newer.'];
   if (process.platform === 'win32')
     return ['Update the graphics driver: WebGPU needs Direct3D 12 or Vulkan.'];
@@ -160,6 +164,6 @@ function advice() {
     '  Debian 12: the same packages from bookworm-backports',
     '  Fedora: dnf install mesa-vulkan-drivers vulkan-loader',
     '  Arch: pacman -S vulkan-swrast vulkan-icd-loader',
-    'Then run npm run setup again.',
+    `Then run ${again} again.`,
   ];
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { maxError } from '../src/common/compare.ts';
+import { inNaturalOrder } from '../src/common/natural-order.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 
 // The commands as people run them: `npm test` builds dist/ first.
@@ -218,7 +219,7 @@ describe('train, score and eval', () => {
     const rows = readFileSync(csv, 'utf8').trim().split('\n');
     expect(rows[0]).toBe('path,score,error');
     const names = readdirSync(images).filter((name) => name !== 'data.csv');
-    expect(rows.slice(1).map((row) => basename(row.split(',')[0]!))).toEqual(names.sort());
+    expect(rows.slice(1).map((row) => basename(row.split(',')[0]!))).toEqual(inNaturalOrder(names));
     const nowhere = run('score', images, '--model', out, '--csv', join(csv, 'scores.csv'));
     expect(nowhere.status).toBe(1);
     expect(nowhere.stderr).toMatch(/^error: .*scores\.csv is a file, not a folder/m);

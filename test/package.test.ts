@@ -10,12 +10,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, posix, resolve } from 'node:path';
+import { dirname, join, posix, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainTinyRun } from './trained-run.ts';
 
-// A project of somebody else that has this one among its dependencies.
+// A project of somebody else that has this one among its dependencies: the tarball that npm would publish, unpacked, beside
+// links to what package.json says it depends on, and nothing else that a clone has.
 const consumer = mkdtempSync(join(tmpdir(), 'consumer-'));
+const installed = join(consumer, 'node_modules', 'clip-agiqa-webgpu');
 const tsc = resolve('node_modules/typescript/bin/tsc');
 const readme = readFileSync('README.md', 'utf8');
 let packed: string[];
@@ -23,9 +25,13 @@ let packed: string[];
 beforeAll(async () => {
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.declarations.json']);
   execFileSync(process.execPath, ['scripts/declaration-entries.mjs']);
-  packed = packedFiles();
-  mkdirSync(join(consumer, 'node_modules'));
-  symlinkSync(resolve('.'), join(consumer, 'node_modules', 'clip-agiqa-webgpu'), 'junction');
+  packed = pack();
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+  for (const name of Object.keys(dependencies)) {
+    const link = join(consumer, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(resolve('node_modules', name), link, 'junction');
+  }
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
   const images = join(consumer, 'images');
   await trainTinyRun(images, join(consumer, 'output', 'my-run'));
@@ -44,16 +50,23 @@ function compile(file: string, module = 'nodenext', moduleResolution = module) {
   return spawnSync(process.execPath, [tsc, '-p', consumer], { encoding: 'utf8' });
 }
 
-/** The files that npm would publish. */
-function packedFiles(): string[] {
+/** Packs what npm would publish, unpacks it in the consumer, and gives its files. */
+function pack(): string[] {
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const out = execFileSync(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+  const out = execFileSync(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], {
     encoding: 'utf8',
     shell: process.platform === 'win32',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  return JSON.parse(out)[0].files.map(({ path }: { path: string }) => path);
+  const [{ filename, files }] = JSON.parse(out);
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', join(consumer, filename), '-C', installed, '--strip-components=1']);
+  return files.map(({ path }: { path: string }) => path);
 }
+
+/** Runs a program of the consumer's. */
+const node = (...args: string[]) =>
+  spawnSync(process.execPath, args, { cwd: consumer, encoding: 'utf8', timeout: 60_000 });
 
 /** Whether a declaration file has a docstring before an export, or the file that it passes on from. */
 function isDocumented(name: string, file: string): boolean {
@@ -89,8 +102,8 @@ describe('the package', () => {
     ])
       expect(packed).toContain(path);
     expect(
-      packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules|docs\/api)\//.test(path)),
-    ).toEqual([]);
+      packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules|docs\/api)\//.test(path)).sort(),
+    ).toEqual(['scripts/apt-backports.mjs', 'scripts/probe-adapter.mjs', 'scripts/setup.mjs']);
   });
 
   it('holds every file and heading its documents link to', () => {
@@ -120,13 +133,51 @@ describe('the package', () => {
     expect(compile('score.ts', 'esnext', 'bundler')).toMatchObject({ status: 0, stdout: '' });
     expect(compile('score.ts', 'node16')).toMatchObject({ status: 0, stdout: '' });
     expect(compile('score.ts')).toMatchObject({ status: 0, stdout: '' });
-    const run = spawnSync(process.execPath, ['score.js'], {
-      cwd: consumer,
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
+    const run = node('score.js');
     expect(run).toMatchObject({ status: 0, signal: null });
     expect(run.stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
+  });
+
+  it('is reached by require, too', () => {
+    writeFileSync(
+      join(consumer, 'score.cjs'),
+      `const { openGpu, Scorer } = require('clip-agiqa-webgpu');
+      (async () => {
+        const scorer = await Scorer.load(await openGpu(), 'output/my-run');
+        for await (const result of scorer.score(['image.png'])) console.log(result);
+      })();`,
+    );
+    expect(node('score.cjs').stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
+    writeFileSync(
+      join(consumer, 'typed.cts'),
+      "import library = require('clip-agiqa-webgpu');\nexport const open: () => Promise<library.Gpu> = library.openGpu;\n",
+    );
+    expect(compile('typed.cts')).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  it('has one program for all commands, which help and messages call as it was called', () => {
+    const program = join(installed, 'dist', 'clip-agiqa-webgpu.js');
+    const listed = node(program, '--help').stdout;
+    const commands = readdirSync('src/commands').map((name) => name.replace(/\.ts$/, ''));
+    for (const name of commands) expect(listed).toMatch(new RegExp(`^  ${name} {2,}\\S`, 'm'));
+    expect(node(program, '--version').stdout.trim()).toBe(node(program, 'score', '-V').stdout.trim());
+    const help = node(program, 'score', '--help').stdout;
+    expect(help).toMatch(/^Usage: clip-agiqa-webgpu score /);
+    expect(help).toContain('\n  clip-agiqa-webgpu score ');
+    expect(help).not.toContain('node dist/');
+    const wrong = node(program, 'scor');
+    expect([wrong.status, wrong.stderr]).toEqual([
+      1,
+      expect.stringMatching(/unknown command 'scor'\n.*score/),
+    ]);
+    const scored = node(program, 'score', 'image.png', '--model', 'output/my-run', '--csv', '-');
+    expect(scored.stdout).toMatch(/^image\.png,-?\d/m);
+    const report = node(program, 'report', 'output/my-run');
+    expect(report).toMatchObject({ status: 0, stdout: expect.stringContaining('report.html') });
+    expect(node(program, 'setup', '--check')).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^setup: adapter /),
+    });
   });
 
   it('is typed: a wrong call does not compile', () => {

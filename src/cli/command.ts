@@ -1,6 +1,8 @@
 import { Command, type OptionValues } from 'commander';
 import { Stopped, UserError } from '../common/errors.ts';
 import { abandonOutputs } from '../common/files.ts';
+import { asInvoked, commandLine } from '../common/invocation.ts';
+import { packageVersion } from '../common/package.ts';
 import { printable } from '../common/printable.ts';
 import { HangError } from '../kernels/device/watchdog.ts';
 import { handleInterrupts, interruptedStatus } from './interrupt.ts';
@@ -10,17 +12,19 @@ import { killUnlessGone } from './last-resort.ts';
  * A command with the conventions every entry point shares: `--help` ends with examples, an unknown option or
  * argument is refused with the nearest valid name, and the exit status is then 1.
  *
- * @param name the file's name without extension; help shows it as `node dist/NAME.js`
+ * @param name the file's name without extension; help shows it as it was called
  * @param examples whole command lines, optionally ending in `  # what it does`
  */
 export function createCommand(name: string, description: string, examples: readonly string[]): Command {
-  const command = new Command(`node dist/${name}.js`)
+  const command = new Command(commandLine(name))
     .description(description)
+    .version(packageVersion(), '-V, --version', 'print the version of the package')
     .allowExcessArguments(false)
     .showSuggestionAfterError(true)
     .showHelpAfterError('Run with --help for options and examples.');
   if (examples.length > 0) {
-    command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
+    const lines = examples.map((line) => `  ${asInvoked(line)}`);
+    command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
   }
   return command;
 }

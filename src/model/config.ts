@@ -1,7 +1,7 @@
 import { UserError } from '../common/errors.ts';
 
-/** `quick_gelu` is x·sigmoid(1.702x), as OpenAI's models were trained with; `gelu` is the exact one, x·Φ(x). */
 export const activations = ['quick_gelu', 'gelu'] as const;
+/** `quick_gelu` is x·sigmoid(1.702x), as OpenAI's models were trained with; `gelu` is the exact one, x·Φ(x). */
 export type Activation = (typeof activations)[number];
 
 /** What both transformers have in common. */

@@ -1,5 +1,6 @@
 import { relative, sep } from 'node:path';
 import { figureText } from '../common/figure-text.ts';
+import { commandLine } from '../common/invocation.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
@@ -185,7 +186,7 @@ function metricsTable(summary: RunSummary): string {
 function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
   const notes = [
     imagesMissing &&
-      `The images cannot be shown: ${imagesMissing}. Pass their folder: node dist/report.js ${summary.folder} --root DIR.`,
+      `The images cannot be shown: ${imagesMissing}. Pass their folder: ${commandLine('report')} ${summary.folder} --root DIR.`,
     summary.unreadable.length > 0 && `Skipped as unreadable: ${summary.unreadable.join(', ')}.`,
     summary.missing.length > 0 && `Listed but missing: ${summary.missing.join(', ')}.`,
   ].filter((note) => typeof note === 'string');

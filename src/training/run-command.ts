@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { commandLine } from '../common/invocation.ts';
 import { readTextSync } from '../common/read-file.ts';
 
 /** The commands that leave runs. */
@@ -13,7 +14,7 @@ export function commandOf(path: string): RunCommand | undefined {
 /** The command line that goes on with a run. */
 export function goOnCommand(path: string, command: RunCommand): string {
   const plain = /^[\w./:@%+=-]+$/.test(path);
-  return `node dist/${command}.js --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
+  return `${commandLine(command)} --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
 }
 
 /** First line of a run's config.yaml, which says whose it is. */

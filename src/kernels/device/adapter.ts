@@ -79,7 +79,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   if (!adapter)
     throw new UserError(
       'no WebGPU adapter was found',
-      'Run `npm run setup`: it installs a software Vulkan driver on Debian and Ubuntu, and tells you what to install on other systems.',
+      'Run `npx clip-agiqa-webgpu setup` (in a clone: `npm run setup`): it installs a software Vulkan driver on Debian and Ubuntu, and tells you what to install on other systems.',
     );
   const limits = adapter.limits;
   const device = await adapter.requestDevice({

@@ -2,6 +2,7 @@ import { type LinearWeight, packWeight } from '../../autograd/linear-weight.ts';
 import { keep } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
 import { UserError } from '../../common/errors.ts';
+import { commandLine } from '../../common/invocation.ts';
 import { float32ToFloat16, type StorageType } from '../../data/formats/float16.ts';
 import type { Gpu } from '../../kernels/device/gpu.ts';
 import type { WeightValues } from './weights.ts';
@@ -56,7 +57,7 @@ export class Parameters {
 function missing(name: string): never {
   throw new UserError(
     `the weights hold no tensor ${name}`,
-    'Inspect the file with `node dist/weights.js --info FILE`.',
+    `Inspect the file with \`${commandLine('weights')} --info FILE\`.`,
   );
 }
 
