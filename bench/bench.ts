@@ -6,13 +6,13 @@ import { UserError } from '../src/common/errors.ts';
 import { writeOutput } from '../src/common/files.ts';
 import { openGpu } from '../src/kernels/device/gpu.ts';
 import { encodeSection } from './encode.ts';
-import { growthSection } from './growth.ts';
+import { growthSection } from './growth/section.ts';
 import { hostSection } from './host.ts';
 import { kernelsSection } from './kernels/section.ts';
 import { performancePage } from './page.ts';
 import { environment, readResults, saveSection } from './results.ts';
 import { type Bar, type BenchOptions, digits, holds, type Section, verdict } from './section.ts';
-import { trainSection } from './train-section.ts';
+import { trainSection } from './train/section.ts';
 
 /** In the order of docs/performance.md. */
 const sections: readonly Section[] = [

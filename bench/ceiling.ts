@@ -62,12 +62,3 @@ export function ceilingProbe(
     },
   };
 }
-
-/** The best of several runs of pure multiply-adds and of a 64 MiB copy. */
-export async function measureCeiling(gpu: Gpu, rounds = 7): Promise<Ceiling> {
-  const probe = ceilingProbe(gpu);
-  for (let i = 0; i < rounds; i++) await probe.round();
-  const best = probe.best();
-  probe.release();
-  return best;
-}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fitLine } from '../bench/growth.ts';
+import { fitLine } from '../bench/growth/measure.ts';
 import { imageOperations, rooflines } from '../bench/roofline.ts';
 import { Schedule } from '../bench/schedule.ts';
 

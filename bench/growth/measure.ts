@@ -1,19 +1,19 @@
 /** How time and memory grow with images, prompts, context length and batch, each beside the law that theory expects. */
 
-import { scope } from '../src/autograd/scope.ts';
-import { valueAndGradients } from '../src/autograd/tape.ts';
-import { Tensor } from '../src/autograd/tensor.ts';
-import { uniform } from '../src/common/random.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
-import type { Clip } from '../src/model/clip.ts';
-import { promptSlots } from '../src/model/prefix-tree.ts';
-import { PromptLearner } from '../src/model/prompt-learner.ts';
-import { alternate } from './alternate.ts';
-import { generatedClip, trainingSetup } from './model.ts';
-import { type Roofline, rooflines } from './roofline.ts';
-import { stages } from './schedule.ts';
-import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
+import { scope } from '../../src/autograd/scope.ts';
+import { valueAndGradients } from '../../src/autograd/tape.ts';
+import { Tensor } from '../../src/autograd/tensor.ts';
+import { uniform } from '../../src/common/random.ts';
+import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
+import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Clip } from '../../src/model/clip.ts';
+import { promptSlots } from '../../src/model/prefix-tree.ts';
+import { PromptLearner } from '../../src/model/prompt-learner.ts';
+import { alternate } from '../alternate.ts';
+import { generatedClip, trainingSetup } from '../model.ts';
+import { type Roofline, rooflines } from '../roofline.ts';
+import { stages } from '../schedule.ts';
+import type { BenchOptions } from '../section.ts';
 
 export interface GrowthPoint {
   readonly at: number;
@@ -49,7 +49,7 @@ export interface GrowthResults {
 }
 
 /** Two to five minutes on a software adapter. */
-async function measureAll({ quick, progress }: BenchOptions): Promise<GrowthResults> {
+export async function measureGrowth({ quick, progress }: BenchOptions): Promise<GrowthResults> {
   const gpu = await openGpu();
   const rounds = quick ? 1 : 3;
   try {
@@ -254,63 +254,4 @@ async function stepBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], quick: 
     ['constant (the text side) and a small linear part (the head)', 'constant and a small linear part'],
     measured,
   );
-}
-
-export const growthSection: Section<GrowthResults> = {
-  name: 'growth',
-  summary: 'time and memory by images, prompts, context length and batch, with the expected law',
-  measure: measureAll,
-  bars: ({ tables }) =>
-    tables.map(({ work, variable, memory }) => ({
-      what: `${work}, by ${variable}: deviation of memory from its law`,
-      value: memory.worst,
-      atMost: 0.1,
-    })),
-  render: ({ tables, rooflines }) => [...tables.map(renderTable), renderRooflines(rooflines)].join('\n\n'),
-};
-
-function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory }: Growth): string {
-  const off = ({ worst }: Line) => `${digits(100 * worst)}%`;
-  return [
-    `**${work[0]!.toUpperCase()}${work.slice(1)}, by ${variable}.** Expected time: ${timeLaw}; the fitted line is ${digits(time.constant)} s +`,
-    `${digits(1000 * time.perUnit)} ms each, at worst ${off(time)} off. Expected memory besides the weights: ${memoryLaw}; the fitted line`,
-    `is ${megabytes(memory.constant)} + ${megabytes(memory.perUnit)} each, at worst ${off(memory)} off.`,
-    '',
-    markdownTable(
-      [variable, 'seconds', 'fit', 'memory', 'fit'],
-      points.map(({ at, seconds, bytes }) => [
-        at,
-        digits(seconds),
-        digits(time.constant + time.perUnit * at),
-        megabytes(bytes),
-        megabytes(memory.constant + memory.perUnit * at),
-      ]),
-    ),
-  ].join('\n');
-}
-
-function renderRooflines(list: readonly Roofline[]): string {
-  return [
-    '**Calculated, not measured: what a data-center GPU would reach.** From published peaks of float32 outside the tensor cores and',
-    'of memory, and 3 µs of host time for each of 275 dispatches. A step takes the longest of its three times.',
-    '',
-    markdownTable(
-      [
-        'device',
-        'images per second at peak',
-        'at half the peak',
-        'step: operations',
-        'step: weights read',
-        'step: host',
-      ],
-      list.map(({ device, imagesPerSecond, imagesPerSecondAtHalf, stepMilliseconds }) => [
-        device,
-        digits(imagesPerSecond),
-        digits(imagesPerSecondAtHalf),
-        `${digits(stepMilliseconds.arithmetic)} ms`,
-        `${digits(stepMilliseconds.memory)} ms`,
-        `${digits(stepMilliseconds.host)} ms`,
-      ]),
-    ),
-  ].join('\n');
 }

@@ -1,5 +1,6 @@
-import { type Bar, digits, markdownTable, megabytes, type Section } from './section.ts';
-import { type Comparison, type Memory, measureTrain, type TrainResults } from './train.ts';
+import { type Bar, digits, markdownTable, megabytes, type Section } from '../section.ts';
+import { type Memory, measureTrain, type TrainResults } from './measure.ts';
+import type { Comparison } from './shortcuts.ts';
 
 export const trainSection: Section<TrainResults> = {
   name: 'train',
