@@ -16,7 +16,7 @@ export type {
 } from './autograd/op.ts';
 export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmetic.ts';
 export { type AttentionOptions, attention, attentionFrom } from './autograd/ops/attention.ts';
-export { advanceSeed, dropout } from './autograd/ops/dropout.ts';
+export { dropout } from './autograd/ops/dropout.ts';
 export { gatherRows } from './autograd/ops/embedding.ts';
 export { layerNorm } from './autograd/ops/layernorm.ts';
 export { type LinearOptions, linear } from './autograd/ops/linear.ts';

@@ -1,9 +1,7 @@
-import advanceSource from '../../shaders/advance.wgsl';
 import source from '../../shaders/dropout.wgsl';
 import type { GpuBuffer } from './device/buffer-pool.ts';
 import { foldGroups, type Gpu } from './device/gpu.ts';
 
-const advanceKernel = { name: 'advance', source: advanceSource };
 const kernel = { name: 'dropout', source };
 
 /** out = x with each element dropped with probability p and the rest divided by 1 - p; `seed` holds u32 seed and step. */
@@ -19,9 +17,4 @@ export function dropout(
     params: [size, stream, Math.floor(p * 2 ** 32), 1 / (1 - p)],
     groups: foldGroups(Math.ceil(size / 256)),
   });
-}
-
-/** Adds 1 to word `at` of a buffer of u32. */
-export function advance(gpu: Gpu, counter: GpuBuffer, at = 0): void {
-  gpu.run(advanceKernel, { buffers: [counter], params: [at], groups: [1] });
 }

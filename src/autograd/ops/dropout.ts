@@ -1,4 +1,4 @@
-import { advance, dropout as launch } from '../../kernels/dropout.ts';
+import { dropout as launch } from '../../kernels/dropout.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -31,7 +31,8 @@ const dropoutOp: Op<{
 /**
  * Drops each element with probability p and divides the rest by 1 - p (Srivastava et al., JMLR 2014).
  *
- * @param seed u32 [2]: seed and step; with `stream`, which tells the dropouts of a step apart, it fixes the mask
+ * @param seed u32 [2]: seed and step; with `stream`, which tells the dropouts of a step apart, it fixes the mask. Written
+ *   between two replays of a captured step, it has the next one draw another mask
  */
 export function dropout(
   x: Tensor,
@@ -41,9 +42,4 @@ export function dropout(
   if (!(p >= 0 && p < 1)) throw new Error(`dropout probability ${p} is not in [0, 1)`);
   if (seed.type !== 'u32' || seed.size < 2) throw new Error('dropout: the seed is a u32 tensor [2]');
   return p === 0 ? x : apply(dropoutOp, [x, seed], { p, stream });
-}
-
-/** Counts a step in dropout's seed on the GPU: in a captured step, each replay then draws other masks. */
-export function advanceSeed(seed: Tensor): void {
-  advance(seed.gpu, seed.buffer, 1);
 }
