@@ -1,6 +1,15 @@
 import { deflateSync } from 'node:zlib';
 import { type Attack, fileAttack } from './attack.ts';
-import { deflatedRun, forgeMat, matElement, matMatrix } from './forge.ts';
+import {
+  deflatedEntry,
+  deflatedRun,
+  type ForgedEntry,
+  forgeMat,
+  forgeZip,
+  matElement,
+  matMatrix,
+  runEntry,
+} from './forge.ts';
 
 const mebi = 2 ** 20;
 const toCsv = ['mat2csv'];
@@ -21,6 +30,12 @@ const matAttack = (name: string, once: string, elements: () => readonly Buffer[]
 
 const csvAttack = (name: string, once: string, text: () => string | Buffer, message: RegExp): Attack =>
   fileAttack('attack.csv', { name, once, reader: 'csvDataset', bytes: text, message });
+
+const sheetAttack = (name: string, once: string, sheet: () => ForgedEntry[], message: RegExp): Attack =>
+  csvAttack(name, once, () => forgeZip(sheet()), message);
+
+/** A workbook's first sheet, compressed. */
+const sheetOf = (xml: string): ForgedEntry[] => [deflatedEntry('xl/worksheets/sheet1.xml', Buffer.from(xml))];
 
 const yamlAttack = (name: string, once: string, text: () => string, message: RegExp): Attack =>
   fileAttack('attack.yaml', {
@@ -113,6 +128,39 @@ export const tableAttacks: readonly Attack[] = [
     'the later one counted, silently',
     () => 'name,mos,mos\na.png,1,2\nb.png,2,1\n',
     /two columns are named "mos"/,
+  ),
+  sheetAttack(
+    'a workbook whose sheet unpacks to 1 GB',
+    '1 MB: as much memory',
+    () => [runEntry('xl/worksheets/sheet1.xml', 0x20, 64)],
+    /sheet1\.xml has [\d,]+ bytes, more than the limit of/,
+  ),
+  sheetAttack(
+    'a workbook of 100,000 rows with a cell in the last column',
+    'a billion empty cells',
+    () => sheetOf(`<sheetData>${'<row><c r="ALL1"/></row>'.repeat(100_000)}</sheetData>`),
+    /has 1,501,000 cells, more than the limit of/,
+  ),
+  sheetAttack(
+    'a workbook of eight million tags that say nothing',
+    'seconds',
+    () => sheetOf(`<sheetData>${'<a/>'.repeat(8_000_000)}</sheetData>`),
+    /no rows below the header/,
+  ),
+  sheetAttack(
+    'a workbook of 30 million brackets',
+    'an hour, with a regular expression that looks for the end from each',
+    () => sheetOf('<'.repeat(30_000_000)),
+    /its first sheet is damaged/,
+  ),
+  sheetAttack(
+    'a workbook with entities within entities',
+    'never expanded',
+    () =>
+      sheetOf(
+        `<!DOCTYPE a [<!ENTITY b "${'&c;'.repeat(1000)}">]><sheetData><row><c t="str"><v>${'&b;'.repeat(100_000)}</v></c></row></sheetData>`,
+      ),
+    /no rows below the header/,
   ),
   yamlAttack(
     'a billion laughs',

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
-import { forgeMat, matElement } from '../attacks/forge.ts';
+import { forgeMat, forgeZip, matElement, storedEntry } from '../attacks/forge.ts';
 import { fixture } from './bases.ts';
 import { type ByteEdit, editBytes, seldomEdited } from './byte-edits.ts';
 import { type Target, target } from './target.ts';
@@ -169,6 +169,68 @@ const csv = target<{
   },
 });
 
+const tag = fc.constantFrom(
+  ...[
+    '<row>',
+    '</row>',
+    '<row/>',
+    '<row r="3">',
+    '<c>',
+    '<c r="A1">',
+    '<c r="B1" t="s">',
+    '<c t="inlineStr">',
+    '</c>',
+  ],
+  ...[
+    '<c/>',
+    '<v>',
+    '</v>',
+    '<v/>',
+    '<is>',
+    '<t>',
+    '</t>',
+    '</is>',
+    '<si>',
+    '</si>',
+    '<',
+    '>',
+    '<!--',
+    '&amp;',
+    '&#0;',
+  ],
+  ...['name', 'mos', '0.png', '1', '2', '<c r="XFD1">', '<row r="99999999999">', '<c r="A0">'],
+);
+
+const sheetRow = (cells: readonly string[]) =>
+  `<row>${cells.map((cell) => `<c t="str"><v>${cell}</v></c>`).join('')}</row>`;
+
+/** A sheet whose tags are nearly in order. */
+const workbookSheet = target<{ rows: string[][]; strings: string[]; bytes: ByteEdit[] }>({
+  name: 'workbook sheet',
+  reader: 'csvDataset',
+  whole: { rows: [0, 1, 2].map((i) => [sheetRow([`${i}.png`, String(i)])]), strings: [], bytes: [] },
+  plan: fc.record({
+    rows: fc.array(
+      fc.oneof(
+        fc.nat(9).map((i) => [sheetRow([`${i}.png`, String(i)])]),
+        fc.array(tag, { maxLength: 6 }),
+      ),
+      { maxLength: 8 },
+    ),
+    strings: fc.array(tag, { maxLength: 6 }),
+    bytes: seldomEdited(2, 1),
+  }),
+  write: ({ rows, strings, bytes }, folder) => {
+    for (const name of csvImages) writeFileSync(join(folder, name), '');
+    const sheet = `<sheetData>${sheetRow(['name', 'mos'])}${rows.flat().join('')}</sheetData>`;
+    const entries = [
+      storedEntry('xl/worksheets/sheet1.xml', Buffer.from(sheet)),
+      storedEntry('xl/sharedStrings.xml', Buffer.from(strings.join(''))),
+    ];
+    return file(folder, 'a.xlsx', editBytes(forgeZip(entries), bytes));
+  },
+});
+
 const pngSignature = 8;
 
 const side = fc.oneof(fc.nat(40), fc.constantFrom(0, 4096, 9000, 65_535, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1));
@@ -293,6 +355,7 @@ export const mediaTargets: readonly Target[] = [
   ),
   matVariables,
   csv,
+  workbookSheet,
   text,
   pngHeader,
   bmpHeader,

@@ -4,6 +4,7 @@ import { checkLimit } from '../../common/limits.ts';
 import { readWhole } from '../../common/read-file.ts';
 import { csvDialect, type Separator } from './csv-dialect.ts';
 import { unguarded } from './csv-writer.ts';
+import { isWorkbook, readWorkbook } from './xlsx.ts';
 
 /** One data row: its line in the file (counted from 1; the last line of a quoted row), and its fields by column name. */
 export interface CsvRow {
@@ -11,22 +12,45 @@ export interface CsvRow {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** A CSV file with a header line. */
+/** A table with a header line. */
 export interface CsvTable {
   readonly path: string;
-  readonly separator: Separator;
+  /** Null in a workbook. */
+  readonly separator: Separator | null;
   readonly columns: readonly string[];
   readonly rows: readonly CsvRow[];
 }
 
 /**
- * Reads a table (RFC 4180) whose first line names the columns. Its fields are separated by commas, or by semicolons or tabs where
- * the first records say so; it is in UTF-8, with or without byte order mark, or in UTF-16 with one.
+ * Reads a table whose first line names the columns: CSV (RFC 4180), or the first sheet of an Excel workbook. Fields of a CSV are
+ * separated by commas, or by semicolons or tabs where the first records say so; it is in UTF-8, with or without byte order mark, or
+ * in UTF-16 with one.
  *
- * @throws UserError for a file that is no such text, or is larger than the limits allow
+ * @throws UserError for a file that is no such table, or is larger than the limits allow
  */
 export async function readCsv(path: string): Promise<CsvTable> {
-  const { bytes, separator, named } = csvDialect(await readWhole(path, 'csvBytes'));
+  const file = await readWhole(path, 'csvBytes');
+  return isWorkbook(file) ? tableOfWorkbook(path) : tableOfText(path, file);
+}
+
+async function tableOfWorkbook(path: string): Promise<CsvTable> {
+  const [header, ...sheet] = await readWorkbook(path);
+  const columns = header?.cells.map((name) => name.trim()) ?? [];
+  const rows = sheet
+    .filter(({ cells }) => cells.some((cell) => cell.trim() !== ''))
+    .map(({ line, cells }) => ({
+      line,
+      fields: fieldsOf(
+        columns,
+        columns.map((_, i) => cells[i]?.trim() ?? ''),
+      ),
+    }));
+  if (rows.length === 0) throw noRows(path);
+  return { path, separator: null, columns, rows };
+}
+
+function tableOfText(path: string, file: Uint8Array): CsvTable {
+  const { bytes, separator, named } = csvDialect(file);
   checkText(path, bytes, separator);
   let columns: readonly string[] | undefined;
   const rows: CsvRow[] = [];
@@ -52,13 +76,15 @@ export async function readCsv(path: string): Promise<CsvTable> {
       { cause: error },
     );
   }
-  if (!columns || rows.length === 0)
-    throw new UserError(
-      `${path}: no rows below the header`,
-      'The first line names the columns; data starts on the second.',
-    );
+  if (!columns || rows.length === 0) throw noRows(path);
   return { path, separator, columns, rows };
 }
+
+const noRows = (path: string) =>
+  new UserError(
+    `${path}: no rows below the header`,
+    'The first line names the columns; data starts on the second.',
+  );
 
 const separatorNames: Readonly<Record<Separator, string>> = { ',': 'comma', ';': 'semicolon', '\t': 'tab' };
 
