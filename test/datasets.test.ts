@@ -322,7 +322,7 @@ describe('csv', () => {
 describe('openDataset', () => {
   it('names the datasets and the scores there are', async () => {
     expect((await failureOf({ name: 'imagenet' })).advice).toMatch(
-      /agiqa-3k, aigciqa2023, agin, aigcqa, csv/,
+      /agiqa-3k, aigciqa2023, agin, aigcqa, koniq-10k, spaq, kadid-10k, tid2013, live, csv/,
     );
     const failure = await failureOf({ name: 'AGIN', root: sample('agin'), target: 'quality' });
     expect(failure.message).toBe('agin has no score "quality"');

@@ -1,6 +1,6 @@
 import { applyValues, defaultValues, type FieldValues, field } from '../common/fields.ts';
 import type { DatasetOptions } from '../data/datasets/index.ts';
-import { datasetName } from '../data/datasets/names.ts';
+import { datasetName, datasetNames } from '../data/datasets/names.ts';
 import { type StorageType, storageTypes } from '../data/formats/float16.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
@@ -22,7 +22,7 @@ export const tuneField = field<TuneChoice>(
 export const fields = {
   data: field(
     'scenes',
-    'dataset: agiqa-3k, aigciqa2023, agin, aigcqa, csv, or scenes (images generated and distorted by the program)',
+    `dataset: ${datasetNames.filter((name) => name !== 'scenes').join(', ')}, or scenes (images generated and distorted by the program)`,
   ),
   root: field('', 'folder of the dataset'),
   target: field(

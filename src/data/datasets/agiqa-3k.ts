@@ -6,11 +6,9 @@ import {
   type DatasetLayout,
   fivePointThresholds,
   layoutError,
-  publishedSplitSeed,
-  publishedTestSize,
   requireRoot,
 } from './dataset.ts';
-import { emptyPart, trainTestSplit } from './splits.ts';
+import { drawnSplit } from './dataset-splits.ts';
 
 const mosColumns: Record<string, string> = { quality: 'mos_quality', alignment: 'mos_align' };
 
@@ -33,11 +31,10 @@ export const agiqa3k: DatasetLayout = {
       mos: numberField(table, row, mos),
       prompt: prompt && textField(row, prompt),
     }));
-    const { testSize = publishedTestSize, splitSeed = publishedSplitSeed } = options;
     return {
       root,
       labels,
-      split: { ...trainTestSplit(labels.length, testSize, splitSeed), val: emptyPart },
+      split: drawnSplit(labels.length, options),
       thresholds: target === 'quality' ? agiqaQualityThresholds : fivePointThresholds,
     };
   },

@@ -3,15 +3,8 @@ import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
 import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { readMat, scoreList } from '../formats/mat.ts';
-import {
-  type DatasetLayout,
-  type Label,
-  layoutError,
-  publishedSplitSeed,
-  publishedTestSize,
-  requireRoot,
-} from './dataset.ts';
-import { emptyPart, trainTestSplit } from './splits.ts';
+import { type DatasetLayout, type Label, layoutError, requireRoot } from './dataset.ts';
+import { drawnSplit } from './dataset-splits.ts';
 
 const targets = ['quality', 'authenticity', 'correspondence'];
 
@@ -33,11 +26,10 @@ export const aigciqa2023: DatasetLayout = {
     if (mat === undefined && csv === undefined)
       throw layoutError(aigciqa2023, root, `neither MOS/${matName} nor ${csvName}`);
     const labels = mat !== undefined ? await labelsOfMat(mat) : await labelsOfCsv(csv!);
-    const { testSize = publishedTestSize, splitSeed = publishedSplitSeed } = options;
     return {
       root,
       labels,
-      split: { ...trainTestSplit(labels.length, testSize, splitSeed), val: emptyPart },
+      split: drawnSplit(labels.length, options),
       thresholds: [30, 40, 50, 60, 70],
     };
   },

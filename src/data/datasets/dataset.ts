@@ -13,7 +13,7 @@ export interface Sample {
   readonly mos: number;
   /** The text the image was generated from. */
   readonly prompt?: string | undefined;
-  /** The part of the name before the first underscore. */
+  /** The generator, by the part of the name before the first underscore; or what the dataset says instead, e.g. the distortion. */
   readonly generator?: string | undefined;
 }
 
@@ -68,6 +68,8 @@ export interface Label {
   readonly folder?: string;
   readonly mos: number;
   readonly prompt?: string | undefined;
+  /** What it is counted with, such as the kind of distortion; by default the generator that its name begins with. */
+  readonly group?: string;
 }
 
 /** What a dataset's files say. */

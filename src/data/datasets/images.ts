@@ -6,7 +6,8 @@ import type { Label } from './dataset.ts';
 
 /**
  * The file of each label's image: in its folder below the root, beside the root's files, or, where neither has
- * it, the only image of that name in any sub-folder. `undefined` where there is none.
+ * it, the only image of that name in any sub-folder, whatever the case (TID2013's names and files differ in it). `undefined`
+ * where there is none.
  */
 export async function locateImages(root: string, labels: readonly Label[]): Promise<(string | undefined)[]> {
   let byName: Map<string, string[]> | undefined;
@@ -18,7 +19,9 @@ export async function locateImages(root: string, labels: readonly Label[]): Prom
       continue;
     }
     byName ??= indexImages(root);
-    const found = byName.get(basename(name)) ?? [];
+    const alike = byName.get(basename(name).toLowerCase()) ?? [];
+    const same = alike.filter((path) => basename(path) === basename(name));
+    const found = same.length > 0 ? same : alike;
     if (found.length > 1)
       throw new UserError(
         `${root}: image ${name} exists more than once: ${found.slice(0, 3).join(', ')}`,
@@ -29,7 +32,7 @@ export async function locateImages(root: string, labels: readonly Label[]): Prom
   return paths;
 }
 
-/** Paths, from the root, of all images below it, by file name: each file once, whatever links lead to it. */
+/** Paths, from the root, of all images below it, by file name in lower case: each file once, whatever links lead to it. */
 function indexImages(root: string): Map<string, string[]> {
   const byName = new Map<string, string[]>();
   if (!existsSync(root)) return byName;
@@ -37,7 +40,7 @@ function indexImages(root: string): Map<string, string[]> {
   for (const [path, place] of imagesBelow(root).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (seen.has(place)) continue;
     seen.add(place);
-    const name = basename(path);
+    const name = basename(path).toLowerCase();
     const paths = byName.get(name);
     if (paths) paths.push(path);
     else byName.set(name, [path]);

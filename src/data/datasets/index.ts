@@ -15,13 +15,22 @@ import {
 } from './dataset.ts';
 import { refuseRepeated } from './duplicates.ts';
 import { locateImages } from './images.ts';
+import { kadid10k } from './kadid-10k.ts';
+import { koniq10k } from './koniq-10k.ts';
+import { live } from './live.ts';
 import { datasetName, datasetNames } from './names.ts';
 import { scenes } from './scenes.ts';
+import { spaq } from './spaq.ts';
 import { classOf, fewShot, limitSplit, type Split } from './splits.ts';
+import { tid2013 } from './tid2013.ts';
 
 export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
 
-const layouts: readonly DatasetLayout[] = [agiqa3k, aigciqa2023, agin, aigcqa, anyCsv, scenes];
+const layouts: readonly DatasetLayout[] = [
+  ...[agiqa3k, aigciqa2023, agin, aigcqa],
+  ...[koniq10k, spaq, kadid10k, tid2013, live],
+  ...[anyCsv, scenes],
+];
 
 /** Not the run's own seed: runs of several seeds are compared on the same images. */
 const LIMIT_SEED = 1;
@@ -42,14 +51,15 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const samples: Sample[] = [];
   const missing: string[] = [];
   const position = new Int32Array(labels.length).fill(-1);
-  labels.forEach(({ name, mos, prompt }, at) => {
+  labels.forEach(({ name, mos, prompt, group }, at) => {
     const path = paths[at];
     if (path === undefined) {
       missing.push(name);
       return;
     }
     position[at] =
-      samples.push({ name, path, mos, prompt: prompt || undefined, generator: generatorOf(name) }) - 1;
+      samples.push({ name, path, mos, prompt: prompt || undefined, generator: group ?? generatorOf(name) }) -
+      1;
   });
   if (samples.length === 0)
     throw layoutError(layout, root, `none of the ${labels.length} labeled images (${missing[0]}, …) exists`);

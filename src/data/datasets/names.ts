@@ -4,6 +4,11 @@ const names: Readonly<Record<string, readonly string[]>> = {
   aigciqa2023: ['aigciqa'],
   agin: [],
   aigcqa: ['aigcqa-30k', 'aigiqa-20k', 'aigiqa'],
+  'koniq-10k': ['koniq'],
+  spaq: [],
+  'kadid-10k': ['kadid'],
+  tid2013: ['tid'],
+  live: ['live-iqa', 'live-r2', 'live-release-2'],
   csv: [],
   scenes: [],
 };

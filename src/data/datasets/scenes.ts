@@ -37,7 +37,7 @@ export const scenes: DatasetLayout = {
 };
 
 const otherDataset =
-  'Name the dataset, e.g. --data agiqa-3k (aigciqa2023, agin, aigcqa, csv); scenes need an empty or new folder.';
+  'Name the dataset, e.g. --data agiqa-3k or --data csv (--help lists them); scenes need an empty or new folder.';
 
 const holdsFiles = (folder: string): boolean =>
   (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false) && readdirSync(folder).length > 0;
