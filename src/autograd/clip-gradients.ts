@@ -1,5 +1,5 @@
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { clipScale } from '../kernels/optim.ts';
+import { clipScale } from '../kernels/optimizers.ts';
 import { reduceAll } from '../kernels/rows/reduce.ts';
 import { copyBlock } from '../kernels/shape.ts';
 import { allOrNone } from './scope.ts';

@@ -1,6 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { adamw, adamwAdvance, sgd } from '../kernels/optim.ts';
+import { adamw, adamwAdvance, sgd } from '../kernels/optimizers.ts';
 import { allOrNone, keep } from './scope.ts';
 import { Tensor } from './tensor.ts';
 

@@ -30,8 +30,7 @@ export function binary(
   b: GpuBuffer,
   out: GpuBuffer,
   size: number,
-  aPeriod = size,
-  bPeriod = size,
+  { aPeriod = size, bPeriod = size }: { readonly aPeriod?: number; readonly bPeriod?: number } = {},
 ): void {
   gpu.run(binaryKernel, {
     constants: { OPERATION: operations[operation] },

@@ -7,7 +7,10 @@ import { elements, Tensor } from '../tensor.ts';
 /** a (op) b in the shape of the one that does not repeat. */
 function combine(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
   const out = Tensor.empty(a.gpu, widest(a.shape, b.shape));
-  binary(a.gpu, operation, a.buffer, b.buffer, out.buffer, out.size, a.size, b.size);
+  binary(a.gpu, operation, a.buffer, b.buffer, out.buffer, out.size, {
+    aPeriod: a.size,
+    bPeriod: b.size,
+  });
   return out;
 }
 
