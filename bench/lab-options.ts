@@ -10,7 +10,7 @@ export interface LabOptions {
   readonly cpu?: boolean;
 }
 
-/** A lab's command: versions by number, `--shapes`, `--rounds` and `--cpu`. */
+/** A lab's command: versions by name or number, `--shapes`, `--rounds` and `--cpu`. */
 export function labCommand(
   name: string,
   versions: readonly string[],
@@ -23,22 +23,22 @@ export function labCommand(
     `Times every version of ${name}, each checked on the CPU, with the share of the adapter's ceiling, which is measured in between.`,
     [
       `node dist/${file}.js                          # all versions at the usual shapes`,
-      `node dist/${file}.js 0 2 --shapes ${shapes.byDefault.split(',')[0]} --rounds 9`,
+      `node dist/${file}.js ${versions[0]} ${versions.at(-1)} --shapes ${shapes.byDefault.split(',')[0]} --rounds 9`,
     ],
   )
-    .argument('[versions...]', `by number: ${listed}; all by default`)
+    .argument('[versions...]', `by name or number: ${listed}; all by default`)
     .option('--shapes <list>', `${shapes.form}, separated by commas`, shapes.byDefault)
     .option('--rounds <count>', 'how many times each version takes its turn', positive, 5)
     .option('--cpu', 'CPU time over all cores instead of wall time, for when other programs run too');
 }
 
-/** The versions asked for, by number. */
+/** The versions asked for by name or number, as numbers. */
 export function chosenVersions(given: readonly string[], versions: readonly string[]): number[] {
   if (given.length === 0) return [...versions.keys()];
   return given.map((text) => {
-    if (!/^\d+$/.test(text) || !versions[Number(text)])
-      throw new UserError(`no version ${text}`, `Versions: 0 to ${versions.length - 1}.`);
-    return Number(text);
+    const number = /^\d+$/.test(text) ? Number(text) : versions.indexOf(text);
+    if (!versions[number]) throw new UserError(`no version ${text}`, `Versions: ${versions.join(', ')}.`);
+    return number;
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * The lab for matrix products: every version by number, each checked against the CPU and timed, with the share of the
+ * The lab for matrix products: every version by name, each checked against the CPU and timed, with the share of the
  * multiply-add ceiling measured in between.
  */
 import { Option } from 'commander';
