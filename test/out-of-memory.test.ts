@@ -287,7 +287,7 @@ describe('memory', () => {
       immediate: true,
       watchdog: 0,
     });
-    const staging = new Staging(new DeviceMemory(gpu.device, errors));
+    const staging = new Staging(new DeviceMemory(gpu.device, errors), errors);
     const read = (size: number, times: number) => {
       const taken = Array.from({ length: times }, () => staging.take(size));
       for (const buffer of taken) staging.give(buffer);

@@ -32,6 +32,34 @@ export const texelBytes: Readonly<Record<TextureFormat, number>> = { rgba32float
 /** What a kernel can bind. */
 export type GpuStorage = GpuBuffer | GpuTexture;
 
+/** Throws unless `bytes` bytes at `offset` are within the buffer, both being multiples of 4. */
+export function checkRange(what: string, { id, capacity }: GpuBuffer, offset: number, bytes: number): void {
+  if (offset >= 0 && bytes >= 0 && offset + bytes <= capacity && offset % 4 === 0 && bytes % 4 === 0) return;
+  throw new Error(
+    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both must be multiples of 4 and within the buffer`,
+  );
+}
+
+/** So many texels from the start of each of so many rows. */
+export interface TextureArea {
+  readonly width: number;
+  readonly height: number;
+  /** Rows of the buffer before the first one. */
+  readonly skippedRows: number;
+}
+
+/** Throws unless a copy of the area is within the buffer and the texture. */
+export function checkArea(
+  from: GpuBuffer,
+  to: GpuTexture,
+  { width, height, skippedRows }: TextureArea,
+): void {
+  if (width > to.width || height > to.height)
+    throw new Error(`a copy of ${width} x ${height} texels into ${to.width} x ${to.height}`);
+  const bytesPerRow = width * texelBytes[to.format];
+  checkRange('a copy', from, skippedRows * bytesPerRow, height * bytesPerRow);
+}
+
 /** Storage set aside for one captured step: it is reused within it and by nobody else until it is disposed of. */
 export class Arena {
   readonly free = new FreeLists();

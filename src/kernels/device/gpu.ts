@@ -1,19 +1,20 @@
 import { UserError } from '../../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
-import { texelBytes } from './allocation.ts';
+import { checkArea, checkRange, type TextureArea } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
+import { destroyWhenIdle } from './closing.ts';
+import { Encoder } from './encoder.ts';
 import { DeviceErrors, DeviceLostError } from './errors.ts';
-import { nextTicks, waitWithoutSpinning } from './event-loop.ts';
 import { submitting } from './guard.ts';
 import { closedError, Lineage } from './lineage.ts';
 import { DeviceMemory } from './memory.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
-import { type Command, Recording, type TextureArea } from './recording.ts';
+import { type Command, Recording } from './recording.ts';
 import { Staging } from './staging.ts';
 import { type GpuTexture, TexturePool } from './texture-pool.ts';
-import { HangError, type Watchdog } from './watchdog.ts';
+import type { Watchdog } from './watchdog.ts';
 import type { Constants } from './wgsl.ts';
 
 export type GpuOptions = AdapterOptions;
@@ -44,11 +45,8 @@ export class Gpu {
   readonly #lineage: Lineage<Gpu>;
   readonly #errors: DeviceErrors;
   readonly #watchdog: Watchdog;
-  #encoder: GPUCommandEncoder | undefined;
-  #pass: GPUComputePassEncoder | undefined;
+  readonly #encoder: Encoder;
   #released = false;
-  #pipeline: Pipeline | undefined; // set in the open pass
-  #profiler: Profiler | undefined;
   #commands: Command[] | undefined; // what a capture under way has recorded
   readonly #bindGroups: BindGroups;
   readonly #features: ReadonlySet<string>;
@@ -70,8 +68,9 @@ export class Gpu {
     this.#features = new Set(this.device.features);
     const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
     this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
+    this.#encoder = new Encoder(this.device, () => this.flush());
     this.#memory = new DeviceMemory(this.device, this.#errors);
-    this.#staging = new Staging(this.#memory);
+    this.#staging = new Staging(this.#memory, this.#errors);
     this.#bindGroups = new BindGroups(this.device, this.#memory, this.#errors);
     // Before a buffer is destroyed, what was recorded with it must be submitted, and its bind groups must go: ids are never
     // used again, so clearing all is only a matter of speed.
@@ -143,32 +142,7 @@ export class Gpu {
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
     this.counters.dispatches++;
     this.onDispatch?.(pipeline.name, [x, y, z]);
-    if (this.#profiler) {
-      this.#endPass();
-      if (this.#profiler.full) this.flush();
-      const pass = this.#commandEncoder().beginComputePass({
-        timestampWrites: this.#profiler.next(pipeline.name),
-      });
-      pass.setPipeline(pipeline.raw);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(x, y, z);
-      pass.end();
-      return;
-    }
-    // What stands already is not said again: each call crosses into native code.
-    if (!this.#pass) {
-      this.#pass = this.#commandEncoder().beginComputePass();
-      this.#pipeline = undefined;
-    }
-    const pass = this.#pass;
-    if (pipeline !== this.#pipeline) {
-      pass.setPipeline(pipeline.raw);
-      this.#pipeline = pipeline;
-    }
-    pass.setBindGroup(0, bindGroup);
-    if (z > 1) pass.dispatchWorkgroups(x, y, z);
-    else if (y > 1) pass.dispatchWorkgroups(x, y);
-    else pass.dispatchWorkgroups(x);
+    this.#encoder.dispatch(pipeline, bindGroup, x, y, z);
   }
 
   /** Tells the watchdog of dispatches that are sent again, by the names of the last ones and all their workgroups. */
@@ -183,25 +157,14 @@ export class Gpu {
     if (from === to)
       throw new Error(`a copy within buffer ${from.id}: WebGPU only copies between different buffers`);
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
-    this.#endPass();
-    this.#commandEncoder().copyBufferToBuffer(from.raw, fromOffset, to.raw, toOffset, bytes);
+    this.#encoder.copy(from.raw, fromOffset, to.raw, toOffset, bytes);
   }
 
   /** Records a copy of a dense matrix into a texture; its rows must be a multiple of 256 bytes long. */
   copyToTexture(from: GpuBuffer, to: GpuTexture, area: TextureArea): void {
-    const { width, height, skippedRows } = area;
-    if (width > to.width || height > to.height)
-      throw new Error(`a copy of ${width} x ${height} texels into ${to.width} x ${to.height}`);
-    const bytesPerRow = width * texelBytes[to.format];
-    const offset = skippedRows * bytesPerRow;
-    checkRange('a copy', from, offset, height * bytesPerRow);
+    checkArea(from, to, area);
     this.#commands?.push({ kind: 'texture', from, to, area });
-    this.#endPass();
-    this.#commandEncoder().copyBufferToTexture(
-      { buffer: from.raw, bytesPerRow, offset },
-      { texture: to.raw },
-      { width, height },
-    );
+    this.#encoder.copyToTexture(from, to, area);
   }
 
   /** Writes host data (a multiple of 4 bytes) at once; commands recorded before it are submitted first, so that they see the old contents. */
@@ -218,20 +181,10 @@ export class Gpu {
     const size = Math.ceil(bytes / 4) * 4;
     checkRange('a read', from, offset, size);
     this.#errors.check(); // before anything is recorded that would be in the way of what comes next
-    const staging = this.#staging.take(size);
-    try {
-      this.#endPass();
-      this.#commandEncoder().copyBufferToBuffer(from.raw, offset, staging, 0, size);
+    return this.#staging.read(size, bytes, (staging) => {
+      this.#encoder.copy(from.raw, offset, staging, 0, size);
       this.flush();
-      await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
-      const data = staging.getMappedRange().slice(0, bytes);
-      staging.unmap();
-      this.#staging.give(staging);
-      return data;
-    } catch (error) {
-      this.#staging.drop(staging);
-      throw error;
-    }
+    });
   }
 
   /** Gives the driver back what nobody uses: free buffers of the pool, and those of reads. */
@@ -243,15 +196,12 @@ export class Gpu {
   /** Submits what is recorded. */
   flush(): void {
     this.#errors.check();
-    this.#endPass();
-    const encoder = this.#encoder;
-    if (!encoder) return;
-    const collect = this.#profiler?.resolve(encoder);
-    this.#encoder = undefined;
+    const commands = this.#encoder.take();
+    if (!commands) return;
     submitting(this.device);
-    this.#errors.attempt(() => this.device.queue.submit([encoder.finish()]));
+    this.#errors.attempt(() => this.device.queue.submit([commands.encoder.finish()]));
     this.counters.submits++;
-    collect?.();
+    commands.collect?.();
   }
 
   /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
@@ -294,7 +244,7 @@ export class Gpu {
       throw new UserError('this adapter has no timestamp queries', 'Profile on another adapter.');
     await this.finish();
     const profiler = new Profiler(this.device, this.#memory, this.#errors);
-    this.#profiler = profiler;
+    this.#encoder.profiler = profiler;
     try {
       await work();
       await this.finish();
@@ -306,7 +256,7 @@ export class Gpu {
       } catch {
         // Thrown by whatever brought us here.
       }
-      this.#profiler = undefined;
+      this.#encoder.profiler = undefined;
       profiler.destroy();
     }
   }
@@ -325,34 +275,7 @@ export class Gpu {
   #release(): void {
     if (this.#released) return;
     this.#released = true;
-    // While it works, destroy() would stop the event loop until it has done, and for ever where it hangs. A lost one works no more.
-    if (!this.#watchdog.busy || this.#errors.ended instanceof DeviceLostError) this.#destroy();
-    else if (!(this.#errors.ended instanceof HangError))
-      void waitWithoutSpinning(this.device.queue.onSubmittedWorkDone(), this.adapter.software).then(
-        () => this.#destroy(),
-        () => this.#destroy(),
-      );
-  }
-
-  #destroy(): void {
-    const opened = this.#opened;
-    this.device.destroy();
-    // Dawn looks at its events in turns of the event loop that were scheduled before, and must find its instance: collected too
-    // early, it crashes or hangs. While anything holds it, Node does not exit.
-    void this.device.lost
-      .then(() => nextTicks(4))
-      .then(() => {
-        opened.instance = undefined;
-      });
-  }
-
-  #commandEncoder(): GPUCommandEncoder {
-    return (this.#encoder ??= this.device.createCommandEncoder());
-  }
-
-  #endPass(): void {
-    this.#pass?.end();
-    this.#pass = undefined;
+    destroyWhenIdle(this.#opened, this.#errors);
   }
 }
 
@@ -367,13 +290,6 @@ const mostGroups = 65535;
 
 function isCount(groups: number): boolean {
   return groups >>> 0 === groups && groups <= mostGroups;
-}
-
-function checkRange(what: string, { id, capacity }: GpuBuffer, offset: number, bytes: number): void {
-  if (offset >= 0 && bytes >= 0 && offset + bytes <= capacity && offset % 4 === 0 && bytes % 4 === 0) return;
-  throw new Error(
-    `${what} of ${bytes} bytes at ${offset} of buffer ${id}, which has ${capacity}: both must be multiples of 4 and within the buffer`,
-  );
 }
 
 /** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */

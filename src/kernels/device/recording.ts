@@ -1,3 +1,4 @@
+import type { TextureArea } from './allocation.ts';
 import type { Arena, BufferPool, GpuBuffer, GpuStorage } from './buffer-pool.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { GpuTexture } from './texture-pool.ts';
@@ -27,14 +28,6 @@ export type Command =
       readonly to: GpuTexture;
       readonly area: TextureArea;
     };
-
-/** So many texels from the start of each of so many rows. */
-export interface TextureArea {
-  readonly width: number;
-  readonly height: number;
-  /** Rows of the buffer before the first one. */
-  readonly skippedRows: number;
-}
 
 /** Where a recording's commands go when it is replayed: the device that recorded them. */
 export interface CommandSink {

@@ -1,3 +1,4 @@
+import type { DeviceErrors } from './errors.ts';
 import type { DeviceMemory } from './memory.ts';
 
 /** Buffers kept of one size, and bytes kept in all. */
@@ -6,19 +7,37 @@ const most = { ofSize: 4, bytes: 64 * 2 ** 20 };
 /** The buffers that the host reads from: kept for the next read of their size, but not many. */
 export class Staging {
   readonly #memory: DeviceMemory;
+  readonly #errors: DeviceErrors;
   /** Those at rest by size, the size used longest ago first. */
   readonly #free = new Map<number, GPUBuffer[]>();
   #freeBytes = 0;
   #heldBytes = 0;
 
-  constructor(memory: DeviceMemory) {
+  constructor(memory: DeviceMemory, errors: DeviceErrors) {
     this.#memory = memory;
+    this.#errors = errors;
     memory.addStore(this);
   }
 
   /** Bytes held on the device, in use or at rest. */
   get heldBytes(): number {
     return this.#heldBytes;
+  }
+
+  /** The first `bytes` of the `size` bytes that `copy` has the device copy into a buffer. */
+  async read(size: number, bytes: number, copy: (to: GPUBuffer) => void): Promise<ArrayBuffer> {
+    const buffer = this.take(size);
+    try {
+      copy(buffer);
+      await this.#errors.wait(buffer.mapAsync(GPUMapMode.READ));
+      const data = buffer.getMappedRange().slice(0, bytes);
+      buffer.unmap();
+      this.give(buffer);
+      return data;
+    } catch (error) {
+      this.drop(buffer);
+      throw error;
+    }
   }
 
   /** A buffer to copy `size` bytes to and map; goes back by give() or drop(). */
