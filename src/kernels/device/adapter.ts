@@ -8,7 +8,7 @@ export interface AdapterOptions {
   /** Dawn toggles to enable or disable besides the default ones. Node only. */
   readonly enableToggles?: readonly string[];
   readonly disableToggles?: readonly string[];
-  /** Leaves out Dawn's bounds checks and zero-initialisation of workgroup memory, which kernels here don't rely on. Default true. */
+  /** Leaves out Dawn's bounds checks and zero-initialization of workgroup memory, which kernels here don't rely on. Default true. */
   readonly fast?: boolean;
   /**
    * Seconds after which the GPU is taken to hang, for work of no size; it has more for more work. 0 for no end. By default

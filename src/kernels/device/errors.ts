@@ -28,7 +28,7 @@ export class DeviceErrors {
   #pending: Error | undefined;
   /** Whether it is known which call the pending error comes of. */
   #explained = false;
-  /** What the call under way has been told. */
+  /** Errors of the call under way. */
   #heard: GPUError[] | undefined;
   readonly watchdog: Watchdog;
   /** How to give up each wait under way. */
@@ -71,10 +71,10 @@ export class DeviceErrors {
    * What `make` gives. An error that the device finds in its calls is thrown here where the device says so at once; else the
    * next wait throws it, and `later` is called first.
    *
-   * @param tell the error to throw for what the device says
+   * @param errorOf the error to throw for what the device says
    */
-  attempt<T>(make: () => T, tell: (error: GPUError) => Error = plainError, later?: () => void): T {
-    if (!this.#immediate) return this.#attemptLater(make, tell, later);
+  attempt<T>(make: () => T, errorOf: (error: GPUError) => Error = plainError, later?: () => void): T {
+    if (!this.#immediate) return this.#attemptLater(make, errorOf, later);
     const outer = this.#heard;
     const heard: GPUError[] = [];
     this.#heard = heard;
@@ -85,30 +85,30 @@ export class DeviceErrors {
       this.#heard = outer;
     }
     // What follows from the first says less.
-    if (heard.length > 0) throw tell(heard[0]!);
+    if (heard.length > 0) throw errorOf(heard[0]!);
     return made;
   }
 
-  #attemptLater<T>(make: () => T, tell: (error: GPUError) => Error, later?: () => void): T {
+  #attemptLater<T>(make: () => T, errorOf: (error: GPUError) => Error, later?: () => void): T {
     this.#device.pushErrorScope('validation');
     try {
       return make();
     } finally {
-      const told = this.#device.popErrorScope().then(
+      const popped = this.#device.popErrorScope().then(
         (error) => {
-          this.#scopes.delete(told);
+          this.#scopes.delete(popped);
           if (!error) return;
           later?.();
-          this.#note(tell(error), tell !== plainError);
+          this.#note(errorOf(error), errorOf !== plainError);
         },
-        () => void this.#scopes.delete(told), // the device is lost, which is told elsewhere
+        () => void this.#scopes.delete(popped), // the device is lost, which is reported elsewhere
       );
-      this.#scopes.add(told);
+      this.#scopes.add(popped);
     }
   }
 
   #note(error: Error, explained = false): void {
-    // The first error explains those that follow from it; one of a known call, those told before it.
+    // The first error explains those that follow from it; one of a known call, those reported before it.
     if (this.#pending && (this.#explained || !explained)) return;
     this.#pending = error;
     this.#explained = explained;
@@ -148,7 +148,7 @@ export class DeviceErrors {
           resolve(value);
         },
         async (error) => {
-          // That the device is lost may be told after what it interrupts.
+          // The loss of the device may be reported after what it interrupts.
           if (!this.#end) await nextTicks(4);
           this.#waits.delete(reject);
           reject(error);

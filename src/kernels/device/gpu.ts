@@ -263,7 +263,7 @@ export class Gpu {
 
   /**
    * Destroys the device, with those opened in its place, as soon as it has done what it was sent, and lets Node exit. What
-   * waits for it is told so. A device that hangs cannot be destroyed: the process then ends by process.exit() only.
+   * waits for it is rejected. A device that hangs cannot be destroyed: the process then ends by process.exit() only.
    */
   close(): void {
     this.#lineage.closed = true;

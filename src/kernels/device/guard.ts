@@ -1,5 +1,5 @@
 /**
- * What the engine asks of a device that can fail, told before it is asked, so that a test can have any of it fail: the device
+ * What the engine asks of a device that can fail, announced before it is asked, so that a test can have any of it fail: the device
  * lost at the n-th submission, the n-th buffer refused. Unwatched, it costs a comparison a submission and a new buffer.
  */
 export interface DeviceOperation {

@@ -75,7 +75,7 @@ export class Profiler {
     }
   }
 
-  /** The times so far, the dearest kernel first. */
+  /** The times so far, the slowest kernel first. */
   async report(): Promise<KernelTime[]> {
     await Promise.all(this.#pending.splice(0));
     return [...this.#totals]

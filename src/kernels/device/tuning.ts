@@ -243,7 +243,7 @@ function readMeasurements(gpu: Gpu): Map<string, Measurement> {
     if (file.adapter !== adapterKey(gpu)) return new Map();
     return new Map(Object.entries(file.measured).filter(([, { variant }]) => typeof variant === 'string'));
   } catch {
-    // Missing or damaged: it is a cache, so the next tuning writes it anew.
+    // Missing or damaged: it is a cache, so the next tuning writes it again.
     return new Map();
   }
 }

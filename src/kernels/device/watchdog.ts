@@ -1,6 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 
-/** The GPU works on something without end, as far as can be told. Nothing more can be done with it. */
+/** The GPU works on something without end, as far as anyone can see. Nothing more can be done with it. */
 export class HangError extends UserError {
   constructor(seconds: number, kernels: readonly string[]) {
     super(
@@ -20,7 +20,7 @@ const usualSeconds = 600;
 /** Workgroups that are given the same time again: 20 ms each on a processor, 1 ms on a GPU, of the usual seconds. */
 const groupsAtOnce = { software: 30_000, hardware: 600_000 };
 
-/** Names of kernels that an error tells. */
+/** Names of kernels that an error names. */
 export const remembered = 8;
 
 interface Waiter {
@@ -49,7 +49,7 @@ export class Watchdog {
 
   /**
    * @param seconds what work of no size may take; 0 for no end
-   * @param bark told once
+   * @param bark called once
    */
   constructor(seconds: number, software: boolean, bark: (error: HangError) => void) {
     this.#milliseconds = 1000 * seconds;

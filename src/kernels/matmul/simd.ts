@@ -13,7 +13,7 @@ const columns = 4;
 
 /**
  * Register tiles of one subgroup, 8·rows x 32, for adapters that are a processor: a subgroup is then a vector register,
- * and a load as dear as dozens of multiply-adds.
+ * and a load costs as much as dozens of multiply-adds.
  */
 export const simd = [1, 2, 3, 4, 5].map(
   (rows): Variant<MatmulShape, MatmulOperands> => ({
