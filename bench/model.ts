@@ -1,4 +1,5 @@
 import { uniform } from '../src/common/random.ts';
+import { elementCount } from '../src/common/shape.ts';
 import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 import { StoredFeatures } from '../src/features/feature-source.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
@@ -36,7 +37,7 @@ export function generatedWeights(config: ClipConfig = vitB16): WeightValues {
   const shape = (name: string) => shapes.get(name)!;
   const values = (name: string): Float32Array => {
     const sizes = shape(name);
-    const count = sizes.reduce((a, b) => a * b, 1);
+    const count = elementCount(sizes);
     const seed = 1;
     if (/ln_\w+\.weight$/.test(name)) return new Float32Array(count).fill(1);
     if (name === 'logit_scale') return Float32Array.of(Math.log(100));

@@ -4,6 +4,7 @@ import { attention, attentionFrom } from '../src/autograd/ops/attention.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
+import { elementCount } from '../src/common/shape.ts';
 import {
   type AttentionMask,
   applicableAttention,
@@ -203,14 +204,7 @@ it('refuses gradients of keys and values in two buffers, and a tree without its 
 
 describe('attention as an op', () => {
   const make = (shape: number[], seed: number) =>
-    Tensor.from(
-      gpu,
-      uniformRandoms(
-        shape.reduce((a, b) => a * b),
-        seed,
-      ),
-      shape,
-    );
+    Tensor.from(gpu, uniformRandoms(elementCount(shape), seed), shape);
 
   it.each([
     ['none', 8],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
+import { elementCount } from '../src/common/shape.ts';
 import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
 import { qualityWords } from '../src/model/agiqa.ts';
 import { Clip } from '../src/model/clip.ts';
@@ -28,15 +29,7 @@ describe('PromptLearner', () => {
       });
       const prompts = await wordsOf(4, position);
       const shape = classSpecific ? [6, 4, 64] : [4, 64];
-      const ctx = Tensor.from(
-        gpu,
-        randoms(
-          shape.reduce((a, b) => a * b),
-          1,
-          0.02,
-        ),
-        shape,
-      );
+      const ctx = Tensor.from(gpu, randoms(elementCount(shape), 1, 0.02), shape);
       const dy = Tensor.from(gpu, randoms(6 * 32, 2), [6, 32]);
       const run = async (padded: boolean) => {
         const learner = new PromptLearner(clip.text, prompts, ctx, { classSpecific, padded });

@@ -3,6 +3,7 @@ import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { gatherRows } from '../src/autograd/ops/embedding.ts';
 import { concat, expand, permute, reshape, slice, transpose } from '../src/autograd/ops/shape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { elementCount } from '../src/common/shape.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms, rowsOf } from './reference/values.ts';
@@ -143,10 +144,7 @@ describe('permute and transpose', () => {
     ],
   ])('puts the axes of %j in the order %j', async (shape, order) => {
     const gpu = await sharedGpu();
-    const values = randoms(
-      shape.reduce((a, b) => a * b),
-      8,
-    );
+    const values = randoms(elementCount(shape), 8);
     const y = permute(Tensor.from(gpu, values, shape), order);
     expect(y.shape).toEqual(order.map((axis) => shape[axis]));
     expect(await y.read()).toEqual(permutedOf(values, shape, order));

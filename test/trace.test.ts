@@ -21,12 +21,12 @@ import { apply, valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { trace } from '../src/autograd/trace.ts';
 import { UserError } from '../src/common/errors.ts';
+import { elementCount } from '../src/common/shape.ts';
 import { openGpu } from '../src/kernels/device/gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();
-const floats = (...shape: number[]) =>
-  Tensor.from(gpu, new Float32Array(shape.reduce((a, b) => a * b)).fill(1), shape);
+const floats = (...shape: number[]) => Tensor.from(gpu, new Float32Array(elementCount(shape)).fill(1), shape);
 const words = (count: number) => Tensor.from(gpu, new Uint32Array(count));
 
 /** What trace prints of `f`. */

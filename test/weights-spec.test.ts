@@ -2,13 +2,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import {
-  fnv1a32,
-  generateTensor,
-  generateValues,
-  readWeightsSpec,
-  u,
-} from '../src/model/weights/weights-spec.ts';
+import { fnv1a32 } from '../src/common/fnv1a.ts';
+import { generateTensor, generateValues, readWeightsSpec, u } from '../src/model/weights/weights-spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spec-'));
 

@@ -1,6 +1,7 @@
 import { normals } from '../common/random.ts';
+import { elementCount } from '../common/shape.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { elements, Tensor } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
 /** A tensor of normal numbers of mean 0 and standard deviation `std`, drawn on the host: element i is draw i of the stream. */
 export function randomNormal(
@@ -10,6 +11,6 @@ export function randomNormal(
   stream: number,
   std = 1,
 ): Tensor {
-  const values = Float32Array.from(normals(elements(shape), seed, stream), (value) => std * value);
+  const values = Float32Array.from(normals(elementCount(shape), seed, stream), (value) => std * value);
   return Tensor.from(gpu, values, shape);
 }

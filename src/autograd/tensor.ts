@@ -1,3 +1,4 @@
+import { elementCount } from '../common/shape.ts';
 import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { naming } from '../kernels/device/memory.ts';
@@ -26,13 +27,13 @@ export class Tensor {
     this.#storage = storage;
     this.shape = shape;
     this.type = type;
-    this.size = elements(shape);
+    this.size = elementCount(shape);
     track(this);
   }
 
   /** A tensor with undefined contents. Should there be no room for it, the error gives its name. */
   static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32', name = ''): Tensor {
-    const count = elements(shape);
+    const count = elementCount(shape);
     if (!Number.isInteger(count) || count < 0) throw new Error(`[${shape.join(', ')}] is not a shape`);
     const bytes = byteLength(count, type);
     const buffer = naming(
@@ -49,7 +50,7 @@ export class Tensor {
   static from(gpu: Gpu, values: TensorValues, given?: readonly number[], name = ''): Tensor {
     const data = typedValues(values);
     const shape = given ?? [data.length];
-    if (data.length !== elements(shape))
+    if (data.length !== elementCount(shape))
       throw new Error(`${data.length} values do not fill the shape [${shape.join(', ')}]`);
     const tensor = Tensor.empty(gpu, shape, typeOf(data), name);
     try {
@@ -63,7 +64,7 @@ export class Tensor {
 
   /** A float32 tensor of zeros. */
   static zeros(gpu: Gpu, shape: readonly number[]): Tensor {
-    return Tensor.from(gpu, new Float32Array(elements(shape)), shape);
+    return Tensor.from(gpu, new Float32Array(elementCount(shape)), shape);
   }
 
   get gpu(): Gpu {
@@ -94,7 +95,7 @@ export class Tensor {
 
   /** Another tensor over the same storage; shapes must hold equally many elements. */
   view(shape: readonly number[] = this.shape): Tensor {
-    if (elements(shape) !== this.size)
+    if (elementCount(shape) !== this.size)
       throw new Error(`[${this.shape.join(', ')}] cannot be viewed as [${shape.join(', ')}]`);
     return new Tensor(this.#alive().retain(), shape, this.type);
   }
@@ -156,12 +157,6 @@ function typedValues(values: TensorValues): Float32Array | Uint32Array | Uint16A
 
 function typeOf(values: Float32Array | Uint32Array | Uint16Array): TensorType {
   return values instanceof Uint32Array ? 'u32' : values instanceof Uint16Array ? 'f16' : 'f32';
-}
-
-export function elements(shape: readonly number[]): number {
-  let count = 1;
-  for (const n of shape) count *= n;
-  return count;
 }
 
 function byteLength(count: number, type: TensorType): number {

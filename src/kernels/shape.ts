@@ -2,6 +2,7 @@ import copySource from '../../shaders/copy_block.wgsl';
 import gatherSource from '../../shaders/gather_rows.wgsl';
 import permuteSource from '../../shaders/permute.wgsl';
 import scatterSource from '../../shaders/scatter_rows.wgsl';
+import { elementCount } from '../common/shape.ts';
 import type { GpuBuffer } from './device/buffer-pool.ts';
 import { foldGroups, type Gpu } from './device/gpu.ts';
 import { elementGroups, fill } from './elementwise.ts';
@@ -88,7 +89,7 @@ export function permute(
 
 /** The output's axes with their strides in x; neighbours that are neighbours in x too are one axis, those of 1 are none. */
 function joinedAxes(shape: readonly number[], order: readonly number[]): { count: number; stride: number }[] {
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const strides = shape.map((_, axis) => elementCount(shape.slice(axis + 1)));
   const axes: { count: number; stride: number }[] = [];
   for (const axis of order) {
     const [count, stride] = [shape[axis]!, strides[axis]!];

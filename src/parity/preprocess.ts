@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { elementCount } from '../common/shape.ts';
 import { openTensorFile } from '../data/formats/tensor-file.ts';
 import { type ImageJob, prepareImage } from '../data/images/prepare.ts';
 import { figure, missing, type Results } from './figure.ts';
@@ -29,7 +30,7 @@ export async function* checkPreprocess(folder: string): Results {
     });
     const differing = 'error' in image ? Number.NaN : differences(image.pixels, await reference.readRaw(key));
     // JPEG: every byte too (same decoder); a build of another libjpeg may differ by one level in a few.
-    const tolerance = /\.jpe?g$/i.test(name) ? Math.floor(jpegShare * shape.reduce((a, b) => a * b, 1)) : 0;
+    const tolerance = /\.jpe?g$/i.test(name) ? Math.floor(jpegShare * elementCount(shape)) : 0;
     yield figure(`preprocessing ${key}, differing bytes`, differing, tolerance, 'differences');
   }
   await reference.close();

@@ -5,6 +5,7 @@ import { keep } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { getOrThrow } from '../common/get-or-throw.ts';
+import { elementCount } from '../common/shape.ts';
 import { openTensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
@@ -31,7 +32,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   const { seed } = await readWeightsSpec(spec);
   const clip = await Clip.load(gpu, spec);
   const generated = (name: string, shape: number[], scale: number) => {
-    const count = shape.reduce((a, b) => a * b, 1);
+    const count = elementCount(shape);
     return { shape, data: generateValues(name, count, { seed, scale }) };
   };
   const place = ({ shape, data }: { shape: number[]; data: Float32Array }) =>

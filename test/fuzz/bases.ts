@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { elementCount } from '../../src/common/shape.ts';
 import { writeSafetensors } from '../../src/data/formats/safetensors.ts';
 import { ZipArchive } from '../../src/data/formats/zip-archive.ts';
 import { FeatureCache } from '../../src/features/feature-cache.ts';
@@ -119,7 +120,7 @@ const record = (epoch: number) => ({
 });
 const floats = (shape: number[]): { shape: number[]; data: Float32Array } => ({
   shape,
-  data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i / 8),
+  data: Float32Array.from({ length: elementCount(shape) }, (_, i) => i / 8),
 });
 
 const checkpoint: Checkpoint = {

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { settingsFrom } from '../../src/cli/settings-options.ts';
+import { elementCount } from '../../src/common/shape.ts';
 import { openDataset } from '../../src/data/datasets/index.ts';
 import { readCsv } from '../../src/data/formats/csv.ts';
 import { nonFiniteTensors } from '../../src/data/formats/finite.ts';
 import { readMat, scoreList } from '../../src/data/formats/mat.ts';
 import { readPickle } from '../../src/data/formats/pickle.ts';
-import { elementCount, type HostTensor, type TensorFile } from '../../src/data/formats/tensor.ts';
+import type { HostTensor, TensorFile } from '../../src/data/formats/tensor.ts';
 import { openTensorFile } from '../../src/data/formats/tensor-file.ts';
 import { torchGlobal, torchStorage } from '../../src/data/formats/torch-pickle.ts';
 import { prepareImage } from '../../src/data/images/prepare.ts';
@@ -110,7 +111,7 @@ async function pickle(path: string): Promise<string[]> {
 async function mat(path: string): Promise<string[]> {
   const wrong: string[] = [];
   for (const [name, matrix] of await readMat(path)) {
-    const count = matrix.shape.includes(0) ? 0 : matrix.shape.reduce((a, b) => a * b, 1);
+    const count = elementCount(matrix.shape);
     if (matrix.data.length !== count || matrix.shape.some((extent) => extent < 0)) wrong.push(name);
     try {
       if (!scoreList(matrix, name).every(Number.isFinite)) wrong.push(`${name} as scores`);

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { elementCount } from '../../src/common/shape.ts';
 import { writeSafetensors } from '../../src/data/formats/safetensors.ts';
 import { joinParts } from '../../src/training/checkpoint-file.ts';
 import { cacheSegment, type ModelKind, modelKinds, modelParts } from './bases.ts';
@@ -43,7 +44,7 @@ function editTensors(tensors: Tensors, edits: readonly TensorEdit[]): Tensors {
     else if (op === 'transpose') result.set(name, { ...old, shape: [...old.shape].reverse() });
     else {
       const sizes = op === 'empty' ? [0] : [...shape];
-      const count = sizes.reduce((a, b) => a * b, 1);
+      const count = elementCount(sizes);
       result.set(name, { shape: sizes, data: Float32Array.from({ length: count }, (_, i) => i % 7) });
     }
   }

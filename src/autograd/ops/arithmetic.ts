@@ -1,8 +1,9 @@
+import { elementCount } from '../../common/shape.ts';
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
 import { reduceAll, sumRows } from '../../kernels/rows/reduce.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
-import { elements, Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** a (op) b in the shape of the one that does not repeat. */
 function combine(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
@@ -15,13 +16,13 @@ function combine(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor {
 }
 
 function widest(a: readonly number[], b: readonly number[]): readonly number[] {
-  const [sizeA, sizeB] = [elements(a), elements(b)];
+  const [sizeA, sizeB] = [elementCount(a), elementCount(b)];
   return sizeA > sizeB || (sizeA === sizeB && a.length >= b.length) ? a : b;
 }
 
 /** factor · the gradient of an operand of `shape`: dy itself, or its sum over the repetitions. */
 function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
-  const size = elements(shape);
+  const size = elementCount(shape);
   if (size === dy.size) return factor === 1 ? dy.view(shape) : scaled(dy.view(shape), factor);
   const out = Tensor.empty(dy.gpu, shape);
   if (size === 1) reduceAll(dy.gpu, dy.buffer, out.buffer, dy.size, { factor });

@@ -1,7 +1,8 @@
+import { elementCount } from '../../common/shape.ts';
 import { matmul as launch } from '../../kernels/matmul/index.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
-import { elements, Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** Which operands are given transposed. */
 export interface MatmulAttributes {
@@ -31,7 +32,7 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
     k,
     transposeA,
     transposeB,
-    batch: elements(batch),
+    batch: elementCount(batch),
     bType: b.type === 'f16' ? 'f16' : 'f32',
   });
   return out;

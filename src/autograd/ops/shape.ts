@@ -1,9 +1,10 @@
+import { elementCount } from '../../common/shape.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { sumRows } from '../../kernels/rows/reduce.ts';
 import { copyBlock, permute as permuteWords } from '../../kernels/shape.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
-import { elements, Tensor, type TensorType } from '../tensor.ts';
+import { Tensor, type TensorType } from '../tensor.ts';
 
 const anyType = [['f32', 'f16', 'u32']] as const;
 
@@ -23,7 +24,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 function around(shape: readonly number[], axis: number): [number, number, number] {
   const size = shape[axis];
   if (size === undefined) throw new Error(`[${shape.join(', ')}] has no axis ${axis}`);
-  return [elements(shape.slice(0, axis)), size, elements(shape.slice(axis + 1))];
+  return [elementCount(shape.slice(0, axis)), size, elementCount(shape.slice(axis + 1))];
 }
 
 /** Counts of elements as counts of 32-bit words: halves lie two to a word, and are copied by whole words only. */

@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import { shortened, UserError } from '../../common/errors.ts';
 import { beyondLimit, checkLimit, limit } from '../../common/limits.ts';
 import { readWhole } from '../../common/read-file.ts';
+import { elementCount } from '../../common/shape.ts';
 
 /** A numeric matrix; `data` in column-major order, as MATLAB stores it. */
 export interface MatMatrix {
@@ -190,7 +191,7 @@ class MatReader {
     const name = Buffer.from(view.buffer, view.byteOffset + nameElement.start, nameElement.length).toString(
       'latin1',
     );
-    const count = shape.includes(0) ? 0 : shape.reduce((a, b) => a * b, 1);
+    const count = elementCount(shape);
     const data =
       nameElement.next < end
         ? this.#numbers(view, this.#element(view, nameElement.next, end))

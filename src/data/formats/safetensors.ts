@@ -4,12 +4,12 @@ import { writeOutput } from '../../common/files.ts';
 import { getOrThrow } from '../../common/get-or-throw.ts';
 import { parseJsonText } from '../../common/json.ts';
 import { checkLimit, limit } from '../../common/limits.ts';
+import { elementCount } from '../../common/shape.ts';
 import { RandomAccessFile } from './random-access.ts';
 import {
   checkTensorBytes,
   type DType,
   dtypeBytes,
-  elementCount,
   type TensorFile,
   type TensorInfo,
   toFloat32,

@@ -1,5 +1,6 @@
 import { shown } from '../../common/errors.ts';
 import { checkLimit } from '../../common/limits.ts';
+import { elementCount } from '../../common/shape.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './float16.ts';
 
 /** Element types, named as safetensors names them. */
@@ -47,11 +48,6 @@ export interface TensorFile {
 export interface HostTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
-}
-
-/** Number of elements of a shape; 0 where any size is, however large the others. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
 }
 
 /** Throws `UserError` for a tensor that is too large to be held: as it is stored, or as float32. */

@@ -1,16 +1,10 @@
 import { UserError } from '../../common/errors.ts';
 import { checkLimit } from '../../common/limits.ts';
+import { elementCount } from '../../common/shape.ts';
 import { readPickle } from './pickle.ts';
 import type { PickleValue } from './pickle-values.ts';
 import { RandomAccessFile } from './random-access.ts';
-import {
-  checkTensorBytes,
-  dtypeBytes,
-  elementCount,
-  type TensorFile,
-  type TensorInfo,
-  toFloat32,
-} from './tensor.ts';
+import { checkTensorBytes, dtypeBytes, type TensorFile, type TensorInfo, toFloat32 } from './tensor.ts';
 import { readLegacy } from './torch-legacy.ts';
 import {
   type StorageSource,

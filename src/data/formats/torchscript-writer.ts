@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
 import { writeOutput } from '../../common/files.ts';
 import { getOrThrow } from '../../common/get-or-throw.ts';
+import { elementCount } from '../../common/shape.ts';
 import type { TensorData } from './safetensors.ts';
-import { type DType, dtypeBytes, elementCount } from './tensor.ts';
+import { type DType, dtypeBytes } from './tensor.ts';
 
 const storageNames: Readonly<Record<DType, string>> = {
   F64: 'DoubleStorage',

@@ -1,4 +1,5 @@
 import { UserError } from '../../common/errors.ts';
+import { fnv1a32 } from '../../common/fnv1a.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 import { resolveIncludes } from './wgsl.ts';
@@ -56,10 +57,7 @@ const measurements = new WeakMap<object, Table['measured']>();
 
 /** Names a family's version after the text of its shaders, with what they include (FNV-1a, 32 bits). */
 export function sourceVersion(...sources: readonly string[]): string {
-  let hash = 0x811c9dc5;
-  for (const source of sources.map(resolveIncludes))
-    for (let i = 0; i < source.length; i++) hash = Math.imul(hash ^ source.charCodeAt(i), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, '0');
+  return fnv1a32(sources.map(resolveIncludes).join('')).toString(16).padStart(8, '0');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
+import { elementCount } from '../../common/shape.ts';
 import { nonFiniteTensors } from '../../data/formats/finite.ts';
-import { elementCount, type TensorInfo } from '../../data/formats/tensor.ts';
+import type { TensorInfo } from '../../data/formats/tensor.ts';
 import { openTensorFile } from '../../data/formats/tensor-file.ts';
 import type { ClipConfig } from '../config.ts';
 import type { Naming } from './naming.ts';

@@ -1,5 +1,6 @@
 import { normals, streams } from '../../common/random.ts';
-import { elementCount, type HostTensor } from '../../data/formats/tensor.ts';
+import { elementCount } from '../../common/shape.ts';
+import type { HostTensor } from '../../data/formats/tensor.ts';
 import { type ClipConfig, canonicalShapes, type TransformerConfig } from '../config.ts';
 
 /** exp(logit_scale) starts at 1/0.07. */

@@ -1,7 +1,8 @@
 import * as v from 'valibot';
+import { fnv1a32 } from '../../common/fnv1a.ts';
 import { count, finite, readJson } from '../../common/json.ts';
 import { checkLimit } from '../../common/limits.ts';
-import { elementCount } from '../../data/formats/tensor.ts';
+import { elementCount } from '../../common/shape.ts';
 
 /** A tensor whose every value is `offset + scale * u(name, i)`, in float32. */
 export interface TensorSpec {
@@ -14,13 +15,6 @@ export interface TensorSpec {
 export interface WeightsSpec {
   readonly seed: number;
   readonly tensors: ReadonlyMap<string, TensorSpec>;
-}
-
-/** FNV-1a of a text's UTF-8 bytes, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */
-export function fnv1a32(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }
 
 /**
