@@ -25,7 +25,8 @@ export function layerNormRow(x: Float64Array, { gamma, beta, dy }: LayerNormRow 
   const rstd = 1 / Math.sqrt(sumOf(x.map((value) => (value - mean) ** 2)) / x.length + 1e-5);
   const normed = x.map((value) => (value - mean) * rstd);
   const y = normed.map((value, i) => value * (gamma?.[i] ?? 1) + (beta?.[i] ?? 0));
-  const g = normed.map((_, i) => (dy?.[i] ?? 0) * (gamma?.[i] ?? 1));
+  if (!dy) return { y, dx: new Float64Array(0), mean, rstd };
+  const g = normed.map((_, i) => dy[i]! * (gamma?.[i] ?? 1));
   const meanG = sumOf(g) / x.length;
   const meanGx = sumOf(g.map((value, i) => value * normed[i]!)) / x.length;
   const dx = g.map((value, i) => rstd * (value - meanG - normed[i]! * meanGx));
