@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { gradcheck } from '../src/autograd/gradcheck.ts';
 import { type LinearWeight, packWeight, rowsOf } from '../src/autograd/linear-weight.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
@@ -8,52 +7,15 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
-import { normal } from '../src/common/random.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
+import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
+import { referenceMatmul } from './reference/matmul.ts';
 import { activate } from './reference/unary.ts';
-
-const random = (count: number, stream: number) =>
-  Float32Array.from({ length: count }, (_, i) => normal(11, stream, i));
-
-/** y = act(x·Wᵀ + b) + r in float64, as the sum of y·dy: a scalar to differentiate by differences. */
-function objective(
-  [x, w, b, r, dy]: readonly ArrayLike<number>[],
-  m: number,
-  n: number,
-  k: number,
-  activation: ActivationName,
-): number {
-  let total = 0;
-  for (let i = 0; i < m; i++)
-    for (let j = 0; j < n; j++) {
-      let z = b![j]!;
-      for (let q = 0; q < k; q++) z += x![i * k + q]! * w![j * k + q]!;
-      total += dy![i * n + j]! * (activate(activation, z) + r![i * n + j]!);
-    }
-  return total;
-}
-
-/** Central differences of f by every element of one of its inputs. */
-function differences(
-  f: (inputs: readonly Float64Array[]) => number,
-  inputs: readonly Float32Array[],
-  at: number,
-) {
-  const doubles = inputs.map((input) => Float64Array.from(input));
-  const step = 1e-6;
-  return Float64Array.from(inputs[at]!, (value, i) => {
-    doubles[at]![i] = value + step;
-    const up = f(doubles);
-    doubles[at]![i] = value - step;
-    const down = f(doubles);
-    doubles[at]![i] = value;
-    return (up - down) / (2 * step);
-  });
-}
+import { randoms } from './reference/values.ts';
 
 function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
   expect(maxError(got, expected)).toBeLessThan(tolerance);
@@ -61,55 +23,46 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolera
 
 describe('linear', () => {
   const [m, n, k] = [5, 12, 8];
-  const names = ['x', 'weight', 'bias', 'residual'] as const;
-  const inputs = [random(m * k, 1), random(n * k, 2), random(n, 3), random(m * n, 4), random(m * n, 5)];
 
-  it.each(['none', 'quick_gelu', 'gelu', 'relu'] as const)(
-    'has the gradients of finite differences with activation %s',
-    async (activation) => {
-      const gpu = await sharedGpu();
-      const shapes = [[m, k], [n, k], [n], [m, n]];
-      const tensors = shapes.map((shape, i) => Tensor.from(gpu, inputs[i]!, shape));
-      const [x, weight, bias, residual] = tensors as [Tensor, Tensor, Tensor, Tensor];
-      const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
-      const { gradients } = valueAndGradients(
-        () => linear(x, weight, bias, { activation, residual }),
-        tensors,
-        dy,
-      );
-      for (const [i, name] of names.entries()) {
-        const expected = differences((v) => objective(v, m, n, k, activation), inputs, i);
-        const got = await gradients.get(tensors[i]!)!.read();
-        expectClose(got, expected, 2e-5);
-        expect(name).toBe(names[i]);
-      }
-    },
-  );
+  describe.each([
+    [5, 12, 8],
+    [5, 7, 12],
+  ])('of %i rows, %i outputs of %i inputs', (rows, outputs, width) => {
+    /** act(x·Wᵀ + b) + r in float64. */
+    const define =
+      (activation: ActivationName) =>
+      (x: Float64Array, weight: Float64Array, bias?: Float64Array, residual?: Float64Array) =>
+        referenceMatmul(x, weight, { m: rows, n: outputs, k: width, transposeB: true }).map(
+          (sum, i) => activate(activation, sum + (bias?.[i % outputs] ?? 0)) + (residual?.[i] ?? 0),
+        );
+    const [x, weight, bias, residual] = [
+      [rows, width],
+      [outputs, width],
+      [outputs],
+      [rows, outputs],
+    ] as const;
+    const options = { forward: 1e-5, gradient: 2e-5 };
 
-  it('reads the gradient of ReLU off its output', async () => {
-    const gpu = await sharedGpu();
-    const x = Tensor.from(gpu, inputs[0]!, [m, k]);
-    const weight = Tensor.from(gpu, inputs[1]!, [n, k]);
-    const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
-    const zeros = [inputs[0]!, inputs[1]!, new Float32Array(n), new Float32Array(m * n), inputs[4]!];
-    const { gradients } = valueAndGradients(
-      () => linear(x, weight, null, { activation: 'relu' }),
-      [x, weight],
-      dy,
+    it.each(['none', 'quick_gelu', 'gelu', 'relu', 'tanh'] as const)(
+      'is its definition, with %s',
+      async (activation) => {
+        await checkOp(
+          (a, w, b, r) => linear(a, w, b, { activation, residual: r }),
+          define(activation),
+          [x, weight, bias, residual],
+          options,
+        );
+        // ReLU's gradient is read off the output here, where nothing is added to it.
+        await checkOp((a, w) => linear(a, w, null, { activation }), define(activation), [x, weight], options);
+      },
     );
-    for (const [i, tensor] of [x, weight].entries())
-      expectClose(
-        await gradients.get(tensor)!.read(),
-        differences((v) => objective(v, m, n, k, 'relu'), zeros, i),
-        2e-5,
-      );
   });
 
   it('gives no gradient to what is frozen, and keeps no pre-activation when nothing is recorded', async () => {
     const gpu = await sharedGpu();
-    const x = Tensor.from(gpu, inputs[0]!, [1, m, k]);
-    const weight = Tensor.from(gpu, inputs[1]!, [n, k]);
-    const dy = Tensor.from(gpu, inputs[4]!, [1, m, n]);
+    const x = Tensor.from(gpu, randoms(m * k, 1), [1, m, k]);
+    const weight = Tensor.from(gpu, randoms(n * k, 2), [n, k]);
+    const dy = Tensor.from(gpu, randoms(m * n, 5), [1, m, n]);
     const { gradients, value } = valueAndGradients(() => linear(x, weight, null), [x], dy);
     expect([...gradients.keys()]).toEqual([x]);
     expect(value.shape).toEqual([1, m, n]);
@@ -131,8 +84,8 @@ describe('linear', () => {
       [n, k],
     );
     const full = Tensor.from(gpu, weights, [n, k]);
-    const x = Tensor.from(gpu, inputs[0]!, [m, k]);
-    const dy = Tensor.from(gpu, inputs[4]!, [m, n]);
+    const x = Tensor.from(gpu, randoms(m * k, 1), [m, k]);
+    const dy = Tensor.from(gpu, randoms(m * n, 5), [m, n]);
     const byHalf = valueAndGradients(() => linear(x, half, null), [x], dy);
     const byFull = valueAndGradients(() => linear(x, full, null), [x], dy);
     expectClose(await byHalf.value.read(), await byFull.value.read(), 1e-6);
@@ -148,43 +101,30 @@ describe('linear', () => {
 });
 
 describe('matmul', () => {
-  const [batch, m, n, k] = [2, 3, 5, 4];
-
-  it.each([
-    [false, false],
-    [true, false],
-    [false, true],
-    [true, true],
-  ])('has the gradients of the formulas with transposes %s, %s', async (transposeA, transposeB) => {
-    const gpu = await sharedGpu();
-    const a = random(batch * m * k, 21);
-    const b = random(batch * k * n, 22);
-    const dy = random(batch * m * n, 23);
-    const atA = (z: number, i: number, q: number) => z * m * k + (transposeA ? q * m + i : i * k + q);
-    const atB = (z: number, q: number, j: number) => z * k * n + (transposeB ? j * k + q : q * n + j);
-    const y = new Float64Array(batch * m * n);
-    const da = new Float64Array(a.length);
-    const db = new Float64Array(b.length);
-    for (let z = 0; z < batch; z++)
-      for (let i = 0; i < m; i++)
-        for (let j = 0; j < n; j++)
-          for (let q = 0; q < k; q++) {
-            const at = (z * m + i) * n + j;
-            y[at]! += a[atA(z, i, q)]! * b[atB(z, q, j)]!;
-            da[atA(z, i, q)]! += dy[at]! * b[atB(z, q, j)]!;
-            db[atB(z, q, j)]! += dy[at]! * a[atA(z, i, q)]!;
-          }
-    const ta = Tensor.from(gpu, a, transposeA ? [batch, k, m] : [batch, m, k]);
-    const tb = Tensor.from(gpu, b, transposeB ? [batch, n, k] : [batch, k, n]);
-    const { value, gradients } = valueAndGradients(
-      () => matmul(ta, tb, { transposeA, transposeB }),
-      [ta, tb],
-      Tensor.from(gpu, dy, [batch, m, n]),
-    );
-    expect(value.shape).toEqual([batch, m, n]);
-    expectClose(await value.read(), y, 1e-5);
-    expectClose(await gradients.get(ta)!.read(), da, 1e-5);
-    expectClose(await gradients.get(tb)!.read(), db, 1e-5);
+  describe.each([
+    [2, 3, 5, 4],
+    [2, 3, 5, 17],
+  ])('%i times [%i, %i] by sums over %i', (batch, m, n, k) => {
+    it.each([
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ])('is its definition with transposes %s, %s', async (transposeA, transposeB) => {
+      const gpu = await sharedGpu();
+      const shapes = [
+        transposeA ? [batch, k, m] : [batch, m, k],
+        transposeB ? [batch, n, k] : [batch, k, n],
+      ] as const;
+      const transposes = { transposeA, transposeB };
+      await checkOp(
+        (a, b) => matmul(a, b, transposes),
+        (a, b) => referenceMatmul(a, b, { m, n, k, batch, ...transposes }),
+        shapes,
+      );
+      const [a, b] = shapes.map((shape) => Tensor.zeros(gpu, shape)) as [Tensor, Tensor];
+      expect(matmul(a, b, transposes).shape).toEqual([batch, m, n]);
+    });
   });
 
   it('refuses shapes that do not fit', async () => {
@@ -193,41 +133,9 @@ describe('matmul', () => {
   });
 });
 
-describe('against finite differences', () => {
-  it.each(['none', 'quick_gelu', 'gelu', 'tanh'] as const)(
-    'linear with %s, bias and residual',
-    async (activation) => {
-      const gpu = await sharedGpu();
-      const inputs = [
-        Tensor.from(gpu, random(5 * 12, 51), [5, 12]),
-        Tensor.from(gpu, random(7 * 12, 52), [7, 12]),
-        Tensor.from(gpu, random(7, 53)),
-        Tensor.from(gpu, random(5 * 7, 54), [5, 7]),
-      ];
-      const f = (x?: Tensor, w?: Tensor, b?: Tensor, r?: Tensor) =>
-        linear(x!, w!, b!, { activation, residual: r! });
-      await gradcheck(f, inputs, { tolerance: 1e-2 });
-    },
-  );
-
-  it.each([
-    [false, false],
-    [false, true],
-    [true, false],
-    [true, true],
-  ])('batched matmul, transposed %s and %s', async (transposeA, transposeB) => {
-    const gpu = await sharedGpu();
-    const inputs = [
-      Tensor.from(gpu, random(2 * 3 * 4, 55), transposeA ? [2, 4, 3] : [2, 3, 4]),
-      Tensor.from(gpu, random(2 * 4 * 5, 56), transposeB ? [2, 5, 4] : [2, 4, 5]),
-    ];
-    await gradcheck((a, b) => matmul(a!, b!, { transposeA, transposeB }), inputs, { tolerance: 5e-3 });
-  });
-});
-
 describe.each([false, true])('a packed weight, halves: %s', (half) => {
   const [m, n, k] = [21, 64, 128];
-  const values = random(n * k, 21);
+  const values = randoms(n * k, 21);
   const stored = half ? float32ToFloat16(values) : values;
   const run = async (weight: LinearWeight, x: Tensor, dy: Tensor) => {
     const { value, gradients } = valueAndGradients(() => linear(x, weight, null), [x], dy);
@@ -236,8 +144,8 @@ describe.each([false, true])('a packed weight, halves: %s', (half) => {
 
   it('gives what a tensor gives, and so do its rows', async () => {
     const gpu = await sharedGpu();
-    const x = Tensor.from(gpu, random(m * k, 22), [m, k]);
-    const dy = Tensor.from(gpu, random(m * n, 23), [m, n]);
+    const x = Tensor.from(gpu, randoms(m * k, 22), [m, k]);
+    const dy = Tensor.from(gpu, randoms(m * n, 23), [m, n]);
     const [plain, packed] = [Tensor.from(gpu, stored, [n, k]), packWeight(gpu, stored, [n, k])];
     expect(packed.interleaved).toBe(gpu.adapter.software && gpu.adapter.readsTextures);
     const [expected, got] = [await run(plain, x, dy), await run(packed, x, dy)];
@@ -254,8 +162,8 @@ describe.each([false, true])('a packed weight, halves: %s', (half) => {
 
   it('is freed by scopes, kept by keep(), and outlives its scope on the tape', async () => {
     const gpu = await sharedGpu();
-    const x = keep(Tensor.from(gpu, random(m * k, 24), [m, k]));
-    const dy = keep(Tensor.from(gpu, random(m * n, 25), [m, n]));
+    const x = keep(Tensor.from(gpu, randoms(m * k, 24), [m, k]));
+    const dy = keep(Tensor.from(gpu, randoms(m * n, 25), [m, n]));
     const live = gpu.pool.statistics.liveBuffers;
     const kept = scope(() => {
       rowsOf(packWeight(gpu, stored, [n, k]), 8, 16);
