@@ -8,6 +8,7 @@ import { Tensor } from '../../src/autograd/tensor.ts';
 import { maxError } from '../../src/common/compare.ts';
 import { getOrThrow } from '../../src/common/get-or-throw.ts';
 import { uniforms } from '../../src/common/random.ts';
+import { elementCount } from '../../src/common/shape.ts';
 import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { qualityPrompts, qualityWords } from '../../src/model/agiqa.ts';
@@ -36,14 +37,7 @@ export async function compareLastBlock(gpu: Gpu, clip: Clip, rounds: number): Pr
   const { config, parameters } = clip.vision;
   const block = blockParameters(parameters, `visual.transformer.resblocks.${config.layers - 1}`);
   const shape = [8, clip.vision.tokens, config.width];
-  const x = Tensor.from(
-    gpu,
-    randoms(
-      shape.reduce((a, b) => a * b),
-      1,
-    ),
-    shape,
-  );
+  const x = Tensor.from(gpu, randoms(elementCount(shape), 1), shape);
   const short = () => scope(() => classTokenBlock(x, block, config));
   const full = () => scope(() => slice(transformerBlock(x, block, config, { mask: 'none' }), 1, 0, 1));
   const result = await compare(gpu, short, full, rounds);
