@@ -34,6 +34,7 @@ export { apply, type ValueAndGradients, valueAndGradients } from './autograd/tap
 export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
 export { trace } from './autograd/trace.ts';
 export { UserError } from './common/errors.ts';
+export type { StorageType } from './data/formats/float16.ts';
 export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';
 export { Tokenizer } from './data/tokenizer/tokenizer.ts';
 export type { AdapterDescription, AdapterOptions } from './kernels/device/adapter.ts';
@@ -48,6 +49,7 @@ export { type RecoveryOptions, recovering } from './kernels/device/recovery.ts';
 export { HangError } from './kernels/device/watchdog.ts';
 export { elementGroups } from './kernels/elementwise.ts';
 export type { PackedWeight } from './kernels/matmul/packed-weight.ts';
+export type { ActivationName } from './kernels/unary.ts';
 export type { Reading } from './model/class-constants.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';
 export type { Activation, ClipConfig, TextConfig, TransformerConfig, VisionConfig } from './model/config.ts';

@@ -4,7 +4,7 @@ import { slice } from './ops/shape.ts';
 import { track } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
-/** [N, K]: a tensor, which may learn, or a constant in the layout that products read fastest. */
+/** A weight `[N, K]`: a tensor, which may be trained, or a constant in the layout that products read fastest. */
 export type LinearWeight = Tensor | PackedWeight;
 
 /**

@@ -1,7 +1,7 @@
 /** IEEE 754 binary16 and bfloat16 to and from float32. Rounding is to nearest, ties to even. */
 
-/** How floating-point numbers are stored, where there is a choice; computation is in float32 either way. */
 export const storageTypes = ['float32', 'float16'] as const;
+/** How floating-point numbers are stored, where there is a choice; computation is in float32 either way. */
 export type StorageType = (typeof storageTypes)[number];
 
 const float = new Float32Array(1);
