@@ -12,20 +12,21 @@ import type { PromptLearner } from './prompt-learner.ts';
 /** The quality words of CLIP-AGIQA, worst to best up to `good`, `perfect` last. */
 export const qualityWords = ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'] as const;
 
-/** The prompts of the quality words, with nCtx context vectors; refused where these weights cannot read them. */
+/** The prompts of words (CLIP-AGIQA's own unless given), with nCtx context vectors; refused where these weights cannot read them. */
 export function qualityPrompts(
   config: TextConfig,
   tokenizer: Tokenizer,
   nCtx: number,
   position: Position,
+  words: readonly string[] = qualityWords,
 ): Slot[][] {
   checkVocabulary(config, tokenizer);
-  const slots = qualityWords.map((word) => promptSlots(tokenizer, word, nCtx, position));
+  const slots = words.map((word) => promptSlots(tokenizer, word, nCtx, position));
   const longest = Math.max(...slots.map(({ length }) => length));
   if (longest > config.contextLength)
     throw new UserError(
       `a prompt of ${longest} tokens does not fit the context of ${config.contextLength}`,
-      'Lower --n-ctx.',
+      'Lower --n-ctx, or use shorter words.',
     );
   return slots;
 }

@@ -65,13 +65,14 @@ function promptsText({
   classSpecific,
   template,
   scoreBy,
+  words,
 }: RunSummary['settings']): string {
   if (trainer === 'image-only') return 'none';
   if (trainer === 'zero-shot')
-    return scoreBy === 'antonyms' ? 'Good photo. / Bad photo.' : `${template} (quality words)`;
+    return scoreBy === 'antonyms' ? 'Good photo. / Bad photo.' : `${template} (${words || 'quality words'})`;
   const context = ctxInit ? `from "${ctxInit}"` : `${nCtx} vectors`;
   const learned = trainer === 'linear' ? 'fixed' : 'learned';
-  return `${context}, ${learned}${classSpecific ? ', of each word its own' : ''}; quality word at the ${position}`;
+  return `${context}, ${learned}${classSpecific ? ', of each word its own' : ''}; ${words || 'quality word'} at the ${position}`;
 }
 
 /** The figures people ask for first. */

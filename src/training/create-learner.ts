@@ -20,6 +20,7 @@ import { CoopLearner } from './learners/coop.ts';
 import { ImageOnlyLearner } from './learners/image-only.ts';
 import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
+import { wordsOf } from './words.ts';
 
 /** CoOp's standard deviation of the context's initial values. */
 const contextDeviation = 0.02;
@@ -27,7 +28,12 @@ const contextDeviation = 0.02;
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
 const antonyms = ['Good photo.', 'Bad photo.'];
 
-/** The model of `settings.trainer`, freshly initialized from the seed; `statistics`: those of the training images' features. */
+/**
+ * The model of `settings.trainer`, freshly initialized from the seed.
+ *
+ * @param statistics those of the training images' features
+ * @param words of the prompts, by default the quality words of the settings
+ */
 export function createLearner(...given: Parameters<typeof makeLearner>): Learner {
   return allOrNone(() => makeLearner(...given));
 }
@@ -39,6 +45,7 @@ function makeLearner(
   settings: Settings,
   scale: MosScale,
   statistics: () => FeatureStatistics,
+  words: readonly string[] = wordsOf(settings),
 ): Learner {
   const { trainer, seed } = settings;
   const hidden = settings.hidden || featureWidth;
@@ -49,8 +56,8 @@ function makeLearner(
   switch (trainer) {
     case 'clip-agiqa':
     case 'linear': {
-      const prompts = createPrompts(clip.text, textual(), settings);
-      const width = featureWidth * (1 + qualityWords.length);
+      const prompts = createPrompts(clip.text, textual(), settings, words);
+      const width = featureWidth * (1 + words.length);
       const head = new RegressionHead(clip.gpu, initialHead(width, hidden, seed));
       return new ClipAgiqaLearner(new ClipAgiqa(prompts, head), { promptsLearn: trainer === 'clip-agiqa' });
     }
@@ -60,9 +67,13 @@ function makeLearner(
         new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null),
       );
     case 'coop':
-      return new CoopLearner(createPrompts(clip.text, textual(), settings), scale.centers, clip.logitScale);
+      return new CoopLearner(
+        createPrompts(clip.text, textual(), settings, words),
+        scale.centers,
+        clip.logitScale,
+      );
     case 'zero-shot':
-      return createZeroShot(clip, textual(), settings, scale);
+      return createZeroShot(clip, textual(), settings, scale, words);
   }
 }
 
@@ -71,13 +82,14 @@ export function checkLearner(
   { text: config }: ClipConfig,
   tokenizer: Tokenizer | null,
   settings: Settings,
+  words: readonly string[] = wordsOf(settings),
 ): void {
   if (!tokenizer) return;
   if (!config) throw noTextTower();
-  if (usesContext(settings.trainer)) contextPrompts(config, tokenizer, settings);
+  if (usesContext(settings.trainer)) contextPrompts(config, tokenizer, settings, words);
   else {
     checkVocabulary(config, tokenizer);
-    tokenizer.tokenize(templatePrompts(settings.template), config.contextLength);
+    tokenizer.tokenize(templatePrompts(settings.template, words), config.contextLength);
   }
 }
 
@@ -96,6 +108,7 @@ function createZeroShot(
   tokenizer: Tokenizer,
   { template, scoreBy }: Settings,
   { centers, range: [low, high] }: MosScale,
+  words: readonly string[],
 ): ZeroShotLearner {
   const { config } = clip.text;
   checkVocabulary(config, tokenizer);
@@ -109,28 +122,29 @@ function createZeroShot(
   };
   return new ZeroShotLearner(
     {
-      words: scores(templatePrompts(template), centers),
+      words: scores(templatePrompts(template, words), centers),
       antonyms: scores(antonyms, Float32Array.of(high, low)),
     },
     scoreBy,
   );
 }
 
-/** The quality words' prompts, their context random (standard deviation 0.02) or the embeddings of `ctxInit`'s words. */
+/** The words' prompts, their context random (standard deviation 0.02) or the embeddings of `ctxInit`'s words. */
 export function createPrompts(
   text: TextTransformer,
   tokenizer: Tokenizer,
   settings: Settings,
+  words: readonly string[] = wordsOf(settings),
 ): PromptLearner {
   const { classSpecific, seed } = settings;
-  const { words, nCtx, slots } = contextPrompts(text.config, tokenizer, settings);
+  const { initial, nCtx, slots } = contextPrompts(text.config, tokenizer, settings, words);
   const { width } = text.config;
-  const sets = classSpecific ? qualityWords.length : 1;
+  const sets = classSpecific ? words.length : 1;
   const values = new Float32Array(sets * nCtx * width);
   const shape = classSpecific ? [sets, nCtx, width] : [nCtx, width];
   let ctx: Tensor;
-  if (words.length > 0) {
-    const repeated = Uint32Array.from({ length: sets * nCtx }, (_, i) => words[i % nCtx]!);
+  if (initial.length > 0) {
+    const repeated = Uint32Array.from({ length: sets * nCtx }, (_, i) => initial[i % nCtx]!);
     ctx = scope(() => {
       const table = text.parameters.get('token_embedding.weight');
       return gatherRows(table, Tensor.from(table.gpu, repeated)).view(shape);
@@ -143,19 +157,24 @@ export function createPrompts(
   return new PromptLearner(text, slots, keep(ctx), { classSpecific });
 }
 
-/** The quality words' prompts with their context: its initial words, if any, and its length. */
-function contextPrompts(config: TextConfig, tokenizer: Tokenizer, { ctxInit, nCtx, position }: Settings) {
-  const words = ctxInit === '' ? [] : tokenizer.encode(ctxInit.replaceAll('_', ' '));
-  const length = words.length || nCtx;
-  return { words, nCtx: length, slots: qualityPrompts(config, tokenizer, length, position) };
+/** The words' prompts with their context: the tokens it starts as, if any, and its length. */
+function contextPrompts(
+  config: TextConfig,
+  tokenizer: Tokenizer,
+  { ctxInit, nCtx, position }: Settings,
+  words: readonly string[],
+) {
+  const initial = ctxInit === '' ? [] : tokenizer.encode(ctxInit.replaceAll('_', ' '));
+  const length = initial.length || nCtx;
+  return { initial, nCtx: length, slots: qualityPrompts(config, tokenizer, length, position, words) };
 }
 
-/** The zero-shot prompts of the quality words. */
-export function templatePrompts(template: string): string[] {
+/** The zero-shot prompts of words. */
+export function templatePrompts(template: string, words: readonly string[] = qualityWords): string[] {
   if (!template.includes('{word}'))
     throw new UserError(
       `--template "${template}" has no placeholder for the quality word`,
       'Put {word} where it goes, e.g. "a photo of {word} quality."',
     );
-  return qualityWords.map((word) => template.replaceAll('{word}', word));
+  return words.map((word) => template.replaceAll('{word}', word));
 }

@@ -14,6 +14,7 @@ import type { SavedRun } from './saved-run.ts';
 import { datasetOptions, type Settings } from './settings.ts';
 import { tellOfData } from './tell-of-data.ts';
 import { TensorBoardLog } from './tensorboard.ts';
+import { wordsOf } from './words.ts';
 
 export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = {
   command: 'train',
@@ -35,6 +36,8 @@ export interface Run {
   readonly data: DataIdentity;
   readonly weights: { readonly path: string; readonly id: string };
   readonly tokenizer: Tokenizer | null;
+  /** Of the prompts, in the order of the head's input; none of a trainer without prompts. */
+  readonly words: readonly string[];
   readonly encoded: EncodedSoFar;
   /** Once all are computed. */
   features: DatasetFeatures | null;
@@ -62,7 +65,9 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
       `${saved.from} was trained on different weights from ${settings.weights}`,
       'Pass the same --weights.',
     );
-  const tokenizer = usesText(settings.trainer) ? await Tokenizer.load() : null;
+  const textual = usesText(settings.trainer);
+  const tokenizer = textual ? await Tokenizer.load() : null;
+  const words = textual ? wordsOf(settings) : [];
   return {
     saved,
     settings,
@@ -70,6 +75,7 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
     dataset,
     data,
     tokenizer,
+    words,
     weights: { path, id },
     encoded: new EncodedSoFar(),
     features: null,

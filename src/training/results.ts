@@ -5,10 +5,8 @@ import { csvText } from '../data/formats/csv-writer.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 import { decoderId } from '../data/images/decode.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
-import { qualityWords } from '../model/agiqa.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { toHost } from './checkpoint-file.ts';
-import { usesText } from './create-learner.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
 import type { TrainingLoop, TrainingState } from './loop.ts';
@@ -114,7 +112,7 @@ export async function writeResults(
     parameters,
     constants,
     weightsId: weights.id,
-    words: wordsOf(run),
+    words: run.words,
     data: run.data,
     optimizer: new Map(),
   });
@@ -154,10 +152,6 @@ function testEvaluation(samples: Run['dataset']['samples'], predictions: Float32
     { groups: samples.map(({ generator }) => generator ?? ''), bootstrap: 1000 },
   );
 }
-
-/** The quality words, in the order of the head's input, of a model that reads them. */
-export const wordsOf = ({ settings }: Run): readonly string[] =>
-  usesText(settings.trainer) ? qualityWords : [];
 
 /** The usual three figures on one line. */
 export function metricsText(metrics: Metrics | null): string {

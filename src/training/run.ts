@@ -17,14 +17,7 @@ import { NonFiniteError } from './finite.ts';
 import type { Learner } from './learner.ts';
 import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
 import { openRun, type Run, trainingKind } from './open-run.ts';
-import {
-  metricsText,
-  type RunOutcome,
-  type RunSummary,
-  runOutcome,
-  wordsOf,
-  writeResults,
-} from './results.ts';
+import { metricsText, type RunOutcome, type RunSummary, runOutcome, writeResults } from './results.ts';
 import { withAbsolutePaths } from './resume.ts';
 import type { RunOptions } from './run-kind.ts';
 import { SavedRun } from './saved-run.ts';
@@ -66,7 +59,7 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
   try {
     // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
     const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
-    checkLearner(vision.config, tokenizer, settings);
+    checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
     if (await saved.begin(settings.epochs)) await writeSplitCsv(saved.folder.file('split.csv'), dataset);
 
@@ -90,11 +83,17 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
 }
 
 function learnerOf(run: Run, clip: Clip, features: DatasetFeatures, data: TrainingData): Learner {
-  const { settings, tokenizer, dataset } = run;
+  const { settings, tokenizer, dataset, words } = run;
   const ofTrain = (values: ArrayLike<number>) => Array.from(data.train, (sample) => values[sample]!);
   const scale = mosScale(ofTrain(data.mos), ofTrain(data.classes), dataset.thresholds);
-  return createLearner(clip, tokenizer, features.test.width, settings, scale, () =>
-    features.known.statistics(data.train),
+  return createLearner(
+    clip,
+    tokenizer,
+    features.test.width,
+    settings,
+    scale,
+    () => features.known.statistics(data.train),
+    words,
   );
 }
 
@@ -116,7 +115,7 @@ async function beginning({ settings, options }: Run, loop: TrainingLoop, data: T
 async function trainEpochs(run: Run, loop: TrainingLoop, start: TrainingState): Promise<TrainingState> {
   const { saved, settings, options, weights } = run;
   const bar = options.reporter.bar('training', (settings.epochs - start.epoch) * loop.stepsPerEpoch);
-  const more = { weightsId: weights.id, words: wordsOf(run) };
+  const more = { weightsId: weights.id, words: run.words };
   const events = {
     step: () => bar.advance(),
     epoch: async (state: TrainingState, record: EpochRecord, improved: boolean) => {

@@ -6,6 +6,7 @@ import { encodeBatch } from '../features/encode-batch.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
 import { type Activation, activations } from '../model/config.ts';
+import { wordsOf } from './words.ts';
 
 /** Shared by every command that trains. */
 export const tuneField = field<TuneChoice>(
@@ -54,6 +55,10 @@ export const fields = {
   ),
   nCtx: field(16, 'number of context vectors'),
   ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets --n-ctx)'),
+  words: field(
+    '',
+    'quality words of the prompts, worst to best, e.g. "bad,average,good"; empty: terrible, bad, poor, average, good, perfect',
+  ),
   position: field<'end' | 'middle' | 'front'>('end', 'position of the quality word in the prompt', [
     'end',
     'middle',
@@ -185,5 +190,6 @@ export function datasetOptions(settings: Settings): DatasetOptions {
     imageColumn: settings.imageColumn,
     mosColumn: settings.mosColumn,
     splitColumn: settings.splitColumn || undefined,
+    classes: wordsOf(settings).length,
   };
 }

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { UserError } from '../../common/errors.ts';
 import { findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import type { DatasetLayout } from './dataset.ts';
-import { columnOfParts, drawnSplit, sextiles, splitByColumn } from './dataset-splits.ts';
+import { columnOfParts, drawnSplit, splitByColumn } from './dataset-splits.ts';
 
 /** Any CSV that names images and their scores. */
 export const anyCsv: DatasetLayout = {
@@ -35,7 +35,6 @@ export const anyCsv: DatasetLayout = {
       root: options.root ?? dirname(options.csv),
       labels,
       split,
-      thresholds: sextiles(labels, split),
       notes: unused
         ? [
             `column "${unused}" says which images are for training and for testing, but is not used: the split is drawn by --split-seed (use the column with --split-column ${unused})`,

@@ -82,8 +82,15 @@ function partOf(text: string): keyof Split | undefined {
   return Object.hasOwn(partNames, name) ? partNames[name] : undefined;
 }
 
-/** Bounds that part the training images' scores into six classes of equal size, as the published bounds of AGIQA-3K nearly do. */
-export function sextiles(labels: readonly { readonly mos: number }[], { train }: Split): number[] {
+/** Bounds that part the training images' scores into classes of equal size, as the published bounds of AGIQA-3K nearly do. */
+export function quantiles(
+  labels: readonly { readonly mos: number }[],
+  { train }: Split,
+  classes: number,
+): number[] {
   const sorted = Array.from(train, (at) => labels[at]!.mos).sort((a, b) => a - b);
-  return [1, 2, 3, 4, 5].map((i) => sorted[Math.floor((sorted.length * i) / 6)]!);
+  return Array.from(
+    { length: classes - 1 },
+    (_, i) => sorted[Math.floor((sorted.length * (i + 1)) / classes)]!,
+  );
 }

@@ -23,7 +23,7 @@ export interface Dataset {
   readonly target: string;
   readonly samples: readonly Sample[];
   readonly split: Split;
-  /** Exclusive upper bounds of terrible, bad, poor, average and good; what is above is perfect. */
+  /** Exclusive upper bounds of the quality classes but the best, e.g. of terrible, bad, poor, average and good. */
   readonly thresholds: readonly number[];
   /** Smallest and largest MOS of the samples. */
   readonly range: readonly [number, number];
@@ -55,6 +55,8 @@ export interface DatasetOptions {
   readonly csv?: string | undefined;
   readonly imageColumn?: string;
   readonly mosColumn?: string;
+  /** How many quality classes the scores are put into; 6 by default, as published. */
+  readonly classes?: number;
   /** Column that says train, val or test. */
   readonly splitColumn?: string | undefined;
   /** Given where `scenes` may be drawn if they are missing. Without it opening a dataset only reads. */
@@ -77,7 +79,8 @@ export interface Labels {
   readonly root: string;
   readonly labels: readonly Label[];
   readonly split: Split;
-  readonly thresholds: readonly number[];
+  /** The published bounds of six classes; otherwise, and for another number, the classes are of equal size. */
+  readonly thresholds?: readonly number[];
   readonly notes?: readonly string[];
 }
 

@@ -13,6 +13,7 @@ import {
   layoutError,
   type Sample,
 } from './dataset.ts';
+import { quantiles } from './dataset-splits.ts';
 import { refuseRepeated } from './duplicates.ts';
 import { locateImages } from './images.ts';
 import { kadid10k } from './kadid-10k.ts';
@@ -45,7 +46,10 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   if (layout.targets.length > 0 && !layout.targets.includes(target))
     throw new UserError(`${layout.name} has no score "${target}"`, `It has: ${layout.targets.join(', ')}.`);
 
-  const { root, labels, split: fullSplit, thresholds, notes = [] } = await layout.read(options, target);
+  const { root, labels, split: fullSplit, notes = [], ...read } = await layout.read(options, target);
+  const { classes = 6 } = options;
+  const published = read.thresholds?.length === classes - 1 ? read.thresholds : undefined;
+  const thresholds = published ?? quantiles(labels, fullSplit, classes);
   const paths = await locateImages(root, labels);
   refuseRepeated(root, labels, paths);
   const samples: Sample[] = [];
@@ -72,8 +76,8 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   };
   const { seed = 1 } = options;
   if (options.shots !== undefined) {
-    const classes = samples.map(({ mos }) => classOf(mos, thresholds));
-    split = { ...split, train: fewShot(split.train, classes, options.shots, seed) };
+    const labelClasses = samples.map(({ mos }) => classOf(mos, thresholds));
+    split = { ...split, train: fewShot(split.train, labelClasses, options.shots, seed) };
   }
   if (options.limit !== undefined) split = limitSplit(split, options.limit, LIMIT_SEED);
   const range: [number, number] = [Infinity, -Infinity];

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { type DatasetLayout, layoutError, requireRoot } from './dataset.ts';
-import { sextiles, splitByReference } from './dataset-splits.ts';
+import { splitByReference } from './dataset-splits.ts';
 
 /**
  * KADID-10k (Lin et al., QoMEX 2019): 81 images, each distorted in 25 ways at five levels. The column is called dmos, but is a
@@ -33,6 +33,6 @@ export const kadid10k: DatasetLayout = {
     });
     const references = table.rows.map((row) => textField(row, reference));
     const { split, note } = splitByReference(references, options);
-    return { root, labels, split, thresholds: sextiles(labels, split), notes: [note] };
+    return { root, labels, split, notes: [note] };
   },
 };

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { type DatasetLayout, layoutError, requireRoot } from './dataset.ts';
-import { drawnSplit, sextiles, splitByColumn } from './dataset-splits.ts';
+import { drawnSplit, splitByColumn } from './dataset-splits.ts';
 
 /** The published split of 7,058, 1,000 and 2,015 images. */
 const withSets = 'koniq10k_distributions_sets.csv';
@@ -32,6 +32,6 @@ export const koniq10k: DatasetLayout = {
     const notes = official
       ? []
       : [`the published split is in ${withSets}, which is not there: the split is drawn by --split-seed`];
-    return { root, labels, split, thresholds: sextiles(labels, split), notes };
+    return { root, labels, split, notes };
   },
 };

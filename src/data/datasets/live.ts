@@ -5,7 +5,7 @@ import { checkLimit } from '../../common/limits.ts';
 import { readText } from '../../common/read-file.ts';
 import { type MatMatrix, readMat, scoreList } from '../formats/mat.ts';
 import { type DatasetLayout, type Label, layoutError, requireRoot } from './dataset.ts';
-import { sextiles, splitByReference } from './dataset-splits.ts';
+import { splitByReference } from './dataset-splits.ts';
 
 /** The folders of distorted images, in the order of the scores. */
 const distortions = ['jp2k', 'jpeg', 'wn', 'gblur', 'fastfading'];
@@ -50,7 +50,7 @@ export const live: DatasetLayout = {
     const notes = ['scores are 100 - DMOS, so that higher is better', note];
     if (file.variable === 'dmos')
       notes.push('dmos.mat holds the scores before realignment; most papers use dmos_realigned.mat');
-    return { root, labels, split, thresholds: sextiles(labels, split), notes };
+    return { root, labels, split, notes };
   },
 };
 

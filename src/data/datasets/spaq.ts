@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import { type DatasetLayout, layoutError, requireRoot } from './dataset.ts';
-import { drawnSplit, sextiles } from './dataset-splits.ts';
+import { drawnSplit } from './dataset-splits.ts';
 
 const columns: Record<string, string> = {
   quality: 'MOS',
@@ -36,6 +36,6 @@ export const spaq: DatasetLayout = {
       mos: numberField(table, row, mos),
     }));
     const split = drawnSplit(labels.length, options);
-    return { root, labels, split, thresholds: sextiles(labels, split) };
+    return { root, labels, split };
   },
 };

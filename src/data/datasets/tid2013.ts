@@ -4,7 +4,7 @@ import { UserError } from '../../common/errors.ts';
 import { checkLimit } from '../../common/limits.ts';
 import { readText } from '../../common/read-file.ts';
 import { type DatasetLayout, type Label, layoutError, requireRoot } from './dataset.ts';
-import { sextiles, splitByReference } from './dataset-splits.ts';
+import { splitByReference } from './dataset-splits.ts';
 
 /** A score, and a name of reference image, kind and level of the distortion: `5.51429 I01_01_1.bmp`. */
 const line = /^\s*(\d+(?:\.\d+)?)\s+((i\d+)_(\d+)_\d+\.\w+)\s*$/i;
@@ -36,6 +36,6 @@ export const tid2013: DatasetLayout = {
     }
     if (labels.length === 0) throw layoutError(tid2013, root, 'an empty mos_with_names.txt');
     const { split, note } = splitByReference(references, options);
-    return { root, labels, split, thresholds: sextiles(labels, split), notes: [note] };
+    return { root, labels, split, notes: [note] };
   },
 };
