@@ -1,18 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { attacks } from './attacks/index.ts';
 import { runAttack } from './attacks/run-attack.ts';
 import { bars, Workplace } from './fuzz/workplace.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 // `npm test` builds dist/ first.
 const dist = new URL('../dist/', import.meta.url);
-const scratch = mkdtempSync(join(tmpdir(), 'attacks-'));
+const scratch = temporaryFolder('attacks');
 const workplace = new Workplace(dist, scratch);
 afterAll(async () => {
   await workplace.close();
-  rmSync(scratch, { recursive: true });
 });
 
 test('each attack has a name of its own', () => {

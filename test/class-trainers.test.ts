@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
@@ -21,13 +20,13 @@ import { CoopLearner } from '../src/training/learners/coop.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, datasetOptions, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'class-trainers-'));
+const folder = temporaryFolder('class-trainers');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function settingsOf(out: string, changes: Partial<Settings>): Settings {
   const values = { data: 'scenes', root: images, weights, batchSize: 8, views: 2, nCtx: 4, cache: 'none' };

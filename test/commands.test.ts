@@ -1,22 +1,16 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { maxError } from '../src/common/compare.ts';
 import { inNaturalOrder } from '../src/common/natural-order.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-// The commands as people run them: `npm test` builds dist/ first.
-const folder = mkdtempSync(join(tmpdir(), 'commands-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+// The commands as people run them.
+const folder = temporaryFolder('commands');
 
-const run = (name: string, ...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`dist/${name}.js`, ...args], {
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-};
+const run = (name: string, ...args: string[]) => runBuilt(name, args);
 
 /** Every command, with the options it cannot do without. */
 const commands: [string, ...string[]][] = [

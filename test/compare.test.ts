@@ -1,16 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { normals, uniforms } from '../src/common/random.ts';
 import { srcc } from '../src/data/metrics/correlation.ts';
 import { evaluate } from '../src/data/metrics/evaluation.ts';
@@ -18,10 +8,11 @@ import { pairedDifferences } from '../src/data/metrics/paired.ts';
 import { comparePage } from '../src/report/compare-page.ts';
 import { compareRuns } from '../src/report/compare-runs.ts';
 import { defaultSettings, type Settings } from '../src/training/settings.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'compare-'));
+const folder = temporaryFolder('compare');
 const at = (...parts: string[]) => join(folder, ...parts);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const n = 200;
 const mos = [...uniforms(n, 5, 1)].map((draw) => 1 + 4 * draw);
@@ -146,8 +137,7 @@ describe('comparing runs', () => {
 });
 
 it('the command writes the page, prints a table, and gives JSON on request', () => {
-  const run = (...args: string[]) =>
-    spawnSync(process.execPath, ['dist/compare.js', ...args], { encoding: 'utf8' });
+  const run = (...args: string[]) => runBuilt('compare', args);
   const page = at('page.html');
   const { status, stderr } = run(at('runs'), '--out', page);
   expect(status).toBe(0);

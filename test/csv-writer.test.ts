@@ -1,13 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readCsv } from '../src/data/formats/csv.ts';
 import { csvText } from '../src/data/formats/csv-writer.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'csv-writer-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('csv-writer');
 
 async function readBack(names: readonly string[]): Promise<string[]> {
   const path = join(folder, 'written.csv');

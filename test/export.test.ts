@@ -1,8 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import * as ort from 'onnxruntime-web';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { prepareImage } from '../src/data/images/prepare.ts';
@@ -14,8 +13,9 @@ import { readModel, Scorer } from '../src/scoring/scorer.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, clipOptions, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'export-'));
+const folder = temporaryFolder('export');
 const scenes = join(folder, 'scenes');
 const tiny = resolve('test/fixtures/tiny-clip.json');
 let images: string[];
@@ -26,7 +26,6 @@ beforeAll(async () => {
   images = all.filter((name) => name.endsWith('.png')).map((name) => join(scenes, name));
   expect(images.length).toBe(20);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Trains a model of this kind, and gives its folder. */
 async function train(name: string, changes: Record<string, unknown>): Promise<string> {

@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
@@ -14,12 +13,12 @@ import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'feature-scaling-'));
+const folder = temporaryFolder('feature-scaling');
 const images = join(folder, 'images');
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('feature statistics', () => {
   it('are the mean and the standard deviation of each number, over all rows an array holds', () => {

@@ -1,13 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { inNaturalOrder } from '../src/common/natural-order.ts';
 import { findImages } from '../src/scoring/images.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const scratch = mkdtempSync(join(tmpdir(), 'find-images-'));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const scratch = temporaryFolder('find-images');
 let count = 0;
 
 /** A folder of these files; `a -> b` is a symbolic link to b. */

@@ -1,8 +1,7 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { keep } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { defaultValues } from '../src/common/fields.ts';
@@ -22,13 +21,13 @@ import { TrainingLoop } from '../src/training/loop.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'finite-'));
+const folder = temporaryFolder('finite');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 32, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const gpu = await sharedGpu();
 

@@ -1,17 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Found, fuzzTarget, runPlan } from './fuzz/engine.ts';
 import { targets } from './fuzz/targets.ts';
 import { bars, Workplace } from './fuzz/workplace.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 // `npm test` builds dist/ first.
-const scratch = mkdtempSync(join(tmpdir(), 'fuzz-'));
+const scratch = temporaryFolder('fuzz');
 const workplace = new Workplace(new URL('../dist/', import.meta.url), scratch);
 afterAll(async () => {
   await workplace.close();
-  rmSync(scratch, { recursive: true });
 });
 
 describe.each(targets)('$name', (target) => {

@@ -3,25 +3,23 @@ import {
   copyFileSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { readCsv } from '../src/data/formats/csv.ts';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
+import { runBuilt } from './built-command.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { tinyTensors } from './tiny-clip.ts';
 
-// score and encode as people run them: `npm test` builds dist/ first.
-const folder = mkdtempSync(join(tmpdir(), 'image-commands-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+// score and encode as people run them.
+const folder = temporaryFolder('image-commands');
 const place = (name: string) => join(folder, name);
 const weights = resolve('test/fixtures/tiny-clip.json');
 let images: string[];
@@ -32,12 +30,7 @@ beforeAll(async () => {
   model = await writeModel(place('model.safetensors'), weights);
 });
 
-function run(name: 'score' | 'encode', ...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`dist/${name}.js`, ...args], {
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-}
+const run = (name: 'score' | 'encode', ...args: string[]) => runBuilt(name, args);
 const score = (...args: string[]) => run('score', ...args, '--model', model);
 const posix = it.skipIf(process.platform === 'win32');
 
@@ -98,12 +91,8 @@ describe('score --csv', () => {
     for (const name of names) writeFileSync(join(named, name), readFileSync(images[0]!));
     writeFileSync(join(named, 'bad\x1b]0;x\x07.png'), 'no image');
     const args = names.map((name) => join('.', name));
-    const spawned = spawnSync(
-      process.execPath,
-      [resolve('dist/score.js'), ...args, 'bad\x1b]0;x\x07.png', '--model', model, '--csv', 'out.csv'],
-      { cwd: named, encoding: 'utf8' },
-    );
-    expect(spawned.status).toBe(0);
+    const given = [...args, 'bad\x1b]0;x\x07.png', '--model', model, '--csv', 'out.csv'];
+    expect(runBuilt('score', given, { cwd: named }).status).toBe(0);
     expect(readFileSync(join(named, 'out.csv'), 'utf8')).toMatch(/^'=cmd\.png,[\d.e-]+,$/m);
     const { rows } = await readCsv(join(named, 'out.csv'));
     expect(rows.map(({ fields }) => fields.path)).toEqual([...args, 'bad\x1b]0;x\x07.png']);

@@ -1,5 +1,4 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { scale } from '../src/autograd/ops/arithmetic.ts';
@@ -16,9 +15,10 @@ import type { VisionTransformer } from '../src/model/vit.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const weights = resolve('test/fixtures/tiny-clip.json');
-const folder = mkdtempSync(join(tmpdir(), 'image-features-'));
+const folder = temporaryFolder('image-features');
 const feature = { trainer: 'image-only', layers: '', pool: 'cls', weightType: 'float32' } as const;
 const clips: Clip[] = [];
 let gpu: Gpu;
@@ -30,7 +30,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   for (const clip of clips) clip.dispose();
-  rmSync(folder, { recursive: true });
 });
 let caches = 0;
 const newCache = () => join(folder, `cache-${caches++}`);

@@ -1,8 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
@@ -12,9 +10,11 @@ import { weightsId } from '../src/model/weights/weights-id.ts';
 import { contextWords } from '../src/scoring/learned-context.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';
 import { defaultSettings } from '../src/training/settings.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { tinyConfig, tinyTensors } from './tiny-clip.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'interpret-'));
+const folder = temporaryFolder('interpret');
 const weights = join(folder, 'clip.safetensors');
 const { width } = tinyConfig.text!;
 const said = ['a', 'photo', 'of', 'sunsets'];
@@ -54,7 +54,6 @@ beforeAll(async () => {
   table = tensors.get('token_embedding.weight')!.data;
   await writeSafetensors(weights, tensors);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('the nearest rows', () => {
   it('are those of a full sort by distance, ties by row', () => {
@@ -81,8 +80,7 @@ describe('interpret', () => {
       'shared',
       new Map([['ctx', { shape: [said.length, width], data: near(said, 0.01) }]]),
     );
-    const command = (...args: string[]) =>
-      spawnSync(process.execPath, ['dist/interpret.js', run, ...args], { encoding: 'utf8' });
+    const command = (...args: string[]) => runBuilt('interpret', [run, ...args]);
     const { contexts } = JSON.parse(command('--top', '2', '--json').stdout);
     expect(contexts).toHaveLength(1);
     expect(contexts[0].word).toBeNull();

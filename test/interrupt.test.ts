@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'interrupt-module-'));
+const folder = temporaryFolder('interrupt-module');
 const program = join(folder, 'program.mjs');
 beforeAll(async () => {
   const source = join(folder, 'program.ts');
@@ -45,7 +45,6 @@ beforeAll(async () => {
     },
   });
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs the program and sends it a signal each time it has printed the next of `cues`. */
 async function interrupt(name: 'SIGINT' | 'SIGTERM', cues: readonly string[], ...args: string[]) {

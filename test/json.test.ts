@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import { count, finite, parseJson, readJson } from '../src/common/json.ts';
 import { readTextSync } from '../src/common/read-file.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const schema = v.object({ state: v.object({ epochs: v.array(finite) }), steps: count, name: v.string() });
 const whole = { state: { epochs: [1] }, steps: 3, name: 'x' };
-const folder = mkdtempSync(join(tmpdir(), 'json-'));
+const folder = temporaryFolder('json');
 
 test('what fits comes back, without what the schema does not name', () => {
   expect(parseJson(JSON.stringify({ ...whole, more: 1 }), schema, 'a.json')).toEqual(whole);

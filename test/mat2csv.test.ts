@@ -1,21 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readCsv } from '../src/data/formats/csv.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'mat2csv-'));
-const script = join(root, 'dist', 'mat2csv.js'); // `npm test` builds it first
+const folder = temporaryFolder('mat2csv');
 const fixture = (path: string) => join(root, 'test', 'fixtures', path);
 const mosz = fixture('datasets/aigciqa2023/MOS/mosz2.mat');
 
-function mat2csv(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
-  return { status, stdout, stderr };
-}
+const mat2csv = (...args: string[]) => runBuilt('mat2csv', args, { cwd: folder });
 
 test('writes name and mos, every digit of them', async () => {
   expect(mat2csv(mosz, '--out', 'mos.csv')).toEqual({

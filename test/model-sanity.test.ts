@@ -1,5 +1,4 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findNonFinite, nonFiniteTensors, requireFinite } from '../src/data/formats/finite.ts';
@@ -8,9 +7,10 @@ import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { Clip } from '../src/model/clip.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { huggingFaceTensors, tinyTensors, writeEdited } from './tiny-clip.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'sanity-'));
+const folder = temporaryFolder('sanity');
 const at = (name: string) => join(folder, name);
 const tensors = tinyTensors();
 

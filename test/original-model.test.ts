@@ -1,8 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { keep } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
@@ -14,12 +13,12 @@ import { type Position, promptSlotsFromIds, type Slot } from '../src/model/prefi
 import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const tiny = fileURLToPath(new URL('./fixtures/reference/tiny', import.meta.url));
 const weights = join(tiny, 'openai.safetensors');
 const published = join(tiny, 'original-checkpoint');
-const folder = mkdtempSync(join(tmpdir(), 'original-model-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('original-model');
 
 async function array(file: TensorFile, name: string) {
   return { shape: file.tensors.get(name)!.shape, data: await file.read(name) };

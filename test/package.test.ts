@@ -1,22 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from './temporary-folder.ts';
 import { trainTinyRun } from './trained-run.ts';
 
 // A project of somebody else that has this one among its dependencies: the tarball that npm would publish, unpacked, beside
 // links to what package.json says it depends on, and nothing else that a clone has.
-const consumer = mkdtempSync(join(tmpdir(), 'consumer-'));
+const consumer = temporaryFolder('consumer');
 const installed = join(consumer, 'node_modules', 'clip-agiqa-webgpu');
 const tsc = resolve('node_modules/typescript/bin/tsc');
 const readme = readFileSync('README.md', 'utf8');
@@ -40,7 +31,6 @@ beforeAll(async () => {
     join(consumer, 'image.png'),
   );
 });
-afterAll(() => rmSync(consumer, { recursive: true }));
 
 /** Compiles a file of the consumer under its strictest settings, the library's declarations included. */
 function compile(file: string, module = 'nodenext', moduleResolution = module) {

@@ -1,16 +1,6 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { defaultValues } from '../src/common/fields.ts';
@@ -30,6 +20,7 @@ import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { type Chunk, pretrainingGradients, type StepInputs } from '../src/pretraining/step.ts';
 import { drawViews } from '../src/pretraining/views.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const tiny = {
   ...defaultValues(pretrainingFields),
@@ -47,13 +38,11 @@ const tiny = {
 };
 
 let gpu: Gpu;
-let folder: string;
+const folder = temporaryFolder('pretraining');
 beforeAll(async () => {
   gpu = await sharedGpu();
-  folder = mkdtempSync(join(tmpdir(), 'pretraining-'));
   await makeScenes(join(folder, 'scenes'), { scenes: 5, versions: 2, size: 48, seed: 3 });
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const vocabulary = 40;
 const captionLength = 6;

@@ -3,18 +3,16 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { extent } from '../src/common/extent.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
 import { plcc } from '../src/data/metrics/correlation.ts';
@@ -24,9 +22,9 @@ import { groupChart, lossChart, scatterChart, srccChart } from '../src/report/ch
 import { writeReport } from '../src/report/write-report.ts';
 import type { EpochRecord } from '../src/training/loop.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../src/training/settings.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'report-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('report');
 
 const root = 'test/fixtures/datasets/agiqa-3k';
 const settings = applySettings(defaultSettings(), { data: 'agiqa-3k', root, testSize: 0.5, nCtx: 4 }, 'test');

@@ -1,17 +1,7 @@
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { guardDisk } from '../src/common/disk.ts';
 import { Stopped } from '../src/common/errors.ts';
 import { silent } from '../src/common/reporter.ts';
@@ -28,14 +18,14 @@ import type { RunOptions } from '../src/training/run-kind.ts';
 import { trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'resume-'));
+const folder = temporaryFolder('resume');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 const at = (...path: string[]) => join(folder, ...path);
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 32, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A head on the image alone, on standardized scores: an epoch takes milliseconds. */
 function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {

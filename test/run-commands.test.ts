@@ -1,8 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Stopped } from '../src/common/errors.ts';
 import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
@@ -10,10 +9,11 @@ import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { evaluateModel } from '../src/scoring/evaluate-model.ts';
 import type { Scorer } from '../src/scoring/scorer.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-// The commands as people run them, in a folder that is not the project's: `npm test` builds dist/ first.
-const folder = mkdtempSync(join(tmpdir(), 'run-commands-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+// The commands as people run them, in a folder that is not the project's.
+const folder = temporaryFolder('run-commands');
 
 const root = resolve('test/fixtures/datasets/agiqa-3k');
 const data = ['--data', 'agiqa-3k', '--root', root, '--weights', resolve('test/fixtures/tiny-clip.json')];
@@ -34,13 +34,8 @@ const environment = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') };
 const run = (name: string, ...args: string[]) => runIn(folder, name, ...args);
 
 function runIn(cwd: string, name: string, ...args: string[]) {
-  const options = { encoding: 'utf8', cwd, env: environment } as const;
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(dist, `${name}.js`), ...args],
-    options,
-  );
-  return { status, stdout, stderr, error: stderr.slice(stderr.indexOf('error: ')) };
+  const ran = runBuilt(name, args, { cwd, env: environment });
+  return { ...ran, error: ran.stderr.slice(ran.stderr.indexOf('error: ')) };
 }
 
 const oneLine = /^error: .*\n {2}.*\n$/;

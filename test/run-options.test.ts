@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type RunFlags, runSettings } from '../src/cli/run-options.ts';
 import { silent } from '../src/common/reporter.ts';
 import { RunFolder } from '../src/training/run-folder.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'run-options-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('run-options');
 
 /** A run that has begun with these settings. */
 async function begun(path: string, command: 'train' | 'pretrain', settings: object): Promise<string> {

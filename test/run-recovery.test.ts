@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeAll, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
@@ -10,12 +9,12 @@ import { guardDevice } from '../src/kernels/device/guard.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'run-recovery-'));
+const folder = temporaryFolder('run-recovery');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 2, size: 32, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 let unguard: (() => void) | undefined;
 afterEach(() => unguard?.());

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'safetensors-'));
+const folder = temporaryFolder('safetensors');
 
 /** A file by hand: the header as given, then `bytes` bytes of data. */
 function craft(name: string, header: unknown, bytes: number, headerLength?: number): string {

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
@@ -11,9 +9,10 @@ import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference/values.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 // The embedded model: large enough for the kernels of small batches to be others.
-const folder = mkdtempSync(join(tmpdir(), 'same-scores-'));
+const folder = temporaryFolder('same-scores');
 let scorer: Scorer;
 let images: string[];
 
@@ -24,7 +23,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await scorer.close();
-  rmSync(folder, { recursive: true });
 });
 
 async function scores(paths: readonly string[]): Promise<number[]> {

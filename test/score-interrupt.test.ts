@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { temporaryFolder } from './temporary-folder.ts';
 import { trainTinyRun } from './trained-run.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'interrupt-'));
+const folder = temporaryFolder('interrupt');
 const images = join(folder, 'images');
 const many = join(folder, 'many');
 const model = join(folder, 'run');
@@ -18,7 +18,6 @@ beforeAll(async () => {
   mkdirSync(many);
   for (let i = 0; i < count; i++) copyFileSync(join(images, image), join(many, `${1000 + i}.png`));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Scores the folder, sends the signal once `begun` says so, and gives the exit status and what was printed. */
 async function interrupt(

@@ -1,20 +1,19 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { meanAndStd, parseSeeds, trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'seeds-'));
+const folder = temporaryFolder('seeds');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 it('mean and sample standard deviation', () => {
   const { mean, std } = meanAndStd([2, 4, 4, 4, 5, 5, 7, 9]);

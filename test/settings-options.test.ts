@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   addFieldOptions,
   addSettingOptions,
@@ -11,9 +10,9 @@ import {
 } from '../src/cli/settings-options.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { fields } from '../src/training/settings.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'settings-options-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('settings-options');
 
 describe('what is wrong with a setting', () => {
   it.each([

@@ -1,7 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
@@ -9,8 +8,9 @@ import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { TargetScaling } from '../src/training/target-scaling.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'target-scaling-'));
+const folder = temporaryFolder('target-scaling');
 const images = join(folder, 'images');
 const csv = join(folder, 'large.csv');
 
@@ -25,7 +25,6 @@ beforeAll(async () => {
   });
   writeFileSync(csv, ['name,mos,split', ...large].join('\n'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 it('standardizes and restores, and leaves scores that are all the same', () => {
   const scaling = new TargetScaling([26, 50, 74]);

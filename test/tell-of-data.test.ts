@@ -1,13 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Dataset } from '../src/data/datasets/index.ts';
 import { defaultSettings } from '../src/training/settings.ts';
 import { tellOfData } from '../src/training/tell-of-data.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'tell-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('tell');
 
 /** Files of the given contents with the given scores, split by number. */
 function dataset(

@@ -1,14 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { metricsOf } from '../src/data/metrics/evaluation.ts';
 import type { EpochRecord } from '../src/training/loop.ts';
 import { TensorBoardLog } from '../src/training/tensorboard.ts';
 import { parseEvents } from './event-file.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'tensorboard-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('tensorboard');
 
 /** Events of the folder's only event file. */
 function readEvents() {

@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { randomIntegers } from './reference/values.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { zip } from './zip.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/torch/${name}`, import.meta.url));
@@ -13,7 +13,7 @@ const expected: Record<string, Record<string, { shape: number[]; values: number[
   // PyTorch prints an infinite float32 as JavaScript's JSON cannot read it.
   readFileSync(fixture('expected.json'), 'utf8').replaceAll('-Infinity', '-1e999'),
 );
-const folder = mkdtempSync(join(tmpdir(), 'torch-'));
+const folder = temporaryFolder('torch');
 
 async function expectTensors(file: TensorFile, wanted: (typeof expected)[string]): Promise<void> {
   expect([...file.tensors.keys()].sort()).toEqual(Object.keys(wanted).sort());

@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import type { HostTensor } from '../src/data/formats/tensor.ts';
@@ -12,13 +11,13 @@ import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { type RunSummary, trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'training-'));
+const folder = temporaryFolder('training');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {
   const values = {

@@ -1,23 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { canonicalShapes } from '../src/model/config.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
 import { generateValues } from '../src/model/weights/weights-spec.ts';
+import { runBuilt } from './built-command.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { tinyConfig, tinyTensors } from './tiny-clip.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'weights-command-'));
-const script = join(root, 'dist', 'weights.js'); // `npm test` builds it first
+const folder = temporaryFolder('weights-command');
 
-function weights(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync('node', [script, ...args], { cwd: folder, encoding: 'utf8' });
-  return { status, stdout, stderr };
-}
+const weights = (...args: string[]) => runBuilt('weights', args, { cwd: folder });
 
 beforeAll(() => {
   const tensors = Object.fromEntries(

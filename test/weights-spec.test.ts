@@ -1,11 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { fnv1a32 } from '../src/common/fnv1a.ts';
 import { generateTensor, generateValues, readWeightsSpec, u } from '../src/model/weights/weights-spec.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'spec-'));
+const folder = temporaryFolder('spec');
 
 /** The definition again, in integers of any size. */
 function byDefinition(name: string, i: number, seed: number): number {

@@ -1,5 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
@@ -9,6 +8,7 @@ import { type ClipConfig, timmDefaults } from '../src/model/config.ts';
 import { convertWeights } from '../src/model/weights/convert.ts';
 import { describeWeights } from '../src/model/weights/describe.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import {
   huggingFaceTensors,
   type NamedTensor,
@@ -18,7 +18,7 @@ import {
   writeEdited,
 } from './tiny-clip.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'weights-'));
+const folder = temporaryFolder('weights');
 const tensors = tinyTensors();
 const at = (name: string) => join(folder, name);
 

@@ -1,15 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { sharedGpu } from '../gpu.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { describePoints } from './disk-states.ts';
 import { kinds, prepareImages } from './kinds.ts';
 import { crashStates, goneProcess, resumeFrom, runUndisturbed } from './sweep.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'crash-'));
+const folder = temporaryFolder('crash');
 beforeAll(() => prepareImages(join(folder, 'any')));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('killed at any moment and resumed, the same bytes come out:', () => {
   it.each(kinds)('$name', async (kind) => {

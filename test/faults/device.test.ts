@@ -1,12 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { loseDevice, pickNumbers, refuseMemory, runOnDevice } from './device-faults.ts';
 import { deviceKinds, prepareImages } from './kinds.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'device-faults-'));
+const folder = temporaryFolder('device-faults');
 let gpu: Gpu;
 beforeAll(async () => {
   // One of its own: what is lost would be everybody's.
@@ -15,7 +14,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   gpu.close();
-  rmSync(folder, { recursive: true });
 });
 
 // dist/torture.js tries every kind, and far more of each.

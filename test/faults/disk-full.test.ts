@@ -1,24 +1,23 @@
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type DiskOperation, guardDisk, TornWrite } from '../../src/common/disk.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { uniform } from '../../src/common/random.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { sharedGpu } from '../gpu.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { artifactsOf, differences } from './artifacts.ts';
 import { isBelow, leaveToProcess } from './disk-states.ts';
 import { kinds, prepareImages } from './kinds.ts';
 import { crashStates, goneProcess, runUndisturbed, type Undisturbed } from './sweep.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'disk-full-'));
+const folder = temporaryFolder('disk-full');
 let gpu: Gpu;
 beforeAll(async () => {
   gpu = await sharedGpu();
   await prepareImages(join(folder, 'any'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const kindOf = (name: string) => kinds.find((kind) => kind.name === name)!;
 const inFolder = (name: string) => join(folder, name.replaceAll(' ', '-'));
