@@ -8,6 +8,8 @@ import { temporaryFolder } from './temporary-folder.ts';
 const folder = temporaryFolder('interrupt-module');
 const program = join(folder, 'program.mjs');
 beforeAll(async () => {
+  // A command reads its version from the package that it is part of.
+  writeFileSync(join(folder, 'package.json'), '{ "version": "1.2.3" }');
   const source = join(folder, 'program.ts');
   const from = (path: string) => JSON.stringify(resolve('src', path));
   writeFileSync(
