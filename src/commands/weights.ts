@@ -93,6 +93,8 @@ await runCommand(command, async (options: Options) => {
 function formatDescription({
   path,
   format,
+  sha256,
+  official,
   metadata,
   tensors,
   parameters,
@@ -100,9 +102,11 @@ function formatDescription({
   model,
   problem,
 }: WeightsDescription): string {
-  const facts: [string, string | number][] = [
+  const facts: (readonly [string, string | number])[] = [
     ['file', path],
     ['format', format],
+    ...(sha256 ? [['SHA-256', sha256] as const] : []),
+    ...(official ? [['official', official] as const] : []),
     ['tensors', tensors.length],
     ['elements', parameters.toLocaleString('en')],
     ...nonFiniteFacts(nonFinite),

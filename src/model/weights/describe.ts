@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { UserError } from '../../common/errors.ts';
 import { elementCount } from '../../common/shape.ts';
 import { nonFiniteTensors } from '../../data/formats/finite.ts';
@@ -5,11 +6,17 @@ import type { TensorInfo } from '../../data/formats/tensor.ts';
 import { openTensorFile } from '../../data/formats/tensor-file.ts';
 import type { ClipConfig } from '../config.ts';
 import type { Naming } from './naming.ts';
+import { identifyWeights } from './official.ts';
 import { openClipWeights } from './weights.ts';
+import { weightsId } from './weights-id.ts';
 
 export interface WeightsDescription {
   readonly path: string;
   readonly format: string;
+  /** Of the bytes of the file, or of a folder's weight files. Null unless values were asked for. */
+  readonly sha256: string | null;
+  /** Which published file it is, or that it is not the one it is named for; null where nothing is known of it. */
+  readonly official: string | null;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: readonly TensorInfo[];
   /** Elements of all tensors. */
@@ -47,10 +54,13 @@ export async function describeWeights(
   } finally {
     await file.close();
   }
+  const sha256 = options.values ? await weightsId(path) : null;
   const tensors = [...file.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
   const description = {
     path,
     format: file.format,
+    sha256,
+    official: sha256 && identifyWeights(sha256, basename(path)),
     metadata: file.metadata,
     tensors,
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
