@@ -69,6 +69,15 @@ describe('the tuner', () => {
     expect(pick(await open())).toBe('slow');
   });
 
+  it('takes the fastest of the others where the reference is not among the variants', async () => {
+    const gpu = await open();
+    const others = () => pick(gpu, { name: 'others', version: '1' }, ['wrong', 'fast']);
+    expect(others()).toBe('slow');
+    await tune(gpu);
+    expect(others()).toBe('fast');
+    expect(pendingShapes(gpu)).toBe(0);
+  });
+
   it('ignores a file of another adapter and a damaged one', async () => {
     const gpu = await open();
     pick(gpu);

@@ -170,8 +170,10 @@ async function measure(
         const took = performance.now() - start;
         times[variant] = Math.min(times[variant]!, took);
       }
+    // The reference may be none of the variants, and then has no time.
+    const timeOf = (name: string) => times[name] ?? Number.POSITIVE_INFINITY;
     const variant = right.reduce(
-      (best, name) => (times[name]! < times[best]! ? name : best),
+      (best, name) => (timeOf(name) < timeOf(best) ? name : best),
       trial.reference,
     );
     return { variant, times };
