@@ -1,52 +1,12 @@
 import copySource from '../../shaders/copy_block.wgsl';
-import gatherSource from '../../shaders/gather_rows.wgsl';
 import permuteSource from '../../shaders/permute.wgsl';
-import scatterSource from '../../shaders/scatter_rows.wgsl';
 import { elementCount } from '../common/shape.ts';
 import type { GpuBuffer } from './device/buffer-pool.ts';
-import { foldGroups, type Gpu } from './device/gpu.ts';
-import { elementGroups, fill } from './elementwise.ts';
+import type { Gpu } from './device/gpu.ts';
+import { elementGroups } from './elementwise.ts';
 
-const gatherKernel = { name: 'gather_rows', source: gatherSource };
-const scatterKernel = { name: 'scatter_rows', source: scatterSource };
 const copyKernel = { name: 'copy_block', source: copySource };
 const permuteKernel = { name: 'permute', source: permuteSource };
-
-/** out[i] = row indices[i] of the table, [count, width]; a table of halves gives float32 rows. */
-export function gatherRows(
-  gpu: Gpu,
-  table: GpuBuffer,
-  indices: GpuBuffer,
-  out: GpuBuffer,
-  count: number,
-  width: number,
-  half = false,
-): void {
-  gpu.run(gatherKernel, {
-    constants: { HALF: Number(half) },
-    buffers: [table, indices, out],
-    params: [count * width, width],
-    groups: elementGroups(count * width),
-  });
-}
-
-/** dtable [rows, width] = for each row the sum of the dy rows that were gathered from it. */
-export function scatterRows(
-  gpu: Gpu,
-  dy: GpuBuffer,
-  indices: GpuBuffer,
-  dtable: GpuBuffer,
-  count: number,
-  width: number,
-  rows: number,
-): void {
-  fill(gpu, dtable, rows * width, 0);
-  gpu.run(scatterKernel, {
-    buffers: [dy, indices, dtable],
-    params: [count, width],
-    groups: foldGroups(count),
-  });
-}
 
 export interface CopyBlock {
   readonly rows: number;
@@ -87,7 +47,7 @@ export function permute(
   });
 }
 
-/** The output's axes with their strides in x; neighbours that are neighbours in x too are one axis, those of 1 are none. */
+/** The output's axes with their strides in x; neighbors that are neighbors in x too are one axis, those of 1 are none. */
 function joinedAxes(shape: readonly number[], order: readonly number[]): { count: number; stride: number }[] {
   const strides = shape.map((_, axis) => elementCount(shape.slice(axis + 1)));
   const axes: { count: number; stride: number }[] = [];

@@ -1,4 +1,4 @@
-import { gatherRows as gather, scatterRows } from '../../kernels/shape.ts';
+import { gatherRowsBackward, gatherRows as gatherRowsForward } from '../../kernels/embedding.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -10,14 +10,28 @@ const gatherRowsOp: Op<{ inputs: [table: Tensor, indices: Tensor]; saved: { indi
     const { gpu, type } = table;
     const width = table.dim(-1);
     const out = Tensor.empty(gpu, [indices.size, width]);
-    gather(gpu, table.buffer, indices.buffer, out.buffer, indices.size, width, type === 'f16');
+    gatherRowsForward(gpu, {
+      table: table.buffer,
+      indices: indices.buffer,
+      out: out.buffer,
+      count: indices.size,
+      width,
+      half: type === 'f16',
+    });
     save({ indices });
     return out;
   },
   gradient(dy, { saved: { indices }, shapes: [shape] }) {
     const dtable = Tensor.empty(dy.gpu, shape);
     const [rows, width] = [dtable.dim(0), dtable.dim(1)];
-    scatterRows(dy.gpu, dy.buffer, indices.buffer, dtable.buffer, indices.size, width, rows);
+    gatherRowsBackward(dy.gpu, {
+      dy: dy.buffer,
+      indices: indices.buffer,
+      dtable: dtable.buffer,
+      count: indices.size,
+      width,
+      rows,
+    });
     return [dtable, null];
   },
 };
