@@ -1,8 +1,8 @@
-// How lanes share the rows of a row-wise kernel, 1 of 3: a lane owns a row. Nothing is exchanged, but neighbouring lanes
+// How lanes share the rows of a row-wise kernel, 1 of 3: a lane owns a row. Nothing is exchanged, but neighboring lanes
 // read words a whole row apart: right where a lane's loads are separate anyway (a software adapter), slow on a GPU.
 
 const LANES = 1u; // that share a row
-const GROUP_ROWS = 8u; // rows, or bundles of rows, of a workgroup
+const GROUP_ROWS = 8u; // of a workgroup, or turns of rows
 
 fn row_of(group: vec3u, groups: vec3u, local: u32) -> u32 {
   return (group.y * groups.x + group.x) * GROUP_ROWS + local;

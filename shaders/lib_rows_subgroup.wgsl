@@ -7,7 +7,7 @@ enable subgroups;
 diagnostic(off, subgroup_uniformity);
 
 const LANES = 8u; // that share a row
-const GROUP_ROWS = 4u; // rows, or bundles of rows, of a workgroup
+const GROUP_ROWS = 4u; // of a workgroup, or turns of rows
 
 fn row_of(group: vec3u, groups: vec3u, local: u32) -> u32 {
   return (group.y * groups.x + group.x) * GROUP_ROWS + local / LANES;

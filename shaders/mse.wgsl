@@ -5,8 +5,9 @@
 //@include "lib_rows.wgsl"
 
 struct Params {
-  size: u32,
+  rows: u32,
   width: u32,
+  size: u32,
   factor: f32,
 }
 
@@ -15,21 +16,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> t: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(LANES * GROUP_ROWS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let row = row_of(group, groups, local);
-  if (row >= (params.size - 1u) / params.width + 1u) {
-    return;
-  }
-  let lane = local % LANES;
-  let start = row * params.width;
-  let end = min(start + params.width, params.size);
+fn each_row(row: u32, lane: u32) {
+  let end = min((row + 1u) * params.width, params.size);
   var sum = 0.0;
-  for (var i = start + lane; i < end; i += LANES) {
+  for (var i = row * params.width + lane; i < end; i += LANES) {
     let d = x[i] - t[i];
     sum = fma(d, d, sum);
   }

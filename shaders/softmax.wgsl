@@ -1,18 +1,17 @@
 // Softmax of each row: y = exp(x - max) / sum exp(x - max). LOG writes its natural logarithm instead.
 //
-// The lanes that share a bundle of BUNDLE rows (lib_rows.wgsl) read it twice, four elements at once (lib_vectors.wgsl).
-// The first read, row by row, keeps the largest value so far and the sum relative to it (Milakov and Gimelshein, arXiv
-// 1805.02867), so that correcting the sum to a new largest value costs a quarter of an exponential an element; the second, all
-// rows in one sweep, writes. Traffic: one read from memory, one write.
+// The lanes that share ROWS_PER_TURN rows (lib_rows.wgsl) read them twice, VEC_SIZE elements at once (lib_vectors.wgsl). The
+// first read, row by row, keeps the largest value so far and the sum relative to it (Milakov and Gimelshein, arXiv 1805.02867),
+// so that correcting the sum to a new largest value costs a quarter of an exponential an element; the second, all rows in one
+// sweep, writes. Traffic: one read from memory, one write.
 //
-// A row whose length is no multiple of 4 begins and ends within a vec4; four such rows together do not, hence bundles of four.
-// Of the vec4s at a row's ends the first read masks what belongs to a neighbour, and in the second each element takes the
+// A row whose length is no multiple of 4 begins and ends within a vec4; four such rows together do not, hence four a turn.
+// Of the vec4s at a row's ends the first read masks what belongs to a neighbor, and in the second each element takes the
 // maximum and the sum of its own row, so that every vec4 is written once and by one lane.
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"
 
-const BUNDLE = 1u;
 const LOG = 0u;
 const LOG2_E = 1.4426950408889634;
 const LOWEST = -3.4028234e38;
@@ -23,30 +22,20 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Values>;
-@group(0) @binding(2) var<storage, read_write> y: array<Values>;
+@group(0) @binding(1) var<storage, read> x: array<Vec>;
+@group(0) @binding(2) var<storage, read_write> y: array<Vec>;
 
-@compute @workgroup_size(LANES * GROUP_ROWS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let first = row_of(group, groups, local) * BUNDLE;
-  if (first >= params.rows) {
-    return;
-  }
-  let lane = local % LANES;
+fn each_row(first: u32, lane: u32) {
   let width = params.width;
-  let base = first * width / WIDE;
-  //@for r in 0..BUNDLE
+  let base = first * width / VEC_SIZE;
+  //@for r in 0..ROWS_PER_TURN
   let begin_$r = $ru * width;
   var largest_$r = LOWEST;
   var sum_$r = 0.0;
-  for (var i = begin_$r / WIDE + lane; i * WIDE < begin_$r + width; i += LANES) {
-    let own = (places(i) >= Places(begin_$r)) & (places(i) < Places(begin_$r + width));
-    let values = select(Values(LOWEST), x[base + i], own);
-    let m = max(largest_$r, largest_of(values));
+  for (var i = begin_$r / VEC_SIZE + lane; i * VEC_SIZE < begin_$r + width; i += LANES) {
+    let own = (columns_of(i) >= Columns(begin_$r)) & (columns_of(i) < Columns(begin_$r + width));
+    let values = select(Vec(LOWEST), x[base + i], own);
+    let m = max(largest_$r, max_of(values));
     sum_$r = sum_$r * exp2((largest_$r - m) * LOG2_E) + sum_of(exp2((values - m) * LOG2_E));
     largest_$r = m;
   }
@@ -55,12 +44,12 @@ fn main(
   // The logarithm of the sum, or its inverse. It is not added to m, which may be large: its digits would be lost.
   let total_$r = select(1.0 / s_$r, log(s_$r), LOG == 1u);
   //@end
-  for (var i = lane; i < BUNDLE * width / WIDE; i += LANES) {
-    var m = Values(m_0);
-    var total = Values(total_0);
-    //@for r in 1..BUNDLE
-    m = select(m, Values(m_$r), places(i) >= Places(begin_$r));
-    total = select(total, Values(total_$r), places(i) >= Places(begin_$r));
+  for (var i = lane; i < ROWS_PER_TURN * width / VEC_SIZE; i += LANES) {
+    var m = Vec(m_0);
+    var total = Vec(total_0);
+    //@for r in 1..ROWS_PER_TURN
+    m = select(m, Vec(m_$r), columns_of(i) >= Columns(begin_$r));
+    total = select(total, Vec(total_$r), columns_of(i) >= Columns(begin_$r));
     //@end
     let below = x[base + i] - m;
     y[base + i] = select(exp2(below * LOG2_E) * total, below - total, LOG == 1u);

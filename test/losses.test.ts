@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { meanSquaredErrorDx } from '../src/kernels/rows/losses.ts';
+import { meanSquaredErrorBackward } from '../src/kernels/rows/losses.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
 import { logSumExp } from './reference/rows.ts';
@@ -33,7 +33,13 @@ describe('mseLoss', () => {
     const one = Tensor.from(gpu, [1]);
     for (const size of [1, 3, 63, 64, 65]) {
       const dx = Tensor.from(gpu, new Float32Array(66).fill(9));
-      meanSquaredErrorDx(gpu, x.buffer, t.buffer, one.buffer, dx.buffer, size);
+      meanSquaredErrorBackward(gpu, {
+        x: x.buffer,
+        target: t.buffer,
+        dloss: one.buffer,
+        dx: dx.buffer,
+        size,
+      });
       expect((await dx.read()).map((value, i) => (value === 9 ? 0 : i + 1)).filter(Boolean)).toEqual(
         Float32Array.from({ length: size }, (_, i) => i + 1),
       );

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { maxAll, sumOfSquares } from '../src/autograd/ops/reduce.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
@@ -8,12 +5,13 @@ import { maxError } from '../src/common/compare.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { pendingShapes, tune, tuned } from '../src/kernels/device/tuning.ts';
-import { l2Normalize } from '../src/kernels/rows/l2-normalize.ts';
-import { layerNormDgamma, layerNormDx, layerNormForward } from '../src/kernels/rows/layernorm.ts';
-import { crossEntropy, crossEntropyDx, meanSquaredError } from '../src/kernels/rows/losses.ts';
-import { type Reduction, reduceAll, reduceColumns, sumRows } from '../src/kernels/rows/reduce.ts';
-import { applicableRowSharing } from '../src/kernels/rows/sharing.ts';
-import { type SoftmaxOptions, softmax, softmaxDx } from '../src/kernels/rows/softmax.ts';
+import { l2Normalize, l2NormalizeBackward } from '../src/kernels/rows/l2-normalize.ts';
+import { layerNorm, layerNormBackward, layerNormBackwardParams } from '../src/kernels/rows/layernorm.ts';
+import { crossEntropy, crossEntropyBackward, meanSquaredError } from '../src/kernels/rows/losses.ts';
+import { columnSum, type Reduction, reduceAll, rowReduce } from '../src/kernels/rows/reduce.ts';
+import { applicableRowVariants } from '../src/kernels/rows/row-kernel.ts';
+import { softmax, softmaxBackward } from '../src/kernels/rows/softmax.ts';
+import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms, rowsOf, sumOf } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
@@ -52,7 +50,7 @@ const shapes = [
   [462, 512],
 ] as const;
 
-describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (sharing) => {
+describe.each(applicableRowVariants(shared))('row-wise kernels, variant %s', (variant) => {
   it.each(shapes)('layer norm forward and by x, %i rows of %i', async (rows, width) => {
     // Far from zero and with an outlier, as CLIP's residual stream has: the variance must not cancel.
     const x = randoms(rows * width, 1).map((v, i) => 3 * v + (i % width === 3 ? 200 : 5));
@@ -60,11 +58,11 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const residual = randoms(rows * width, 5);
     const y: number[] = [];
     const dx: number[] = [];
-    const moments = new Float32Array(2 * rows);
+    const stats = new Float32Array(2 * rows);
     for (const [r, row] of rowsOf(x, width).entries()) {
       const mean = sumOf(row) / width;
       const scale = 1 / Math.sqrt(sumOf(Array.from(row, (v) => (v - mean) ** 2)) / width + 1e-5);
-      moments.set([mean, scale], 2 * r);
+      stats.set([mean, scale], 2 * r);
       const normed = Array.from(row, (v) => (v - mean) * scale);
       const g = normed.map((_, i) => dy[r * width + i]! * gamma[i]!);
       const meanG = sumOf(g) / width;
@@ -74,17 +72,17 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
         dx.push(scale * (g[i]! - meanG - normed[i]! * meanGx) + residual[r * width + i]!);
       }
     }
-    const shape = { rows, width, eps: 1e-5, sharing };
+    const shape = { rows, width, eps: 1e-5, variant };
     const gotY = await run([x, gamma, beta], rows * width, (out, a, b, c) =>
-      layerNormForward(shared, { x: a!, affine: { gamma: b!, beta: c! }, y: out, moments: null, ...shape }),
+      layerNorm(shared, { x: a!, affine: { gamma: b!, beta: c! }, y: out, stats: null, ...shape }),
     );
     expect(maxError(gotY, y)).toBeLessThan(1e-5);
-    const gotMoments = await run([x, x], 2 * rows, (out, a, b) =>
-      layerNormForward(shared, { x: a!, affine: null, y: b!, moments: out, ...shape }),
+    const gotStats = await run([x, x], 2 * rows, (out, a, b) =>
+      layerNorm(shared, { x: a!, affine: null, y: b!, stats: out, ...shape }),
     );
-    if (width > 1) expect(maxError(gotMoments, moments)).toBeLessThan(1e-5);
-    const gotDx = await run([x, moments, dy, gamma, residual], rows * width, (out, a, b, c, d, e) =>
-      layerNormDx(shared, { x: a!, moments: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
+    if (width > 1) expect(maxError(gotStats, stats)).toBeLessThan(1e-5);
+    const gotDx = await run([x, stats, dy, gamma, residual], rows * width, (out, a, b, c, d, e) =>
+      layerNormBackward(shared, { x: a!, stats: b!, dy: c!, gamma: d!, residual: e!, dx: out, ...shape }),
     );
     expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
   });
@@ -101,7 +99,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     for (const log of [false, true]) {
       const expected = log ? Float32Array.from(logs) : y;
       const got = await run([x], x.length, (out, a) =>
-        softmax(shared, a!, out, rows, width, { log, sharing }),
+        softmax(shared, { x: a!, y: out, rows, width, log, variant }),
       );
       expect(maxError(got, expected)).toBeLessThan(5e-6);
       const dx = rowsOf(dy, width).flatMap((row, r) => {
@@ -110,7 +108,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
         return Array.from(row, (v, i) => (log ? v - p[i]! * sum : p[i]! * (v - sum)));
       });
       const gotDx = await run([expected, dy], x.length, (out, a, b) =>
-        softmaxDx(shared, a!, b!, out, rows, width, { log, sharing }),
+        softmaxBackward(shared, { y: a!, dy: b!, dx: out, rows, width, log, variant }),
       );
       if (width > 1) expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
     }
@@ -118,7 +116,7 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
 
   it('softmax of values beyond the range of exp', async () => {
     const x = Float32Array.of(-3e4, 3e4, 2.99e4, -1e38, -1e38, -1e38, 1, 1, 1);
-    const got = await run([x], 9, (out, a) => softmax(shared, a!, out, 3, 3, { sharing }));
+    const got = await run([x], 9, (out, a) => softmax(shared, { x: a!, y: out, rows: 3, width: 3, variant }));
     expect(maxError(got, [0, 1, 0, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])).toBeLessThan(1e-6);
   });
 
@@ -130,11 +128,13 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
       max: Math.max(...x),
     };
     for (const operation of ['sum', 'squares', 'max'] as const) {
-      const got = await run([x], 1, (out, a) => reduceAll(shared, a!, out, size, { operation, sharing }));
+      const got = await run([x], 1, (out, a) => reduceAll(shared, { x: a!, out, size, operation, variant }));
       expect(maxError(got, [expected[operation]]), operation).toBeLessThan(2e-6);
     }
     const t = randoms(size, 9);
-    const [loss] = await run([x, t], 1, (out, a, b) => meanSquaredError(shared, a!, b!, out, size, sharing));
+    const [loss] = await run([x, t], 1, (out, a, b) =>
+      meanSquaredError(shared, { x: a!, target: b!, loss: out, size, variant }),
+    );
     const want = sumOf(Array.from(x, (v, i) => (v - t[i]!) ** 2)) / size;
     expect(Math.abs(loss! / want - 1)).toBeLessThan(2e-6);
   });
@@ -143,12 +143,12 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     const x = randoms(rows * width, 10, 3);
     const sums = rowsOf(x, width).map((row) => 0.5 * sumOf(row));
     const got = await run([x], rows, (out, a) =>
-      reduceColumns(shared, a!, out, rows, width, { factor: 0.5, sharing }),
+      rowReduce(shared, { x: a!, out, rows, width, factor: 0.5, variant }),
     );
     expect(maxError(got, sums)).toBeLessThan(5e-6);
     const unit = rowsOf(x, width).flatMap((row) => Array.from(row, (v) => v / Math.hypot(...row)));
     const gotUnit = await run([x], x.length, (out, a) =>
-      l2Normalize(shared, a!, null, out, rows, width, { sharing }),
+      l2Normalize(shared, { x: a!, y: out, rows, width, eps: 0, variant }),
     );
     expect(maxError(gotUnit, unit)).toBeLessThan(1e-6);
     const classes = Uint32Array.from({ length: rows }, (_, r) => (5 * r) % width);
@@ -158,12 +158,12 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
     });
     const loss = -sumOf(p.map((row, r) => Math.log(row[classes[r]!]!))) / rows;
     const [gotLoss] = await run([x, classes], 1, (out, a, b) =>
-      crossEntropy(shared, a!, b!, out, rows, width, sharing),
+      crossEntropy(shared, { x: a!, classes: b!, loss: out, rows, width, variant }),
     );
     expect(Math.abs(gotLoss! - loss)).toBeLessThan(1e-5 * (1 + loss));
     const dx = p.flatMap((row, r) => row.map((v, c) => (2 / rows) * (v - Number(c === classes[r]))));
     const gotDx = await run([x, classes, Float32Array.of(2)], x.length, (out, a, b, c) =>
-      crossEntropyDx(shared, a!, b!, c!, out, rows, width, sharing),
+      crossEntropyBackward(shared, { x: a!, classes: b!, dloss: c!, dx: out, rows, width, variant }),
     );
     if (width > 1) expect(maxError(gotDx, dx)).toBeLessThan(1e-5);
   });
@@ -171,24 +171,27 @@ describe.each(applicableRowSharing(shared))('row-wise kernels, a row to a %s', (
   it('l2Normalize divides rows shorter than eps by it, forward and backward', async () => {
     const x = Float32Array.of(0, 0, 0, 0.3, 0.4, 0, 3, 4, 0);
     const dy = Float32Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3);
-    const options = { eps: 2, sharing };
-    const y = await run([x], 9, (out, a) => l2Normalize(shared, a!, null, out, 3, 3, options));
+    const options = { rows: 3, width: 3, eps: 2, variant };
+    const y = await run([x], 9, (out, a) => l2Normalize(shared, { x: a!, y: out, ...options }));
     expect(maxError(y, [0, 0, 0, 0.15, 0.2, 0, 0.6, 0.8, 0])).toBeLessThan(1e-6);
-    const dx = await run([x, dy], 9, (out, a, b) => l2Normalize(shared, a!, b!, out, 3, 3, options));
+    const dx = await run([x, dy], 9, (out, a, b) =>
+      l2NormalizeBackward(shared, { x: a!, dy: b!, dx: out, ...options }),
+    );
     const across = [1 - 0.6 * 2.2, 2 - 0.8 * 2.2, 3].map((v) => v / 5);
     expect(maxError(dx, [0.5, 1, 1.5, 0.5, 1, 1.5, ...across])).toBeLessThan(1e-6);
   });
 });
 
-it.each([1024, 1096])('softmax and its gradient with the sharing of many rows, %i of 77', async (rows) => {
+it.each([1024, 1096])('softmax and its gradient by the variant of many rows, %i of 77', async (rows) => {
   const [x, dy] = [randoms(rows * 77, 6, 20), randoms(rows * 77, 7)];
-  const forward = (options: SoftmaxOptions) =>
-    run([x], x.length, (out, a) => softmax(shared, a!, out, rows, 77, options));
-  const y = await forward({ sharing: 'workgroup' });
-  expect(maxError(await forward({}), y)).toBeLessThan(1e-6);
-  const backward = (options: SoftmaxOptions) =>
-    run([y, dy], x.length, (out, a, b) => softmaxDx(shared, a!, b!, out, rows, 77, options));
-  expect(maxError(await backward({}), await backward({ sharing: 'workgroup' }))).toBeLessThan(1e-6);
+  const shape = { rows, width: 77 };
+  const forward = (variant?: string) =>
+    run([x], x.length, (y, a) => softmax(shared, { x: a!, y, ...shape, variant }));
+  const y = await forward('naive');
+  expect(maxError(await forward(), y)).toBeLessThan(1e-6);
+  const backward = (variant?: string) =>
+    run([y, dy], x.length, (dx, a, b) => softmaxBackward(shared, { y: a!, dy: b!, dx, ...shape, variant }));
+  expect(maxError(await backward(), await backward('naive'))).toBeLessThan(1e-6);
 });
 
 it.each([
@@ -200,7 +203,7 @@ it.each([
   const x = randoms(rows * width, 11).map((v) => v + 0.1);
   const expected = new Float64Array(width);
   for (const row of rowsOf(x, width)) for (const [i, v] of row.entries()) expected[i]! += 2 * v;
-  const got = await run([x], width, (out, a) => sumRows(shared, a!, out, rows, width, 2));
+  const got = await run([x], width, (out, a) => columnSum(shared, { x: a!, out, rows, width, factor: 2 }));
   expect(maxError(got, expected)).toBeLessThan(1e-5);
 });
 
@@ -209,17 +212,17 @@ it.each([
   [462, 64],
 ])('gradients of layer norm by γ and β, %i rows of %i', async (rows, width) => {
   const [x, dy] = [randoms(rows * width, 12), randoms(rows * width, 13)];
-  const moments = Float32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? 0.1 * i : 1.5));
+  const stats = Float32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? 0.1 * i : 1.5));
   const [dgamma, dbeta] = [new Float64Array(width), new Float64Array(width)];
   for (let i = 0; i < x.length; i++) {
     const row = Math.floor(i / width);
-    dgamma[i % width]! += dy[i]! * (x[i]! - moments[2 * row]!) * 1.5;
+    dgamma[i % width]! += dy[i]! * (x[i]! - stats[2 * row]!) * 1.5;
     dbeta[i % width]! += dy[i]!;
   }
   const launch = (which: 'dgamma' | 'dbeta') =>
-    run([x, moments, dy, x.slice(0, width)], width, (out, a, b, c, other) =>
-      layerNormDgamma(shared, {
-        ...{ x: a!, moments: b!, dy: c!, rows, width },
+    run([x, stats, dy, x.slice(0, width)], width, (out, a, b, c, other) =>
+      layerNormBackwardParams(shared, {
+        ...{ x: a!, stats: b!, dy: c!, rows, width },
         dgamma: which === 'dgamma' ? out : other!,
         dbeta: which === 'dbeta' ? out : other!,
       }),
@@ -231,47 +234,58 @@ it.each([
 describe('on what passes for a GPU', () => {
   const [rows, width] = [35, 77];
   const [x, dy, gamma] = [randoms(rows * width, 14), randoms(rows * width, 15), randoms(width, 16)];
-  const moments = Float32Array.from({ length: 2 * rows }, (_, i) => 0.5 + 0.01 * i);
+  const stats = Float32Array.from({ length: 2 * rows }, (_, i) => 0.5 + 0.01 * i);
   const shape = { rows, width, eps: 1e-5 };
   const kernels: Record<string, (gpu: Gpu) => Promise<Float32Array>> = {
     'layer norm': (gpu) =>
       run(
         [x, gamma],
         x.length,
-        (y, a, b) =>
-          layerNormForward(gpu, { x: a!, affine: { gamma: b!, beta: b! }, y, moments: null, ...shape }),
+        (y, a, b) => layerNorm(gpu, { x: a!, affine: { gamma: b!, beta: b! }, y, stats: null, ...shape }),
         gpu,
       ),
     'its gradient': (gpu) =>
       run(
-        [x, moments, dy],
+        [x, stats, dy],
         x.length,
         (dx, a, b, c) =>
-          layerNormDx(gpu, { x: a!, moments: b!, dy: c!, gamma: null, residual: null, dx, ...shape }),
+          layerNormBackward(gpu, { x: a!, stats: b!, dy: c!, gamma: null, residual: null, dx, ...shape }),
         gpu,
       ),
-    softmax: (gpu) => run([x], x.length, (y, a) => softmax(gpu, a!, y, rows, width), gpu),
+    softmax: (gpu) => run([x], x.length, (y, a) => softmax(gpu, { x: a!, y, rows, width }), gpu),
     'the gradient of softmax': (gpu) =>
-      run([x, dy], x.length, (dx, a, b) => softmaxDx(gpu, a!, b!, dx, rows, width), gpu),
+      run([x, dy], x.length, (dx, a, b) => softmaxBackward(gpu, { y: a!, dy: b!, dx, rows, width }), gpu),
   };
 
+  cacheFolder('row-kernels-');
+
   it.each(Object.keys(kernels))('%s gives the same by rule and as measured', async (name) => {
-    const cache = process.env.XDG_CACHE_HOME;
-    const folder = mkdtempSync(join(tmpdir(), 'row-kernels-'));
-    process.env.XDG_CACHE_HOME = folder;
-    try {
-      const expected = await kernels[name]!(shared);
-      expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
-      expect(pendingShapes(passing)).toBe(applicableRowSharing(passing).length - 2);
-      await tune(passing, { rounds: 1 });
-      expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
-      expect([...tuned(passing).keys()].every((key) => key.endsWith('35x77'))).toBe(true);
-    } finally {
-      if (cache === undefined) delete process.env.XDG_CACHE_HOME;
-      else process.env.XDG_CACHE_HOME = cache;
-      rmSync(folder, { recursive: true });
-    }
+    const expected = await kernels[name]!(shared);
+    const before = tuned(passing).size;
+    expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+    await tune(passing, { rounds: 1 });
+    // A lane to a row is not tried on a GPU, nor a workgroup where nothing else could be.
+    const owners = applicableRowVariants(passing).filter((variant) => /group/.test(variant));
+    const measured = [...tuned(passing)].slice(before);
+    if (owners.length > 1)
+      expect(measured.map(([key, { times }]) => [key.slice(-6), Object.keys(times)])).toEqual([
+        ['/35x77', owners],
+      ]);
+    expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
+    expect(pendingShapes(passing)).toBe(0);
   });
+});
+
+it('a row-wise kernel without a trial is chosen by rule on a GPU, too', async () => {
+  const x = randoms(35 * 77, 18);
+  const got = await run(
+    [x],
+    35,
+    (out, a) => rowReduce(passing, { x: a!, out, rows: 35, width: 77 }),
+    passing,
+  );
+  expect(maxError(got, rowsOf(x, 77).map(sumOf))).toBeLessThan(1e-5);
+  expect(pendingShapes(passing)).toBe(0);
 });
 
 it.each([1, 197, 6000])('sumOfSquares and maxAll of %i elements', async (size) => {

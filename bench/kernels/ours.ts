@@ -7,9 +7,8 @@ import { attentionBackward, attentionForward } from '../../src/kernels/attention
 import type { GpuBuffer } from '../../src/kernels/device/buffer-pool.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { matmul } from '../../src/kernels/matmul/index.ts';
-import { layerNormDx, layerNormForward } from '../../src/kernels/rows/layernorm.ts';
-import type { RowSharing } from '../../src/kernels/rows/sharing.ts';
-import { softmax, softmaxDx } from '../../src/kernels/rows/softmax.ts';
+import { layerNorm, layerNormBackward } from '../../src/kernels/rows/layernorm.ts';
+import { softmax, softmaxBackward } from '../../src/kernels/rows/softmax.ts';
 import { type Block, transformerBlock } from '../../src/model/layers.ts';
 import { workspace } from '../../test/reference/workspace.ts';
 import { transposed } from './expected.ts';
@@ -85,44 +84,36 @@ function steps(
   return { whole: { run: both, read }, backward: { run: backward, read } };
 }
 
-/** With the sharing of rows that the engine chooses, or a given one. */
+/** By the variant that the engine chooses, or a given one. */
 export function prepareRows(
   gpu: Gpu,
   { kind, rows, width, gradient }: RowTask,
   inputs: Inputs,
-  sharing?: RowSharing,
+  variant?: string,
 ): Prepared {
   const { upload, empty, download, release } = workspace(gpu);
   const count = rows * width;
   const [x, y] = [upload(inputs.x!), empty(count)];
   const [dy, dx] = gradient ? [upload(inputs.dy!), empty(count)] : [x, y];
   const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => download(buffer, count)));
-  const shared = sharing && { sharing };
+  const shape = { rows, width, variant };
   if (kind === 'softmax')
     return {
       ...steps(
         gradient,
-        () => softmax(gpu, x, y, rows, width, shared),
-        () => softmaxDx(gpu, y, dy, dx, rows, width, shared),
+        () => softmax(gpu, { x, y, ...shape }),
+        () => softmaxBackward(gpu, { y, dy, dx, ...shape }),
         outputs,
       ),
       release,
     };
   const affine = { gamma: upload(inputs.weight!), beta: upload(inputs.bias!) };
-  const moments = empty(2 * rows);
+  const stats = empty(2 * rows);
   return {
     ...steps(
       gradient,
-      () =>
-        layerNormForward(gpu, {
-          ...{ x, affine, y, rows, width, eps: 1e-5, ...shared },
-          moments: gradient ? moments : null,
-        }),
-      () =>
-        layerNormDx(gpu, {
-          ...{ x, moments, dy, rows, width, ...shared },
-          ...{ gamma: affine.gamma, residual: null, dx },
-        }),
+      () => layerNorm(gpu, { x, affine, y, stats: gradient ? stats : null, eps: 1e-5, ...shape }),
+      () => layerNormBackward(gpu, { x, stats, dy, gamma: affine.gamma, residual: null, dx, ...shape }),
       outputs,
     ),
     release,

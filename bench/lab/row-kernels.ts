@@ -1,21 +1,20 @@
 /**
- * The lab for the row-wise kernels: softmax and layer norm, forward and by x, a row to a lane, to a subgroup and to a workgroup,
- * each checked against float64 on the CPU and timed, with the share of the copying ceiling measured in between.
+ * The lab for the row-wise kernels: softmax and layer norm, forward and by x, in the naive variant and by who owns a row, each
+ * checked against float64 on the CPU and timed, with the share of the copying ceiling measured in between.
  */
 import { runCommand } from '../../src/cli/command.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
-import { applicableRowSharing, type RowSharing } from '../../src/kernels/rows/sharing.ts';
+import { applicableRowVariants, rowVariants } from '../../src/kernels/rows/row-kernel.ts';
 import { ceilingProbe, milliseconds } from '../ceiling.ts';
 import { expectedOf, sampleError } from '../kernels/expected.ts';
 import { prepareRows } from '../kernels/ours.ts';
 import { type RowTask, taskInputs, workOf } from '../kernels/tasks.ts';
 import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
 
-const versions: readonly RowSharing[] = ['lane', 'subgroup', 'workgroup'];
 const kinds = { softmax: 'softmax', layernorm: 'layerNorm' } as const;
 const form = `ROWSxWIDTH:kernel with a kernel of ${Object.keys(kinds).join(', ')}`;
-const command = labCommand('row-kernels', versions, {
+const command = labCommand('row-kernels', rowVariants, {
   form,
   byDefault: '18912x197:softmax,3696x77:softmax,1576x768:layernorm,35x512:layernorm',
 });
@@ -29,7 +28,7 @@ function parseTask(text: string): RowTask & { readonly gradient: true } {
 }
 
 await runCommand<LabOptions>(command, async (options, given) => {
-  const chosen = chosenVersions(given, versions);
+  const chosen = chosenVersions(given, rowVariants);
   const tasks = options.shapes.split(',').map(parseTask);
   const gpu = await openGpu();
   const probe = ceilingProbe(gpu, clockOf(options));
@@ -49,14 +48,14 @@ async function measure(
   const { kind, rows, width } = task;
   const inputs = taskInputs(task);
   const samples = expectedOf(task, inputs);
-  const applicable = applicableRowSharing(gpu);
+  const applicable = applicableRowVariants(gpu);
   const runs = [];
   const releases: (() => void)[] = [];
   for (const n of chosen) {
-    const sharing = versions[n]!;
-    if (!applicable.includes(sharing)) continue;
-    const alone = prepareRows(gpu, { ...task, gradient: false }, inputs, sharing);
-    const both = prepareRows(gpu, task, inputs, sharing);
+    const variant = rowVariants[n]!;
+    if (!applicable.includes(variant)) continue;
+    const alone = prepareRows(gpu, { ...task, gradient: false }, inputs, variant);
+    const both = prepareRows(gpu, task, inputs, variant);
     releases.push(alone.release, both.release);
     alone.whole.run();
     // The gradient alone reads what the forward pass left.
@@ -67,7 +66,7 @@ async function measure(
       ['backward', both.backward!, 'backward', sampleError(dx, samples.slice(1))],
     ] as const) {
       const work = workOf({ ...task, gradient: false }, part);
-      runs.push({ n, sharing, direction, encode: way.run, error, work, times: [] as number[] });
+      runs.push({ n, variant, direction, encode: way.run, error, work, times: [] as number[] });
     }
   }
   for (let round = 0; round < options.rounds; round++) {
@@ -76,11 +75,11 @@ async function measure(
   }
   const { copyGBs } = probe.best();
   console.log(`\n${kind} ${rows}x${width}   copy ${copyGBs.toFixed(1)} GB/s`);
-  for (const { n, sharing, direction, error, work, times } of runs) {
+  for (const { n, variant, direction, error, work, times } of runs) {
     const ms = Math.min(...times);
     const speed = (1000 * work.amount) / ms;
     console.log(
-      `${String(n).padStart(3)} ${sharing.padEnd(9)} ${direction.padEnd(8)} ${ms.toFixed(2).padStart(8)} ms ${speed.toFixed(2).padStart(6)} GB/s ${((100 * speed) / copyGBs).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
+      `${String(n).padStart(3)} ${variant.padEnd(9)} ${direction.padEnd(8)} ${ms.toFixed(2).padStart(8)} ms ${speed.toFixed(2).padStart(6)} GB/s ${((100 * speed) / copyGBs).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
     );
   }
   for (const release of releases) release();

@@ -22,10 +22,15 @@ function clipped(gpu: Gpu, gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: numb
   const total = Tensor.empty(gpu, [1]);
   const at = { rows: 1, width: 1, xStride: 1, xAt: 0, outStride: 1 };
   for (const [i, gradient] of [...gradients.values()].entries()) {
-    reduceAll(gpu, gradient.buffer, total.buffer, gradient.size, { operation: 'squares' });
+    reduceAll(gpu, {
+      x: gradient.buffer,
+      out: total.buffer,
+      size: gradient.size,
+      operation: 'squares',
+    });
     copyBlock(gpu, total.buffer, parts.buffer, { ...at, outAt: i });
   }
-  reduceAll(gpu, parts.buffer, total.buffer, parts.size);
+  reduceAll(gpu, { x: parts.buffer, out: total.buffer, size: parts.size });
   const scaled = new Map<Tensor, Tensor>();
   for (const [parameter, gradient] of gradients) {
     const out = Tensor.empty(gpu, gradient.shape);

@@ -1,6 +1,6 @@
 import { elementCount } from '../../common/shape.ts';
 import { type BinaryOperation, binary, scaleBy } from '../../kernels/elementwise.ts';
-import { reduceAll, sumRows } from '../../kernels/rows/reduce.ts';
+import { columnSum, reduceAll } from '../../kernels/rows/reduce.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -25,8 +25,9 @@ function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
   const size = elementCount(shape);
   if (size === dy.size) return factor === 1 ? dy.view(shape) : scaled(dy.view(shape), factor);
   const out = Tensor.empty(dy.gpu, shape);
-  if (size === 1) reduceAll(dy.gpu, dy.buffer, out.buffer, dy.size, { factor });
-  else sumRows(dy.gpu, dy.buffer, out.buffer, dy.size / size, size, factor);
+  const options = { x: dy.buffer, out: out.buffer, factor };
+  if (size === 1) reduceAll(dy.gpu, { ...options, size: dy.size });
+  else columnSum(dy.gpu, { ...options, rows: dy.size / size, width: size });
   return out;
 }
 

@@ -1,11 +1,15 @@
-import { layerNormDgamma, layerNormDx, layerNormForward } from '../../kernels/rows/layernorm.ts';
+import {
+  layerNormBackward,
+  layerNormBackwardParams,
+  layerNorm as layerNormForward,
+} from '../../kernels/rows/layernorm.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 const layerNormOp: Op<{
   inputs: [x: Tensor, gamma: Tensor | null, beta: Tensor | null];
-  saved: { x: Tensor; moments: Tensor; gamma: Tensor | null };
+  saved: { x: Tensor; stats: Tensor; gamma: Tensor | null };
   attributes: { eps: number };
 }> = {
   name: 'layerNorm',
@@ -13,33 +17,33 @@ const layerNormOp: Op<{
     const width = x.dim(-1);
     const rows = x.size / width;
     const y = Tensor.empty(x.gpu, x.shape);
-    const moments = recording ? Tensor.empty(x.gpu, [rows, 2]) : null;
+    const stats = recording ? Tensor.empty(x.gpu, [rows, 2]) : null;
     layerNormForward(x.gpu, {
       x: x.buffer,
       affine: gamma && beta ? { gamma: gamma.buffer, beta: beta.buffer } : null,
       y: y.buffer,
-      moments: moments?.buffer ?? null,
+      stats: stats?.buffer ?? null,
       rows,
       width,
       eps,
     });
-    if (moments) save({ x, moments, gamma });
-    moments?.dispose();
+    if (stats) save({ x, stats, gamma });
+    stats?.dispose();
     return y;
   },
-  gradient(dy, { saved: { x, moments, gamma }, needs, take }) {
+  gradient(dy, { saved: { x, stats, gamma }, needs, take }) {
     const width = dy.dim(-1);
     const rows = dy.size / width;
     const { gpu } = dy;
-    const shared = { x: x.buffer, moments: moments.buffer, dy: dy.buffer, rows, width };
+    const shared = { x: x.buffer, stats: stats.buffer, dy: dy.buffer, rows, width };
     const dx = needs[0] ? Tensor.empty(gpu, dy.shape) : null;
     if (dx) {
       const residual = take(0)?.buffer ?? null;
-      layerNormDx(gpu, { ...shared, gamma: gamma?.buffer ?? null, residual, dx: dx.buffer });
+      layerNormBackward(gpu, { ...shared, gamma: gamma?.buffer ?? null, residual, dx: dx.buffer });
     }
     if (!needs[1] && !needs[2]) return [dx, null, null];
     const [dgamma, dbeta] = [Tensor.empty(gpu, [width]), Tensor.empty(gpu, [width])];
-    layerNormDgamma(gpu, { ...shared, dgamma: dgamma.buffer, dbeta: dbeta.buffer });
+    layerNormBackwardParams(gpu, { ...shared, dgamma: dgamma.buffer, dbeta: dbeta.buffer });
     return [dx, dgamma, dbeta];
   },
 };

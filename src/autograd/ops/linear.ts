@@ -1,5 +1,5 @@
 import { matmul } from '../../kernels/matmul/index.ts';
-import { sumRows } from '../../kernels/rows/reduce.ts';
+import { columnSum } from '../../kernels/rows/reduce.ts';
 import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
 import type { LinearWeight } from '../linear-weight.ts';
 import type { Op } from '../op.ts';
@@ -77,7 +77,7 @@ const linearOp: Op<{
       matmul(gpu, { a: dz.buffer, b: x.buffer, out: dWeight.buffer, m: n, n: k, k: m, transposeA: true });
     }
     const dBias = needs[2] ? Tensor.empty(gpu, [n]) : null;
-    if (dBias) sumRows(gpu, dz.buffer, dBias.buffer, m, n);
+    if (dBias) columnSum(gpu, { x: dz.buffer, out: dBias.buffer, rows: m, width: n });
     return [dx, dWeight, dBias, needs[3] ? dy : null];
   },
 };

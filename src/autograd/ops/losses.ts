@@ -1,8 +1,8 @@
 import {
-  crossEntropyDx,
+  crossEntropyBackward,
   crossEntropy as crossEntropyForward,
   meanSquaredError,
-  meanSquaredErrorDx,
+  meanSquaredErrorBackward,
 } from '../../kernels/rows/losses.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
@@ -16,13 +16,19 @@ const mseLossOp: Op<{
   forward([prediction, target], { save }) {
     const { gpu, size } = prediction;
     const loss = Tensor.empty(gpu, [1]);
-    meanSquaredError(gpu, prediction.buffer, target.buffer, loss.buffer, size);
+    meanSquaredError(gpu, { x: prediction.buffer, target: target.buffer, loss: loss.buffer, size });
     save({ prediction, target });
     return loss;
   },
   gradient(dy, { saved: { prediction, target } }) {
     const dx = Tensor.empty(dy.gpu, prediction.shape);
-    meanSquaredErrorDx(dy.gpu, prediction.buffer, target.buffer, dy.buffer, dx.buffer, dx.size);
+    meanSquaredErrorBackward(dy.gpu, {
+      x: prediction.buffer,
+      target: target.buffer,
+      dloss: dy.buffer,
+      dx: dx.buffer,
+      size: dx.size,
+    });
     return [dx, null];
   },
 };
@@ -43,14 +49,27 @@ const crossEntropyOp: Op<{
   forward([logits, classes], { save }) {
     const [rows, width] = [logits.dim(0), logits.dim(1)];
     const loss = Tensor.empty(logits.gpu, [1]);
-    crossEntropyForward(logits.gpu, logits.buffer, classes.buffer, loss.buffer, rows, width);
+    crossEntropyForward(logits.gpu, {
+      x: logits.buffer,
+      classes: classes.buffer,
+      loss: loss.buffer,
+      rows,
+      width,
+    });
     save({ logits, classes });
     return loss;
   },
   gradient(dy, { saved: { logits, classes } }) {
     const [rows, width] = [logits.dim(0), logits.dim(1)];
     const dx = Tensor.empty(dy.gpu, logits.shape);
-    crossEntropyDx(dy.gpu, logits.buffer, classes.buffer, dy.buffer, dx.buffer, rows, width);
+    crossEntropyBackward(dy.gpu, {
+      x: logits.buffer,
+      classes: classes.buffer,
+      dloss: dy.buffer,
+      dx: dx.buffer,
+      rows,
+      width,
+    });
     return [dx, null];
   },
 };

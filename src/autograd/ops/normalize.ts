@@ -1,26 +1,24 @@
-import { l2Normalize as launch } from '../../kernels/rows/l2-normalize.ts';
+import { l2NormalizeBackward, l2Normalize as l2NormalizeForward } from '../../kernels/rows/l2-normalize.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
-interface Attributes {
-  readonly eps: number;
-}
-
-function run(x: Tensor, dy: Tensor | null, options: Attributes): Tensor {
-  const out = Tensor.empty(x.gpu, x.shape);
-  const width = x.dim(-1);
-  launch(x.gpu, x.buffer, dy?.buffer ?? null, out.buffer, x.size / width, width, options);
-  return out;
-}
-
-const l2NormalizeOp: Op<{ inputs: [x: Tensor]; saved: { x: Tensor }; attributes: Attributes }> = {
+const l2NormalizeOp: Op<{ inputs: [x: Tensor]; saved: { x: Tensor }; attributes: { eps: number } }> = {
   name: 'l2Normalize',
-  forward([x], { attributes, save }) {
+  forward([x], { attributes: { eps }, save }) {
+    const y = Tensor.empty(x.gpu, x.shape);
+    const width = x.dim(-1);
+    l2NormalizeForward(x.gpu, { x: x.buffer, y: y.buffer, rows: x.size / width, width, eps });
     save({ x });
-    return run(x, null, attributes);
+    return y;
   },
-  gradient: (dy, { saved: { x }, attributes }) => [run(x, dy, attributes)],
+  gradient(dy, { saved: { x }, attributes: { eps } }) {
+    const dx = Tensor.empty(x.gpu, x.shape);
+    const width = x.dim(-1);
+    const tensors = { x: x.buffer, dy: dy.buffer, dx: dx.buffer };
+    l2NormalizeBackward(x.gpu, { ...tensors, rows: x.size / width, width, eps });
+    return [dx];
+  },
 };
 
 /** x / max(|x|, eps) over the last axis; with eps 0, as CLIP has it, a row of zeros gives NaN. */

@@ -1,6 +1,6 @@
 import { fill, scaleBy } from '../../kernels/elementwise.ts';
 import { matmul } from '../../kernels/matmul/index.ts';
-import { reduceAll, reduceColumns, sumRows } from '../../kernels/rows/reduce.ts';
+import { columnSum, reduceAll, rowReduce } from '../../kernels/rows/reduce.ts';
 import { copyBlock } from '../../kernels/shape.ts';
 import type { Op } from '../op.ts';
 import { allOrNone } from '../scope.ts';
@@ -15,17 +15,17 @@ const reduceOp = (name: string): Op<{ inputs: [x: Tensor]; attributes: { over: O
     const { gpu, shape, size } = x;
     if (over === 'all') {
       const out = Tensor.empty(gpu, [1]);
-      reduceAll(gpu, x.buffer, out.buffer, size, { factor });
+      reduceAll(gpu, { x: x.buffer, out: out.buffer, size, factor });
       return out;
     }
     if (over === 'columns') {
       const out = Tensor.empty(gpu, shape.slice(0, -1));
       const width = x.dim(-1);
-      reduceColumns(gpu, x.buffer, out.buffer, size / width, width, { factor });
+      rowReduce(gpu, { x: x.buffer, out: out.buffer, rows: size / width, width, factor });
       return out;
     }
     const out = Tensor.empty(gpu, shape.slice(1));
-    sumRows(gpu, x.buffer, out.buffer, x.dim(0), out.size, factor);
+    columnSum(gpu, { x: x.buffer, out: out.buffer, rows: x.dim(0), width: out.size, factor });
     return out;
   },
   // Every element that went into a sum gets that sum's gradient.
@@ -77,7 +77,7 @@ export function mean(x: Tensor, axis?: number): Tensor {
 function reduced(x: Tensor, operation: 'squares' | 'max'): Tensor {
   return allOrNone(() => {
     const out = Tensor.empty(x.gpu, [1]);
-    reduceAll(x.gpu, x.buffer, out.buffer, x.size, { operation });
+    reduceAll(x.gpu, { x: x.buffer, out: out.buffer, size: x.size, operation });
     return out;
   });
 }

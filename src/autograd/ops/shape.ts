@@ -1,6 +1,6 @@
 import { elementCount } from '../../common/shape.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { sumRows } from '../../kernels/rows/reduce.ts';
+import { columnSum } from '../../kernels/rows/reduce.ts';
 import { copyBlock, permute as permuteWords } from '../../kernels/shape.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
@@ -124,7 +124,7 @@ const expandOp: Op<{ inputs: [x: Tensor]; attributes: { count: number } }> = {
   },
   gradient(dy, { attributes: { count }, shapes: [shape] }) {
     const dx = Tensor.empty(dy.gpu, shape);
-    sumRows(dy.gpu, dy.buffer, dx.buffer, count, dx.size);
+    columnSum(dy.gpu, { x: dy.buffer, out: dx.buffer, rows: count, width: dx.size });
     return [dx];
   },
 };

@@ -1,4 +1,4 @@
-import { softmaxDx, softmax as softmaxForward } from '../../kernels/rows/softmax.ts';
+import { softmaxBackward, softmax as softmaxForward } from '../../kernels/rows/softmax.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -10,14 +10,15 @@ function softmaxOp(name: string, options: { readonly log: boolean }): Op<Softmax
     forward([x], { save }) {
       const y = Tensor.empty(x.gpu, x.shape);
       const width = x.dim(-1);
-      softmaxForward(x.gpu, x.buffer, y.buffer, x.size / width, width, options);
+      softmaxForward(x.gpu, { x: x.buffer, y: y.buffer, rows: x.size / width, width, ...options });
       save({ y });
       return y;
     },
     gradient(dy, { saved: { y } }) {
       const dx = Tensor.empty(dy.gpu, dy.shape);
       const width = dy.dim(-1);
-      softmaxDx(dy.gpu, y.buffer, dy.buffer, dx.buffer, dy.size / width, width, options);
+      const tensors = { y: y.buffer, dy: dy.buffer, dx: dx.buffer };
+      softmaxBackward(dy.gpu, { ...tensors, rows: dy.size / width, width, ...options });
       return [dx];
     },
   };

@@ -3,6 +3,7 @@ import attentionFlash from '../../../shaders/lib_attention_flash.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
 import attentionSimd from '../../../shaders/lib_attention_simd.wgsl';
 import elementwise from '../../../shaders/lib_elementwise.wgsl';
+import logSumExp from '../../../shaders/lib_log_sum_exp.wgsl';
 import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
 import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
 import matmulVectors from '../../../shaders/lib_matmul_vectors.wgsl';
@@ -21,6 +22,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_attention_flash.wgsl', attentionFlash],
   ['lib_attention_simd.wgsl', attentionSimd],
   ['lib_elementwise.wgsl', elementwise],
+  ['lib_log_sum_exp.wgsl', logSumExp],
   ['lib_matmul_scalars.wgsl', matmulScalars],
   ['lib_matmul_store.wgsl', matmulStore],
   ['lib_matmul_vectors.wgsl', matmulVectors],

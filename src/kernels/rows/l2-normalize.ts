@@ -1,31 +1,34 @@
 import source from '../../../shaders/l2_normalize.wgsl';
+import backwardSource from '../../../shaders/l2_normalize_backward.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { type RowSharing, rowKernel, rowLaunch } from './sharing.ts';
+import { type RowOptions, rowKernel } from './row-kernel.ts';
 
-const kernel = rowKernel('l2_normalize', source);
+const forward = rowKernel('l2_normalize', source);
+const backward = rowKernel('l2_normalize_backward', backwardSource);
 
-export interface L2NormalizeOptions {
+export interface L2Normalize extends RowOptions {
+  /** [rows, width] */
+  readonly x: GpuBuffer;
+  readonly y: GpuBuffer;
   /** Rows shorter than this are divided by it. 0, as in CLIP's x / x.norm(): a row of zeros gives NaN. */
-  readonly eps?: number;
-  readonly sharing?: RowSharing;
+  readonly eps: number;
 }
 
-/** out[r] = x[r] / max(|x[r]|, eps), x [rows, width]; with `dy`, the gradient by x instead. */
-export function l2Normalize(
+/** y[r] = x[r] / max(|x[r]|, eps). */
+export function l2Normalize(gpu: Gpu, { x, y, eps, variant, ...shape }: L2Normalize): void {
+  forward.run(gpu, { buffers: [x, y], params: [eps] }, shape, variant);
+}
+
+export interface L2NormalizeBackward extends Omit<L2Normalize, 'y'> {
+  readonly dy: GpuBuffer;
+  readonly dx: GpuBuffer;
+}
+
+/** The gradient by x. */
+export function l2NormalizeBackward(
   gpu: Gpu,
-  x: GpuBuffer,
-  dy: GpuBuffer | null,
-  out: GpuBuffer,
-  rows: number,
-  width: number,
-  options: L2NormalizeOptions = {},
+  { x, dy, dx, eps, variant, ...shape }: L2NormalizeBackward,
 ): void {
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, options.sharing);
-  gpu.run(kernel[sharing], {
-    constants: { ...constants, GRADIENT: Number(dy !== null) },
-    buffers: [x, ...(dy ? [dy] : []), out],
-    params: [rows, width, options.eps ?? 0],
-    groups,
-  });
+  backward.run(gpu, { buffers: [x, dy, dx], params: [eps] }, shape, variant);
 }

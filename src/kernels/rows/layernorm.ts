@@ -1,15 +1,41 @@
-import dgammaSource from '../../../shaders/layernorm_dgamma.wgsl';
-import dxSource from '../../../shaders/layernorm_dx.wgsl';
-import forwardSource from '../../../shaders/layernorm_fwd.wgsl';
+import source from '../../../shaders/layernorm.wgsl';
+import backwardSource from '../../../shaders/layernorm_backward.wgsl';
+import paramsSource from '../../../shaders/layernorm_backward_params.wgsl';
+import naiveSource from '../../../shaders/layernorm_naive.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import { rowRuns, sumRows } from './reduce.ts';
-import { chooseRowSharing, type RowSharing, rowBundle, rowKernel, rowLaunch } from './sharing.ts';
+import { columnSum, runsOf } from './reduce.ts';
+import { type RowLaunch, type RowOptions, type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
 
-const forwardKernel = rowKernel('layernorm_fwd', forwardSource);
-const dxKernel = rowKernel('layernorm_dx', dxSource);
-const dgammaKernel = { name: 'layernorm_dgamma', source: dgammaSource };
+/** A software adapter pays for every turn of a loop, a GPU wants many independent rows instead. */
+const tiling = (gpu: Gpu, { rows, width }: RowShape): RowTiling => ({
+  VEC_SIZE: width % 4 === 0 ? 4 : 1,
+  ROWS_PER_TURN: gpu.adapter.software && rows > 1 ? 2 : 1,
+});
+
+const forward = rowKernel('layernorm', source, {
+  naive: naiveSource,
+  tiling,
+  trial: ({ rows, width }) => ({
+    inputs: [rows * width, width, width].map((elements) => ({ elements, type: 'f32' })),
+    output: rows * width,
+    args: ([x, gamma, beta], y) =>
+      launchOf({ x: x!, affine: { gamma: gamma!, beta: beta! }, y, stats: null, eps: 1e-5 }),
+  }),
+});
+
+const backward = rowKernel('layernorm_backward', backwardSource, {
+  tiling,
+  trial: ({ rows, width }) => ({
+    inputs: [rows * width, 2 * rows, rows * width, width].map((elements) => ({ elements, type: 'f32' })),
+    output: rows * width,
+    args: ([x, stats, dy, gamma], dx) =>
+      backwardLaunchOf({ x: x!, stats: stats!, dy: dy!, gamma: gamma!, residual: null, dx }),
+  }),
+});
+
+const paramsKernel = { name: 'layernorm_backward_params', source: paramsSource };
 
 /** γ and β, [width] each. */
 export interface LayerNormAffine {
@@ -17,113 +43,76 @@ export interface LayerNormAffine {
   readonly beta: GpuBuffer;
 }
 
-export interface LayerNormForward {
+export interface LayerNorm extends RowOptions {
   /** [rows, width] */
   readonly x: GpuBuffer;
   readonly affine: LayerNormAffine | null;
   readonly y: GpuBuffer;
-  /** [rows, 2]: mean and 1/deviation of each row, kept for the gradients if given. */
-  readonly moments: GpuBuffer | null;
-  readonly rows: number;
-  readonly width: number;
+  /** [rows, 2]: mean and rstd, 1 / √(variance + eps), of each row, kept for the gradients if given. */
+  readonly stats: GpuBuffer | null;
   readonly eps: number;
-  readonly sharing?: RowSharing;
 }
 
-export function layerNormForward(gpu: Gpu, options: LayerNormForward): void {
-  const { x, affine, y, moments, rows, width, eps } = options;
-  const elements = rows * width;
-  const bundle = rowBundle(gpu, rows);
-  const chosen =
-    options.sharing ??
-    chooseRowSharing(gpu, forwardKernel, [rows, width, bundle], () => ({
-      inputs: [elements, width, width].map((count) => ({ elements: count, type: 'f32' })),
-      output: elements,
-      run: (sharing, [a, gamma, beta], out) =>
-        layerNormForward(gpu, {
-          ...{ x: a!, affine: { gamma: gamma!, beta: beta! }, y: out, moments: null, rows, width, eps },
-          sharing: sharing as RowSharing,
-        }),
-    }));
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
-  gpu.run(forwardKernel[sharing], {
-    constants: {
-      ...constants,
-      WIDE: width % 4 === 0 ? 4 : 1,
-      BUNDLE: bundle,
-      AFFINE: Number(affine !== null),
-      KEEP: Number(moments !== null),
-    },
-    buffers: [x, ...(affine ? [affine.gamma, affine.beta] : []), y, ...(moments ? [moments] : [])],
-    params: [rows, width, eps],
-    groups,
-  });
+/** y = (x - mean) · rstd · γ + β over each row. */
+export function layerNorm(gpu: Gpu, options: LayerNorm): void {
+  forward.run(gpu, launchOf(options), options, options.variant);
 }
 
-export interface LayerNormBackward {
+function launchOf({ x, affine, y, stats, eps }: Omit<LayerNorm, keyof RowOptions>): RowLaunch {
+  return {
+    constants: { AFFINE: Number(affine !== null), STATS: Number(stats !== null) },
+    buffers: [x, ...(affine ? [affine.gamma, affine.beta] : []), y, ...(stats ? [stats] : [])],
+    params: [eps],
+  };
+}
+
+/** What both gradients are made of. */
+interface LayerNormSaved extends RowOptions {
   readonly x: GpuBuffer;
-  readonly moments: GpuBuffer;
+  readonly stats: GpuBuffer;
   readonly dy: GpuBuffer;
-  readonly rows: number;
-  readonly width: number;
 }
 
-export interface LayerNormDx extends LayerNormBackward {
+export interface LayerNormBackward extends LayerNormSaved {
   readonly gamma: GpuBuffer | null;
   /** [rows, width], added to the gradient: what reached x by a residual connection. */
   readonly residual: GpuBuffer | null;
   readonly dx: GpuBuffer;
-  readonly sharing?: RowSharing;
 }
 
 /** The gradient by x, [rows, width]. */
-export function layerNormDx(gpu: Gpu, options: LayerNormDx): void {
-  const { x, moments, dy, rows, width, gamma, residual, dx } = options;
-  const elements = rows * width;
-  const bundle = rowBundle(gpu, rows);
-  const chosen =
-    options.sharing ??
-    chooseRowSharing(gpu, dxKernel, [rows, width, bundle], () => ({
-      inputs: [elements, 2 * rows, elements, width].map((count) => ({ elements: count, type: 'f32' })),
-      output: elements,
-      run: (sharing, [a, m, b, g], out) =>
-        layerNormDx(gpu, {
-          ...{ x: a!, moments: m!, dy: b!, gamma: g!, residual: null, dx: out, rows, width },
-          sharing: sharing as RowSharing,
-        }),
-    }));
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
-  gpu.run(dxKernel[sharing], {
-    constants: {
-      ...constants,
-      WIDE: width % 4 === 0 ? 4 : 1,
-      BUNDLE: bundle,
-      AFFINE: Number(gamma !== null),
-      RESIDUAL: Number(residual !== null),
-    },
-    buffers: [x, moments, dy, ...(gamma ? [gamma] : []), ...(residual ? [residual] : []), dx],
-    params: [rows, width],
-    groups,
-  });
+export function layerNormBackward(gpu: Gpu, options: LayerNormBackward): void {
+  backward.run(gpu, backwardLaunchOf(options), options, options.variant);
 }
 
-/** The gradients by γ and β, [width] each. */
-export function layerNormDgamma(
-  gpu: Gpu,
-  options: LayerNormBackward & { readonly dgamma: GpuBuffer; readonly dbeta: GpuBuffer },
-): void {
-  const { x, moments, dy, rows, width, dgamma, dbeta } = options;
-  const { run, runs } = rowRuns(rows);
-  withScratch(gpu, dgammaKernel.name, (hold) => {
+function backwardLaunchOf(options: Omit<LayerNormBackward, keyof RowOptions>): RowLaunch {
+  const { x, stats, dy, gamma, residual, dx } = options;
+  return {
+    constants: { AFFINE: Number(gamma !== null), RESIDUAL: Number(residual !== null) },
+    buffers: [x, stats, dy, ...(gamma ? [gamma] : []), ...(residual ? [residual] : []), dx],
+  };
+}
+
+export interface LayerNormBackwardParams extends LayerNormSaved {
+  /** [width] */
+  readonly dgamma: GpuBuffer;
+  readonly dbeta: GpuBuffer;
+}
+
+/** The gradients by γ and β. */
+export function layerNormBackwardParams(gpu: Gpu, options: LayerNormBackwardParams): void {
+  const { x, stats, dy, rows, width, dgamma, dbeta } = options;
+  const { run, runs } = runsOf(rows);
+  withScratch(gpu, paramsKernel.name, (hold) => {
     const partial = (out: GpuBuffer) => (runs === 1 ? out : hold(gpu.pool.allocate(4 * runs * width)));
     const [partialGamma, partialBeta] = [partial(dgamma), partial(dbeta)];
-    gpu.run(dgammaKernel, {
-      buffers: [x, moments, dy, partialGamma, partialBeta],
+    gpu.run(paramsKernel, {
+      buffers: [x, stats, dy, partialGamma, partialBeta],
       params: [rows, width, run],
       groups: [Math.ceil(width / 32), runs],
     });
     if (runs === 1) return;
-    sumRows(gpu, partialGamma, dgamma, runs, width);
-    sumRows(gpu, partialBeta, dbeta, runs, width);
+    columnSum(gpu, { x: partialGamma, out: dgamma, rows: runs, width });
+    columnSum(gpu, { x: partialBeta, out: dbeta, rows: runs, width });
   });
 }

@@ -1,95 +1,90 @@
 import crossEntropySource from '../../../shaders/cross_entropy.wgsl';
+import crossEntropyBackwardSource from '../../../shaders/cross_entropy_backward.wgsl';
 import mseSource from '../../../shaders/mse.wgsl';
-import mseDxSource from '../../../shaders/mse_dx.wgsl';
+import mseBackwardSource from '../../../shaders/mse_backward.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { elementGroups } from '../elementwise.ts';
 import { reduceAll, reduceChunk } from './reduce.ts';
-import { type RowSharing, rowKernel, rowLaunch } from './sharing.ts';
+import { type RowOptions, rowKernel } from './row-kernel.ts';
 
 const mseKernel = rowKernel('mse', mseSource);
-const mseDxKernel = { name: 'mse_dx', source: mseDxSource };
+const mseBackwardKernel = { name: 'mse_backward', source: mseBackwardSource };
 const crossEntropyKernel = rowKernel('cross_entropy', crossEntropySource);
+const crossEntropyBackwardKernel = rowKernel('cross_entropy_backward', crossEntropyBackwardSource);
 
-/** loss[1] = mean of (x - t)² over `size` numbers. */
-export function meanSquaredError(
-  gpu: Gpu,
-  x: GpuBuffer,
-  t: GpuBuffer,
-  loss: GpuBuffer,
-  size: number,
-  variant?: RowSharing,
-): void {
-  const chunks = Math.ceil(size / reduceChunk);
-  const { sharing, constants, groups } = rowLaunch(gpu, chunks, variant);
+interface MeanSquaredErrorOf {
+  /** Numbers, and their targets. */
+  readonly size: number;
+  readonly x: GpuBuffer;
+  readonly target: GpuBuffer;
+}
+
+export interface MeanSquaredError extends MeanSquaredErrorOf, Pick<RowOptions, 'variant'> {
+  /** [1] */
+  readonly loss: GpuBuffer;
+}
+
+/** loss = mean of (x - target)². */
+export function meanSquaredError(gpu: Gpu, { size, x, target, loss, variant }: MeanSquaredError): void {
+  const rows = Math.ceil(size / reduceChunk);
   withScratch(gpu, 'mse', (hold) => {
-    const sums = chunks === 1 ? loss : hold(gpu.pool.allocate(4 * chunks));
-    gpu.run(mseKernel[sharing], {
-      constants,
-      buffers: [x, t, sums],
-      params: [size, reduceChunk, chunks === 1 ? 1 / size : 1],
-      groups,
-    });
-    if (chunks > 1) reduceAll(gpu, sums, loss, chunks, { factor: 1 / size, sharing: variant });
+    const sums = rows === 1 ? loss : hold(gpu.pool.allocate(4 * rows));
+    const launch = { buffers: [x, target, sums], params: [size, rows === 1 ? 1 / size : 1] };
+    mseKernel.run(gpu, launch, { rows, width: reduceChunk }, variant);
+    if (rows > 1) reduceAll(gpu, { x: sums, out: loss, size: rows, factor: 1 / size, variant });
   });
 }
 
-/** dx[size] = dloss[0] · 2/size · (x - t). */
-export function meanSquaredErrorDx(
-  gpu: Gpu,
-  x: GpuBuffer,
-  t: GpuBuffer,
-  dloss: GpuBuffer,
-  dx: GpuBuffer,
-  size: number,
-): void {
-  gpu.run(mseDxKernel, {
-    buffers: [x, t, dloss, dx],
+export interface MeanSquaredErrorBackward extends MeanSquaredErrorOf {
+  /** [1] */
+  readonly dloss: GpuBuffer;
+  /** [size] */
+  readonly dx: GpuBuffer;
+}
+
+/** dx = dloss · 2/size · (x - target). */
+export function meanSquaredErrorBackward(gpu: Gpu, options: MeanSquaredErrorBackward): void {
+  const { size, x, target, dloss, dx } = options;
+  gpu.run(mseBackwardKernel, {
+    buffers: [x, target, dloss, dx],
     params: [size],
     groups: elementGroups(size),
   });
 }
 
-/** loss[1] = mean over rows of -log softmax(x)[row, t[row]]; x [rows, width], t u32 [rows] below width. */
-export function crossEntropy(
-  gpu: Gpu,
-  x: GpuBuffer,
-  t: GpuBuffer,
-  loss: GpuBuffer,
-  rows: number,
-  width: number,
-  variant?: RowSharing,
-): void {
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, variant);
+interface CrossEntropyOf extends RowOptions {
+  /** Logits, [rows, width]. */
+  readonly x: GpuBuffer;
+  /** u32 [rows], each below width. */
+  readonly classes: GpuBuffer;
+}
+
+export interface CrossEntropy extends CrossEntropyOf {
+  /** [1] */
+  readonly loss: GpuBuffer;
+}
+
+/** loss = mean over rows of -log softmax(x)[row, classes[row]]. */
+export function crossEntropy(gpu: Gpu, options: CrossEntropy): void {
+  const { x, classes, loss, rows, variant } = options;
   withScratch(gpu, 'cross_entropy', (hold) => {
-    const terms = hold(gpu.pool.allocate(4 * rows));
-    gpu.run(crossEntropyKernel[sharing], {
-      constants: { ...constants, GRADIENT: 0 },
-      buffers: [x, t, terms],
-      params: [rows, width],
-      groups,
-    });
-    reduceAll(gpu, terms, loss, rows, { factor: 1 / rows, sharing: variant });
+    const losses = hold(gpu.pool.allocate(4 * rows));
+    crossEntropyKernel.run(gpu, { buffers: [x, classes, losses] }, options, variant);
+    reduceAll(gpu, { x: losses, out: loss, size: rows, factor: 1 / rows, variant });
   });
 }
 
-/** dx [rows, width] of {@link crossEntropy}. */
-export function crossEntropyDx(
-  gpu: Gpu,
-  x: GpuBuffer,
-  t: GpuBuffer,
-  dloss: GpuBuffer,
-  dx: GpuBuffer,
-  rows: number,
-  width: number,
-  variant?: RowSharing,
-): void {
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, variant);
-  gpu.run(crossEntropyKernel[sharing], {
-    constants: { ...constants, GRADIENT: 1 },
-    buffers: [x, t, dloss, dx],
-    params: [rows, width],
-    groups,
-  });
+export interface CrossEntropyBackward extends CrossEntropyOf {
+  /** [1] */
+  readonly dloss: GpuBuffer;
+  /** [rows, width] */
+  readonly dx: GpuBuffer;
+}
+
+/** The gradient of {@link crossEntropy} by x. */
+export function crossEntropyBackward(gpu: Gpu, options: CrossEntropyBackward): void {
+  const { x, classes, dloss, dx, variant } = options;
+  crossEntropyBackwardKernel.run(gpu, { buffers: [x, classes, dloss, dx] }, options, variant);
 }

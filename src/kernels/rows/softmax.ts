@@ -1,81 +1,66 @@
-import forwardSource from '../../../shaders/softmax.wgsl';
-import dxSource from '../../../shaders/softmax_dx.wgsl';
+import source from '../../../shaders/softmax.wgsl';
+import backwardSource from '../../../shaders/softmax_backward.wgsl';
+import naiveSource from '../../../shaders/softmax_naive.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import type { Trial } from '../device/tuning.ts';
-import { chooseRowSharing, type RowKernel, type RowSharing, rowKernel, rowLaunch } from './sharing.ts';
-
-const forwardKernel = rowKernel('softmax', forwardSource);
-const dxKernel = rowKernel('softmax_dx', dxSource);
-
-export interface SoftmaxOptions {
-  /** The logarithm of the softmax instead. */
-  readonly log?: boolean;
-  readonly sharing?: RowSharing;
-}
+import { type RowOptions, type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
 
 /**
- * Four rows whose length is no multiple of 4 together begin and end at a vec4. A software adapter gains by bundling them so; a
- * GPU, whose neighbouring lanes load neighbouring words anyway, would have a quarter of the rows to spread over its cores.
+ * Four rows whose length is no multiple of 4 together begin and end at a vec4. A software adapter gains by taking them so; a
+ * GPU, whose neighboring lanes load neighboring words anyway, would have a quarter of the rows to spread over its cores.
  */
-function layoutOf(gpu: Gpu, rows: number, width: number): { bundle: number; byFours: boolean } {
-  if (width % 4 === 0) return { bundle: 1, byFours: true };
+function tiling(gpu: Gpu, { rows, width }: RowShape): RowTiling {
+  if (width % 4 === 0) return { VEC_SIZE: 4, ROWS_PER_TURN: 1 };
   const byFours = gpu.adapter.software && rows % 4 === 0;
-  return { bundle: byFours ? 4 : 1, byFours };
+  return byFours ? { VEC_SIZE: 4, ROWS_PER_TURN: 4 } : { VEC_SIZE: 1, ROWS_PER_TURN: 1 };
 }
 
-/** Runs one of the two kernels over `rows` rows. */
-function launch(
-  gpu: Gpu,
-  kernel: RowKernel,
-  [rows, width]: readonly [number, number],
-  buffers: readonly GpuBuffer[],
-  { log = false, sharing: given }: SoftmaxOptions,
-  trial: () => Omit<Trial, 'reference' | 'tolerance'>,
-): void {
-  const { bundle, byFours } = layoutOf(gpu, rows, width);
-  const chosen = given ?? chooseRowSharing(gpu, kernel, [rows, width, bundle], trial);
-  const { sharing, constants, groups } = rowLaunch(gpu, rows, chosen, bundle);
-  gpu.run(kernel[sharing], {
-    constants: { ...constants, WIDE: byFours ? 4 : 1, BUNDLE: bundle, LOG: Number(log) },
-    buffers,
-    params: [rows, width],
-    groups,
-  });
+const forward = rowKernel('softmax', source, {
+  naive: naiveSource,
+  tiling,
+  trial: ({ rows, width }) => ({
+    inputs: [{ elements: rows * width, type: 'f32' }],
+    output: rows * width,
+    args: ([x], y) => ({ buffers: [x!, y], constants: { LOG: 0 } }),
+  }),
+});
+
+const backward = rowKernel('softmax_backward', backwardSource, {
+  tiling,
+  trial: ({ rows, width }) => ({
+    inputs: [rows * width, rows * width].map((elements) => ({ elements, type: 'f32' })),
+    output: rows * width,
+    args: ([y, dy], dx) => ({ buffers: [y!, dy!, dx], constants: { LOG: 0 } }),
+  }),
+});
+
+interface SoftmaxOptions extends RowOptions {
+  /** The logarithm of the softmax instead. */
+  readonly log?: boolean;
 }
 
-/** y [rows, width] = the softmax of each row of x, or its logarithm. */
-export function softmax(
-  gpu: Gpu,
-  x: GpuBuffer,
-  y: GpuBuffer,
-  rows: number,
-  width: number,
-  options: SoftmaxOptions = {},
-): void {
-  const elements = rows * width;
-  launch(gpu, forwardKernel, [rows, width], [x, y], options, () => ({
-    inputs: [{ elements, type: 'f32' }],
-    output: elements,
-    run: (sharing, [a], out) => softmax(gpu, a!, out, rows, width, { sharing: sharing as RowSharing }),
-  }));
+export interface Softmax extends SoftmaxOptions {
+  /** [rows, width] */
+  readonly x: GpuBuffer;
+  readonly y: GpuBuffer;
 }
 
-/** The gradient by x, [rows, width], from the output y. */
-export function softmaxDx(
+/** y = the softmax of each row of x, or its logarithm. */
+export function softmax(gpu: Gpu, { x, y, log = false, variant, ...shape }: Softmax): void {
+  forward.run(gpu, { buffers: [x, y], constants: { LOG: Number(log) } }, shape, variant);
+}
+
+export interface SoftmaxBackward extends SoftmaxOptions {
+  /** The output, [rows, width]. */
+  readonly y: GpuBuffer;
+  readonly dy: GpuBuffer;
+  readonly dx: GpuBuffer;
+}
+
+/** The gradient by x, from the output y. */
+export function softmaxBackward(
   gpu: Gpu,
-  y: GpuBuffer,
-  dy: GpuBuffer,
-  dx: GpuBuffer,
-  rows: number,
-  width: number,
-  options: SoftmaxOptions = {},
+  { y, dy, dx, log = false, variant, ...shape }: SoftmaxBackward,
 ): void {
-  const elements = rows * width;
-  launch(gpu, dxKernel, [rows, width], [y, dy, dx], options, () => ({
-    inputs: [elements, elements].map((count) => ({ elements: count, type: 'f32' })),
-    output: elements,
-    run: (sharing, [a, b], out) =>
-      softmaxDx(gpu, a!, b!, out, rows, width, { sharing: sharing as RowSharing }),
-  }));
+  backward.run(gpu, { buffers: [y, dy, dx], constants: { LOG: Number(log) } }, shape, variant);
 }

@@ -1,6 +1,6 @@
-// out[run, c] = factor · sum over the rows of a run of x[row, c], in the order of the rows. A lane owns a column of one run
-// of `run` rows: neighbouring lanes read neighbouring words. The launcher adds several runs' sums by a second pass.
-// Traffic: one read an element.
+// out[run, c] = factor · sum over the rows of a run of x[row, c], in the order of the rows: a sum over axis 0. A lane owns a
+// column of one run of `run` rows: neighboring lanes read neighboring words. The launcher adds several runs' sums by a second
+// pass. Traffic: one read an element.
 
 struct Params {
   rows: u32,

@@ -1,0 +1,138 @@
+import type { GpuBuffer } from '../device/buffer-pool.ts';
+import { foldGroups, type Gpu } from '../device/gpu.ts';
+import type { Constants } from '../device/wgsl.ts';
+import { type Family, type FamilyTrial, family, type Variant } from '../variant.ts';
+
+/** A matrix whose rows are computed each by itself. */
+export interface RowShape {
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** What every launcher of a row-wise kernel is told. */
+export interface RowOptions extends RowShape {
+  /** Runs this one of {@link rowVariants} instead of the measured or default one. */
+  readonly variant?: string | undefined;
+}
+
+/** What a row-wise kernel is launched with. */
+export interface RowLaunch {
+  /** In the order of the shader's bindings. */
+  readonly buffers: readonly GpuBuffer[];
+  /** What follows `rows` and `width` in the shader's Params. */
+  readonly params?: readonly number[];
+  readonly constants?: Constants;
+}
+
+/** How a shader takes the elements of a row, as lib_vectors.wgsl and lib_rows.wgsl declare it. */
+export interface RowTiling {
+  /** Elements at once, 1 or 4. */
+  readonly VEC_SIZE: number;
+  /** Rows that the same lanes carry at once. */
+  readonly ROWS_PER_TURN: number;
+}
+
+export interface RowKernelOptions {
+  /** WGSL of the naive variant, a row to a lane; by default the kernel's own, an element at a time. */
+  readonly naive?: string;
+  /** For a shader that includes lib_vectors.wgsl. */
+  readonly tiling?: (gpu: Gpu, shape: RowShape) => RowTiling;
+  /** How to time the variants on a GPU; without it the rule of thumb decides there too. */
+  readonly trial?: (shape: RowShape) => FamilyTrial<RowShape, RowLaunch>;
+}
+
+type RowKernel = Family<RowShape, RowLaunch>;
+type RowVariant = Variant<RowShape, RowLaunch>;
+
+/** By who owns a row: the constants of lib_rows.wgsl, and the rows, or turns of rows, of a workgroup. */
+const owners = {
+  lane: { constants: { OWNER: 0 }, groupRows: 8 },
+  subgroup: { constants: { OWNER: 1 }, groupRows: 4 },
+  workgroup: { constants: { OWNER: 2 }, groupRows: 1 },
+};
+type Owner = keyof typeof owners;
+
+/** The variants of every row-wise kernel: the naive one, and one for each owner of a row. */
+export const rowVariants: readonly string[] = ['naive', ...Object.keys(owners)];
+
+/** A subgroup can own a row only where all subgroups have one size. */
+function subgroupsOwn(gpu: Gpu): boolean {
+  const { subgroupMin, subgroupMax } = gpu.adapter;
+  return gpu.has('subgroups') && subgroupMin === subgroupMax && subgroupMin > 0;
+}
+
+/** Those of {@link rowVariants} that this adapter can run. */
+export function applicableRowVariants(gpu: Gpu): string[] {
+  return rowVariants.filter((name) => name !== 'subgroup' || subgroupsOwn(gpu));
+}
+
+/**
+ * A kernel that computes each row of a matrix by itself, from one shader that includes lib_rows.wgsl. A variant is who owns a
+ * row: a lane, a subgroup, or a workgroup with shared memory and barriers.
+ *
+ * By rule subgroups where they can; else a workgroup, or a lane on a software adapter, where barriers are ten times dearer and reads
+ * are separate anyway. Kernels with a trial are measured on a GPU, where a subgroup suits many rows and a workgroup few wide ones; on a
+ * software adapter lanes take them, which exchange nothing, once there are enough rows to share among its threads: a tenth faster.
+ */
+export function rowKernel(name: string, source: string, options: RowKernelOptions = {}): RowKernel {
+  const { tiling, trial } = options;
+  const turnsOf = (gpu: Gpu, shape: RowShape) => shape.rows / (tiling?.(gpu, shape).ROWS_PER_TURN ?? 1);
+
+  const ownerByRule = (gpu: Gpu, shape: RowShape): Owner => {
+    const { software } = gpu.adapter;
+    if (software && trial && turnsOf(gpu, shape) >= 256) return 'lane';
+    if (subgroupsOwn(gpu)) return 'subgroup';
+    return software ? 'lane' : 'workgroup';
+  };
+
+  const variant = (
+    own: Pick<RowVariant, 'name' | 'applies' | 'cost'>,
+    owner: Owner,
+    wgsl: string,
+    tilingOf?: typeof tiling,
+  ): RowVariant => {
+    const kernel = { name: `${name}_${own.name}`, source: wgsl };
+    const { constants, groupRows } = owners[owner];
+    return {
+      ...own,
+      sources: [wgsl],
+      launch(gpu, launch, shape) {
+        const { rows, width } = shape;
+        const tile = tilingOf?.(gpu, shape);
+        const lanes = owner === 'subgroup' && { LANES: gpu.adapter.subgroupMin };
+        gpu.run(kernel, {
+          constants: { ...launch.constants, ...tile, ...constants, ...lanes },
+          buffers: launch.buffers,
+          params: [rows, width, ...(launch.params ?? [])],
+          groups: foldGroups(Math.ceil(rows / groupRows / (tile?.ROWS_PER_TURN ?? 1))),
+        });
+      },
+    };
+  };
+
+  const owned = (owner: Owner): RowVariant => {
+    const applies = (gpu: Gpu) => owner !== 'subgroup' || subgroupsOwn(gpu);
+    const cost = (gpu: Gpu, shape: RowShape) => {
+      if (owner === ownerByRule(gpu, shape)) return 0;
+      return trial && !gpu.adapter.software && owner !== 'lane' ? 1 : Number.POSITIVE_INFINITY;
+    };
+    return variant({ name: owner, applies, cost }, owner, source, tiling);
+  };
+
+  const naive = variant(
+    { name: 'naive', applies: () => true, cost: () => Number.POSITIVE_INFINITY },
+    'lane',
+    options.naive ?? source,
+    options.naive ? undefined : tiling && (() => ({ VEC_SIZE: 1, ROWS_PER_TURN: 1 })),
+  );
+
+  return family({
+    name,
+    variants: [naive, ...(Object.keys(owners) as Owner[]).map(owned)],
+    key: ({ rows, width }) => `${rows}x${width}`,
+    trial(shape) {
+      if (!trial) throw new Error(`${name} has no trial`);
+      return trial(shape);
+    },
+  });
+}
