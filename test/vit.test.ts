@@ -65,10 +65,10 @@ it('has the right gradients by the input and by every weight', async () => {
   const x = Tensor.from(gpu, randoms(2 * 5 * width, 3), [2, 5, width]);
   const weights = Object.values(block).flatMap(({ weight, bias }) => [weight, bias!]);
   for (const mask of ['none', 'causal'] as const)
-    await gradcheck((input) => transformerBlock(input!, block, settings, { mask }), [x, ...weights], {
+    await gradcheck((input) => transformerBlock(input, block, settings, { mask }), [x, ...weights], {
       tolerance: 2e-2,
     });
-  await gradcheck((input) => classTokenBlock(input!, block, settings), [x, ...weights], { tolerance: 2e-2 });
+  await gradcheck((input) => classTokenBlock(input, block, settings), [x, ...weights], { tolerance: 2e-2 });
 });
 
 it('pools tokens', async () => {

@@ -70,12 +70,13 @@ export function checkInputs(
   types: readonly (readonly TensorType[])[] = float32,
 ): void {
   let gpu: Tensor['gpu'] | undefined;
-  for (const [i, input] of inputs.entries()) {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
     if (!input) continue;
-    const accepted = types[i] ?? types.at(-1) ?? [];
-    if (!accepted.includes(input.type))
+    const accepted = types[i] ?? types.at(-1);
+    if (!accepted?.includes(input.type))
       throw new Error(
-        `${name}: input ${i} [${input.shape.join(', ')}] is ${input.type}, expected ${accepted.join(' or ')}`,
+        `${name}: input ${i} [${input.shape.join(', ')}] is ${input.type}, expected ${accepted?.join(' or ')}`,
       );
     gpu ??= input.gpu;
     if (input.gpu !== gpu)

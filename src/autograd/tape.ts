@@ -41,7 +41,7 @@ export function apply<T extends OpTypes>(
   const { name } = op;
   checkInputs(name, inputs, op.types);
   const tape = active;
-  const [attributes] = given as unknown as [AttributesOf<T>];
+  const attributes = (given as readonly unknown[])[0] as AttributesOf<T>;
   const ids = inputs.map((input) => (input instanceof Tensor && tape?.tracked.has(input.id) ? input.id : 0));
   const needed = ids.map((id) => id !== 0);
   const needs = needed as Each<T['inputs'], boolean>;
@@ -50,9 +50,10 @@ export function apply<T extends OpTypes>(
   const saved: Record<string, Operand | null> = {};
   const save = (tensors: SavedOf<T>) => {
     if (!recording) return;
-    for (const [key, tensor] of Object.entries(tensors as Record<string, Operand | null>)) {
+    const named = tensors as Record<string, Operand | null>;
+    for (const key in named) {
       // A handle of the tape's own on the storage: it outlives the scope in which the op ran.
-      const view = tensor && keep(tensor.view());
+      const view = named[key] ? keep(named[key].view()) : null;
       if (view) held.push(view);
       saved[key] = view;
     }
