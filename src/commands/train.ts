@@ -10,7 +10,7 @@ import { formatTable } from '../cli/table.ts';
 import { figureText } from '../common/figure-text.ts';
 import { clearTuning } from '../kernels/device/tuning.ts';
 import { runFolder } from '../training/default-folder.ts';
-import { metricsText, type RunSummary, trainRun } from '../training/run.ts';
+import { metricsText, percent, type RunSummary, trainRun } from '../training/run.ts';
 import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from '../training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../training/settings.ts';
 
@@ -80,15 +80,30 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
 });
 
 async function showRun(summary: RunSummary): Promise<void> {
-  const { images, test, before, finalEpoch, folder, seconds, accuracy, readings, unreadable, missing } =
-    summary;
+  const {
+    images,
+    test,
+    before,
+    finalEpoch,
+    folder,
+    seconds,
+    accuracy,
+    classes,
+    readings,
+    unreadable,
+    missing,
+  } = summary;
   terminal.line('');
   terminal.line(`images     ${images.train} train, ${images.val} validation, ${images.test} test`);
-  terminal.line(`untrained  ${metricsText(before)}`);
-  terminal.line(`epoch ${String(finalEpoch).padEnd(5)}${metricsText(test?.overall ?? null)}`);
+  const epoch = `epoch ${String(finalEpoch).padEnd(5)}`;
+  if (classes) terminal.line(`${epoch}accuracy ${percent(accuracy)} of ${classes.length} classes`);
+  else {
+    terminal.line(`untrained  ${metricsText(before)}`);
+    terminal.line(`${epoch}${metricsText(test?.overall ?? null)}`);
+  }
   for (const [name, metrics] of Object.entries(readings ?? {}))
     terminal.line(`${name.padEnd(11)}${metricsText(metrics)}`);
-  if (accuracy !== null) terminal.line(`accuracy   ${(100 * accuracy).toFixed(1)}% of the quality classes`);
+  if (accuracy !== null && !classes) terminal.line(`accuracy   ${percent(accuracy)} of the quality classes`);
   if (missing.length > 0) terminal.line(`missing    ${missing.length}: ${missing.join(', ')}`);
   if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
   terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
@@ -97,12 +112,13 @@ async function showRun(summary: RunSummary): Promise<void> {
 }
 
 function seedsTable({ runs, mean, std }: SeedsSummary): string {
-  const row = (name: string, { srcc, plcc, krcc, rmse }: SeedFigures) => [
+  const names = Object.keys(mean) as (keyof SeedFigures)[];
+  const row = (name: string, figures: SeedFigures) => [
     name,
-    ...[srcc, plcc, krcc, rmse].map((figure) => figureText(figure)),
+    ...names.map((figure) => figureText(figures[figure])),
   ];
   return formatTable([...runs.map((run) => row(String(run.seed), run)), row('mean', mean), row('±', std)], {
-    columns: ['seed', 'SRCC', 'PLCC', 'KRCC', 'RMSE'],
-    align: 'lrrrr',
+    columns: ['seed', ...names.map((name) => (name === 'accuracy' ? name : name.toUpperCase()))],
+    align: `l${'r'.repeat(names.length)}`,
   });
 }

@@ -30,9 +30,12 @@ export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string
 }
 
 function header(title: string, summary: RunSummary): string {
-  const { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder, finished, versions } = summary;
+  const { settings, mos, adapter, images, epochs, finalEpoch, seconds, folder, finished, versions, classes } =
+    summary;
   const entries: (readonly [string, string])[] = [
-    ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
+    classes
+      ? ['classes', `${mos.target}: ${classes.length}`]
+      : ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
     ['epochs', epochs === 0 ? 'none (zero-shot)' : `${epochs}, kept: ${finalEpoch}`],
@@ -76,22 +79,30 @@ function promptsText({
 }
 
 /** The figures people ask for first. */
-function figures({ test, before, accuracy }: RunSummary): string {
-  if (!test) return '<p class="note">There is no test set, so nothing was evaluated.</p>';
+function figures({ test, before, accuracy, classes }: RunSummary): string {
+  if (!test && accuracy === null)
+    return '<p class="note">There is no test set, so nothing was evaluated.</p>';
   const tile = (name: string, value: string, detail: string) =>
     `<div class="tile"><span>${name}</span><strong>${value}</strong><small>${detail}</small></div>`;
-  const metrics = (['srcc', 'plcc', 'krcc', 'rmse'] as const).map((name) => {
-    const interval = test.intervals?.[name];
+  const names = test ? (['srcc', 'plcc', 'krcc', 'rmse'] as const) : [];
+  const metrics = names.map((name) => {
+    const interval = test?.intervals?.[name];
     const range = interval ? `95 %: ${figureText(interval[0], 3)} – ${figureText(interval[1], 3)}` : '';
     const untrained = before ? `untrained ${figureText(before[name], 3)}` : '';
     return tile(
       name.toUpperCase(),
-      figureText(test.overall[name], 4),
+      figureText(test?.overall[name], 4),
       [range, untrained].filter(Boolean).join('<br>'),
     );
   });
   if (accuracy !== null)
-    metrics.push(tile('accuracy', `${(100 * accuracy).toFixed(1)} %`, 'of the quality classes'));
+    metrics.push(
+      tile(
+        'accuracy',
+        `${(100 * accuracy).toFixed(1)} %`,
+        classes ? `of ${classes.length} classes` : 'of the quality classes',
+      ),
+    );
   return `<section class="tiles" aria-label="Metrics on the test set">${metrics.join('')}</section>`;
 }
 
@@ -161,8 +172,17 @@ function generators({ test }: RunSummary): { groups: [string, Metrics][]; count:
   return { groups: all.filter((group) => largest.includes(group)), count: all.length };
 }
 
+function classesTable(classes: NonNullable<RunSummary['classes']>): string {
+  const rows = classes.map(({ name, n, accuracy }): [string, string[]] => [
+    name,
+    [String(n), accuracy === null ? '—' : `${(100 * accuracy).toFixed(1)} %`],
+  ]);
+  return section('Classes of the test set', table(['', 'n', 'accuracy'], rows, 'Classes of the test set'));
+}
+
 function metricsTable(summary: RunSummary): string {
-  const { test, before, readings } = summary;
+  const { test, before, readings, classes } = summary;
+  if (classes) return classesTable(classes);
   if (!test) return '';
   const cells = ({ n, srcc, plcc, krcc, rmse, mae }: Metrics) => [
     String(n),

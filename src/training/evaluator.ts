@@ -39,9 +39,9 @@ export class Evaluator {
     );
   }
 
-  /** Metrics over samples; null where there are none. */
+  /** Metrics over samples; null where there are none, or no scores. */
   async score(samples: Int32Array, read?: (features: Tensor) => Tensor): Promise<Metrics | null> {
-    if (samples.length === 0) return null;
+    if (samples.length === 0 || this.#data.classNames) return null;
     const predictions = await this.predict(samples, read);
     const mos = Array.from(samples, (sample) => this.#data.mos[sample]!);
     return metricsOf([...predictions], mos);
@@ -49,16 +49,19 @@ export class Evaluator {
 
   /** Share of samples whose most probable class is theirs; null where there are none, or no classes. */
   async accuracy(samples: Int32Array): Promise<number | null> {
-    const learner = this.#learner;
-    if (samples.length === 0 || !learner.classify) return null;
-    const logits = await this.#rows(samples, (features) => learner.classify!(features));
+    if (samples.length === 0 || !this.#learner.classify) return null;
+    const classes = await this.classify(samples);
+    return samples.filter((sample, i) => classes[i] === this.#data.classes[sample]).length / samples.length;
+  }
+
+  /** The most probable class of each sample, by a learner that classifies. */
+  async classify(samples: Int32Array): Promise<Uint32Array> {
+    const logits = await this.#rows(samples, (features) => this.#learner.classify!(features));
     const width = logits.length / samples.length;
-    let right = 0;
-    for (const [i, sample] of samples.entries()) {
+    return Uint32Array.from(samples, (_, i) => {
       const row = logits.subarray(i * width, (i + 1) * width);
-      if (row.indexOf(Math.max(...row)) === this.#data.classes[sample]) right++;
-    }
-    return right / samples.length;
+      return row.indexOf(Math.max(...row));
+    });
   }
 
   /** What `compute` makes of the samples' features, a row a sample. */

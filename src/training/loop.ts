@@ -29,18 +29,25 @@ export interface EpochRecord {
   readonly accuracy?: { readonly val: number | null; readonly test: number | null };
 }
 
+/** The epoch with the best figure on the validation part: the SRCC or, of images that belong to classes, the accuracy. */
+export interface BestEpoch {
+  readonly epoch: number;
+  readonly srcc?: number;
+  readonly accuracy?: number;
+}
+
 /** Where a run stands between two epochs: enough to go on bit for bit. */
 export interface TrainingState extends RunState {
   readonly epoch: number;
   readonly records: readonly EpochRecord[];
-  readonly best: { readonly epoch: number; readonly srcc: number } | null;
+  readonly best: BestEpoch | null;
   /** Metrics of the test part before the first epoch. */
   readonly before?: Metrics | null;
 }
 
 export interface LoopEvents {
   step?(done: number, total: number, epoch: number): void;
-  /** After each epoch: save a checkpoint. `improved`: the validation SRCC is the best so far. */
+  /** After each epoch: save a checkpoint. `improved`: it is the best so far. */
   epoch?(state: TrainingState, record: EpochRecord, improved: boolean): Promise<void> | void;
 }
 
@@ -139,13 +146,15 @@ export class TrainingLoop {
         test,
         ...(accuracy && { accuracy }),
       };
-      const improved =
-        val !== null && Number.isFinite(val.srcc) && val.srcc > (state.best?.srcc ?? -Infinity);
+      const best = this.#data.classNames
+        ? better(state.best, epoch + 1, 'accuracy', accuracy?.val)
+        : better(state.best, epoch + 1, 'srcc', val?.srcc);
+      const improved = best !== state.best;
       state = {
         ...state,
         epoch: epoch + 1,
         records: [...state.records, record],
-        best: improved ? { epoch: epoch + 1, srcc: val.srcc } : state.best,
+        best,
       };
       await events.epoch?.(state, record, improved);
     }
@@ -228,4 +237,15 @@ function createOptimizer(
   return optimizer === 'adamw'
     ? new AdamW(parameters, { lr, weightDecay })
     : new Sgd(parameters, { lr, momentum, weightDecay });
+}
+
+/** This epoch, if its figure is better than that of the best so far; else the best so far. */
+function better(
+  best: BestEpoch | null,
+  epoch: number,
+  name: 'srcc' | 'accuracy',
+  figure: number | null | undefined,
+): BestEpoch | null {
+  if (typeof figure !== 'number' || !Number.isFinite(figure)) return best;
+  return figure > (best?.[name] ?? -Infinity) ? { epoch, [name]: figure } : best;
 }

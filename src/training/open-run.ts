@@ -55,6 +55,7 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
   const draw = !resume || settings.root === '' ? { reporter, signal } : undefined;
   const opened = await openDataset({ ...datasetOptions(settings), draw });
   const dataset = { ...opened, split: withValidation(opened, settings) };
+  if (dataset.classNames) checkClasses(settings);
   await tellOfData(dataset, settings, reporter);
   const data = identityOf(dataset);
   saved.identify(data);
@@ -67,7 +68,7 @@ export async function openRun(saved: Run['saved'], options: RunOptions): Promise
     );
   const textual = usesText(settings.trainer);
   const tokenizer = textual ? await Tokenizer.load() : null;
-  const words = textual ? wordsOf(settings) : [];
+  const words = textual ? (dataset.classNames ?? wordsOf(settings)) : [];
   return {
     saved,
     settings,
@@ -91,9 +92,26 @@ function withValidation(dataset: Dataset, { finalModel, valSize, splitSeed }: Se
   return { train: pick(train), val: pick(test), test: split.test };
 }
 
-function identityOf({ samples, split }: Dataset): DataIdentity {
+/** Refuses settings that make no sense where images belong to classes. */
+function checkClasses({ trainer, words, scoreBy }: Settings): void {
+  if (trainer !== 'coop' && trainer !== 'zero-shot')
+    throw new UserError(
+      `--class-column: the trainer ${trainer} learns scores, not classes`,
+      'Use --trainer coop or --trainer zero-shot, or name a column of scores with --mos-column.',
+    );
+  if (words !== '' || scoreBy !== 'words')
+    throw new UserError(
+      `--class-column and ${words === '' ? '--score-by antonyms' : '--words'} exclude each other`,
+      'The words of the prompts are the names of the classes.',
+    );
+}
+
+function identityOf({ samples, split, classNames }: Dataset): DataIdentity {
   const entries = (part: Int32Array) =>
-    Array.from(part, (at) => [samples[at]!.name, samples[at]!.mos] as const);
+    Array.from(
+      part,
+      (at) => [samples[at]!.name, classNames?.[samples[at]!.mos] ?? samples[at]!.mos] as const,
+    );
   return dataIdentity({
     training: entries(split.train),
     validation: entries(split.val),

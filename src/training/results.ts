@@ -34,6 +34,12 @@ export interface RunSummary {
   readonly test: Evaluation | null;
   /** Share of test images put into their quality class, by a model that classifies. */
   readonly accuracy: number | null;
+  /** Of images that belong to classes instead of having scores: test images of each class, and the share of them that was told. */
+  readonly classes?: readonly {
+    readonly name: string;
+    readonly n: number;
+    readonly accuracy: number | null;
+  }[];
   /** Of a model that can be read in several ways: the figures of each. */
   readonly readings?: Readonly<Record<string, Metrics | null>>;
   readonly seconds: number;
@@ -50,8 +56,8 @@ export interface RunOutcome {
   readonly parameters: ReadonlyMap<string, HostTensor>;
   readonly constants: ReadonlyMap<string, HostTensor>;
   readonly data: TrainingData;
-  /** Of the test part. */
-  readonly predictions: Float32Array;
+  /** Of the test part: scores, or numbers of classes. */
+  readonly predictions: Float32Array | Uint32Array;
   readonly accuracy: number | null;
   readonly readings: Readonly<Record<string, Metrics | null>> | undefined;
 }
@@ -78,9 +84,12 @@ export async function runOutcome(
     parameters: await toHost(learner.parameters()),
     constants: data.target?.fold(learned) ?? learned,
     data,
-    predictions: await loop.evaluator.predict(data.test),
+    predictions: await (data.classNames
+      ? loop.evaluator.classify(data.test)
+      : loop.evaluator.predict(data.test)),
     accuracy: await loop.evaluator.accuracy(data.test),
-    readings: learner.readings && (await readingsOf(loop, learner.readings, data)),
+    readings:
+      learner.readings && !data.classNames ? await readingsOf(loop, learner.readings, data) : undefined,
   };
   for (const part of [outcome.parameters, outcome.constants])
     for (const [name, tensor] of part) checkFinite(tensor.data, name, 'in the trained model');
@@ -118,8 +127,11 @@ export async function writeResults(
   });
   const samples = Array.from(data.test, (sample) => dataset.samples[sample]!);
   if (samples.length > 0) {
-    const rows = samples.map(({ name, mos }, i) => [name, mos, predictions[i]!]);
-    await writeOutput(folder.file('predictions.csv'), csvText([['name', 'mos', 'prediction'], ...rows]));
+    const { classNames } = dataset;
+    const shown = (value: number) => classNames?.[value] ?? value;
+    const rows = samples.map(({ name, mos }, i) => [name, shown(mos), shown(predictions[i]!)]);
+    const header = ['name', classNames ? 'class' : 'mos', 'prediction'];
+    await writeOutput(folder.file('predictions.csv'), csvText([header, ...rows]));
   }
   const summary: RunSummary = {
     folder: folder.path,
@@ -133,8 +145,9 @@ export async function writeResults(
     finalEpoch,
     ...saved.extended,
     before: state.before ?? null,
-    test: testEvaluation(samples, predictions),
+    test: dataset.classNames ? null : testEvaluation(samples, predictions),
     accuracy,
+    ...(dataset.classNames && { classes: classFigures(dataset.classNames, samples, predictions) }),
     ...(readings ? { readings } : {}),
     seconds: measured.seconds,
     finished: new Date().toISOString(),
@@ -144,7 +157,22 @@ export async function writeResults(
   return summary;
 }
 
-function testEvaluation(samples: Run['dataset']['samples'], predictions: Float32Array): Evaluation | null {
+function classFigures(
+  classNames: readonly string[],
+  samples: Run['dataset']['samples'],
+  predictions: RunOutcome['predictions'],
+): NonNullable<RunSummary['classes']> {
+  return classNames.map((name, number) => {
+    const own = [...samples.keys()].filter((i) => samples[i]!.mos === number);
+    const right = own.filter((i) => predictions[i] === number).length;
+    return { name, n: own.length, accuracy: own.length > 0 ? right / own.length : null };
+  });
+}
+
+function testEvaluation(
+  samples: Run['dataset']['samples'],
+  predictions: RunOutcome['predictions'],
+): Evaluation | null {
   if (samples.length === 0) return null;
   return evaluate(
     [...predictions],
@@ -153,7 +181,11 @@ function testEvaluation(samples: Run['dataset']['samples'], predictions: Float32
   );
 }
 
-/** The usual three figures on one line. */
+/** A share as a text. */
+export const percent = (share: number | null): string =>
+  share === null ? 'no images' : `${(100 * share).toFixed(1)}%`;
+
+/** The usual figures on one line. */
 export function metricsText(metrics: Metrics | null): string {
   if (!metrics) return 'no images';
   const { srcc, plcc, krcc, rmse } = metrics;

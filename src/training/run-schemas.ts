@@ -29,7 +29,9 @@ export const epochRecordSchema = v.object({
 export const stateSchema = v.object({
   epoch: count,
   records: v.array(epochRecordSchema),
-  best: v.nullable(v.object({ epoch: count, srcc: finite })),
+  best: v.nullable(
+    v.object({ epoch: count, srcc: v.exactOptional(finite), accuracy: v.exactOptional(finite) }),
+  ),
   before: v.exactOptional(v.nullable(metrics)),
   plan: v.exactOptional(planSchema),
 });
@@ -57,6 +59,7 @@ export const summarySchema = v.object({
   before: v.nullable(metrics),
   test: v.nullable(evaluation),
   accuracy: v.nullable(finite),
+  classes: v.exactOptional(v.array(v.object({ name: v.string(), n: count, accuracy: share }))),
   readings: v.exactOptional(v.record(v.string(), v.nullable(metrics))),
   seconds: finite,
   finished: v.exactOptional(v.string()),

@@ -17,14 +17,21 @@ import { NonFiniteError } from './finite.ts';
 import type { Learner } from './learner.ts';
 import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
 import { openRun, type Run, trainingKind } from './open-run.ts';
-import { metricsText, type RunOutcome, type RunSummary, runOutcome, writeResults } from './results.ts';
+import {
+  metricsText,
+  percent,
+  type RunOutcome,
+  type RunSummary,
+  runOutcome,
+  writeResults,
+} from './results.ts';
 import { withAbsolutePaths } from './resume.ts';
 import type { RunOptions } from './run-kind.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
 
-export { metricsText, type RunSummary } from './results.ts';
+export { metricsText, percent, type RunSummary } from './results.ts';
 
 /**
  * Trains as `settings` say, and leaves checkpoints, metrics and predictions in the run's folder.
@@ -107,7 +114,10 @@ async function beginning({ settings, options }: Run, loop: TrainingLoop, data: T
       { cause: error },
     );
   });
-  options.reporter.line(`untrained  ${metricsText(before)}`);
+  const text = data.classNames
+    ? `accuracy ${percent(await loop.evaluator.accuracy(data.test))}`
+    : metricsText(before);
+  options.reporter.line(`untrained  ${text}`);
   const plan = [{ after: 0, epochs: settings.epochs }];
   return { epoch: 0, records: [], best: null, before, plan };
 }
@@ -146,6 +156,8 @@ function epochText(
   const parts = [`epoch ${number}/${epochs}  lr ${lr.toExponential(2)}  loss ${loss.toFixed(5)}`];
   if (val) parts.push(`val SRCC ${figureText(val.srcc)}${improved ? ' (best)' : ''}`);
   if (test) parts.push(`test SRCC ${figureText(test.srcc)} PLCC ${figureText(test.plcc)}`);
-  if (typeof accuracy?.test === 'number') parts.push(`accuracy ${(100 * accuracy.test).toFixed(1)}%`);
+  if (!val && typeof accuracy?.val === 'number')
+    parts.push(`val accuracy ${percent(accuracy.val)}${improved ? ' (best)' : ''}`);
+  if (typeof accuracy?.test === 'number') parts.push(`accuracy ${percent(accuracy.test)}`);
   return parts.join('  ');
 }

@@ -11,8 +11,8 @@ import { isRun, refuseRun } from './run-folder.ts';
 import type { RunOptions } from './run-kind.ts';
 import type { Settings } from './settings.ts';
 
-const figures = ['srcc', 'plcc', 'krcc', 'rmse'] as const;
-export type SeedFigures = Readonly<Record<(typeof figures)[number], number>>;
+/** Those of scores, or the accuracy of images that belong to classes. */
+export type SeedFigures = Readonly<Partial<Record<'srcc' | 'plcc' | 'krcc' | 'rmse' | 'accuracy', number>>>;
 
 /** What several runs come to, also written as seeds.json beside their folders. */
 export interface SeedsSummary {
@@ -72,6 +72,7 @@ export async function trainSeeds(
     removeFile(file);
   }
   const runs: (SeedFigures & { seed: number; folder: string })[] = [];
+  let names: (keyof SeedFigures)[] = [];
   for (const [i, seed] of seeds.entries()) {
     reporter.line(`seed ${seed}     run ${i + 1} of ${seeds.length}`);
     const out = join(folder, `seed${seed}`);
@@ -83,16 +84,24 @@ export async function trainSeeds(
       throw new Stopped(`in run ${i + 1} of ${seeds.length} (seed ${seed}) ${error.done}`, goOn);
     });
     await finished?.(summary);
-    if (!summary.test)
+    const figures = figuresOf(summary);
+    if (!figures)
       throw new UserError(`${settings.data} has no test set, so there is nothing to compare the seeds by`);
-    const { srcc, plcc, krcc, rmse } = summary.test.overall;
-    runs.push({ seed, folder: out, srcc, plcc, krcc, rmse });
+    runs.push({ seed, folder: out, ...figures });
+    names = Object.keys(figures) as (keyof SeedFigures)[];
   }
-  const over = (part: 'mean' | 'std') =>
+  const over = (part: 'mean' | 'std'): SeedFigures =>
     Object.fromEntries(
-      figures.map((name) => [name, meanAndStd(runs.map((run) => run[name]))[part]]),
-    ) as unknown as SeedFigures;
+      names.map((name) => [name, meanAndStd(runs.map((run) => run[name] ?? Number.NaN))[part]]),
+    );
   const summary: SeedsSummary = { folder, runs, mean: over('mean'), std: over('std') };
   await writeOutput(file, `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
+}
+
+function figuresOf({ test, classes, accuracy }: RunSummary): SeedFigures | null {
+  if (classes) return accuracy === null ? null : { accuracy };
+  if (!test) return null;
+  const { srcc, plcc, krcc, rmse } = test.overall;
+  return { srcc, plcc, krcc, rmse };
 }

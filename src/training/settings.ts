@@ -33,6 +33,10 @@ export const fields = {
   csv: field('', 'with --data csv: the file with image names and scores'),
   imageColumn: field('name', 'with --data csv: column of image names'),
   mosColumn: field('mos', 'with --data csv: column of scores'),
+  classColumn: field(
+    '',
+    'with --data csv and --trainer coop or zero-shot: column of class names; the model then tells these classes apart instead of scoring',
+  ),
   splitColumn: field('', 'with --data csv: column of train, val or test'),
   testSize: field(0.2, 'fraction of images in the test set if the dataset has no split'),
   splitSeed: field(42, 'seed of the split (that of scikit-learn train_test_split)'),
@@ -147,6 +151,7 @@ export const datasetSettings = [
   'csv',
   'imageColumn',
   'mosColumn',
+  'classColumn',
   'splitColumn',
   'testSize',
   'splitSeed',
@@ -189,6 +194,7 @@ export function datasetOptions(settings: Settings): DatasetOptions {
     csv: settings.csv || undefined,
     imageColumn: settings.imageColumn,
     mosColumn: settings.mosColumn,
+    classColumn: settings.classColumn || undefined,
     splitColumn: settings.splitColumn || undefined,
     classes: wordsOf(settings).length,
   };

@@ -5,37 +5,51 @@ import type { Settings } from './settings.ts';
 
 /** Says what a run is about to learn from, and what of it will make its figures undefined or too good. */
 export async function tellOfData(dataset: Dataset, settings: Settings, reporter: Reporter): Promise<void> {
-  const { target, range, samples, split, notes } = dataset;
+  const { target, range, samples, split, notes, classNames } = dataset;
   const used = [split.train, split.val, split.test].reduce((sum, part) => sum + part.length, 0);
   const count = used < samples.length ? `${used} of ${samples.length}` : String(used);
-  reporter.line(`scores     ${target}, ${range.join(' to ')}, ${count} images`);
+  if (classNames)
+    reporter.line(`classes    ${target}: ${classNames.length} (${listed(classNames, 8)}), ${count} images`);
+  else reporter.line(`scores     ${target}, ${range.join(' to ')}, ${count} images`);
   for (const note of notes) reporter.line(`note       ${note}`);
-  for (const warning of [...(await dataWarnings(dataset)), ...settingWarnings(settings)])
+  const warnings = classNames ? classWarnings(dataset, classNames) : scoreWarnings(dataset);
+  for (const warning of [...warnings, ...(await twinWarnings(dataset)), ...settingWarnings(settings)])
     reporter.line(`warning    ${warning}`);
 }
 
-async function dataWarnings(dataset: Dataset): Promise<string[]> {
-  const { samples, split, range } = dataset;
-  const warnings: string[] = [];
+/** Scores that leave correlations undefined. */
+function scoreWarnings({ samples, split, range }: Dataset): string[] {
   const isConstant = (part: Int32Array) => part.every((at) => samples[at]!.mos === samples[part[0]!]!.mos);
   if (range[0] === range[1])
-    warnings.push('all scores are equal: there is nothing to learn, and correlations are undefined');
-  else if (split.test.length === 1)
-    warnings.push('the test set is a single image: correlations are undefined');
-  else if (split.test.length > 0 && isConstant(split.test))
-    warnings.push('all test scores are equal: correlations are undefined');
-  const twins = await trainedAndHeld(dataset);
-  if (twins.length > 0) {
-    const shown = twins
-      .slice(0, 3)
-      .map((twin) => `${samples[twin.trained]!.name} = ${samples[twin.held]!.name}`);
-    const more = twins.length > 3 ? `, and ${twins.length - 3} more` : '';
-    warnings.push(
-      `${twins.length} training image${twins.length === 1 ? ' is' : 's are'}, byte for byte, also in the test or validation set: ${shown.join(', ')}${more}`,
-    );
-  }
-  return warnings;
+    return ['all scores are equal: there is nothing to learn, and correlations are undefined'];
+  if (split.test.length === 1) return ['the test set is a single image: correlations are undefined'];
+  if (split.test.length > 0 && isConstant(split.test))
+    return ['all test scores are equal: correlations are undefined'];
+  return [];
 }
+
+/** Classes without a training image are never learned. */
+function classWarnings({ samples, split }: Dataset, classNames: readonly string[]): string[] {
+  const seen = new Set(Array.from(split.train, (at) => samples[at]!.mos));
+  const unseen = classNames.filter((_, at) => !seen.has(at));
+  return unseen.length > 0 ? [`there is no training image of ${listed(unseen, 8)}`] : [];
+}
+
+async function twinWarnings(dataset: Dataset): Promise<string[]> {
+  const { samples } = dataset;
+  const twins = await trainedAndHeld(dataset);
+  if (twins.length === 0) return [];
+  const pairs = twins.map((twin) => `${samples[twin.trained]!.name} = ${samples[twin.held]!.name}`);
+  const images = twins.length === 1 ? 'image is' : 'images are';
+  return [
+    `${twins.length} training ${images}, byte for byte, also in the test or validation set: ${listed(pairs, 3)}`,
+  ];
+}
+
+const listed = (names: readonly string[], most: number) =>
+  names.length > most
+    ? `${names.slice(0, most).join(', ')}, and ${names.length - most} more`
+    : names.join(', ');
 
 function settingWarnings({ epochs, warmupEpochs, warmupLr }: Settings): string[] {
   if (epochs === 0 || epochs > warmupEpochs) return [];

@@ -14,6 +14,8 @@ export interface TrainingData {
   /** By sample: score and quality class. */
   readonly mos: Float32Array;
   readonly classes: Uint32Array;
+  /** Of images that belong to classes instead of having scores: their names. Then nothing is measured by score. */
+  readonly classNames?: readonly string[] | undefined;
   readonly trainFeatures: FeatureSource;
   /** Center-crop features, for val and test. */
   readonly testFeatures: FeatureSource;
@@ -25,7 +27,7 @@ export interface TrainingData {
 
 /** What the loop learns from: the images that could be decoded, their scores as the settings want them. */
 export function trainingData(
-  { samples, split, thresholds }: Dataset,
+  { samples, split, thresholds, classNames }: Dataset,
   features: DatasetFeatures,
   { mosScaling, trainer }: Settings,
 ): TrainingData {
@@ -39,6 +41,7 @@ export function trainingData(
     test: readable(split.test),
     mos,
     classes: Uint32Array.from(samples, ({ mos: score }) => classOf(score, thresholds)),
+    classNames,
     names: samples.map(({ name }) => name),
     trainFeatures: features.train,
     testFeatures: features.test,

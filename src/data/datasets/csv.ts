@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
-import { UserError } from '../../common/errors.ts';
-import { findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
+import { shortened, UserError } from '../../common/errors.ts';
+import { checkLimit } from '../../common/limits.ts';
+import { type CsvTable, findColumn, numberField, readCsv, requireColumn, textField } from '../formats/csv.ts';
 import type { DatasetLayout } from './dataset.ts';
 import { columnOfParts, drawnSplit, splitByColumn } from './dataset-splits.ts';
 
@@ -20,11 +21,14 @@ export const anyCsv: DatasetLayout = {
       given(options.imageColumn) ?? ['name', 'filename', 'image'],
       'Name it with --image-column.',
     );
-    const mos = requireColumn(table, given(options.mosColumn) ?? ['mos'], 'Name it with --mos-column.');
     const prompt = findColumn(table, ['prompt']);
-    const labels = table.rows.map((row) => ({
+    const { scores, ...classes } =
+      options.classColumn === undefined
+        ? { scores: scoresOf(table, given(options.mosColumn)) }
+        : classesOf(table, options.classColumn);
+    const labels = table.rows.map((row, at) => ({
       name: textField(row, name),
-      mos: numberField(table, row, mos),
+      mos: scores[at]!,
       prompt: prompt && textField(row, prompt),
     }));
     const { splitColumn } = options;
@@ -35,6 +39,7 @@ export const anyCsv: DatasetLayout = {
       root: options.root ?? dirname(options.csv),
       labels,
       split,
+      ...classes,
       notes: unused
         ? [
             `column "${unused}" says which images are for training and for testing, but is not used: the split is drawn by --split-seed (use the column with --split-column ${unused})`,
@@ -43,3 +48,39 @@ export const anyCsv: DatasetLayout = {
     };
   },
 };
+
+function scoresOf(table: CsvTable, columns: readonly string[] = ['mos']): number[] {
+  const mos = requireColumn(table, columns, 'Name it with --mos-column.');
+  return table.rows.map((row) => numberField(table, row, mos));
+}
+
+/** Class names in alphabetical order, with each row's class by number and the bounds between the numbers. */
+function classesOf(table: CsvTable, classColumn: string) {
+  const column = requireColumn(table, [classColumn], 'Name it with --class-column.');
+  const names = table.rows.map((row) => {
+    const name = textField(row, column);
+    if (name === '')
+      throw new UserError(
+        `${table.path}, line ${row.line}: ${column} is empty`,
+        'Name its class, or remove that row.',
+      );
+    return name;
+  });
+  const classNames = [...new Set(names)].sort();
+  if (classNames.length < 2)
+    throw new UserError(
+      `${table.path}: all images are of one class, ${shortened(classNames.join(), 100)}`,
+      'Classes can be told apart from two on.',
+    );
+  checkLimit(
+    'csvColumns',
+    classNames.length,
+    (count) => `${table.path}: column ${column} has ${count} classes`,
+  );
+  const numbers = new Map(classNames.map((name, at) => [name, at]));
+  return {
+    scores: names.map((name) => numbers.get(name)!),
+    thresholds: classNames.slice(1).map((_, at) => at + 0.5),
+    classNames,
+  };
+}

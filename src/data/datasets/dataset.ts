@@ -25,6 +25,8 @@ export interface Dataset {
   readonly split: Split;
   /** Exclusive upper bounds of the quality classes but the best, e.g. of terrible, bad, poor, average and good. */
   readonly thresholds: readonly number[];
+  /** Of images that belong to classes instead of having scores: the classes' names, of which `mos` is the number from 0. */
+  readonly classNames?: readonly string[];
   /** Smallest and largest MOS of the samples. */
   readonly range: readonly [number, number];
   /** Labeled images that were not found; they are in no part of the split. */
@@ -55,6 +57,8 @@ export interface DatasetOptions {
   readonly csv?: string | undefined;
   readonly imageColumn?: string;
   readonly mosColumn?: string;
+  /** Column of class names, in place of scores. */
+  readonly classColumn?: string | undefined;
   /** How many quality classes the scores are put into; 6 by default, as published. */
   readonly classes?: number;
   /** Column that says train, val or test. */
@@ -81,6 +85,7 @@ export interface Labels {
   readonly split: Split;
   /** The published bounds of six classes; otherwise, and for another number, the classes are of equal size. */
   readonly thresholds?: readonly number[];
+  readonly classNames?: readonly string[];
   readonly notes?: readonly string[];
 }
 

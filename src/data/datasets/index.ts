@@ -42,13 +42,20 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const layout = layouts.find(({ name }) => name === named);
   if (!layout)
     throw new UserError(`unknown dataset "${options.name}"`, `Known datasets: ${datasetNames.join(', ')}.`);
-  const target = options.target ?? layout.targets[0] ?? options.mosColumn ?? 'mos';
+  const target = options.target ?? layout.targets[0] ?? options.classColumn ?? options.mosColumn ?? 'mos';
   if (layout.targets.length > 0 && !layout.targets.includes(target))
     throw new UserError(`${layout.name} has no score "${target}"`, `It has: ${layout.targets.join(', ')}.`);
 
-  const { root, labels, split: fullSplit, notes = [], ...read } = await layout.read(options, target);
+  const {
+    root,
+    labels,
+    split: fullSplit,
+    notes = [],
+    classNames,
+    ...read
+  } = await layout.read(options, target);
   const { classes = 6 } = options;
-  const published = read.thresholds?.length === classes - 1 ? read.thresholds : undefined;
+  const published = classNames || read.thresholds?.length === classes - 1 ? read.thresholds : undefined;
   const thresholds = published ?? quantiles(labels, fullSplit, classes);
   const paths = await locateImages(root, labels);
   refuseRepeated(root, labels, paths);
@@ -85,7 +92,17 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     range[0] = Math.min(range[0], mos);
     range[1] = Math.max(range[1], mos);
   }
-  return { name: layout.name, target, samples, split, thresholds, range, missing, notes };
+  return {
+    name: layout.name,
+    target,
+    samples,
+    split,
+    thresholds,
+    ...(classNames && { classNames }),
+    range,
+    missing,
+    notes,
+  };
 }
 
 function generatorOf(name: string): string | undefined {
@@ -94,13 +111,14 @@ function generatorOf(name: string): string | undefined {
   return underscore > 0 ? file.slice(0, underscore) : undefined;
 }
 
-/** Writes the split in use as CSV (name, mos, split), which the `csv` dataset reads back with `splitColumn: 'split'`. */
+/** Writes the split in use as CSV (name, mos or class, split), which the `csv` dataset reads back with `splitColumn: 'split'`. */
 export async function writeSplitCsv(path: string, dataset: Dataset): Promise<void> {
+  const { classNames } = dataset;
   const rows = (['train', 'val', 'test'] as const).flatMap((part) =>
     Array.from(dataset.split[part], (at) => {
       const { name, mos } = dataset.samples[at]!;
-      return [name, mos, part];
+      return [name, classNames?.[mos] ?? mos, part];
     }),
   );
-  await writeOutput(path, csvText([['name', 'mos', 'split'], ...rows]));
+  await writeOutput(path, csvText([['name', classNames ? 'class' : 'mos', 'split'], ...rows]));
 }
