@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { type Dataset, type DatasetOptions, openDataset } from '../src/data/datasets/index.ts';
+import { datasetNames } from '../src/data/datasets/names.ts';
 import { trainTestSplit } from '../src/data/datasets/splits.ts';
 import { decodeImage } from '../src/data/images/decode.ts';
 
@@ -52,6 +53,11 @@ it.each([
   const { thresholds } = dataset;
   expect(thresholds).toHaveLength(5);
   expect([...thresholds].sort((a, b) => a - b)).toEqual(thresholds);
+});
+
+it('docs/data.md lists every dataset', () => {
+  const page = readFileSync(new URL('../docs/data.md', import.meta.url), 'utf8');
+  for (const name of datasetNames) expect(page).toContain(`| \`${name}\``);
 });
 
 describe('koniq-10k', () => {
