@@ -58,6 +58,7 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
   const byName = new Map(all.map((variant) => [variant.name, variant]));
   if (byName.size < all.length) throw new Error(`${kernel} has two variants of one name`);
   const version = sourceVersion(...new Set(all.flatMap(({ sources }) => sources)));
+  const tuned = { name: kernel, version };
   const names = [...byName.keys()];
 
   const applying = (gpu: Gpu, shape: Shape) => all.filter((variant) => variant.applies(gpu, shape));
@@ -84,8 +85,7 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
       if (cost < least) [cheapest, least] = [variant, cost];
     }
     if (!cheapest) throw new Error(`${kernel}: no variant applies to ${key(shape)} on ${gpu.adapter.name}`);
-    const tuning = { name: kernel, version };
-    return byName.get(choose(gpu, tuning, key(shape), candidates, cheapest.name, () => trialOf(gpu, shape)))!;
+    return byName.get(choose(gpu, tuned, key(shape), candidates, cheapest.name, () => trialOf(gpu, shape)))!;
   };
 
   const named = (gpu: Gpu, shape: Shape, name: string): Variant<Shape, Args> => {

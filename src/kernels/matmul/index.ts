@@ -44,6 +44,6 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
 /** out = act(op(A)·op(B) + bias) + residual. */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const { b, variant } = options;
-  const operands = { ...options, b: b instanceof PackedWeight ? b.operand : b };
+  const operands = b instanceof PackedWeight ? { ...options, b: b.operand } : (options as MatmulOperands);
   products.run(gpu, operands, shapeOf(options), variant);
 }

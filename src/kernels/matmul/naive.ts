@@ -1,6 +1,6 @@
 import source from '../../../shaders/matmul_naive.wgsl';
 import type { Variant } from '../variant.ts';
-import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
+import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const kernel = { name: 'matmul_naive', source };
 
@@ -21,7 +21,7 @@ export const naive: Variant<MatmulShape, MatmulOperands> = {
     const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
     const strides = [transposeA ? 1 : k, transposeA ? m : 1, transposeB ? 1 : n, transposeB ? k : 1];
     gpu.run(kernel, {
-      constants: { ...epilogueConstants(operands), HALF_B: Number(half) },
+      constants: constantsOf(operands, { HALF_B: Number(half) }),
       buffers: operandBuffers(operands),
       params: [m, n, k, ...strides, strideA, strideB],
       groups: [Math.ceil(n / 8), Math.ceil(m / 8), batch],

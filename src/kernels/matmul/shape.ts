@@ -50,6 +50,8 @@ export interface MatmulShape {
   readonly strideA: number;
   readonly strideB: number;
   readonly half: boolean;
+  /** Rows as they lie can be read by vec4: of A along k, or m where it is transposed, of B along n, or k. */
+  readonly aligned: boolean;
   /** B stands in a texture, its rows interleaved. */
   readonly interleaved: boolean;
   /** A and B as a texture takes them: A's rows run along k, and B's as it lies. */
@@ -73,6 +75,7 @@ export function shapeOf(options: MatmulOptions): MatmulShape {
     strideA,
     strideB,
     half,
+    aligned: ((transposeA ? m : k) | (transposeB ? k : n) | strideA | strideB) % 4 === 0,
     interleaved: packed && b.interleaved,
     matrixA: {
       rows: m,
@@ -85,20 +88,26 @@ export function shapeOf(options: MatmulOptions): MatmulShape {
   };
 }
 
-/** The constants of lib_matmul_store.wgsl, with which every product ends. */
-export function epilogueConstants(operands: MatmulOperands): Constants {
+/** A variant's own constants and those of lib_matmul_store.wgsl, with which every product ends. */
+export function constantsOf(operands: MatmulOperands, own: Constants): Constants {
   const { bias, residual, preactivation, activation = 'none' } = operands;
   return {
     BIAS: bias ? 1 : 0,
     RESIDUAL: residual ? 1 : 0,
     PREACTIVATION: preactivation ? 1 : 0,
     ACTIVATION: unaryNumbers[activation],
+    ...own, // last: V8 takes 8 µs where properties follow a spread, 0.2 this way
   };
 }
 
 /** The buffers that follow A and B, in the order of their bindings. */
 export function epilogueBuffers({ bias, residual, out, preactivation }: MatmulOperands): GpuBuffer[] {
-  return [bias, residual, out, preactivation].filter((buffer) => !!buffer);
+  const buffers = [];
+  if (bias) buffers.push(bias);
+  if (residual) buffers.push(residual);
+  buffers.push(out);
+  if (preactivation) buffers.push(preactivation);
+  return buffers;
 }
 
 /** All buffers, in the order of their bindings, of a launch whose B is not interleaved. */

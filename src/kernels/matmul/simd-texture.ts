@@ -3,7 +3,7 @@ import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { canReadTextures, copyToTexture, isCopyable, textureSources } from '../matrix-texture.ts';
 import type { Variant } from '../variant.ts';
-import { epilogueBuffers, epilogueConstants, type MatmulOperands, type MatmulShape } from './shape.ts';
+import { constantsOf, epilogueBuffers, type MatmulOperands, type MatmulShape } from './shape.ts';
 
 const kernel = { name: 'matmul_simd_texture', source };
 
@@ -23,12 +23,10 @@ export const textures = (
     name: `texture${8 * rows}x${8 * columns}`,
     sources: [...textureSources, source],
 
-    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved, matrixA, matrixB }) {
+    applies(gpu, { m, aligned, interleaved, matrixA, matrixB }) {
       // A tile that is mostly beyond the product is none to choose.
       if (8 * rows >= m + 16) return false;
-      if (interleaved) return true;
-      const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
-      return lengths.every((length) => length % 4 === 0) && canReadTextures(gpu, matrixA, matrixB);
+      return interleaved || (aligned && canReadTextures(gpu, matrixA, matrixB));
     },
 
     // Nanoseconds of one lavapipe thread: as the simd variants', but with loads of 18; and the copies, which have a start of their own.
@@ -53,14 +51,13 @@ export const textures = (
           withScratch(gpu, kernel.name, (holdBlock) => {
             const copied = holdBlock(copyToTexture(gpu, a, { ...matrixA, rows: height }, first));
             gpu.run(kernel, {
-              constants: {
-                ...epilogueConstants(operands),
+              constants: constantsOf(operands, {
                 HALF_B: Number(packed.texture.format === 'rgba16float'),
                 ROWS_PER_LANE: rows,
                 COLS_PER_LANE: columns,
                 TRANSPOSE_B: Number(transposeB),
                 INTERLEAVED: Number(interleaved),
-              },
+              }),
               buffers: [copied, packed.texture, ...epilogueBuffers(operands)],
               params: [
                 ...[m, n, k, matrixA.batch > 1 ? m : 0, matrixB.batch > 1 ? matrixB.rows : 0],

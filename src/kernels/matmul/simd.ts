@@ -2,7 +2,7 @@ import knSource from '../../../shaders/matmul_simd_kn.wgsl';
 import nkSource from '../../../shaders/matmul_simd_nk.wgsl';
 import tnSource from '../../../shaders/matmul_simd_tn.wgsl';
 import type { Variant } from '../variant.ts';
-import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
+import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const nk = { name: 'matmul_simd_nk', source: nkSource };
 const kn = { name: 'matmul_simd_kn', source: knSource };
@@ -20,10 +20,7 @@ export const simd = [1, 2, 3, 4, 5].map(
     name: `simd${8 * rows}x${8 * columns}`,
     sources: [nkSource, knSource, tnSource],
 
-    applies(gpu, { m, n, k, transposeA, transposeB, strideA, strideB, interleaved }) {
-      // Vector loads of A run along k, or along m where it is transposed; of B along n, or along k.
-      const lengths = [transposeA ? m : k, transposeB ? k : n, strideA, strideB];
-      const aligned = lengths.every((length) => length % 4 === 0);
+    applies(gpu, { m, transposeA, transposeB, aligned, interleaved }) {
       if (interleaved || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
       // Of A transposed there is one height; else none that is mostly beyond the product.
       return transposeA ? !transposeB && rows === 4 : 8 * rows < m + 8;
@@ -38,9 +35,9 @@ export const simd = [1, 2, 3, 4, 5].map(
 
     launch(gpu, operands, shape) {
       const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
-      const constants = { ...epilogueConstants(operands), HALF_B: Number(half) };
+      const HALF_B = Number(half);
       gpu.run(transposeA ? tn : transposeB ? nk : kn, {
-        constants: transposeA ? constants : { ...constants, ROWS_PER_LANE: rows },
+        constants: constantsOf(operands, transposeA ? { HALF_B } : { HALF_B, ROWS_PER_LANE: rows }),
         buffers: operandBuffers(operands),
         params: [m, n, k, strideA / 4, strideB / 4],
         groups: [Math.ceil(n / (8 * columns)), Math.ceil(m / (8 * rows)), batch],

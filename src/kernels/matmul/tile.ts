@@ -1,6 +1,6 @@
 import source from '../../../shaders/matmul_tile.wgsl';
 import type { Variant } from '../variant.ts';
-import { epilogueConstants, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
+import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
 const kernel = { name: 'matmul_tile', source };
 
@@ -20,13 +20,12 @@ export const tiles = [64, 128].map(
     launch(gpu, operands, shape) {
       const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
       gpu.run(kernel, {
-        constants: {
-          ...epilogueConstants(operands),
+        constants: constantsOf(operands, {
           HALF_B: Number(half),
           TILE: size,
           TRANSPOSE_A: Number(transposeA),
           TRANSPOSE_B: Number(transposeB),
-        },
+        }),
         buffers: operandBuffers(operands),
         params: [m, n, k, strideA, strideB],
         groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
