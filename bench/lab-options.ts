@@ -2,12 +2,15 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { createCommand } from '../src/cli/command.ts';
 import { UserError } from '../src/common/errors.ts';
-import type { Clock } from './ceiling.ts';
+import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { type Clock, ceilingProbe } from './ceiling.ts';
+import { type LadderTable, ladderText, saveLadder } from './ladder.ts';
 
 export interface LabOptions {
   readonly shapes: string;
   readonly rounds: number;
   readonly cpu?: boolean;
+  readonly save?: boolean;
 }
 
 /** A lab's command: versions by name or number, `--shapes`, `--rounds` and `--cpu`. */
@@ -29,6 +32,7 @@ export function labCommand(
     .argument('[versions...]', `by name or number: ${listed}; all by default`)
     .option('--shapes <list>', `${shapes.form}, separated by commas`, shapes.byDefault)
     .option('--rounds <count>', 'how many times each version takes its turn', positive, 5)
+    .option('--save', 'keep the figures in bench/results/labs, for docs/kernels.md')
     .option('--cpu', 'CPU time over all cores instead of wall time, for when other programs run too');
 }
 
@@ -48,6 +52,34 @@ export function shapeNumbers(text: string, count: number, form: string): number[
   if (numbers.length !== count || !numbers.every((value) => Number.isInteger(value) && value > 0))
     throw new UserError(`${text} is not a shape`, `Write it as ${form}.`);
   return numbers;
+}
+
+/** Measures each shape and prints its table; with `--save` all of them are kept. */
+export async function runLab<Shape>(
+  lab: string,
+  options: LabOptions,
+  shapes: readonly Shape[],
+  measure: (
+    gpu: Gpu,
+    probe: ReturnType<typeof ceilingProbe>,
+    shape: Shape,
+    index: number,
+  ) => Promise<LadderTable>,
+): Promise<void> {
+  const began = performance.now();
+  const gpu = await openGpu();
+  const probe = ceilingProbe(gpu, clockOf(options));
+  const tables: LadderTable[] = [];
+  for (const [index, shape] of shapes.entries()) {
+    const table = await measure(gpu, probe, shape, index);
+    console.log(ladderText(table));
+    tables.push(table);
+  }
+  if (options.save) {
+    const path = await saveLadder(gpu.adapter, lab, tables, (performance.now() - began) / 1000);
+    console.log(`\nsaved in ${path}; node dist/bench/lab/page.js writes docs/kernels.md`);
+  }
+  gpu.close();
 }
 
 export const clockOf = ({ cpu }: LabOptions): Clock => (cpu ? 'cpu' : 'wall');

@@ -14,12 +14,20 @@ import {
   attentionForward,
   attentionVariants,
 } from '../../src/kernels/attention/index.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { referenceAttention, subtreeEnds } from '../../test/reference/attention.ts';
 import { uniformRandoms } from '../../test/reference/values.ts';
 import { workspace } from '../../test/reference/workspace.ts';
-import { ceilingProbe, milliseconds } from '../ceiling.ts';
-import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
+import { type ceilingProbe, milliseconds } from '../ceiling.ts';
+import {
+  chosenVersions,
+  clockOf,
+  type LabOptions,
+  labCommand,
+  runLab,
+  shapeNumbers,
+} from '../lab-options.ts';
+import type { LadderTable } from '../ladder.ts';
 
 const form = 'BxHxTxD:mask';
 const masks: readonly AttentionMask[] = ['none', 'causal', 'tree'];
@@ -46,10 +54,9 @@ function parseShape(text: string): Shape {
 await runCommand<LabOptions>(command, async (options, given) => {
   const chosen = chosenVersions(given, attentionVariants);
   const shapes = options.shapes.split(',').map(parseShape);
-  const gpu = await openGpu();
-  const probe = ceilingProbe(gpu, clockOf(options));
-  for (const [number, shape] of shapes.entries()) await measure(gpu, probe, number, shape, chosen, options);
-  gpu.close();
+  await runLab('attention', options, shapes, (gpu, probe, shape, number) =>
+    measure(gpu, probe, number, shape, chosen, options),
+  );
 });
 
 /** A third of interleaved rows, by itself. */
@@ -68,7 +75,7 @@ async function measure(
   { batch, heads, tokens, headDim, mask }: Shape,
   chosen: readonly number[],
   options: LabOptions,
-): Promise<void> {
+): Promise<LadderTable> {
   const clock = clockOf(options);
   const { upload, empty, download, release } = workspace(gpu);
   const width = heads * headDim;
@@ -127,14 +134,12 @@ async function measure(
       run.times.push(await milliseconds(gpu, () => encode(run), clock));
     }
   }
-  const { gflops } = probe.best();
-  console.log(`\n${batch}x${heads}x${tokens}x${headDim} ${mask}   ceiling ${gflops.toFixed(0)} GFLOP/s`);
-  for (const { n, variant, name, times, error, ops } of runs) {
+  release();
+  const table = runs.map(({ variant, name, times, error, ops }) => {
     const ms = Math.min(...times);
     const speed = (ops * batch * heads * tokens * tokens * headDim) / ms / 1e6;
-    console.log(
-      `${String(n).padStart(3)} ${variant.padEnd(7)} ${name.padEnd(8)} ${ms.toFixed(2).padStart(9)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
-    );
-  }
-  release();
+    return { version: variant, direction: name, ms, speed, error };
+  });
+  const shape = `${batch}x${heads}x${tokens}x${headDim} ${mask}`;
+  return { shape, unit: 'GFLOP/s', ceiling: probe.best().gflops, rows: table };
 }

@@ -5,7 +5,7 @@
 import { Option } from 'commander';
 import { runCommand } from '../../src/cli/command.ts';
 import { maxError } from '../../src/common/compare.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import {
   applicableMatmuls,
   type MatmulOptions,
@@ -14,8 +14,16 @@ import {
 } from '../../src/kernels/matmul/index.ts';
 import { exactHalves, uniformRandoms } from '../../test/reference/values.ts';
 import { workspace } from '../../test/reference/workspace.ts';
-import { ceilingProbe, milliseconds } from '../ceiling.ts';
-import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
+import { type ceilingProbe, milliseconds } from '../ceiling.ts';
+import {
+  chosenVersions,
+  clockOf,
+  type LabOptions,
+  labCommand,
+  runLab,
+  shapeNumbers,
+} from '../lab-options.ts';
+import type { LadderTable } from '../ladder.ts';
 
 interface Options extends LabOptions {
   readonly layout: 'nt' | 'nn' | 'tn';
@@ -39,10 +47,7 @@ await runCommand<Options>(command, async (options, given) => {
   const shapes = options.shapes
     .split(',')
     .map((text) => shapeNumbers(text, 3, form) as [number, number, number]);
-  const gpu = await openGpu();
-  const probe = ceilingProbe(gpu, clockOf(options));
-  for (const shape of shapes) await measure(gpu, probe, shape, chosen, options);
-  gpu.close();
+  await runLab('matmul', options, shapes, (gpu, probe, shape) => measure(gpu, probe, shape, chosen, options));
 });
 
 /** One shape: each version's result first, then their times in turns. */
@@ -52,7 +57,7 @@ async function measure(
   [m, k, n]: readonly [number, number, number],
   chosen: readonly number[],
   lab: Options,
-): Promise<void> {
+): Promise<LadderTable> {
   const clock = clockOf(lab);
   const transposeA = lab.layout[0] === 't';
   const transposeB = lab.layout[1] === 't';
@@ -105,16 +110,12 @@ async function measure(
       );
     }
   }
-  const { gflops, copyGBs } = probe.best();
-  console.log(
-    `\n${m}x${k}x${n} ${lab.layout}${half ? ' f16' : ''}   ceiling ${gflops.toFixed(0)} GFLOP/s, copy ${copyGBs.toFixed(1)} GB/s`,
-  );
-  for (const [number, list] of times) {
+  release();
+  const rows = [...times].map(([number, list]) => {
     const ms = Math.min(...list);
     const speed = (2 * m * n * k) / ms / 1e6;
-    console.log(
-      `${String(number).padStart(3)} ${matmulVariants[number]!.padEnd(12)} ${ms.toFixed(1).padStart(8)} ms ${speed.toFixed(1).padStart(7)} GFLOP/s ${((100 * speed) / gflops).toFixed(0).padStart(4)} %   error ${errors.get(number)!.toExponential(1)}`,
-    );
-  }
-  release();
+    return { version: matmulVariants[number]!, direction: '', ms, speed, error: errors.get(number)! };
+  });
+  const shape = `${m}x${k}x${n} ${lab.layout}${half ? ' f16' : ''}`;
+  return { shape, unit: 'GFLOP/s', ceiling: probe.best().gflops, rows };
 }

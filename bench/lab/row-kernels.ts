@@ -4,13 +4,21 @@
  */
 import { runCommand } from '../../src/cli/command.ts';
 import { UserError } from '../../src/common/errors.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { applicableRowVariants, rowVariants } from '../../src/kernels/rows/row-kernel.ts';
-import { ceilingProbe, milliseconds } from '../ceiling.ts';
+import { type ceilingProbe, milliseconds } from '../ceiling.ts';
 import { expectedOf, sampleError } from '../kernels/expected.ts';
 import { prepareRows } from '../kernels/ours.ts';
 import { type RowTask, taskInputs, workOf } from '../kernels/tasks.ts';
-import { chosenVersions, clockOf, type LabOptions, labCommand, shapeNumbers } from '../lab-options.ts';
+import {
+  chosenVersions,
+  clockOf,
+  type LabOptions,
+  labCommand,
+  runLab,
+  shapeNumbers,
+} from '../lab-options.ts';
+import type { LadderTable } from '../ladder.ts';
 
 const kinds = { softmax: 'softmax', layernorm: 'layerNorm' } as const;
 const form = `ROWSxWIDTH:kernel with a kernel of ${Object.keys(kinds).join(', ')}`;
@@ -30,10 +38,9 @@ function parseTask(text: string): RowTask & { readonly gradient: true } {
 await runCommand<LabOptions>(command, async (options, given) => {
   const chosen = chosenVersions(given, rowVariants);
   const tasks = options.shapes.split(',').map(parseTask);
-  const gpu = await openGpu();
-  const probe = ceilingProbe(gpu, clockOf(options));
-  for (const task of tasks) await measure(gpu, probe, task, chosen, options);
-  gpu.close();
+  await runLab('row-kernels', options, tasks, (gpu, probe, task) =>
+    measure(gpu, probe, task, chosen, options),
+  );
 });
 
 /** One shape: each version's results first, then their times in turns. */
@@ -43,7 +50,7 @@ async function measure(
   task: RowTask,
   chosen: readonly number[],
   options: LabOptions,
-): Promise<void> {
+): Promise<LadderTable> {
   const clock = clockOf(options);
   const { kind, rows, width } = task;
   const inputs = taskInputs(task);
@@ -73,14 +80,10 @@ async function measure(
     await probe.round();
     for (const run of runs) run.times.push(await milliseconds(gpu, run.encode, clock));
   }
-  const { copyGBs } = probe.best();
-  console.log(`\n${kind} ${rows}x${width}   copy ${copyGBs.toFixed(1)} GB/s`);
-  for (const { n, variant, direction, error, work, times } of runs) {
-    const ms = Math.min(...times);
-    const speed = (1000 * work.amount) / ms;
-    console.log(
-      `${String(n).padStart(3)} ${variant.padEnd(9)} ${direction.padEnd(8)} ${ms.toFixed(2).padStart(8)} ms ${speed.toFixed(2).padStart(6)} GB/s ${((100 * speed) / copyGBs).toFixed(0).padStart(4)} %   error ${error.toExponential(1)}`,
-    );
-  }
   for (const release of releases) release();
+  const table = runs.map(({ variant, direction, error, work, times }) => {
+    const ms = Math.min(...times);
+    return { version: variant, direction, ms, speed: (1000 * work.amount) / ms, error };
+  });
+  return { shape: `${kind} ${rows}x${width}`, unit: 'GB/s', ceiling: probe.best().copyGBs, rows: table };
 }

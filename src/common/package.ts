@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A file of this package by its path below the package's folder, found from the source as from a bundle in dist/. */
+/** A file that this package has, by its path below the package's folder, found from the source as from a bundle in dist/. */
 export function packageFile(...path: readonly string[]): string {
   const file = join(...path);
   let folder = dirname(fileURLToPath(import.meta.url));

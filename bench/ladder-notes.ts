@@ -1,0 +1,131 @@
+/** A version of a kernel, and what is new in it beside the one above. */
+export interface LadderStep {
+  readonly version: RegExp;
+  readonly says: string;
+}
+
+/** What was tried and did not help, with its figure. */
+export interface LadderDetour {
+  readonly tried: string;
+  readonly figure: string;
+}
+
+/** The lesson of a lab: what its figures cannot say by themselves. */
+export interface LadderNotes {
+  readonly lab: string;
+  readonly title: string;
+  readonly intro: string;
+  readonly steps: readonly LadderStep[];
+  readonly detours: readonly LadderDetour[];
+}
+
+const lavapipe = 'lavapipe (Mesa 25.0.7), 2 cores';
+
+export const ladders: readonly LadderNotes[] = [
+  {
+    lab: 'matmul',
+    title: 'Matrix product',
+    intro:
+      'out = act(A·B + bias) + residual. A product of m x k by k x n takes 2mnk operations and, read once, 4(mk + kn + mn) bytes: at the shapes of a transformer it is bound by arithmetic, if every number that is loaded is used often enough. That is what each step is about.',
+    steps: [
+      {
+        version: /^naive$/,
+        says: 'One invocation an output; it reads a row of A and a column of B from memory, 2 loads for each multiply-add. The oracle of the others.',
+      },
+      {
+        version: /^tile/,
+        says: 'For GPUs: a workgroup loads a slice of A and B into shared memory, and each invocation keeps a small block of outputs in registers. A number that is loaded is used 64 or 128 times.',
+      },
+      {
+        version: /^simd/,
+        says: 'For adapters that are a processor: a workgroup is one subgroup of 8 lanes, which is one vector register. No shared memory and no barrier; a lane loads vec4s of its own rows and columns, and the rows are passed around by subgroupBroadcast. Higher tiles use each load more often, until the accumulators no longer fit into registers.',
+      },
+      {
+        version: /^texture/,
+        says: 'The same register tile, read from storage textures that the driver fills by a copy: on lavapipe a texel costs a third of a buffer load, which tests the execution mask and the bounds of every word.',
+      },
+    ],
+    detours: [
+      {
+        tried: 'Packing the operands with a kernel of our own instead of the driver’s buffer-to-texture copy',
+        figure: `1.2 to 1.35 times as fast as without packing; the driver’s copy makes it 1.2 to 1.5 (1576 rows, ${lavapipe})`,
+      },
+      {
+        tried: 'Shared memory on a software adapter (tile instead of simd)',
+        figure: `3 to 5 times slower: a workgroup barrier is a coroutine switch of 36 to 44 ns (${lavapipe})`,
+      },
+      {
+        tried: '512-bit vectors (LP_NATIVE_VECTOR_WIDTH=512)',
+        figure: `doubles the multiply-add ceiling, gains nothing in products, and compiles slowly (${lavapipe})`,
+      },
+      {
+        tried: 'vec4 accumulators, and unrolling beyond 4 steps of k',
+        figure: `registers spill, half the speed (${lavapipe})`,
+      },
+    ],
+  },
+  {
+    lab: 'attention',
+    title: 'Attention',
+    intro:
+      'out = softmax(scale·Q·Kᵀ)·V for every head. Counted as full attention, 4·T²·D operations a head forward and 10·T²·D backward; what a mask spares shows as speed.',
+    steps: [
+      {
+        version: /^naive$/,
+        says: 'Scores, softmax and product as kernels of their own, with the T x T scores in memory. Any head size; the oracle of the others.',
+      },
+      {
+        version: /^flash$/,
+        says: 'For GPUs, FlashAttention: tiles of keys in shared memory and an online softmax, so that scores never reach memory. The gradient recomputes the probabilities from the saved log-sum-exp, once by queries and once by keys, without atomics.',
+      },
+      {
+        version: /^simd$/,
+        says: 'For adapters that are a processor: a lane owns whole rows of scores, which fit into workgroup memory for 8 to 40 queries; only values of K and V pass between lanes. Reads textures where a copy pays.',
+      },
+    ],
+    detours: [
+      {
+        tried: 'Recomputing the probabilities in both halves of the gradient on a processor, as flash does',
+        figure: `seven products instead of five; keeping P and dS in memory is faster at T = 197 (${lavapipe})`,
+      },
+      {
+        tried: 'Textures for few queries',
+        figure: `the copy costs more than it saves at 8 queries or fewer; 1.4 times as fast above (${lavapipe})`,
+      },
+    ],
+  },
+  {
+    lab: 'row-kernels',
+    title: 'Softmax and layer norm',
+    intro:
+      'Kernels that reduce rows are bound by memory: the ceiling is a copy. The question is who owns a row, so that its sum costs little and neighboring loads are neighbors in memory.',
+    steps: [
+      {
+        version: /^naive$/,
+        says: 'One invocation a row, in three plain loops. The first page of the lesson, and the oracle of the others.',
+      },
+      {
+        version: /^lane$/,
+        says: 'One lane a row, several elements at a time: nothing is exchanged. For short rows, and for processors.',
+      },
+      {
+        version: /^subgroup$/,
+        says: 'A subgroup a row: its lanes load neighbors and add up by subgroup operations, without shared memory.',
+      },
+      {
+        version: /^workgroup$/,
+        says: 'A workgroup a row: a tree of sums in shared memory. For long rows on a GPU.',
+      },
+    ],
+    detours: [
+      {
+        tried: 'One element at a time on a software adapter',
+        figure: `four at a time are 1.5 times as fast (${lavapipe})`,
+      },
+      {
+        tried: 'subgroupAdd on a software adapter',
+        figure: `38 to 40 ns each, ten multiply-adds’ worth: a row a lane needs none (${lavapipe})`,
+      },
+    ],
+  },
+];
