@@ -65,5 +65,6 @@ export {
   openClipWeights,
   type WeightValues,
 } from './model/weights/weights.ts';
+export { type ClassifiedImage, Classifier } from './scoring/classifier.ts';
 export { type ScoredImage, Scorer, type ScorerOptions } from './scoring/scorer.ts';
 export type { Settings } from './training/settings.ts';

@@ -26,7 +26,7 @@ const allowed: Record<string, readonly string[]> = {
   export: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   report: ['common', 'data', 'training'],
-  cli: ['common', 'kernels', 'training', 'report'],
+  cli: ['common', 'kernels', 'data', 'training', 'scoring', 'report'],
   commands: [
     ...['common', 'kernels', 'data', 'autograd', 'model', 'features'],
     ...['training', 'pretraining', 'scoring', 'export', 'parity', 'report', 'cli'],

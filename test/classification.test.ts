@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +9,9 @@ import { type Reporter, silent } from '../src/common/reporter.ts';
 import { openDataset, writeSplitCsv } from '../src/data/datasets/index.ts';
 import { readCsv } from '../src/data/formats/csv.ts';
 import { writeReport } from '../src/report/write-report.ts';
+import { type ClassifiedImage, Classifier } from '../src/scoring/classifier.ts';
 import { contextWords } from '../src/scoring/learned-context.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
 import { trainSeeds } from '../src/training/seeds.ts';
@@ -195,5 +198,66 @@ describe('other trainers', () => {
     expect(lines.filter((line) => line.startsWith('warning'))).toEqual([
       'warning    there is no training image of purple',
     ]);
+  });
+});
+
+describe('a model of classes', () => {
+  const tests = [24, 25, 26, 27, 28, 29].map((i) => `${i}.png`);
+  const paths = tests.map((name) => join(folder, 'images', name));
+
+  it('classifies images as its run did, by name', async () => {
+    for (const run of ['coop', 'zero']) {
+      const classifier = await Classifier.load(await sharedGpu(), join(folder, run));
+      expect(classifier.classes).toEqual(classes);
+      const found: ClassifiedImage[] = [];
+      for await (const result of classifier.classify([...paths, '/nowhere.png'])) found.push(result);
+      await classifier.close();
+      const { rows } = await readCsv(join(folder, run, 'predictions.csv'));
+      expect(found.slice(0, 6).map((result) => 'class' in result && result.class)).toEqual(
+        rows.map(({ fields }) => fields.prediction),
+      );
+      for (const result of found.slice(0, 6)) {
+        const { probability } = result as { probability: number };
+        expect(probability).toBeGreaterThanOrEqual(1 / 3);
+        expect(probability).toBeLessThanOrEqual(1);
+      }
+      expect(found[6]).toMatchObject({ index: 6, error: expect.stringMatching(/ENOENT/) });
+    }
+  });
+
+  it('is no scorer, and a scorer is none', async () => {
+    await expect(Scorer.load(await sharedGpu(), join(folder, 'coop'))).rejects.toThrow(
+      /tells classes apart, it does not score/,
+    );
+    const scores = join(folder, 'scores.csv');
+    writeFileSync(scores, `name,mos\n${Array.from({ length: 30 }, (_, i) => `${i}.png,${i}`).join('\n')}\n`);
+    await train(settingsOf('scores', { csv: scores, classColumn: '', splitColumn: '', epochs: 1 }));
+    await expect(Classifier.load(await sharedGpu(), join(folder, 'scores'))).rejects.toThrow(
+      /does not tell classes apart/,
+    );
+  });
+
+  it('is read by the score and eval commands', () => {
+    const run = (command: string, ...args: string[]) =>
+      execFileSync(process.execPath, [`dist/${command}.js`, ...args], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+    const model = ['--model', join(folder, 'coop')];
+    expect(run('score', ...paths.slice(0, 2), ...model)).toMatch(
+      /24\.png +blue +[01]\.\d{4}\n.*25\.png +dark red /,
+    );
+    expect(run('score', ...paths, ...model, '--csv', '-').split('\n')[0]).toBe(
+      'path,class,probability,error',
+    );
+    expect(JSON.parse(run('score', paths[2]!, ...model, '--json'))).toMatchObject({
+      index: 0,
+      class: 'green',
+    });
+    expect(run('eval', ...model)).toMatch(/^all +6 +1\.0000$/m);
+    expect(JSON.parse(run('eval', ...model, '--json', '--part', 'val'))).toMatchObject({
+      accuracy: 1,
+      skipped: [],
+    });
   });
 });

@@ -11,6 +11,8 @@ import { checkOutput, writeOutput } from '../common/files.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import type { Evaluation, Metrics } from '../data/metrics/evaluation.ts';
+import { Classifier } from '../scoring/classifier.ts';
+import { type ClassEvaluation, evaluateClasses } from '../scoring/evaluate-classes.ts';
 import { evaluateModel } from '../scoring/evaluate-model.ts';
 import { Scorer, trainedSettings } from '../scoring/scorer.ts';
 import { datasetOptions, datasetSettings } from '../training/settings.ts';
@@ -54,7 +56,8 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   if (part !== 'train' && part !== 'val' && part !== 'test')
     throw new UserError(`--part takes train, val or test, not ${part}`);
   if (options.out) checkOutput(options.out);
-  const settings = settingsFrom(options, await trainedSettings(options.model));
+  const trained = await trainedSettings(options.model);
+  const settings = settingsFrom(options, trained);
   if (settings.data === '')
     throw new UserError(
       `${options.model} does not say which dataset it was trained on`,
@@ -63,7 +66,23 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   const dataset = await openDataset(datasetOptions(settings));
   for (const note of dataset.notes) terminal.line(`note       ${note}`);
   if (dataset.split[part].length === 0) throw new UserError(`${settings.data} has no ${part} set`);
+  const ofClasses = trained.classColumn !== '';
+  if (ofClasses !== (dataset.classNames !== undefined))
+    throw new UserError(
+      ofClasses
+        ? `${options.model} tells classes apart, but the dataset has scores`
+        : `${options.model} scores images, but the dataset has classes`,
+      ofClasses ? 'Name the column of classes with --class-column.' : 'Omit --class-column.',
+    );
   const gpu = await startGpu(terminal);
+  if (ofClasses) {
+    const classifier = await Classifier.load(gpu, options.model, { weights: settings.weights });
+    const found = await evaluateClasses(classifier, dataset, part, terminal, signal);
+    await classifier.close();
+    gpu.close();
+    await writeClasses(found, options);
+    return;
+  }
   const scorer = await Scorer.load(gpu, options.model, {
     weights: settings.weights,
     // Not what the model was trained with: every command scores in the same batches, so that a score is the same in all.
@@ -85,6 +104,23 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,
   );
 });
+
+async function writeClasses(found: ClassEvaluation, { out, rawCsv, json }: Options): Promise<void> {
+  const { rows, ...figures } = found;
+  for (const error of found.skipped) terminal.line(`skipped    ${error}`);
+  if (out) {
+    const lines = rows.map((row) => [row.name, row.class, row.prediction]);
+    await writeOutput(out, csvText([['name', 'class', 'prediction'], ...lines], { raw: rawCsv }));
+  }
+  const table = [...found.classes, { name: 'all', n: rows.length, accuracy: found.accuracy }].map(
+    ({ name, n, accuracy }) => [name, n, figureText(accuracy)],
+  );
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(figures)}\n`
+      : `${formatTable(table, { columns: ['class', 'n', 'accuracy'], align: 'lrr' })}\n`,
+  );
+}
 
 function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation): string {
   const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [

@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { printClasses } from '../cli/class-sheet.ts';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
@@ -13,8 +14,9 @@ import { type CsvCell, csvText } from '../data/formats/csv-writer.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
+import { Classifier } from '../scoring/classifier.ts';
 import { findImages } from '../scoring/images.ts';
-import { type ScoredImage, Scorer } from '../scoring/scorer.ts';
+import { type ScoredImage, Scorer, trainedSettings } from '../scoring/scorer.ts';
 
 interface Options {
   model: string;
@@ -76,6 +78,14 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   if (leftOut) terminal.line(`left out   ${leftOut}`);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
+  if ((await trainedSettings(options.model)).classColumn !== '') {
+    const classifier = await Classifier.load(gpu, options.model, options);
+    const failed = await printClasses(classifier, paths, options, signal);
+    await classifier.close();
+    gpu.close();
+    if (failed === paths.length) process.exitCode = 1;
+    return;
+  }
   const scorer = await Scorer.load(gpu, options.model, {
     weights: options.weights,
     epoch: epochFile(options.epochFile),

@@ -44,6 +44,11 @@ export function headModel(
 /** The scoring model of a model file: a head, or classes that stand for scores (`coop`, `zero-shot`). */
 export function scoringModel(gpu: Gpu, model: Checkpoint, path: string, reading: Reading): ScoringModel {
   const { constants } = model;
+  if (model.settings.classColumn !== '')
+    throw new UserError(
+      `${path} tells classes apart, it does not score`,
+      'Use the score or eval command, or Classifier of the library.',
+    );
   if (constants.has('head.1.weight')) {
     const head = headOf((name) => {
       const value = constants.get(`head.${name}`);

@@ -1,0 +1,48 @@
+import { Stopped } from '../common/errors.ts';
+import type { Reporter } from '../common/reporter.ts';
+import type { Dataset } from '../data/datasets/index.ts';
+import type { Classifier } from './classifier.ts';
+
+export interface ClassEvaluation {
+  /** Share of images whose class was told; null where there are none. */
+  readonly accuracy: number | null;
+  readonly classes: readonly { readonly name: string; readonly n: number; readonly accuracy: number }[];
+  readonly rows: readonly { readonly name: string; readonly class: string; readonly prediction: string }[];
+  /** Why an image was left out, by name. */
+  readonly skipped: readonly string[];
+}
+
+/**
+ * Classifies one part of a dataset and compares with its classes, by name.
+ *
+ * @throws Stopped if `signal` ended it
+ */
+export async function evaluateClasses(
+  classifier: Classifier,
+  { samples: all, split, classNames = [] }: Dataset,
+  part: 'train' | 'val' | 'test',
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<ClassEvaluation> {
+  const samples = Array.from(split[part], (at) => all[at]!);
+  const rows: { name: string; class: string; prediction: string }[] = [];
+  const skipped: string[] = [];
+  const bar = reporter.bar(`classifying the ${part} set`, samples.length);
+  for await (const { index, ...result } of classifier.classify(samples.map(({ path }) => path))) {
+    if (signal?.aborted)
+      throw new Stopped(
+        `after ${rows.length + skipped.length} of ${samples.length} images; nothing was written`,
+      );
+    const { name, mos } = samples[index]!;
+    if ('error' in result) skipped.push(result.error);
+    else rows.push({ name, class: classNames[mos]!, prediction: result.class });
+    bar.advance();
+  }
+  bar.stop();
+  const shareOf = (of: typeof rows) => of.filter((row) => row.class === row.prediction).length / of.length;
+  const classes = classNames.flatMap((name) => {
+    const own = rows.filter((row) => row.class === name);
+    return own.length > 0 ? [{ name, n: own.length, accuracy: shareOf(own) }] : [];
+  });
+  return { accuracy: rows.length > 0 ? shareOf(rows) : null, classes, rows, skipped };
+}
