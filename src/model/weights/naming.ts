@@ -83,16 +83,18 @@ function modules(pairs: Readonly<Record<string, string>>): Record<string, Recipe
   );
 }
 
+/** A block's output projection, its two norms and the two layers of its MLP, by their names there. */
+const blockModules = (
+  outProj: string,
+  [first, second]: readonly [string, string],
+  [fc, proj]: readonly [string, string],
+): Record<string, Recipe> =>
+  modules({ 'attn.out_proj': outProj, ln_1: first, ln_2: second, 'mlp.c_fc': fc, 'mlp.c_proj': proj });
+
 const huggingFaceBlock: Readonly<Record<string, Recipe>> = {
   'attn.in_proj_weight': stacked('weight'),
   'attn.in_proj_bias': stacked('bias'),
-  ...modules({
-    'attn.out_proj': 'self_attn.out_proj',
-    ln_1: 'layer_norm1',
-    ln_2: 'layer_norm2',
-    'mlp.c_fc': 'mlp.fc1',
-    'mlp.c_proj': 'mlp.fc2',
-  }),
+  ...blockModules('self_attn.out_proj', ['layer_norm1', 'layer_norm2'], ['mlp.fc1', 'mlp.fc2']),
 };
 
 const huggingFaceSingles: Readonly<Record<string, Recipe>> = {
@@ -115,13 +117,7 @@ const huggingFaceSingles: Readonly<Record<string, Recipe>> = {
 const timmBlock: Readonly<Record<string, Recipe>> = {
   'attn.in_proj_weight': same('attn.qkv.weight'),
   'attn.in_proj_bias': same('attn.qkv.bias'),
-  ...modules({
-    'attn.out_proj': 'attn.proj',
-    ln_1: 'norm1',
-    ln_2: 'norm2',
-    'mlp.c_fc': 'mlp.fc1',
-    'mlp.c_proj': 'mlp.fc2',
-  }),
+  ...blockModules('attn.proj', ['norm1', 'norm2'], ['mlp.fc1', 'mlp.fc2']),
 };
 
 const timmSingles: Readonly<Record<string, Recipe>> = {
