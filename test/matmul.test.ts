@@ -81,9 +81,11 @@ function applies(gpu: Gpu, c: Case): string[] {
 }
 
 /** Variants that this adapter never takes. */
-const absent = (gpu: Gpu, variant: string) =>
-  (/^(simd|texture)/.test(variant) && !gpu.has('subgroups')) ||
-  (variant.startsWith('texture') && !gpu.adapter.software);
+const absent = ({ adapter }: Gpu, variant: string) => {
+  const vectors = adapter.subgroupMin >= 8;
+  if (variant.startsWith('texture')) return !(vectors && adapter.software && adapter.readsTextures);
+  return variant.startsWith('simd') && !vectors;
+};
 
 const layouts = [
   {},
