@@ -64,69 +64,78 @@ export class EncodedSoFar {
 export async function encodeDataset(
   images: ImageEncoder,
   dataset: Dataset,
-  parts: { readonly trained: Int32Array; readonly centered: Int32Array },
-  settings: CropPlan,
+  { trained, centered }: { readonly trained: Int32Array; readonly centered: Int32Array },
+  { augment, views: wanted, epochs, seed }: CropPlan,
   { reporter, signal, soFar = new EncodedSoFar() }: EncodingOptions,
 ): Promise<DatasetFeatures> {
-  const { width } = images.encoder;
+  const options = { reporter, signal, soFar };
   const { unreadable } = soFar;
-  const encode = async (label: string, samples: Int32Array, transforms: ImageJob['transform'][][]) => {
-    const views = transforms[0]?.length ?? 0;
-    const jobs = [...samples].flatMap((sample, i) =>
-      transforms[i]!.map((transform) => ({
-        path: dataset.samples[sample]!.path,
-        size: images.imageSize,
-        transform,
-      })),
-    );
-    const { done, rows } = soFar.part(label);
-    const waiting = [...jobs.keys()].filter((job) => !done.has(job));
-    const bar = reporter.bar(label, waiting.length);
-    try {
-      for await (const result of images.encode(waiting.map((job) => jobs[job]!))) {
-        signal?.throwIfAborted();
-        const job = waiting[result.index]!;
-        const sample = samples[Math.floor(job / views)]!;
-        if ('error' in result) unreadable.set(sample, result);
-        else {
-          let row = rows.get(sample);
-          if (!row) rows.set(sample, (row = new Float32Array(views * width)));
-          row.set(result.feature, (job % views) * width);
-        }
-        done.add(job);
-        bar.advance();
-      }
-    } finally {
-      bar.stop();
-    }
-    return new StoredFeatures(width, views, rows);
-  };
-
-  const views = Math.min(settings.views, Math.max(1, settings.epochs));
   // Without stored crops the training images are still decoded once, so that a bad one is known before training.
-  const stored = settings.augment === 'crop' && settings.views > 0;
-  const centered = !stored ? Int32Array.from([...parts.centered, ...parts.trained]) : parts.centered;
-  const test = await encode(
-    'encoding center crops',
-    centered,
-    Array.from(centered, () => [{ kind: 'test' as const }]),
-  );
-  if (settings.augment === 'none') return { train: test, test, known: test, unreadable };
-  if (settings.views === 0) {
-    const online = new OnlineFeatures(images, dataset.samples, settings.seed);
+  const stored = augment === 'crop' && wanted > 0;
+  const test = await encodeCrops(images, dataset, options, {
+    label: 'encoding center crops',
+    samples: stored ? centered : Int32Array.from([...centered, ...trained]),
+    views: 1,
+    transform: () => ({ kind: 'test' }),
+  });
+  if (augment === 'none') return { train: test, test, known: test, unreadable };
+  if (!stored) {
+    const online = new OnlineFeatures(images, dataset.samples, seed);
     return { train: online, test, known: test, unreadable };
   }
-  const train = await encode(
-    `encoding ${views} random crop${views === 1 ? '' : 's'} per training image`,
-    parts.trained,
-    Array.from(parts.trained, (sample) =>
-      Array.from({ length: views }, (_, epoch) => ({
-        kind: 'crop' as const,
-        seed: settings.seed,
-        epoch,
-        index: sample,
-      })),
-    ),
-  );
+  const views = Math.min(wanted, Math.max(1, epochs));
+  const train = await encodeCrops(images, dataset, options, {
+    label: `encoding ${views} random crop${views === 1 ? '' : 's'} per training image`,
+    samples: trained,
+    views,
+    transform: (sample, epoch) => ({ kind: 'crop', seed, epoch, index: sample }),
+  });
   return { train, test, known: train, unreadable };
+}
+
+/** Some crops of each of some samples. */
+interface Crops {
+  /** For the progress bar, and by which they are known if they have to be gone on with. */
+  readonly label: string;
+  readonly samples: Int32Array;
+  /** Crops of each sample. */
+  readonly views: number;
+  transform(sample: number, view: number): ImageJob['transform'];
+}
+
+async function encodeCrops(
+  images: ImageEncoder,
+  dataset: Dataset,
+  { reporter, signal, soFar }: Required<EncodingOptions>,
+  { label, samples, views, transform }: Crops,
+): Promise<StoredFeatures> {
+  const { width } = images.encoder;
+  const { done, rows } = soFar.part(label);
+  const jobs = Array.from(samples, (sample) =>
+    Array.from({ length: views }, (_, view) => ({ sample, view, transform: transform(sample, view) })),
+  ).flat();
+  const waiting = [...jobs.entries()].filter(([at]) => !done.has(at));
+  const bar = reporter.bar(label, waiting.length);
+  const imageJobs = waiting.map(([, job]) => ({
+    path: dataset.samples[job.sample]!.path,
+    size: images.imageSize,
+    transform: job.transform,
+  }));
+  try {
+    for await (const result of images.encode(imageJobs)) {
+      signal?.throwIfAborted();
+      const [at, { sample, view }] = waiting[result.index]!;
+      if ('error' in result) soFar.unreadable.set(sample, result);
+      else {
+        let row = rows.get(sample);
+        if (!row) rows.set(sample, (row = new Float32Array(views * width)));
+        row.set(result.feature, view * width);
+      }
+      done.add(at);
+      bar.advance();
+    }
+  } finally {
+    bar.stop();
+  }
+  return new StoredFeatures(width, views, rows);
 }
