@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateSync } from 'node:zlib';
@@ -7,6 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { readMat } from '../src/data/formats/mat.ts';
 import { readPickle } from '../src/data/formats/pickle.ts';
 import { ZipArchive } from '../src/data/formats/zip-archive.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { zip } from './zip.ts';
 
 // Budgets are of all that a file asks for together: of many small things as of a single large one.
@@ -35,8 +35,10 @@ test('the values of a pickle may take so many bytes', () => {
   );
 });
 
+const folder = temporaryFolder('budgets');
+
 test('the compressed entries of an archive may unpack to so many bytes', async () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'budgets-')), 'a.zip');
+  const path = join(folder, 'a.zip');
   writeFileSync(path, zip({ one: Buffer.alloc(600), two: Buffer.alloc(600) }, ['one', 'two']));
   limits('unpackedBytes=1000');
   const archive = await ZipArchive.open(path);

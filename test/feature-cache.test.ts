@@ -10,16 +10,17 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { guardDisk, TornWrite } from '../src/common/disk.ts';
 import { identityText, ownIdentity, type ProcessIdentity } from '../src/common/process-identity.ts';
 import { FeatureCache } from '../src/features/feature-cache.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const width = 5;
 const recordBytes = 32 + 4 + 4 * width;
-const newFolder = () => join(mkdtempSync(join(tmpdir(), 'feature-cache-')), 'cache');
+const folder = temporaryFolder('feature-cache');
+const newFolder = () => join(mkdtempSync(join(folder, 'at-')), 'cache');
 const vector = (k: number) => Float32Array.from({ length: width }, (_, i) => k + i / 3);
 
 async function filled(folder: string, keys: readonly number[]): Promise<void> {

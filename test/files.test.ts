@@ -11,15 +11,16 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { buildSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { type DiskOperation, guardDisk, TornWrite } from '../src/common/disk.ts';
 import { checkOutput, openOutput, prepareFolder, temporaryName, writeOutput } from '../src/common/files.ts';
 import { identityText, ownIdentity, parseIdentity, stateOf } from '../src/common/process-identity.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const newFolder = () => mkdtempSync(join(tmpdir(), 'files-'));
+const scratch = temporaryFolder('files');
+const newFolder = () => mkdtempSync(join(scratch, 'at-'));
 
 describe('an output', () => {
   it('gets its name when it is whole, and leaves the older file where it fails', async () => {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ImageJob, ImageLoader, type LoadedImage } from '../src/data/images/loader.ts';
 import { hashImage, prepareImage } from '../src/data/images/prepare.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/preprocess/${name}`, import.meta.url));
 const images = ['rgb_100x60.png', 'palette.png', 'gray.png', 'rgb_224x224.jpg'].map(fixture);
@@ -16,10 +16,9 @@ const workerFolder = fileURLToPath(
   new URL(`../node_modules/.cache/loader-test-${process.pid}/`, import.meta.url),
 );
 const workerFile = pathToFileURL(join(workerFolder, 'image-worker.mjs'));
-let scratch: string;
+const scratch = temporaryFolder('loader');
 
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'loader-'));
   writeFileSync(join(scratch, 'broken.jpg'), readFileSync(images[3]!).subarray(0, 9000));
   await build({
     entryPoints: [fileURLToPath(new URL('../src/data/images/worker.ts', import.meta.url))],
@@ -31,7 +30,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
   rmSync(workerFolder, { recursive: true, force: true });
 });
 

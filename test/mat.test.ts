@@ -1,15 +1,15 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { readMat } from '../src/data/formats/mat.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/mat/${name}`, import.meta.url));
 type Variables = Record<string, { shape: number[]; data: (number | null)[] }>;
 const expected = JSON.parse(readFileSync(fixture('expected.json'), 'utf8')) as Record<string, Variables>;
-const scratch = join(mkdtempSync(join(tmpdir(), 'mat-')), 'file.mat');
+const scratch = join(temporaryFolder('mat'), 'file.mat');
 
 async function readBytes(bytes: Uint8Array) {
   writeFileSync(scratch, bytes);

@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { UserError } from '../src/common/errors.ts';
@@ -21,13 +20,13 @@ import { trainRun } from '../src/training/run.ts';
 import { applySettings, datasetOptions, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { wordsOf } from '../src/training/words.ts';
 import { sharedGpu } from './gpu.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'own-words-'));
+const folder = temporaryFolder('own-words');
 const images = join(folder, 'images');
 const weights = fileURLToPath(new URL('./fixtures/tiny-clip.json', import.meta.url));
 
 beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 64, seed: 3 }));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function settingsOf(out: string, changes: Partial<Settings>): Settings {
   const values = { data: 'scenes', root: images, weights, batchSize: 8, views: 1, nCtx: 3, cache: 'none' };

@@ -1,5 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../src/data/formats/safetensors.ts';
@@ -144,7 +143,7 @@ test.each(bad)('refused: %s', async (_, path, message) => {
 });
 
 describe('checksums', () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'checksums-')), 'sums.safetensors');
+  const path = join(folder, 'sums.safetensors');
   const tensors = {
     'parameters.b': { dtype: 'F32', shape: [3], data: () => Float32Array.of(1, 2, 3) },
     'parameters.a': { dtype: 'F32', shape: [2], data: Float32Array.of(4, 5) },

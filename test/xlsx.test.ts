@@ -1,14 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { numberField, readCsv } from '../src/data/formats/csv.ts';
 import { readWorkbook } from '../src/data/formats/xlsx.ts';
 import { forgeZip, storedEntry } from './attacks/forge.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'xlsx-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder('xlsx');
 afterEach(() => {
   delete process.env.CLIP_AGIQA_LIMITS;
 });
