@@ -254,6 +254,7 @@ describe('a model of classes', () => {
       index: 0,
       class: 'green',
     });
+    expect(() => run('export', model[1]!, '--out', join(folder, 'a.onnx'))).toThrow(/Command failed/);
     expect(run('eval', ...model)).toMatch(/^all +6 +1\.0000$/m);
     expect(JSON.parse(run('eval', ...model, '--json', '--part', 'val'))).toMatchObject({
       accuracy: 1,

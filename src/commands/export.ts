@@ -124,6 +124,11 @@ async function openModel(path: string, options: Options) {
   }
   const model = await readModel(path);
   const { settings } = model;
+  if (settings.classColumn !== '')
+    throw new UserError(
+      `${path} tells classes apart; only models that score can be exported`,
+      'Use the score command with it.',
+    );
   const weights = weightsPath(options.weights ?? settings.weights);
   if ((await weightsId(weights)) !== model.weightsId)
     throw new UserError(
