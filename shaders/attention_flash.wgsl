@@ -39,13 +39,12 @@ var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let work = work_of(group, lane);
   let first = group.x * ROWS;
-  let head = group.y * D4;
-  let batch = group.z;
-  let part = lane % LANES_PER_ROW;
-  let query = first + lane / LANES_PER_ROW;
+  let query = work.row;
   let last_key = params.keys - 1u;
-  let at_q = params.q_offset + (batch * params.queries + min(query, params.queries - 1u)) * params.q_stride + head + part;
+  let own = min(query, params.queries - 1u);
+  let at_q = params.q_offset + (work.batch * params.queries + own) * params.q_stride + work.head + work.part;
   //@for d in 0..VECS_PER_LANE
   let q_$d = q[at_q + $du * LANES_PER_ROW] * params.scale;
   var o_$d = vec4f();
@@ -59,9 +58,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var start = 0u; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
     for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
-      let row = batch * params.keys + min(start + i / D4, last_key);
-      k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
-      v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
+      let row = work.batch * params.keys + min(start + i / D4, last_key);
+      k_tile[i] = k[params.k_offset + row * params.k_stride + work.head + i % D4];
+      v_tile[i] = v[params.v_offset + row * params.v_stride + work.head + i % D4];
     }
     workgroupBarrier();
     for (var c = 0u; c < TILE_ROWS && start + c < limit; c += 4u) {
@@ -81,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@for j in 0..4
       var s_$j = 0.0;
       //@for d in 0..VECS_PER_LANE
-      s_$j += dot(q_$d, k_tile[(c + $ju) * D4 + part + $du * LANES_PER_ROW]);
+      s_$j += dot(q_$d, k_tile[(c + $ju) * D4 + work.part + $du * LANES_PER_ROW]);
       //@end
       s_$j = select(-1e30, quad_sum(s_$j), visible_$j);
       //@end
@@ -95,19 +94,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@for d in 0..VECS_PER_LANE
       o_$d *= shrink;
       //@for j in 0..4
-      o_$d = fma(vec4f(p_$j), v_tile[(c + $ju) * D4 + part + $du * LANES_PER_ROW], o_$d);
+      o_$d = fma(vec4f(p_$j), v_tile[(c + $ju) * D4 + work.part + $du * LANES_PER_ROW], o_$d);
       //@end
       //@end
     }
   }
   if (query < params.queries) {
-    let at = ((batch * params.queries + query) * params.heads) * D4 + head + part;
+    let at = ((work.batch * params.queries + query) * params.heads) * D4 + work.head + work.part;
     //@for d in 0..VECS_PER_LANE
     out[at + $du * LANES_PER_ROW] = o_$d / l;
     //@end
     //@if LSE
-    if (part == 0u) {
-      lse[(batch * params.heads + group.y) * params.queries + query] = (m + log2(l)) * 0.6931471805599453;
+    if (work.part == 0u) {
+      lse[(work.batch * params.heads + group.y) * params.queries + query] = (m + log2(l)) * 0.6931471805599453;
     }
     //@end
   }

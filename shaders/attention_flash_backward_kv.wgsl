@@ -4,6 +4,8 @@
 //
 // The queries that see a key are one range: from itself to the end of its subtree (or of the sequence), and the group's
 // range is from its first key to the furthest such end.
+//
+// Traffic: K, V, dK and dV once, Q and dO once for every ROWS keys.
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"
@@ -11,7 +13,8 @@
 struct Params {
   queries: u32, keys: u32, heads: u32,
   q_offset: u32, q_stride: u32, k_offset: u32, k_stride: u32, v_offset: u32, v_stride: u32, // in vec4
-  dk_offset: u32, dk_stride: u32, dv_offset: u32, dv_stride: u32,
+  dk_offset: u32, dk_stride: u32,
+  dv_offset: u32, dv_stride: u32,
   scale: f32,
 }
 
@@ -23,16 +26,14 @@ var<workgroup> g_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let work = work_of(group, lane);
+  let rows_of_head = (work.batch * params.heads + group.y) * params.queries;
   let first = group.x * ROWS;
-  let head = group.y * D4;
-  let batch = group.z;
-  let part = lane % LANES_PER_ROW;
-  let key = first + lane / LANES_PER_ROW;
+  let key = work.row;
   let own = min(key, params.keys - 1u);
   let last_query = params.queries - 1u;
-  let rows_of_head = (batch * params.heads + group.y) * params.queries;
-  let at_k = params.k_offset + (batch * params.keys + own) * params.k_stride + head + part;
-  let at_v = params.v_offset + (batch * params.keys + own) * params.v_stride + head + part;
+  let at_k = params.k_offset + (work.batch * params.keys + own) * params.k_stride + work.head + work.part;
+  let at_v = params.v_offset + (work.batch * params.keys + own) * params.v_stride + work.head + work.part;
   //@for d in 0..VECS_PER_LANE
   let k_$d = k[at_k + $du * LANES_PER_ROW] * params.scale;
   let v_$d = v[at_v + $du * LANES_PER_ROW];
@@ -54,9 +55,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var start = begin; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
     for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
-      let row = batch * params.queries + min(start + i / D4, last_query);
-      q_tile[i] = q[params.q_offset + row * params.q_stride + head + i % D4];
-      g_tile[i] = d_out[row * params.heads * D4 + head + i % D4];
+      let row = work.batch * params.queries + min(start + i / D4, last_query);
+      q_tile[i] = q[params.q_offset + row * params.q_stride + work.head + i % D4];
+      g_tile[i] = d_out[row * params.heads * D4 + work.head + i % D4];
     }
     workgroupBarrier();
     for (var c = 0u; c < TILE_ROWS && start + c < limit; c++) {
@@ -65,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //@if MASK == TREE
       visible = visible && query < end_j;
       //@end
-      let at = c * D4 + part;
+      let at = c * D4 + work.part;
       var s = 0.0;
       var dp = 0.0;
       //@for d in 0..VECS_PER_LANE
@@ -83,10 +84,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   if (key < params.keys) {
-    let row = batch * params.keys + key;
+    let row = work.batch * params.keys + key;
     //@for d in 0..VECS_PER_LANE
-    gradient[params.dk_offset + row * params.dk_stride + head + part + $du * LANES_PER_ROW] = dk_$d * params.scale;
-    gradient[params.dv_offset + row * params.dv_stride + head + part + $du * LANES_PER_ROW] = dv_$d;
+    gradient[params.dk_offset + row * params.dk_stride + work.head + work.part + $du * LANES_PER_ROW] = dk_$d * params.scale;
+    gradient[params.dv_offset + row * params.dv_stride + work.head + work.part + $du * LANES_PER_ROW] = dv_$d;
     //@end
   }
 }

@@ -1,6 +1,8 @@
 // dQ of fused attention: P is recomputed from the saved log-sum-exp, dS = P ∘ (dO·Vᵀ - D), dQ = scale · dS·K (Dao et al.,
 // FlashAttention, 2022, algorithm 4). Lanes, tiles and masks as in attention_flash.wgsl; a lane keeps its part of the
-// query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ. Traffic: as forward, and Q, dO and dQ once.
+// query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ.
+//
+// Traffic: Q, dO and dQ once, K and V once for every ROWS queries.
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"
@@ -20,16 +22,14 @@ var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let work = work_of(group, lane);
   let first = group.x * ROWS;
-  let head = group.y * D4;
-  let batch = group.z;
-  let part = lane % LANES_PER_ROW;
-  let query = first + lane / LANES_PER_ROW;
+  let query = work.row;
   let own = min(query, params.queries - 1u);
   let last_key = params.keys - 1u;
-  let at_q = params.q_offset + (batch * params.queries + own) * params.q_stride + head + part;
-  let at_o = (batch * params.queries + own) * params.heads * D4 + head + part;
-  let at_row = (batch * params.heads + group.y) * params.queries + own;
+  let at_q = params.q_offset + (work.batch * params.queries + own) * params.q_stride + work.head + work.part;
+  let at_o = (work.batch * params.queries + own) * params.heads * D4 + work.head + work.part;
+  let at_row = (work.batch * params.heads + group.y) * params.queries + own;
   let lse_i = lse[at_row];
   let delta_i = delta[at_row];
   //@for d in 0..VECS_PER_LANE
@@ -44,9 +44,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var start = 0u; start < limit; start += TILE_ROWS) {
     workgroupBarrier();
     for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
-      let row = batch * params.keys + min(start + i / D4, last_key);
-      k_tile[i] = k[params.k_offset + row * params.k_stride + head + i % D4];
-      v_tile[i] = v[params.v_offset + row * params.v_stride + head + i % D4];
+      let row = work.batch * params.keys + min(start + i / D4, last_key);
+      k_tile[i] = k[params.k_offset + row * params.k_stride + work.head + i % D4];
+      v_tile[i] = v[params.v_offset + row * params.v_stride + work.head + i % D4];
     }
     workgroupBarrier();
     for (var c = 0u; c < TILE_ROWS && start + c < limit; c++) {
@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
       visible = visible && query < end_j;
       //@end
-      let at = c * D4 + part;
+      let at = c * D4 + work.part;
       var s = 0.0;
       var dp = 0.0;
       //@for d in 0..VECS_PER_LANE
@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   if (query < params.queries) {
-    let at = params.dq_offset + (batch * params.queries + query) * params.dq_stride + head + part;
+    let at = params.dq_offset + (work.batch * params.queries + query) * params.dq_stride + work.head + work.part;
     //@for d in 0..VECS_PER_LANE
     dq[at + $du * LANES_PER_ROW] = dq_$d * params.scale;
     //@end

@@ -3,14 +3,14 @@
 
 //@include "lib_rows.wgsl"
 
-const AFFINE = 1u;
-const STATS = 0u;
-
 struct Params {
   rows: u32,
   width: u32,
   eps: f32,
 }
+
+const AFFINE = 1u; // with gamma and beta
+const STATS = 0u; // keep mean and rstd
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

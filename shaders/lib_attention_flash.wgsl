@@ -11,6 +11,19 @@ const TILE_ROWS = 16u; // rows of a tile in workgroup memory, a multiple of 4
 enable subgroups; // for the shuffles alone: an adapter without them takes LANES_PER_ROW 1
 //@end
 
+// What a lane of a workgroup works on. The workgroup's first row is not in it: loops with barriers end by that, and to the
+// compiler no member of a struct is uniform where one is not.
+struct Work {
+  row: u32,
+  part: u32, // of the row's vectors: the vec4s part, part + LANES_PER_ROW, …
+  head: u32, // where it begins in a token, in vec4
+  batch: u32,
+}
+
+fn work_of(group: vec3u, lane: u32) -> Work {
+  return Work(group.x * ROWS + lane / LANES_PER_ROW, lane % LANES_PER_ROW, group.y * D4, group.z);
+}
+
 // The sum over the lanes that share a row.
 fn quad_sum(part: f32) -> f32 {
   var sum = part;

@@ -3,14 +3,12 @@ import keysSource from '../../../shaders/attention_flash_backward_kv.wgsl';
 import queriesSource from '../../../shaders/attention_flash_backward_q.wgsl';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import type { Variant } from '../variant.ts';
 import { attentionDelta, deltaSource } from './delta.ts';
 import {
-  type AttentionBackward,
-  type AttentionForward,
-  type AttentionShape,
   aligned,
+  type BackwardVariant,
   endBuffers,
+  type ForwardVariant,
   inVec4,
   maskConstants,
   type StridedView,
@@ -24,7 +22,7 @@ const keysKernel = { name: 'attention_flash_backward_kv', source: keysSource };
 const lanes = 64;
 
 /** Vec4 loads, and vectors that fit into registers. */
-const applies = (_gpu: Gpu, shape: AttentionShape): boolean => shape.headDim <= 128 && aligned(shape);
+const applies: ForwardVariant['applies'] = (_gpu, shape) => shape.headDim <= 128 && aligned(shape);
 
 /** The first choice on a GPU; a processor has neither fast workgroup memory nor cheap barriers. */
 const cost = ({ adapter }: Gpu): number => (adapter.software ? 2 : 1);
@@ -43,7 +41,7 @@ function tiling(gpu: Gpu, headDim: number) {
 }
 
 /** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */
-export const flash: Variant<AttentionShape, AttentionForward> = {
+export const flash: ForwardVariant = {
   name: 'flash',
   sources: [forwardSource],
   applies,
@@ -62,7 +60,7 @@ export const flash: Variant<AttentionShape, AttentionForward> = {
 };
 
 /** Three dispatches: D = rowsum(dO ∘ O), dQ by queries, dK and dV by keys; memory linear in the length. */
-export const flashBackward: Variant<AttentionShape, AttentionBackward> = {
+export const flashBackward: BackwardVariant = {
   name: 'flash',
   sources: [deltaSource, queriesSource, keysSource],
   applies,

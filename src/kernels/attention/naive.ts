@@ -5,15 +5,14 @@ import softmaxSource from '../../../shaders/attention_naive_softmax.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import type { Variant } from '../variant.ts';
 import { attentionDelta, deltaSource } from './delta.ts';
 import {
-  type AttentionBackward,
-  type AttentionForward,
   type AttentionOptions,
   type AttentionShape,
   type AttentionSizes,
+  type BackwardVariant,
   endBuffers,
+  type ForwardVariant,
   maskConstants,
   type StridedView,
   scaleOf,
@@ -29,7 +28,7 @@ const cost = ({ adapter }: Gpu, { batch, heads, queries, keys, headDim }: Attent
   adapter.software && batch * heads * queries * keys * headDim < 65536 ? 0 : 3;
 
 /** Scores, softmax and product as separate kernels, with the matrix of scores in memory: any head size, and the oracle. */
-export const naive: Variant<AttentionShape, AttentionForward> = {
+export const naive: ForwardVariant = {
   name: 'naive',
   sources: [scoresSource, softmaxSource, productSource],
   applies: () => true,
@@ -54,7 +53,7 @@ export const naive: Variant<AttentionShape, AttentionForward> = {
 };
 
 /** P and dS in memory, then dQ = scale·dS·K, dK = scale·dSᵀ·Q and dV = Pᵀ·dO. */
-export const naiveBackward: Variant<AttentionShape, AttentionBackward> = {
+export const naiveBackward: BackwardVariant = {
   name: 'naive',
   sources: [deltaSource, scoresSource, backwardSource, productSource],
   applies: () => true,

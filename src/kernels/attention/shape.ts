@@ -1,4 +1,5 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
+import type { Variant } from '../variant.ts';
 
 /** A matrix in part of a buffer, as q, k, v and their gradients are: rows `stride` elements apart, the first at `offset`. */
 export interface StridedView {
@@ -24,6 +25,10 @@ export interface AttentionShape extends AttentionSizes {
   /** Of q, k and v, and of their gradients in the backward pass. */
   readonly views: readonly StridedView[];
 }
+
+/** What both directions of a variant are. */
+export type ForwardVariant = Variant<AttentionShape, AttentionForward>;
+export type BackwardVariant = Variant<AttentionShape, AttentionBackward>;
 
 /** q is [batch, queries, heads·headDim], k and v are [batch, keys, heads·headDim], each a view of some buffer. */
 export interface AttentionInputs {

@@ -12,24 +12,20 @@ import {
   type Matrix,
   textureSources,
 } from '../matrix-texture.ts';
-import type { Variant } from '../variant.ts';
 import { attentionDelta, deltaSource } from './delta.ts';
 import {
-  type AttentionBackward,
   type AttentionForward,
   type AttentionShape,
   type AttentionSizes,
   aligned,
+  type BackwardVariant,
   endBuffers,
+  type ForwardVariant,
   inVec4,
   maskConstants,
   type StridedView,
   scaleOf,
 } from './shape.ts';
-
-const forwardKernel = { name: 'attention_simd', source: forwardSource };
-const backwardKernel = { name: 'attention_simd_backward', source: backwardSource };
-const productKernel = { name: 'attention_simd_product', source: productSource };
 
 /** Keys that a workgroup has room for; each size is a pipeline, hence so few. The first holds the 197 tokens of ViT-B/16. */
 const rooms = [200, 256, 512, 1024];
@@ -50,6 +46,10 @@ function tiling(gpu: Gpu, { queries, keys, mask }: AttentionSizes, textures: boo
   return { ROWS_PER_LANE: rowsPerLane, KEYS_PER_LANE: keysPerLane, ROOM: room / 4 };
 }
 
+const forwardKernel = { name: 'attention_simd', source: forwardSource };
+const backwardKernel = { name: 'attention_simd_backward', source: backwardSource };
+const productKernel = { name: 'attention_simd_product', source: productSource };
+
 /** Subgroups of at least 8, vec4 loads, and rows that fit into workgroup memory. */
 const applies = (gpu: Gpu, shape: AttentionShape): boolean =>
   gpu.has('subgroups') &&
@@ -62,7 +62,7 @@ const applies = (gpu: Gpu, shape: AttentionShape): boolean =>
 const cost = ({ adapter }: Gpu): number => (adapter.software ? 1 : 2);
 
 /** One workgroup for 8 to 40 queries of a head, whose scores never leave workgroup memory. */
-export const simd: Variant<AttentionShape, AttentionForward> = {
+export const simd: ForwardVariant = {
   name: 'simd',
   sources: [...textureSources, forwardSource],
   applies,
@@ -133,7 +133,7 @@ function launchForward(
 }
 
 /** P and dS by tiles into memory, then dQ = scale·dS·K, dK = scale·dSᵀ·Q and dV = Pᵀ·dO. */
-export const simdBackward: Variant<AttentionShape, AttentionBackward> = {
+export const simdBackward: BackwardVariant = {
   name: 'simd',
   sources: [deltaSource, backwardSource, productSource],
   applies,
