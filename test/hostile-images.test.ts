@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -174,7 +174,7 @@ describe('PixelBudget', () => {
 });
 
 describe('ImageLoader', () => {
-  /** A thread that does as the job's path says; an image's hash is when it was decoded. */
+  /** A thread that does as a file's path says; an image's hash is when it was decoded. */
   const thread = (name: string) => {
     const file = place(name);
     writeFileSync(
@@ -183,16 +183,17 @@ describe('ImageLoader', () => {
        const now = () => performance.timeOrigin + performance.now();
        const decode = (id, time = 40) => {
          const began = now();
-         setTimeout(() => parentPort.postMessage({ kind: 'done', id, image: { pixels: new Uint8Array(1), hash: began + ' ' + now() } }), time);
+         setTimeout(() => parentPort.postMessage({ kind: 'done', id, images: [{ pixels: new Uint8Array(1), hash: began + ' ' + now() }] }), time);
        };
-       parentPort.on('message', ({ id, job }) => {
-         if (!job) decode(id);
-         else if (job.path === 'ends') process.exit(5);
-         else if (job.path === 'ends late') setTimeout(() => process.exit(5), 400);
-         else if (job.path === 'slow') decode(id, 600);
-         else if (job.path === 'throws') throw new Error('no decoder');
-         else if (job.path === 'hangs') for (;;);
-         else if (job.path === 'large') parentPort.postMessage({ kind: 'ask', id, pixels: 3 * 2 ** 20 });
+       parentPort.on('message', ({ id, jobs }) => {
+         const path = jobs?.[0].path;
+         if (!path) decode(id);
+         else if (path === 'ends') process.exit(5);
+         else if (path === 'ends late') setTimeout(() => process.exit(5), 400);
+         else if (path === 'slow') decode(id, 600);
+         else if (path === 'throws') throw new Error('no decoder');
+         else if (path === 'hangs') for (;;);
+         else if (path.startsWith('large')) parentPort.postMessage({ kind: 'ask', id, pixels: 3 * 2 ** 20 });
          else decode(id);
        });
        Atomics.store(workerData.began, 0, 1);
@@ -234,9 +235,12 @@ describe('ImageLoader', () => {
     process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${7 * 2 ** 20}`;
     // The patience is shorter than the waiting, which does not count.
     const loader = new ImageLoader({ workers: 3, workerFile: thread('large.mjs'), patience: 400 });
-    const loaded = await load(loader, Array<string>(24).fill('large'));
+    const loaded = await load(
+      loader,
+      Array.from({ length: 24 }, (_, i) => `large ${i}`),
+    );
     await loader.close();
-    const spans = loaded.map((image) => ('hash' in image ? image.hash.split(' ').map(Number) : []));
+    const spans = loaded.map((image) => ('pixels' in image ? image.hash!.split(' ').map(Number) : []));
     for (const [began] of spans) {
       const atOnce = spans.filter(([from, to]) => from! <= began! && began! < to!).length;
       expect(atOnce).toBeLessThanOrEqual(2);
@@ -250,10 +254,12 @@ describe('ImageLoader', () => {
       .png()
       .toFile(path);
     const alone = await prepareImage(job(path));
+    const copies = Array.from({ length: 5 }, (_, i) => place(`middling-${i}.png`));
+    for (const copy of copies) copyFileSync(path, copy);
     process.env.CLIP_AGIQA_LIMITS = 'pixelsAtOnce=1000000';
     for (const workers of [0, 2]) {
       const loader = new ImageLoader({ workers });
-      for (const image of await load(loader, Array<string>(5).fill(path))) expect(image).toMatchObject(alone);
+      for (const image of await load(loader, copies)) expect(image).toMatchObject(alone);
       await loader.close();
     }
   });

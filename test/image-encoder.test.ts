@@ -149,7 +149,7 @@ describe('a cached feature', () => {
     await all.close();
   });
 
-  it('is kept by what was decoded, where the image is replaced after it was looked up', async () => {
+  it('is kept by what was decoded, where the image is replaced while it is looked up', async () => {
     const vision = await visionOf();
     const encoder = featureExtractor(vision, 'weights', feature);
     const path = join(folder, 'replaced.png');
@@ -157,10 +157,10 @@ describe('a cached feature', () => {
     await featuresOf(vision, encoder, await open(cachePath, encoder.width), { paths: images.slice(2, 3) });
     copyFileSync(images[0]!, path);
     const cache = await open(cachePath, encoder.width);
-    const get = cache.get.bind(cache);
-    cache.get = (keys) => {
+    const has = cache.has.bind(cache);
+    cache.has = (key) => {
       copyFileSync(images[1]!, path);
-      return get(keys);
+      return has(key);
     };
     await featuresOf(vision, encoder, cache, { paths: [path] });
     const direct = await featuresOf(vision, encoder, null, { paths: images.slice(0, 2) });
@@ -169,6 +169,20 @@ describe('a cached feature', () => {
     });
     expect(again).toEqual({ features: direct.features, encoded: 1 });
   });
+});
+
+it('features come from the cache and from the tower, each under its own index, whatever the cache turns out to have', async () => {
+  const vision = await visionOf();
+  const encoder = featureExtractor(vision, 'weights', feature);
+  const cachePath = newCache();
+  const { features } = await featuresOf(vision, encoder, null);
+  const mixed = async (cache: FeatureCache) => featuresOf(vision, encoder, cache);
+  await featuresOf(vision, encoder, await open(cachePath, encoder.width), { paths: images.slice(1, 4) });
+  expect(await mixed(await open(cachePath, encoder.width))).toEqual({ features, encoded: 3 });
+  const failing = await open(cachePath, encoder.width);
+  const get = failing.get.bind(failing);
+  failing.get = async (keys) => (await get(keys)).map((vector, i) => (i === 2 ? undefined : vector));
+  expect(await mixed(failing)).toEqual({ features, encoded: 1 });
 });
 
 describe('a feature that is not finite', () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -44,7 +44,7 @@ async function collect(loader: ImageLoader, jobs: Iterable<ImageJob>): Promise<L
 }
 
 describe.each([0, 2])('ImageLoader with %d workers', (workers) => {
-  it('gives every image in order, with the hash of its file', async () => {
+  it('gives every image in order', async () => {
     const loader = new ImageLoader({ workers, ahead: 5, workerFile });
     const jobs = Array.from({ length: 23 }, (_, i) => job(i));
     const loaded = await collect(loader, jobs);
@@ -74,6 +74,32 @@ describe.each([0, 2])('ImageLoader with %d workers', (workers) => {
     });
     expect(loaded[2]).toMatchObject({ error: expect.stringMatching(/ENOENT/) });
     expect(loaded[3]).toMatchObject({ error: expect.stringMatching(/100x60/) });
+    await loader.close();
+  });
+
+  it('reads a file that consecutive jobs name once, and asks once which of them are wanted', async () => {
+    const loader = new ImageLoader({ workers, ahead: 16, workerFile });
+    const crop = (index: number, path: string): ImageJob => ({ ...job(index), path });
+    const [a, b] = [join(scratch, `once-a-${workers}.png`), images[2]!];
+    copyFileSync(images[0]!, a);
+    const jobs = [...[0, 1, 2, 3, 4, 5].map((i) => crop(i, a)), crop(6, b), crop(7, images[1]!), crop(8, b)];
+    const asked: string[] = [];
+    const wanted = ({ path, transform }: ImageJob, hash: string) => {
+      asked.push(hash);
+      // Whoever reads it again finds nothing.
+      if (path === a) rmSync(a, { force: true });
+      return transform.kind === 'crop' && ![1, 2, 6].includes(transform.index);
+    };
+    const loaded: object[] = [];
+    for await (const image of loader.load(jobs, wanted)) loaded.push(image);
+    copyFileSync(images[0]!, a);
+    const hashes = await Promise.all(jobs.map(({ path }) => hashImage(path)));
+    expect(asked.sort()).toEqual(hashes.toSorted());
+    for (const [index, image] of loaded.entries()) {
+      const hash = hashes[index]!;
+      if ([1, 2, 6].includes(index)) expect(image).toEqual({ index, known: hash });
+      else expect(image).toEqual({ index, ...(await prepareImage(jobs[index]!)), hash });
+    }
     await loader.close();
   });
 

@@ -96,6 +96,16 @@ export class FeatureCache {
     return this.#index.size;
   }
 
+  /** Number of vectors put and not yet on disk. */
+  get unwritten(): number {
+    return this.#pending.length;
+  }
+
+  /** Whether there seems to be a vector of this key. */
+  has(key: string): boolean {
+    return this.#index.has(hashOf(key).toString('hex'));
+  }
+
   /** The vectors of these keys, undefined where there is none or a damaged one. */
   async get(keys: readonly string[]): Promise<(Float32Array | undefined)[]> {
     const hashes = keys.map(hashOf);

@@ -3,8 +3,7 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { decoderId } from '../data/images/decode.ts';
-import { type ImageJob, ImageLoader, type LoadedImage } from '../data/images/loader.ts';
-import { hashImage } from '../data/images/prepare.ts';
+import { type ImageJob, ImageLoader, type LoadedImage, type UnwantedImage } from '../data/images/loader.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsId } from '../kernels/device/numerics.ts';
 import { recovering } from '../kernels/device/recovery.ts';
@@ -47,15 +46,24 @@ export interface ImageEncoderOptions {
   readonly reopen?: (gpu: Gpu) => Promise<ImageTower>;
 }
 
-/** Images looked up in the cache at once. */
+/** Features read from the cache, or written to it, at once. */
 const stretch = 256;
+
+/** Whether an image of a file with this hash is to be encoded. */
+type Wanted = (job: ImageJob, hash: string) => boolean;
 
 /** An image of a batch. */
 interface Member {
   readonly index: number;
   readonly job: ImageJob;
-  /** Of the bytes that were decoded. */
-  readonly hash: string;
+  /** Of the bytes that were decoded, where there is a cache. */
+  readonly hash: string | undefined;
+}
+
+/** A feature that the cache has. */
+interface Known {
+  readonly index: number;
+  readonly key: string;
 }
 
 /**
@@ -95,60 +103,67 @@ export class ImageEncoder {
     this.#pixels = new Uint8Array(batch * this.imageSize ** 2 * 3);
   }
 
-  /** Yields one result a job, in their order, but with a cache the known ones of each stretch of jobs first; `index` is the job's place in `jobs`. */
+  /**
+   * Yields one result a job; `index` is the job's place in `jobs`. They come in that order, but those that the cache has up to a
+   * {@link stretch} later. A file is read once, and hashed once where there is a cache.
+   */
   async *encode(jobs: readonly ImageJob[]): AsyncIterable<EncodedImage | UnreadableImage> {
-    if (!this.#cache) {
-      yield* this.#encodeFresh(jobs, jobs.keys());
+    const cache = this.#cache;
+    const all = [...jobs.keys()];
+    if (!cache) {
+      yield* this.#pass(jobs, all);
       return;
     }
     this.#numerics = numericsId(this.gpu);
-    for (let from = 0; from < jobs.length; from += stretch) {
-      const part = jobs.slice(from, from + stretch);
-      const known = await this.#known(this.#cache, part);
-      const missing: number[] = [];
-      for (const [i, feature] of known.entries()) {
-        if (!feature) {
-          missing.push(from + i);
-          continue;
-        }
-        this.counters.cached++;
-        yield { index: from + i, feature };
-      }
-      const fresh = missing.map((index) => jobs[index]!);
-      yield* this.#encodeFresh(fresh, missing);
-      await this.#cache.flush();
-    }
+    const unsound: number[] = [];
+    yield* this.#pass(jobs, all, (job, hash) => !cache.has(this.#keyOf(job, hash)), unsound);
+    if (unsound.length > 0) yield* this.#pass(jobs, unsound, () => true);
+    await cache.flush();
   }
 
-  async *#encodeFresh(
+  /** Encodes the jobs of these indices; `unsound` takes those that were not wanted and of which the cache has nothing sound. */
+  async *#pass(
     jobs: readonly ImageJob[],
-    places: Iterable<number>,
+    indices: readonly number[],
+    wanted?: Wanted,
+    unsound: number[] = [],
   ): AsyncIterable<EncodedImage | UnreadableImage> {
-    const indices = [...places];
     const bytes = this.imageSize ** 2 * 3;
     let waiting: Member[] = [];
     let failed: UnreadableImage[] = []; // until the batch before them has run
-    for await (const loaded of this.#load(jobs)) {
+    let known: Known[] = [];
+    const chosen = indices.map((index) => jobs[index]!);
+    for await (const loaded of this.#load(chosen, wanted)) {
       const index = indices[loaded.index]!;
+      const job = chosen[loaded.index]!;
       if ('error' in loaded) {
         const unreadable = { index, path: loaded.path, error: loaded.error };
         if (waiting.length > 0) failed.push(unreadable);
         else yield unreadable;
-        continue;
+      } else if ('known' in loaded) {
+        known.push({ index, key: this.#keyOf(job, loaded.known) });
+        if (known.length < stretch) continue;
+        yield* await this.#cached(known, unsound);
+        known = [];
+      } else {
+        this.#pixels.set(loaded.pixels, waiting.length * bytes);
+        waiting.push({ index, job, hash: loaded.hash });
+        if (waiting.length < this.#batch) continue;
+        yield* inOrder(await this.#run(waiting), failed);
+        waiting = [];
+        failed = [];
       }
-      this.#pixels.set(loaded.pixels, waiting.length * bytes);
-      waiting.push({ index, job: jobs[loaded.index]!, hash: loaded.hash });
-      if (waiting.length < this.#batch) continue;
-      yield* inOrder(await this.#run(waiting), failed);
-      waiting = [];
-      failed = [];
     }
     yield* inOrder(waiting.length > 0 ? await this.#run(waiting) : [], failed);
+    yield* await this.#cached(known, unsound);
   }
 
   /** The images as the loader has them ready; counts how long it is waited for. */
-  async *#load(jobs: readonly ImageJob[]): AsyncIterable<LoadedImage> {
-    const images = this.#loader.load(jobs);
+  async *#load(
+    jobs: readonly ImageJob[],
+    wanted: Wanted | undefined,
+  ): AsyncIterable<LoadedImage | UnwantedImage> {
+    const images = this.#loader.load(jobs, wanted);
     try {
       for (;;) {
         const asked = performance.now();
@@ -172,12 +187,14 @@ export class ImageEncoder {
     const { width } = this.encoder;
     const values = await this.#encode();
     this.counters.encoded += members.length;
-    return members.map(({ index, job, hash }, i) => {
+    const encoded = members.map(({ index, job, hash }, i) => {
       const feature = values.slice(i * width, (i + 1) * width);
       checkFeature(feature, job.path, this.encoder);
-      // By what was decoded: the file may have been replaced since it was looked up.
-      return { index, feature: this.#cache ? this.#cache.put(this.#keyOf(job, hash), feature) : feature };
+      const kept = hash === undefined ? feature : this.#cache?.put(this.#keyOf(job, hash), feature);
+      return { index, feature: kept ?? feature };
     });
+    if (this.#cache && this.#cache.unwritten >= stretch) await this.#cache.flush();
+    return encoded;
   }
 
   async #encode(): Promise<Float32Array> {
@@ -193,21 +210,18 @@ export class ImageEncoder {
     return this.#recovers ? recovering(this.gpu, encode) : encode(this.gpu);
   }
 
-  async #known(
-    cache: FeatureCache,
-    jobs: readonly ImageJob[],
-  ): Promise<readonly (Float32Array | undefined)[]> {
-    // Nothing is read twice where nothing can be known.
-    if (cache.size === 0) return jobs.map(() => undefined);
-    const hashes = new Map<string, Promise<string>>();
-    const hash = (path: string) => {
-      const known = hashes.get(path) ?? hashOrName(path);
-      hashes.set(path, known);
-      return known;
-    };
-    const keys = await Promise.all(jobs.map(async (job) => this.#keyOf(job, await hash(job.path))));
-    const found = await cache.get(keys);
-    return found.map((feature) => (feature && !findNonFinite(feature) ? feature : undefined));
+  /** What the cache has of these; `unsound` takes the others: a record turned out to be damaged or gone, or holds NaN. */
+  async #cached(known: readonly Known[], unsound: number[]): Promise<EncodedImage[]> {
+    const features = (await this.#cache?.get(known.map(({ key }) => key))) ?? [];
+    return known.flatMap(({ index }, i) => {
+      const feature = features[i];
+      if (feature && !findNonFinite(feature)) {
+        this.counters.cached++;
+        return [{ index, feature }];
+      }
+      unsound.push(index);
+      return [];
+    });
   }
 
   /** Holds everything that the feature depends on. */
@@ -236,12 +250,3 @@ function checkFeature(feature: Float32Array, path: string, { describe, width }: 
 
 const inOrder = (encoded: readonly EncodedImage[], failed: readonly UnreadableImage[]) =>
   [...encoded, ...failed].sort((a, b) => a.index - b.index);
-
-/** An unreadable file hashes to its own name, and is reported when it is loaded. */
-async function hashOrName(path: string): Promise<string> {
-  try {
-    return await hashImage(path);
-  } catch {
-    return `unreadable ${path}`;
-  }
-}

@@ -1,16 +1,30 @@
 import { Worker } from 'node:worker_threads';
 import type { PixelBudget } from './pixel-budget.ts';
-import { type Admission, type ImageJob, type PreparedImage, prepareImage } from './prepare.ts';
+import {
+  type Admission,
+  type ImageJob,
+  type KnownImage,
+  type PreparedImage,
+  prepareFile,
+} from './prepare.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './worker.ts';
+
+/** The jobs of one file, and which of them are wanted where it has this hash; without that it is not hashed. */
+export interface FileJobs {
+  readonly jobs: readonly [ImageJob, ...ImageJob[]];
+  readonly wanted: ((hash: string) => readonly boolean[]) | undefined;
+}
+
+export type Outcome = PreparedImage | KnownImage;
 
 /** A thread that prepares images: a worker, or this one. */
 export interface Lane {
-  /** Jobs it has. */
+  /** Files it has. */
   active: number;
   /** Whether its thread has gone; then it takes no more jobs. */
   readonly lost: boolean;
-  /** @throws LaneLost where the thread ended or hung while it had the job, which need not have been the cause */
-  prepare(job: ImageJob): Promise<PreparedImage>;
+  /** @throws LaneLost where the thread ended or hung while it had the file, which need not have been the cause */
+  prepare(file: FileJobs): Promise<readonly Outcome[]>;
   close(): Promise<void>;
 }
 
@@ -29,7 +43,7 @@ export class LaneLost extends Error {
 /** Milliseconds that a thread may take to begin. */
 const startTime = 60_000;
 
-/** Asks the budget for a job, and gives back in the end whatever was admitted. */
+/** Asks the budget for a file, and gives back in the end whatever was admitted. */
 async function withAdmission<T>(
   budget: PixelBudget,
   signal: AbortSignal,
@@ -56,8 +70,10 @@ export class OwnLane implements Lane {
     this.#budget = budget;
   }
 
-  prepare(job: ImageJob): Promise<PreparedImage> {
-    return withAdmission(this.#budget, this.#closing.signal, (admit) => prepareImage(job, admit));
+  prepare({ jobs, wanted }: FileJobs): Promise<readonly Outcome[]> {
+    return withAdmission(this.#budget, this.#closing.signal, (admit) =>
+      prepareFile(jobs, { admit, wanted: wanted && (async (hash) => wanted(hash)) }),
+    );
   }
 
   async close(): Promise<void> {
@@ -66,10 +82,11 @@ export class OwnLane implements Lane {
 }
 
 interface Pending {
-  readonly resolve: (image: PreparedImage) => void;
+  readonly resolve: (images: readonly Outcome[]) => void;
   readonly reject: (reason: unknown) => void;
   readonly admit: Admission;
-  /** Runs while the job is at work, not while it waits to be admitted. */
+  readonly wanted: FileJobs['wanted'];
+  /** Runs while the file is at work, not while it waits to be admitted. */
   watchdog?: NodeJS.Timeout;
 }
 
@@ -106,15 +123,15 @@ export class WorkerLane implements Lane {
     return this.#ended !== undefined;
   }
 
-  prepare(job: ImageJob): Promise<PreparedImage> {
+  prepare({ jobs, wanted }: FileJobs): Promise<readonly Outcome[]> {
     return withAdmission(this.#budget, this.#ending.signal, (admit) => {
       if (this.#ended) throw this.#ended.reason;
       return new Promise((resolve, reject) => {
         const id = this.#nextId++;
-        this.#pending.set(id, { resolve, reject, admit });
+        this.#pending.set(id, { resolve, reject, admit, wanted });
         this.#watch(id);
         this.#worker.ref();
-        this.#worker.postMessage({ id, job } satisfies WorkerRequest);
+        this.#post({ id, jobs, hashed: wanted !== undefined });
       });
     });
   }
@@ -126,7 +143,8 @@ export class WorkerLane implements Lane {
 
   #receive(reply: WorkerReply): void {
     if (reply.kind === 'ready') this.#begin();
-    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.image);
+    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.images);
+    else if (reply.kind === 'hash') this.#choose(reply.id, reply.hash);
     else if (reply.kind === 'bug') this.#take(reply.id)?.reject(reply.bug);
     else void this.#admit(reply.id, reply.pixels);
   }
@@ -140,6 +158,15 @@ export class WorkerLane implements Lane {
     for (const id of this.#pending.keys()) this.#watch(id);
   }
 
+  #post(request: WorkerRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  #choose(id: number, hash: string): void {
+    const wanted = this.#pending.get(id)?.wanted?.(hash);
+    if (wanted) this.#post({ id, wanted });
+  }
+
   async #admit(id: number, pixels: number): Promise<void> {
     const pending = this.#pending.get(id);
     if (!pending) return;
@@ -147,7 +174,7 @@ export class WorkerLane implements Lane {
     await pending.admit(pixels);
     if (!this.#pending.has(id)) return;
     this.#watch(id);
-    this.#worker.postMessage({ id, admitted: true } satisfies WorkerRequest);
+    this.#post({ id, admitted: true });
   }
 
   #watch(id: number): void {

@@ -1,16 +1,19 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { limit } from '../../common/limits.ts';
-import { type Lane, LaneLost, OwnLane, WorkerLane } from './lane.ts';
+import { type FileJobs, type Lane, LaneLost, type Outcome, OwnLane, WorkerLane } from './lane.ts';
 import { PixelBudget } from './pixel-budget.ts';
-import type { ImageJob, PreparedImage } from './prepare.ts';
+import type { ImageJob, KnownImage } from './prepare.ts';
 
 export type { ImageJob } from './prepare.ts';
 
-/** One job's outcome; `index` counts the jobs from 0. */
+/** One job's outcome; `index` counts the jobs from 0. The hash is there where it was asked whether the image is wanted. */
 export type LoadedImage =
-  | { readonly index: number; readonly pixels: Uint8Array; readonly hash: string }
+  | { readonly index: number; readonly pixels: Uint8Array; readonly hash?: string }
   | { readonly index: number; readonly error: string; readonly path: string };
+
+/** Of an image that was not wanted: its file's hash. */
+export type UnwantedImage = KnownImage & { readonly index: number };
 
 export interface ImageLoaderOptions {
   /** Threads; 0 decodes in this one. By default one less than there are cores, 1 to 8. */
@@ -23,23 +26,22 @@ export interface ImageLoaderOptions {
   readonly patience?: number;
 }
 
-/** Jobs a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
-const jobsPerLane = 2;
+/** Files a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
+const filesPerLane = 2;
 
 /** Of all loaders of the process. */
 const budget = new PixelBudget();
 
-interface Task {
-  readonly job: ImageJob;
-  readonly resolve: (image: PreparedImage) => void;
+interface Task extends FileJobs {
+  readonly resolve: (images: readonly Outcome[]) => void;
   readonly reject: (reason: unknown) => void;
-  /** A thread was lost while it had this image and another: it is tried once more, alone. */
+  /** A thread was lost while it had this file and another: it is tried once more, alone. */
   suspect: boolean;
 }
 
 /**
  * Decodes, crops and resizes images ahead of their use. Results come in the order of the jobs and do not depend
- * on the number of threads. Workers start with the first job and keep no process alive that has nothing to load.
+ * on the number of threads. A file that consecutive jobs name is read and decoded once. Workers start with the first job and keep no process alive that has nothing to load.
  * An image that ends or blocks its thread is an unreadable one; the others go on in a new thread.
  */
 export class ImageLoader {
@@ -59,25 +61,51 @@ export class ImageLoader {
     this.#patience = options.patience ?? 1500 * limit('imageSeconds');
   }
 
+  load(jobs: Iterable<ImageJob>): AsyncGenerator<LoadedImage, void, undefined>;
+  /** `wanted`: whether an image is still to be made, now that its file's hash is known. */
+  load(
+    jobs: Iterable<ImageJob>,
+    wanted: ((job: ImageJob, hash: string) => boolean) | undefined,
+  ): AsyncGenerator<LoadedImage | UnwantedImage, void, undefined>;
   /** Results for all jobs, in order. Jobs are drawn from the iterable as room for them comes free. */
-  async *load(jobs: Iterable<ImageJob>): AsyncGenerator<LoadedImage, void, undefined> {
+  async *load(
+    jobs: Iterable<ImageJob>,
+    wanted?: (job: ImageJob, hash: string) => boolean,
+  ): AsyncGenerator<LoadedImage | UnwantedImage, void, undefined> {
     const source = jobs[Symbol.iterator]();
-    const begun: { task: Task; image: Promise<PreparedImage> }[] = [];
+    const begun: { task: Task; images: Promise<readonly Outcome[]> }[] = [];
+    /** Jobs of one file, as long as the next may be of that file too. */
+    let open: ImageJob[] = [];
+    let held = 0;
+    let ended = false;
+    const begin = () => {
+      const [first, ...more] = open;
+      if (first) begun.push(this.#submit([first, ...more], wanted));
+      open = [];
+    };
     const fill = () => {
-      while (begun.length < this.#ahead) {
+      while (!ended && held < this.#ahead) {
         const next = source.next();
-        if (next.done) return;
-        begun.push(this.#submit(next.value));
+        if (next.done) {
+          ended = true;
+          break;
+        }
+        if (open[0]?.path !== next.value.path) begin();
+        open.push(next.value);
+        held++;
       }
+      if (ended || begun.length === 0) begin();
     };
     let index = 0;
     try {
       fill();
       for (let next = begun.shift(); next; next = begun.shift()) {
-        const { task, image } = next;
-        const done = await image;
-        yield 'error' in done ? { index, error: done.error, path: task.job.path } : { index, ...done };
-        index++;
+        const { path } = next.task.jobs[0];
+        for (const image of await next.images) {
+          yield 'error' in image ? { index, error: image.error, path } : { index, ...image };
+          index++;
+          held--;
+        }
         fill();
       }
     } finally {
@@ -96,15 +124,24 @@ export class ImageLoader {
     this.#lanes = [];
   }
 
-  #submit(job: ImageJob): { task: Task; image: Promise<PreparedImage> } {
-    const { promise, resolve, reject } = withResolvers<PreparedImage>();
+  #submit(
+    jobs: FileJobs['jobs'],
+    wanted: ((job: ImageJob, hash: string) => boolean) | undefined,
+  ): { task: Task; images: Promise<readonly Outcome[]> } {
+    const { promise, resolve, reject } = withResolvers<readonly Outcome[]>();
     // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
     promise.catch(() => {});
-    const task = { job, resolve, reject, suspect: false };
+    const task: Task = {
+      jobs,
+      wanted: wanted && ((hash) => jobs.map((job) => wanted(job, hash))),
+      resolve,
+      reject,
+      suspect: false,
+    };
     if (this.#closed) reject(new Error('ImageLoader was closed'));
     else this.#queue.push(task);
     this.#dispatch();
-    return { task, image: promise };
+    return { task, images: promise };
   }
 
   #dispatch(): void {
@@ -112,13 +149,13 @@ export class ImageLoader {
     for (let [task] = this.#queue; task && !this.#closed; [task] = this.#queue) {
       this.#lanes = this.#lanes.map((lane) => (lane.lost ? this.#openLane() : lane));
       const lane = this.#lanes.reduce((a, b) => (b.active < a.active ? b : a));
-      if (lane.active >= (task.suspect ? 1 : jobsPerLane)) return;
+      if (lane.active >= (task.suspect ? 1 : filesPerLane)) return;
       this.#queue.shift();
       // Alone in its thread: no other joins it there.
-      const places = task.suspect ? jobsPerLane : 1;
+      const places = task.suspect ? filesPerLane : 1;
       lane.active += places;
       lane
-        .prepare(task.job)
+        .prepare(task)
         .then(task.resolve, (reason) => this.#failed(task, reason))
         .finally(() => {
           lane.active -= places;
@@ -129,8 +166,10 @@ export class ImageLoader {
 
   #failed(task: Task, reason: unknown): void {
     if (!(reason instanceof LaneLost) || !reason.began || this.#closed) task.reject(reason);
-    else if (task.suspect) task.resolve({ error: `${task.job.path}: cannot be decoded (${reason.message})` });
-    else {
+    else if (task.suspect) {
+      const error = `${task.jobs[0].path}: cannot be decoded (${reason.message})`;
+      task.resolve(task.jobs.map(() => ({ error })));
+    } else {
       task.suspect = true;
       this.#queue.unshift(task);
     }

@@ -33,13 +33,25 @@ export interface ImageJob {
   readonly distortion?: DistortionDraw;
 }
 
-/** The pixels, RGB row by row, size·size·3, and the SHA-256 (hex) of the file's bytes; or why there are none. */
+/** The pixels, RGB row by row, size·size·3, and the SHA-256 (hex) of the file's bytes where that was asked for; or why there are none. */
 export type PreparedImage =
-  | { readonly pixels: Uint8Array; readonly hash: string }
+  | { readonly pixels: Uint8Array; readonly hash?: string }
   | { readonly error: string };
 
-/** Resolves once so many pixels may be decoded; see {@link PixelBudget}. Asked at most once an image. */
+/** An image that nobody wants once the hash of its file is known. */
+export interface KnownImage {
+  readonly known: string;
+}
+
+/** Resolves once so many pixels may be decoded; see {@link PixelBudget}. Asked at most once a file. */
 export type Admission = (pixels: number) => Promise<void>;
+
+export interface PrepareOptions {
+  /** Holds the file back until there is memory for it. */
+  readonly admit?: Admission;
+  /** Which of the jobs are to be done, now that the file's hash is known. Without it nothing is hashed. */
+  readonly wanted?: ((hash: string) => Promise<readonly boolean[]>) | undefined;
+}
 
 /** Files up to this size are read before their image is admitted: their header says how large it is. */
 const smallFile = 2 ** 24;
@@ -49,22 +61,47 @@ export async function hashImage(path: string): Promise<string> {
   return hashBytes(await readWhole(path, 'imageBytes'));
 }
 
+/** As {@link prepareFile}, for one job. */
+export async function prepareImage(job: ImageJob): Promise<PreparedImage> {
+  const [image] = await prepareFile([job]);
+  return image as PreparedImage;
+}
+
 /**
- * Reads, decodes, crops and resizes one image. What is wrong with the image comes back as `error`; bugs are thrown.
- *
- * @param admit holds the image back until there is memory for it
+ * Reads and decodes one file, once, and crops and resizes it for each of the jobs, which all name it. What is wrong with the
+ * image comes back as `error`; bugs are thrown.
  */
-export async function prepareImage(job: ImageJob, admit: Admission = async () => {}): Promise<PreparedImage> {
+export async function prepareFile(
+  jobs: readonly [ImageJob, ...ImageJob[]],
+  { admit = async () => {}, wanted }: PrepareOptions = {},
+): Promise<(PreparedImage | KnownImage)[]> {
+  const [{ path }] = jobs;
   try {
-    const found = await stat(job.path).catch(() => null);
+    const found = await stat(path).catch(() => null);
     // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
     const large = found !== null && found.size > smallFile;
     if (large) await admit(limit('pixelsAtOnce'));
-    const bytes = await readWhole(job.path, 'imageBytes');
-    const image = await decodeImage(bytes, job.path, large ? undefined : admit);
-    const pixels = transformImage(image, job);
-    const { distortion, size } = job;
-    return { pixels: distortion ? await distort(pixels, size, distortion) : pixels, hash: hashBytes(bytes) };
+    const bytes = await readWhole(path, 'imageBytes');
+    const hash = wanted && hashBytes(bytes);
+    const chosen = hash === undefined ? undefined : await wanted?.(hash);
+    const isKnown = (i: number) => chosen?.[i] === false;
+    if (hash !== undefined && jobs.every((_, i) => isKnown(i))) return jobs.map(() => ({ known: hash }));
+    const image = await decodeImage(bytes, path, large ? undefined : admit);
+    const prepared: (PreparedImage | KnownImage)[] = [];
+    for (const [i, job] of jobs.entries())
+      prepared.push(hash !== undefined && isKnown(i) ? { known: hash } : await view(image, job, hash));
+    return prepared;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return jobs.map(() => ({ error: error.message }));
+  }
+}
+
+async function view(image: RgbImage, job: ImageJob, hash: string | undefined): Promise<PreparedImage> {
+  try {
+    const cropped = transformImage(image, job);
+    const pixels = job.distortion ? await distort(cropped, job.size, job.distortion) : cropped;
+    return { pixels, ...(hash !== undefined && { hash }) };
   } catch (error) {
     if (error instanceof UserError) return { error: error.message };
     throw error;
