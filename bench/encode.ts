@@ -120,7 +120,7 @@ async function fromFiles(gpu: Gpu, { vision }: Clip, batches: number): Promise<E
     let waitedBefore = 0;
     for await (const result of images.encode(jobs)) {
       if ('error' in result) throw new Error(result.error);
-      // The first batch starts the threads; what it waited is told apart.
+      // The first batch starts the threads; what it waited is counted separately.
       if (++done === batch) {
         began = performance.now();
         waitedBefore = images.counters.waited;

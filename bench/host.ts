@@ -132,7 +132,7 @@ async function bareDispatch(gpu: Gpu, rounds: number): Promise<number> {
   return (1000 * median(times)) / 250;
 }
 
-/** Measures the step captured and replayed, and run anew each time. */
+/** Measures the step captured and replayed, and without capture. */
 async function measure({ quick }: BenchOptions): Promise<HostResults> {
   const epochs = quick ? 3 : 30;
   const run = async (capture: boolean) => {

@@ -30,7 +30,7 @@ export const ladders: readonly LadderNotes[] = [
     steps: [
       {
         version: /^naive$/,
-        says: 'One invocation an output; it reads a row of A and a column of B from memory, 2 loads for each multiply-add. The oracle of the others.',
+        says: 'One invocation per output; it reads a row of A and a column of B from memory, 2 loads for each multiply-add. The oracle of the others.',
       },
       {
         version: /^tile/,
@@ -38,7 +38,7 @@ export const ladders: readonly LadderNotes[] = [
       },
       {
         version: /^simd/,
-        says: 'For adapters that are a processor: a workgroup is one subgroup of 8 lanes, which is one vector register. No shared memory and no barrier; a lane loads vec4s of its own rows and columns, and the rows are passed around by subgroupBroadcast. Higher tiles use each load more often, until the accumulators no longer fit into registers.',
+        says: 'For adapters that run on a CPU: a workgroup is one subgroup of 8 lanes, which is one vector register. No shared memory and no barrier; a lane loads vec4s of its own rows and columns, and the rows are passed around by subgroupBroadcast. Higher tiles use each load more often, until the accumulators no longer fit into registers.',
       },
       {
         version: /^texture/,
@@ -80,12 +80,12 @@ export const ladders: readonly LadderNotes[] = [
       },
       {
         version: /^simd$/,
-        says: 'For adapters that are a processor: a lane owns whole rows of scores, which fit into workgroup memory for 8 to 40 queries; only values of K and V pass between lanes. Reads textures where a copy pays.',
+        says: 'For adapters that run on a CPU: a lane owns whole rows of scores, which fit into workgroup memory for 8 to 40 queries; only values of K and V pass between lanes. Reads textures where a copy pays.',
       },
     ],
     detours: [
       {
-        tried: 'Recomputing the probabilities in both halves of the gradient on a processor, as flash does',
+        tried: 'Recomputing the probabilities in both halves of the gradient on a CPU, as flash does',
         figure: `seven products instead of five; keeping P and dS in memory is faster at T = 197 (${lavapipe})`,
       },
       {
@@ -102,19 +102,19 @@ export const ladders: readonly LadderNotes[] = [
     steps: [
       {
         version: /^naive$/,
-        says: 'One invocation a row, in three plain loops. The first page of the lesson, and the oracle of the others.',
+        says: 'One invocation per row, in three plain loops. The first page of the lesson, and the oracle of the others.',
       },
       {
         version: /^lane$/,
-        says: 'One lane a row, several elements at a time: nothing is exchanged. For short rows, and for processors.',
+        says: 'One lane per row, several elements at a time: nothing is exchanged. For short rows, and for CPUs.',
       },
       {
         version: /^subgroup$/,
-        says: 'A subgroup a row: its lanes load neighbors and add up by subgroup operations, without shared memory.',
+        says: 'One subgroup per row: its lanes load neighbors and add up by subgroup operations, without shared memory.',
       },
       {
         version: /^workgroup$/,
-        says: 'A workgroup a row: a tree of sums in shared memory. For long rows on a GPU.',
+        says: 'One workgroup per row: a tree of sums in shared memory. For long rows on a GPU.',
       },
     ],
     detours: [

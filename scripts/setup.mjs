@@ -69,7 +69,7 @@ function packagesMatch() {
 /**
  * Asks for an adapter in another process.
  * @returns {{ adapter?: { name: string, driver: string, software: boolean }, broken?: string[] }} `broken`: why
- *   WebGPU itself does not load, which no driver mends
+ *   WebGPU itself does not load, which no driver fixes
  */
 function probe() {
   const { stdout, stderr } = spawnSync(process.execPath, ['scripts/probe-adapter.mjs'], {

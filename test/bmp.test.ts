@@ -30,7 +30,7 @@ describe('BMP', () => {
     ['RLE8', changed('bmp8_palette.bmp', { 30: 1 }), /compressed by RLE8 is not supported/],
     ['a JPEG within', changed('bmp24.bmp', { 30: 4 }), /compressed by JPEG is not supported/],
     ['another compression', changed('bmp24.bmp', { 30: 77 }), /compressed by 77 is not supported/],
-    ['16 bits', changed('bmp24.bmp', { 28: 16 }), /16 bits a pixel is not supported/],
+    ['16 bits', changed('bmp24.bmp', { 28: 16 }), /16 bits per pixel is not supported/],
     ['no width', changed('bmp24.bmp', { 18: 0 }), /its size is 0 x 7/],
     ['a negative width', changed('bmp24.bmp', { 18: -13 }), /its size is -13 x 7/],
     ['no height', changed('bmp24.bmp', { 22: 0 }), /its size is 13 x 0/],
@@ -41,7 +41,7 @@ describe('BMP', () => {
     ],
     ['masks for a palette', changed('bmp8_palette.bmp', { 30: 3 }), /color masks are missing/],
     ['a palette of 300', changed('bmp8_palette.bmp', { 46: 300 }), /palette of 300 colors, for 8 bits/],
-    ['pixels in the palette', changed('bmp8_palette.bmp', { 10: 60 }), /pixels begin within its header/],
+    ['pixels in the palette', changed('bmp8_palette.bmp', { 10: 60 }), /pixels begin inside its header/],
     [
       'pixels behind the end',
       changed('bmp24.bmp', { 10: 5000 }),

@@ -118,7 +118,9 @@ describe('comparing runs', () => {
 
   it('refuses a single run, a baseline that is none, and a folder that is not there', async () => {
     await expect(compareRuns([at('runs', 'bad')])).rejects.toThrow(/there is one finished run/);
-    await expect(compareRuns([at('runs')], { baseline: 'best' })).rejects.toThrow(/--baseline best is none/);
+    await expect(compareRuns([at('runs')], { baseline: 'best' })).rejects.toThrow(
+      /--baseline best is not one/,
+    );
     await expect(compareRuns([at('gone')])).rejects.toThrow(/gone: no such file or folder/);
   });
 

@@ -221,7 +221,7 @@ describe('PackedWeight', () => {
       expect(() => weight.rows(begin, end)).toThrow(`rows ${begin}..${end} of a weight [64, 128]`);
     if (weight.interleaved)
       expect(() => weight.rows(4, 12)).toThrow(
-        'row 4 of a weight [64, 128] is within 8 that are interleaved',
+        'row 4 of a weight [64, 128] is inside a group of 8 interleaved rows',
       );
     weight.dispose();
   });

@@ -62,7 +62,7 @@ describe('a family of variants', () => {
     expect(kernel.choose(gpu, { size: 4 })).toBe(even);
     expect(kernel.choose(gpu, { size: 5 })).toBe(same);
     expect(() => doubles(even).choose(gpu, { size: 5 })).toThrow(/double: no variant applies to 5 on /);
-    expect(() => doubles(naive, naive)).toThrow(/double has two variants of one name/);
+    expect(() => doubles(naive, naive)).toThrow(/double has two variants with the same name/);
   });
 
   it('refuses a variant that does not apply, and says which do', async () => {

@@ -64,7 +64,7 @@ export async function openPeers(): Promise<Peer[]> {
   );
 }
 
-/** One library. A process that dies is started anew for the next task. */
+/** One library. A process that dies is started again for the next task. */
 export class Peer {
   readonly name: string;
   readonly version: string;

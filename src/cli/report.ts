@@ -2,7 +2,7 @@ import type { Reporter } from '../common/reporter.ts';
 import { describeError } from './command.ts';
 
 /**
- * Writes a finished run's report.html. What goes wrong is told and makes the exit status 1, but ends nothing: the
+ * Writes a finished run's report.html. What goes wrong is reported and makes the exit status 1, but ends nothing: the
  * results are written, and more seeds may follow.
  *
  * @returns its path, or null where it could not be made

@@ -75,7 +75,7 @@ function tables({ groups, differing, comparisons, baseline, notes }: RunsCompare
     ]),
   ]);
   const differences = formatTable(paired, {
-    columns: [`less ${baseline}`, 'images', 'SRCC', '95 %', 'PLCC', '95 %'],
+    columns: [`minus ${baseline}`, 'images', 'SRCC', '95%', 'PLCC', '95%'],
     align: 'lrrlrl',
   });
   return [table, ...(comparisons.length > 0 ? [differences] : []), ...notes].join('\n\n');

@@ -53,18 +53,18 @@ const command = addEpochFileOption(
       .default('normalized'),
   )
   .addOption(
-    new Option('--dtype <type>', "storage of the tower's weights; computation is in float32 either way")
+    new Option('--dtype <type>', "storage type of the tower's weights; computation is in float32 either way")
       .choices(storageTypes)
       .default('float32'),
   )
   .addOption(
     new Option(
       '--score-by <reading>',
-      'of a zero-shot model: by the quality words or by antonyms (default: as it was made)',
+      'for a zero-shot model: score by the quality words or by antonyms (default: as it was saved)',
     ).choices(['words', 'antonyms']),
   )
   .addOption(
-    new Option('--position <place>', 'of a folder of the published trainer: position of the quality word')
+    new Option('--position <place>', 'for a folder of the published trainer: position of the quality word')
       .choices(['end', 'middle', 'front'])
       .default('end'),
   );

@@ -65,7 +65,7 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
     images,
     feature,
   );
-  graph.output(scoringGraph(graph, features, scoring), 'score', ['batch'], 'quality, in the unit of the MOS');
+  graph.output(scoringGraph(graph, features, scoring), 'score', ['batch'], 'quality, in MOS units');
   graph.output(features, 'feature', ['batch', width], 'what the head takes, not normalized');
 
   const { mean, std, imageSize } = vision;

@@ -20,8 +20,8 @@ export function modelCard(
   const description = [
     `Scores the quality of images: CLIP-AGIQA (Tang et al., ICPR 2024, arXiv 2408.15098), trainer ${trainer}.`,
     `Image tower: ${name}. Trained on ${data || 'data that its folder does not name'}${target ? `, score ${target}` : ''}.`,
-    'Input "images" holds prepared images, output "score" one number an image in the unit of the mean opinion scores it was trained on.',
-    'Scores rank images like those it was trained on; they are no measure of content or truth.',
+    'Input "images" holds prepared images, output "score" one number per image, in the units of the mean opinion scores it was trained on.',
+    'Scores rank images like those it was trained on; they do not measure content or truth.',
   ].join('\n');
   return {
     description,

@@ -57,7 +57,7 @@ export class EncodedSoFar {
 }
 
 /**
- * Encodes what a run needs before it starts: the center crops of `centered` samples and, unless crops are drawn anew
+ * Encodes what a run needs before it starts: the center crops of `centered` samples and, unless every step draws new crops
  * each step (`views` 0) or not at all (`augment` none), the pre-drawn crops of `trained` ones. View v is the crop that
  * epoch v of an uncached run draws.
  */

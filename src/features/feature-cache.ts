@@ -245,7 +245,7 @@ export class FeatureCache {
     return this.#half ? float16ToFloat32(new Uint16Array(bytes)) : new Float32Array(bytes);
   }
 
-  /** Does what touches the disk; what the system refuses is told, once. @returns whether it was done */
+  /** Does what touches the disk; what the system refuses is reported once. @returns whether it was done */
   #attempt(what: keyof typeof refusals, work: () => void): boolean {
     try {
       work();

@@ -56,7 +56,7 @@ const tolerance = 1e-4;
 export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): Family<Shape, Args> {
   const { name: kernel, variants: all, key, trial } = declared;
   const byName = new Map(all.map((variant) => [variant.name, variant]));
-  if (byName.size < all.length) throw new Error(`${kernel} has two variants of one name`);
+  if (byName.size < all.length) throw new Error(`${kernel} has two variants with the same name`);
   const version = sourceVersion(...new Set(all.flatMap(({ sources }) => sources)));
   const tuned = { name: kernel, version };
   const names = [...byName.keys()];

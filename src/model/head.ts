@@ -45,7 +45,7 @@ export function misshapenTensor(values: HeadValues): { name: HeadName; expected:
 export interface DropoutState {
   /** Probability of dropping an element. */
   readonly p: number;
-  /** u32 [2]: the seed and the step, so that every step draws anew. */
+  /** u32 [2]: the seed and the step, so that every step draws a new mask. */
   readonly seed: Tensor;
 }
 

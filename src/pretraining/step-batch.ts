@@ -19,7 +19,7 @@ export interface PretrainingData {
 
 type BatchSettings = Pick<PretrainingSettings, 'batchSize' | 'chunkSize' | 'imageSize'>;
 
-/** The batch that a step reads, on the GPU: one set of buffers, written anew before each step. */
+/** The batch that a step reads, on the GPU: one set of buffers, written before each step. */
 export class StepBatch {
   readonly inputs: StepInputs;
   readonly #data: PretrainingData;

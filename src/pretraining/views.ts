@@ -6,7 +6,7 @@ import { qualityWords } from '../model/agiqa.ts';
 import type { Pair } from './pairs.ts';
 import type { PretrainingSettings } from './settings.ts';
 
-/** A view of a pair: how its image is cropped and spoiled, how good it still is, and what is said of it. */
+/** A view of a pair: how its image is cropped and distorted, how good it still is, and its caption. */
 export interface View {
   readonly job: ImageJob;
   readonly caption: string;
@@ -28,7 +28,7 @@ const degrees = ['slight', 'strong', 'extreme'] as const;
 
 /**
  * The views of all pairs, pair by pair; each depends on seed, pair and view alone. A view is a random crop and flip;
- * some are spoiled by a distortion of a severity s drawn evenly from 0 to 1, which leaves 1 − s of the quality.
+ * some are distorted with a severity s drawn uniformly from 0 to 1, which leaves 1 − s of the quality.
  */
 export function drawViews(
   pairs: readonly Pair[],

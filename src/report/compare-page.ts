@@ -41,7 +41,7 @@ function runsTable({ groups, differing, baseline }: RunsCompared): string {
   const columns = [
     'run',
     ...metrics.map((name) => name.toUpperCase()),
-    'SRCC, 95 %',
+    'SRCC, 95%',
     ...differing.map((name) => optionFlag(name).slice(2)),
     ...trained,
     'time',
@@ -125,7 +125,7 @@ function differencesSection(comparisons: readonly Comparison[], baseline: string
       }),
     ],
   ]);
-  const note = `<p>Mean prediction of each group's seeds less that of ${text(baseline)}, on the test images both have, with the 95 % interval of a paired bootstrap. * : the interval does not hold 0. A lower RMSE is better.</p>`;
+  const note = `<p>Mean prediction of each group's seeds minus that of ${text(baseline)}, on the test images both have, with the 95% interval of a paired bootstrap. * : the interval does not contain 0. A lower RMSE is better.</p>`;
   return section(
     'Differences from the baseline',
     note + table(['', 'images', 'ΔSRCC', 'ΔPLCC', 'ΔKRCC', 'ΔRMSE'], rows, 'Differences from the baseline'),

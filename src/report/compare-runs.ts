@@ -161,7 +161,7 @@ function baselineOf(groups: readonly RunGroup[], wanted: string | undefined): Ru
   );
   if (found) return found;
   throw new UserError(
-    `--baseline ${wanted} is none of the runs`,
+    `--baseline ${wanted} is not one of the runs`,
     `Choose one of ${groups.map(({ name }) => name).join(', ')}.`,
   );
 }

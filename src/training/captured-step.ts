@@ -9,7 +9,7 @@ export interface StepOptions {
   /** The step. What it reads comes from buffers that are written between two steps; what it returns is freed. */
   readonly step: () => unknown;
   readonly tune: TuneChoice;
-  /** False runs every step anew instead of replaying the first: the same numbers at more host time, for comparison. */
+  /** False runs every step instead of replaying the first: the same numbers at more host time, for comparison. */
   readonly capture?: boolean;
 }
 

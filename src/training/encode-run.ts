@@ -14,7 +14,7 @@ export async function openImages(
   encoder: FeatureExtractor,
   { settings, options }: Run,
 ): Promise<ImageEncoder> {
-  // Crops drawn anew each step would fill it without ever being met again.
+  // New crops every step would fill it and never be looked up again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
   const cache = await openFeatureCache(drawnAnew ? 'none' : settings.cache, {
     width: encoder.width,

@@ -52,7 +52,7 @@ export interface LoopEvents {
 }
 
 export interface LoopOptions {
-  /** False runs every step anew instead of replaying the first: the same numbers at more host time, for comparison. */
+  /** False runs every step instead of replaying the first: the same numbers at more host time, for comparison. */
   readonly capture?: boolean;
 }
 

@@ -18,7 +18,7 @@ export const tuneField = field<TuneChoice>(
 /**
  * Every setting of a training run. This table is the only place that names them: the configuration files, the command
  * line (`nCtx` is `--n-ctx`), the help text and the saved `config.yaml` are made from it. Defaults are those of the
- * published CLIP-AGIQA (and Dassl beneath it), but for `views`, which the published code does not have.
+ * published CLIP-AGIQA (and of Dassl underneath), except for `views`, which the published code does not have.
  */
 export const fields = {
   data: field(

@@ -29,13 +29,13 @@ export const imageAttacks: readonly Attack[] = [
     'a BMP palette of 4 billion colors',
     'an index from 16 GB behind the header',
     () => bmp('bmp8_palette.bmp', { 46: 2 ** 32 - 1 }),
-    /palette of 4294967295 colors, for 8 bits a pixel/,
+    /palette of 4294967295 colors, for 8 bits per pixel/,
   ),
   bmpAttack(
     'BMP pixels that begin in the header',
     "the header's own bytes became colors",
     () => bmp('bmp24.bmp', { 10: 0 }),
-    /pixels begin within its header/,
+    /pixels begin inside its header/,
   ),
   bmpAttack(
     'a BMP run-length encoded, its size up to its jumps',

@@ -10,7 +10,7 @@ export function patchesFromImages(images: Tensor, patch: number): Tensor {
   return patchesOf(images, { batch, height, width, patch }, null);
 }
 
-/** RGB bytes row by row, four to a u32, [B, size · size · 3 / 4] → patches of the normalised images. */
+/** RGB bytes row by row, four to a u32, [B, size · size · 3 / 4] → patches of the normalized images. */
 export function patchesFromBytes(
   pixels: Tensor,
   { size, patch, mean, std }: Normalization & { readonly size: number; readonly patch: number },

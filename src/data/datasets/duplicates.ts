@@ -39,7 +39,7 @@ export async function trainedAndHeld({ samples, split }: Dataset): Promise<Twin[
   const hashes = new Map<number, Promise<string | null>>();
   const hashOf = (at: number) => {
     let hash = hashes.get(at);
-    // One that cannot be read is told of when it is decoded.
+    // One that cannot be read is reported when it is decoded.
     if (!hash) hashes.set(at, (hash = hashImage(samples[at]!.path).catch(() => null)));
     return hash;
   };

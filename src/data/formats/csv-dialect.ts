@@ -3,7 +3,7 @@ export type Separator = ',' | ';' | '\t';
 
 const separators: readonly Separator[] = [',', ';', '\t'];
 
-/** Records by which the separator is told, and bytes in which they are looked for. */
+/** Records that the separator is detected from, and bytes in which they are looked for. */
 const sampleRecords = 10;
 const sampleBytes = 65_536;
 

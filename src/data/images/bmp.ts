@@ -59,14 +59,15 @@ export function readBmpHeader(bytes: Uint8Array): BmpHeader {
   const bits = view.getUint16(core ? 24 : 28, true);
   const compression = core ? 0 : view.getUint32(30, true);
   if (width < 1 || height < 1) throw new BmpError(`its size is ${width} x ${tall}`);
-  if (![1, 4, 8, 24, 32].includes(bits)) throw new BmpError(`a BMP of ${bits} bits a pixel is not supported`);
+  if (![1, 4, 8, 24, 32].includes(bits))
+    throw new BmpError(`a BMP of ${bits} bits per pixel is not supported`);
   if (compression === bitFields) checkMasks(view, bits);
   else if (compression !== 0)
     throw new BmpError(`a BMP compressed by ${compressions[compression] ?? compression} is not supported`);
   const entry = core ? 3 : 4;
   const colors = bits > 8 ? 0 : (core ? 0 : view.getUint32(46, true)) || 2 ** bits;
-  if (colors > 2 ** bits) throw new BmpError(`a palette of ${colors} colors, for ${bits} bits a pixel`);
-  if (pixels < end + colors * entry) throw new BmpError('its pixels begin within its header');
+  if (colors > 2 ** bits) throw new BmpError(`a palette of ${colors} colors, for ${bits} bits per pixel`);
+  if (pixels < end + colors * entry) throw new BmpError('its pixels begin inside its header');
   const palette = colors > 0 ? { start: end, colors, entry: entry as 3 | 4 } : null;
   const stride = 4 * Math.ceil((width * bits) / 32);
   return { width, height, topDown: tall < 0, bits, stride, pixels, palette };

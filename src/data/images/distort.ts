@@ -7,7 +7,7 @@ export interface Pixels {
   readonly size: number;
 }
 
-/** Spoils an image; `severity` from 0 (barely visible) to 1 (ruined). */
+/** Distorts an image; `severity` from 0 (barely visible) to 1 (ruined). */
 export type Distortion = (image: Pixels, severity: number, seed: number) => Promise<Pixels>;
 
 const open = ({ data, size }: Pixels) => sharp(data, { raw: { width: size, height: size, channels: 3 } });
@@ -94,7 +94,7 @@ export interface DistortionDraw {
   readonly seed: number;
 }
 
-/** RGB bytes of a square image, spoiled. */
+/** RGB bytes of a square image, distorted. */
 export async function distort(
   pixels: Uint8Array,
   size: number,

@@ -71,7 +71,7 @@ export class Tokenizer {
     return this.#tokens[id];
   }
 
-  /** The text of token ids, words parted by spaces; unknown ids are left out. */
+  /** The text of token ids, words separated by spaces; unknown ids are left out. */
   decode(ids: Iterable<number>): string {
     const symbols = [...ids].map((id) => this.#tokens[id] ?? '').join('');
     const characters = [...symbols.replaceAll(wordEnd, ' ')];

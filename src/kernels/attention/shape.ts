@@ -37,7 +37,7 @@ export interface AttentionInputs {
   readonly v: StridedView;
 }
 
-/** What both directions are told. */
+/** What both directions need to know. */
 export interface AttentionOptions extends AttentionInputs, AttentionSizes {
   /** For 'tree', u32[keys]: the row after the last of j's subtree; the same for every batch entry. */
   readonly end?: GpuBuffer | undefined;

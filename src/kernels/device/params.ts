@@ -48,7 +48,7 @@ export function paramsOf(source: string): ParamLayout | null {
   return { fields, bytes: 4 * Math.ceil(end / largest) * largest };
 }
 
-/** Members of a struct: parted by commas, those between angle brackets excepted. */
+/** Members of a struct: separated by commas, except for those between angle brackets. */
 function splitMembers(body: string): string[] {
   return body.split(/,(?![^<]*>)/).filter((member) => member.trim() !== '');
 }

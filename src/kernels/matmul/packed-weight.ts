@@ -86,7 +86,9 @@ export class PackedWeight {
     const { gpu, allocation } = storage;
     if (allocation.kind === 'texture') {
       if (begin % interleave !== 0)
-        throw new Error(`row ${begin} of a weight [${n}, ${k}] is within ${interleave} that are interleaved`);
+        throw new Error(
+          `row ${begin} of a weight [${n}, ${k}] is inside a group of ${interleave} interleaved rows`,
+        );
       return new PackedWeight(storage.retain(), shape, this.type, this.#row + begin);
     }
     const rowBytes = k * (this.type === 'f16' ? 2 : 4);

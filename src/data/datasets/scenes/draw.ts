@@ -38,7 +38,7 @@ function verticalGradient(id: string, top: string, bottom: string): string {
   return `<linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="${top}"/><stop offset="1" stop-color="${bottom}"/></linearGradient>`;
 }
 
-/** Fractal noise over everything beneath: without it drawn scenes have no texture for a distortion to spoil. */
+/** Fractal noise over the whole scene: without it there is no texture for a distortion to affect. */
 function texture(dice: Dice, strength: number): string {
   const frequency = dice.range(0.08, 0.5).toFixed(3);
   return `<filter id="grain" x="0" y="0" width="1" height="1"><feTurbulence type="fractalNoise" baseFrequency="${frequency}" numOctaves="4" seed="${dice.whole(1, 9999)}"/><feColorMatrix type="saturate" values="0.3"/></filter><rect width="100%" height="100%" filter="url(#grain)" opacity="${strength.toFixed(2)}"/>`;

@@ -21,7 +21,7 @@ export const standardScenes: SceneOptions = { scenes: 240, versions: 5, size: 22
 const best = 5;
 const worst = 1;
 
-/** Who is told that scenes are drawn, and may stop it. */
+/** Who is informed that scenes are drawn, and can stop it. */
 export interface Drawing {
   readonly reporter: {
     line(text: string): void;
