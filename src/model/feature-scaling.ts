@@ -2,11 +2,14 @@ import { divide, subtract } from '../autograd/ops/arithmetic.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import { columnStatistics, divisor, type Statistics, standardized } from '../common/standardize.ts';
+import { divisor, standardized } from '../common/standardize.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 
-/** Of each number of a feature, over the training images. */
-export type FeatureStatistics = Statistics<Float32Array>;
+/** Mean and standard deviation of each number of a feature, over the training images. */
+export interface FeatureStatistics {
+  readonly mean: Float32Array;
+  readonly std: Float32Array;
+}
 
 /**
  * What image features pass before a head: scaled to unit length, as CLIP's are, or, with statistics, standardized
@@ -41,8 +44,14 @@ export class FeatureScaling {
 
 /** Statistics over rows of `width` numbers (each array holds one or several). */
 export function featureStatistics(rows: Iterable<Float32Array>, width: number): FeatureStatistics {
-  const { mean, std } = columnStatistics(rows, width);
-  return { mean: Float32Array.from(mean), std: Float32Array.from(std) };
+  const all = [...rows];
+  const count = all.reduce((sum, row) => sum + row.length, 0) / width;
+  const mean = new Float64Array(width);
+  const squares = new Float64Array(width);
+  for (const row of all) for (let i = 0; i < row.length; i++) mean[i % width]! += row[i]! / count;
+  for (const row of all)
+    for (let i = 0; i < row.length; i++) squares[i % width]! += (row[i]! - mean[i % width]!) ** 2 / count;
+  return { mean: Float32Array.from(mean), std: Float32Array.from(squares, Math.sqrt) };
 }
 
 /** Standardizes features on the host, in place: rows of `width` numbers, each over the rows. */

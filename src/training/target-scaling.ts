@@ -1,4 +1,4 @@
-import { columnStatistics, divisor, standardized } from '../common/standardize.ts';
+import { divisor, standardized } from '../common/standardize.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
 
 /**
@@ -11,9 +11,10 @@ export class TargetScaling {
 
   /** Fitted on the training images' scores. */
   constructor(mos: readonly number[]) {
-    const { mean, std } = columnStatistics([mos], 1);
-    this.mean = mean[0]!;
-    this.std = divisor(std[0]!);
+    const mean = mos.reduce((sum, value) => sum + value, 0) / mos.length;
+    const squares = mos.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    this.mean = mean;
+    this.std = divisor(Math.sqrt(squares / mos.length));
   }
 
   /** MOS → what the head learns. */
