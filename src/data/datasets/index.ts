@@ -34,7 +34,7 @@ const layouts: readonly DatasetLayout[] = [
 ];
 
 /** Not the run's own seed: runs of several seeds are compared on the same images. */
-const LIMIT_SEED = 1;
+const limitSeed = 1;
 
 /** Reads a dataset's labels, finds its images and splits them; nothing is decoded yet. */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
@@ -86,7 +86,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     const labelClasses = samples.map(({ mos }) => classOf(mos, thresholds));
     split = { ...split, train: fewShot(split.train, labelClasses, options.shots, seed) };
   }
-  if (options.limit !== undefined) split = limitSplit(split, options.limit, LIMIT_SEED);
+  if (options.limit !== undefined) split = limitSplit(split, options.limit, limitSeed);
   const range: [number, number] = [Infinity, -Infinity];
   for (const { mos } of samples) {
     range[0] = Math.min(range[0], mos);
