@@ -41,6 +41,41 @@ describe('decodeImage', () => {
     expect([width, height]).toEqual([6, 4]);
   });
 
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'turns an image upright where asked to: orientation %i',
+    async (orientation) => {
+      const [width, height] = [5, 3];
+      const upright = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 17) % 256);
+      // Where a camera held that way stores the pixel that belongs at x, y (EXIF 2.32, tag 274).
+      const [right, down] = [width - 1, height - 1];
+      const places: Record<number, (x: number, y: number) => [number, number]> = {
+        1: (x, y) => [x, y],
+        2: (x, y) => [right - x, y],
+        3: (x, y) => [right - x, down - y],
+        4: (x, y) => [x, down - y],
+        5: (x, y) => [y, x],
+        6: (x, y) => [y, right - x],
+        7: (x, y) => [down - y, right - x],
+        8: (x, y) => [down - y, x],
+      };
+      const size = orientation < 5 ? { width, height } : { width: height, height: width };
+      const stored = new Uint8Array(upright.length);
+      for (let y = 0; y < height; y++)
+        for (let x = 0; x < width; x++) {
+          const [column, row] = places[orientation]!(x, y);
+          const at = 3 * (y * width + x);
+          stored.set(upright.subarray(at, at + 3), 3 * (row * size.width + column));
+        }
+      const bytes = await sharp(stored, { raw: { ...size, channels: 3 } })
+        .png()
+        .withMetadata({ orientation })
+        .toBuffer();
+      const image = await decodeImage(bytes, 'turned.png', undefined, { upright: true });
+      expect([image.width, image.height]).toEqual([width, height]);
+      expect([...image.data]).toEqual([...upright]);
+    },
+  );
+
   it.each([
     ['no image at all', Buffer.from('hello, I am text')],
     ['an empty file', Buffer.alloc(0)],

@@ -225,7 +225,7 @@ export class ImageEncoder {
   }
 
   /** Holds everything that the feature depends on. */
-  #keyOf({ size, transform, distortion }: ImageJob, hash: string): string {
+  #keyOf({ size, upright, transform, distortion }: ImageJob, hash: string): string {
     return JSON.stringify([
       this.encoder.id,
       this.#batch,
@@ -235,6 +235,7 @@ export class ImageEncoder {
       size,
       transform,
       distortion ?? null,
+      ...(upright ? ['upright'] : []),
     ]);
   }
 }

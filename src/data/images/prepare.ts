@@ -12,6 +12,8 @@ export interface ImageJob {
   readonly path: string;
   /** Side of the square result in pixels. */
   readonly size: number;
+  /** Turns the image as its EXIF orientation says; the published code does not. */
+  readonly upright?: boolean;
   readonly transform:
     | { readonly kind: 'test' }
     /** Random resized crop and flip, drawn from these three numbers alone. */
@@ -68,14 +70,14 @@ export async function prepareImage(job: ImageJob): Promise<PreparedImage> {
 }
 
 /**
- * Reads and decodes one file, once, and crops and resizes it for each of the jobs, which all name it. What is wrong with the
+ * Reads and decodes one file, once, and crops and resizes it for each of the jobs, which all name it and turn it alike. What is wrong with the
  * image comes back as `error`; bugs are thrown.
  */
 export async function prepareFile(
   jobs: readonly [ImageJob, ...ImageJob[]],
   { admit = async () => {}, wanted }: PrepareOptions = {},
 ): Promise<(PreparedImage | KnownImage)[]> {
-  const [{ path }] = jobs;
+  const [{ path, upright }] = jobs;
   try {
     const found = await stat(path).catch(() => null);
     // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
@@ -86,7 +88,7 @@ export async function prepareFile(
     const chosen = hash === undefined ? undefined : await wanted?.(hash);
     const isKnown = (i: number) => chosen?.[i] === false;
     if (hash !== undefined && jobs.every((_, i) => isKnown(i))) return jobs.map(() => ({ known: hash }));
-    const image = await decodeImage(bytes, path, large ? undefined : admit);
+    const image = await decodeImage(bytes, path, large ? undefined : admit, { upright });
     const prepared: (PreparedImage | KnownImage)[] = [];
     for (const [i, job] of jobs.entries())
       prepared.push(hash !== undefined && isKnown(i) ? { known: hash } : await view(image, job, hash));
