@@ -34,6 +34,7 @@ export { apply, type ValueAndGradients, valueAndGradients } from './autograd/tap
 export { Tensor, type TensorType, type TensorValues } from './autograd/tensor.ts';
 export { trace } from './autograd/trace.ts';
 export { UserError } from './common/errors.ts';
+export type { Bar, Reporter } from './common/reporter.ts';
 export type { StorageType } from './data/formats/float16.ts';
 export type { DType, TensorFile, TensorInfo } from './data/formats/tensor.ts';
 export { Tokenizer } from './data/tokenizer/tokenizer.ts';
@@ -65,6 +66,8 @@ export {
   openClipWeights,
   type WeightValues,
 } from './model/weights/weights.ts';
+export type { AntonymPair } from './scoring/antonyms.ts';
 export { type ClassifiedImage, Classifier } from './scoring/classifier.ts';
-export { type ScoredImage, Scorer, type ScorerOptions } from './scoring/scorer.ts';
+export type { ScorerOptions } from './scoring/open-model.ts';
+export { promptColumn, type ScoredImage, type ScoreOptions, Scorer } from './scoring/scorer.ts';
 export type { Settings } from './training/settings.ts';

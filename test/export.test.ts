@@ -9,7 +9,8 @@ import { type ExportOptions, exportOnnx, scoringConstants } from '../src/export/
 import { modelCard } from '../src/export/model-card.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
-import { readModel, Scorer } from '../src/scoring/scorer.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
+import { readModel } from '../src/scoring/trained-model.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, clipOptions, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';

@@ -2,22 +2,30 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { normals } from '../src/common/random.ts';
+import { visionFeature } from '../src/features/feature-extractor.ts';
+import { poolWidth } from '../src/model/pooling.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
 import { weightsId } from '../src/model/weights/weights-id.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';
-import { defaultSettings } from '../src/training/settings.ts';
+import { defaultSettings, type Settings } from '../src/training/settings.ts';
 
 /** Writes a model with a head of random numbers on the features of these weights. */
 export async function writeModel(
   path: string,
   weights: string,
   edit: (head: Map<string, { shape: number[]; data: Float32Array }>) => void = () => {},
+  given: Partial<Settings> = {},
 ): Promise<string> {
   const opened = await openClipWeights(weightsPath(weights));
-  const { width, outputWidth } = opened.config.vision;
+  const { vision } = opened.config;
   await opened.close();
-  const input = outputWidth ?? width;
+  const settings: Settings = { ...defaultSettings(), weights, trainer: 'image-only', ...given };
+  const feature = visionFeature(vision, settings);
+  const input =
+    feature.kind === 'projected'
+      ? (vision.outputWidth ?? vision.width)
+      : feature.blocks.length * poolWidth(feature.pool) * vision.width;
   const hidden = 16;
   const random = (shape: number[], stream: number) => {
     const count = shape.reduce((product, size) => product * size, 1);
@@ -31,7 +39,7 @@ export async function writeModel(
   ]);
   edit(head);
   await writeCheckpoint(path, {
-    settings: { ...defaultSettings(), weights, trainer: 'image-only' },
+    settings,
     state: { epoch: 1, records: [], best: null },
     weightsId: await weightsId(weightsPath(weights)),
     words: [],

@@ -14,7 +14,8 @@ import type { Evaluation, Metrics } from '../data/metrics/evaluation.ts';
 import { Classifier } from '../scoring/classifier.ts';
 import { type ClassEvaluation, evaluateClasses } from '../scoring/evaluate-classes.ts';
 import { evaluateModel } from '../scoring/evaluate-model.ts';
-import { Scorer, trainedSettings } from '../scoring/scorer.ts';
+import { Scorer } from '../scoring/scorer.ts';
+import { trainedSettings } from '../scoring/trained-model.ts';
 import { datasetOptions, datasetSettings } from '../training/settings.ts';
 
 interface Options {

@@ -17,7 +17,7 @@ import { weightsPath } from '../model/weights/embedded.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
-import { readModel } from '../scoring/scorer.ts';
+import { readModel } from '../scoring/trained-model.ts';
 import { clipOptions } from '../training/settings.ts';
 
 interface Options {

@@ -1,5 +1,6 @@
 import { concat } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
+import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { VisionConfig } from '../model/config.ts';
 import { type Pool, poolTokens, poolWidth } from '../model/pooling.ts';
@@ -55,12 +56,29 @@ export function featureExtractor(
   return {
     width: blocks.length * poolWidth(pool) * vision.config.width,
     id: `${id} blocks ${blocks.join()} ${pool}`,
-    encode: (patches) =>
-      scope(() =>
-        concat(
-          vision.blockOutputs(patches, blocks).map((tokens) => poolTokens(tokens, pool)),
-          1,
-        ),
-      ),
+    encode: (patches) => scope(() => pooled(vision.blockOutputs(patches, blocks), pool)),
   };
 }
+
+/** Computes {@link visionFeature} and, in the same pass, the projected feature, which alone stands beside texts; both [B, width]. */
+export function featureBesideText(
+  vision: VisionTransformer,
+  settings: FeatureChoice,
+): (patches: Tensor) => { readonly feature: Tensor; readonly projected: Tensor } {
+  const choice = visionFeature(vision.config, settings);
+  return (patches) =>
+    scope(() => {
+      if (choice.kind === 'projected') {
+        const feature = vision.features(patches);
+        return { feature, projected: feature };
+      }
+      const { outputs, features: projected } = vision.blockOutputsAndFeatures(patches, choice.blocks);
+      return { feature: pooled(outputs, choice.pool), projected };
+    });
+}
+
+const pooled = (outputs: readonly Tensor[], pool: Pool): Tensor =>
+  concat(
+    outputs.map((tokens) => poolTokens(tokens, pool)),
+    1,
+  );

@@ -67,19 +67,28 @@ export class VisionTransformer {
 
   /** The outputs of the given blocks (1 is the first), each [B, tokens, width]; later blocks are not computed. */
   blockOutputs(patches: Tensor, blocks: readonly number[]): Tensor[] {
+    return scope(() => this.#collect(patches, Math.max(...blocks), blocks).outputs);
+  }
+
+  /** As {@link blockOutputs}, with the features [B, featureWidth] of the same pass, from the class token after all blocks. */
+  blockOutputsAndFeatures(
+    patches: Tensor,
+    blocks: readonly number[],
+  ): { readonly outputs: readonly Tensor[]; readonly features: Tensor } {
     return scope(() => {
-      const found = new Map<string, Tensor>();
-      const names = blocks.map((block) => `visual.block${block - 1}`);
-      this.#run(
-        patches,
-        Math.max(...blocks),
-        (name, output) => {
-          if (names.includes(name)) found.set(name, output.view());
-        },
-        false,
-      );
-      return names.map((name) => getOrThrow(found, name));
+      const { outputs, last } = this.#collect(patches, this.#blocks.length, blocks);
+      return { outputs, features: this.#project(slice(last, 1, 0, 1)) };
     });
+  }
+
+  #collect(patches: Tensor, upTo: number, blocks: readonly number[]): { outputs: Tensor[]; last: Tensor } {
+    const found = new Map<string, Tensor>();
+    const names = blocks.map((block) => `visual.block${block - 1}`);
+    const observe: StageObserver = (name, output) => {
+      if (names.includes(name)) found.set(name, output.view());
+    };
+    const last = this.#run(patches, upTo, observe, false);
+    return { outputs: names.map((name) => getOrThrow(found, name)), last };
   }
 
   /** ln_post of the class token and the projection. */

@@ -10,7 +10,7 @@ import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
 import { clipOptions } from '../training/settings.ts';
-import { readModel } from './scorer.ts';
+import { readModel } from './trained-model.ts';
 
 /** An image's most probable class, or why there is none; `index` is its place in what was given. */
 export type ClassifiedImage =

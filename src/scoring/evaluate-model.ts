@@ -26,8 +26,9 @@ export async function evaluateModel(
   const samples = Array.from(dataset.split[part], (at) => dataset.samples[at]!);
   const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
   const skipped: string[] = [];
-  const bar = reporter.bar(`scoring the ${part} set`, samples.length);
-  for await (const { index, ...result } of scorer.score(samples.map(({ path }) => path))) {
+  const paths = samples.map(({ path }) => path);
+  const results = scorer.score(paths, { reporter, label: `scoring the ${part} set` });
+  for await (const { index, ...result } of results) {
     if (signal?.aborted)
       throw new Stopped(
         `after ${rows.length + skipped.length} of ${samples.length} images; nothing was written`,
@@ -35,9 +36,7 @@ export async function evaluateModel(
     const { name, mos, generator = '' } = samples[index]!;
     if ('error' in result) skipped.push(result.error);
     else rows.push({ name, mos, prediction: result.score, generator });
-    bar.advance();
   }
-  bar.stop();
   const evaluation = evaluate(
     rows.map(({ prediction }) => prediction),
     rows.map(({ mos }) => mos),

@@ -10,7 +10,7 @@ import { readOriginalContext } from '../model/weights/original-checkpoint.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { isOriginalFolder } from './original-model.ts';
-import { readModel } from './scorer.ts';
+import { readModel } from './trained-model.ts';
 
 /** A token of CLIP's vocabulary near a context vector. */
 export interface NearToken {

@@ -1,122 +1,131 @@
-import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { concat, reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { findNonFinite, requireFinite } from '../data/formats/finite.ts';
+import { type Reporter, silent } from '../common/reporter.ts';
+import { findNonFinite } from '../data/formats/finite.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import type { Reading } from '../model/class-constants.ts';
 import { Clip } from '../model/clip.ts';
-import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
-import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
-import { missingResult } from '../training/run-folder.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
-import {
-  isOriginalFolder,
-  type OriginalModelOptions,
-  originalHead,
-  originalSettings,
-} from './original-model.ts';
-import { checkFeatureWidth, headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
+import { type AntonymPair, pairName, pairProbability, pairPrompts } from './antonyms.ts';
+import { encoderBesideText, scoreEncoder } from './encoders.ts';
+import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
+import { checkFeatureWidth, type ScoringModel } from './scoring-model.ts';
+import { cosine, encodeTexts } from './text-features.ts';
 
 /** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
 export type ScoredImage =
-  | { readonly index: number; readonly path: string; readonly score: number }
+  | {
+      readonly index: number;
+      readonly path: string;
+      readonly score: number;
+      /** What was asked for besides, by name: `sharp|blurry` of a pair, {@link promptColumn} of an image with a prompt. */
+      readonly columns?: Readonly<Record<string, number>>;
+    }
   | { readonly index: number; readonly path: string; readonly error: string };
 
-/** `epoch`, `position` (default `end`) and `prompts` are for folders of the published trainer, which do not tell. */
-export interface ScorerOptions extends Partial<OriginalModelOptions> {
-  /** CLIP weights; by default those named in the model file. A folder of the published trainer names none. */
-  readonly weights?: string | undefined;
-  /** Which reading of a zero-shot model; by default the one it was made with. */
-  readonly scoreBy?: Reading | undefined;
-  /** Images the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
-  readonly batch?: number | undefined;
+/** The column of the cosine of an image's feature and that of its own prompt, in CLIP's joint space, from -1 to 1. */
+export const promptColumn = 'prompt_cosine';
+
+/** What {@link Scorer.score} is to do besides scoring. */
+export interface ScoreOptions {
+  /** The text each image was made from, where it has one, in the order of the paths: gives the column {@link promptColumn}. */
+  readonly prompts?: readonly (string | undefined)[] | undefined;
+  /** Turns images as their EXIF orientation says. By default they are scored as they are stored, as the published code does. */
+  readonly exif?: boolean | undefined;
+  /** Shown how far it has come, with texts and with images. */
+  readonly reporter?: Reporter | undefined;
+  /** What its bar calls the work on images; `scoring` by default. */
+  readonly label?: string | undefined;
 }
 
 /** All of a scorer that lives on a device. */
-interface ScoringTower extends ImageTower {
+interface ScoringTower {
   readonly clip: Clip;
   readonly scoring: ScoringModel;
 }
 
+interface Pair {
+  readonly name: string;
+  readonly texts: readonly [Float32Array, Float32Array];
+}
+
 /**
- * Scores images with a trained model. Needs the image tower and a head; the text features are constants. Where the device is
- * lost it goes on by itself on a new one, with the same results.
+ * Scores images with a trained model, or with CLIP as it is. Needs the image tower and a head; the text features are constants.
+ * Where the device is lost it goes on by itself on a new one, with the same results.
  */
 export class Scorer {
   readonly settings: Settings;
   readonly #gpu: Gpu;
+  readonly #model: OpenedModel;
   readonly #tower: OnDevice<ScoringTower>;
-  readonly #images: ImageEncoder;
+  readonly #first: ScoringTower;
   readonly #batch: number;
+  readonly #pairs: readonly Pair[];
+  readonly #logitScale: number;
+  #images: ImageEncoder | undefined;
+  #imagesBesideText: ImageEncoder | undefined;
 
   private constructor(
     gpu: Gpu,
+    model: OpenedModel,
     tower: OnDevice<ScoringTower>,
     first: ScoringTower,
-    settings: Settings,
+    pairs: readonly Pair[],
     batch: number,
   ) {
-    this.settings = settings;
+    this.settings = model.settings;
     this.#gpu = gpu;
+    this.#model = model;
     this.#tower = tower;
+    this.#first = first;
+    this.#pairs = pairs;
+    this.#logitScale = first.clip.logitScale;
     this.#batch = batch;
-    const reopen = (device: Gpu) => tower.on(device);
-    this.#images = new ImageEncoder(first.clip.gpu, first.vision, first.encoder, {
-      batch,
-      cache: null,
-      reopen,
-    });
   }
 
   /**
    * Opens a trained model.
    *
-   * @param path model.safetensors of a training run, the run's folder, or a results folder of the published trainer
+   * @param path model.safetensors of a training run, the run's folder, or a results folder of the published trainer; `embedded` is
+   *   the model that comes with the package, for the quality of AI-generated images
    * @throws UserError if there is no model, or if the weights are not those it was trained on
    */
   static async load(gpu: Gpu, path: string, options: ScorerOptions = {}): Promise<Scorer> {
-    const model = isOriginalFolder(path) ? null : await readModel(path);
-    const trained = model?.settings ?? originalSettings();
-    const weights = weightsPath(options.weights || trained.weights);
-    if (weights === '')
-      throw new UserError(
-        `${path}: the published trainer does not record which CLIP weights it used`,
-        'Pass them with --weights, e.g. ViT-B-16.pt.',
-      );
-    const settings = { ...trained, weights };
-    const id = await weightsId(weights);
-    if (model && id !== model.weightsId)
-      throw new UserError(
-        `${weights} are not the weights this model was trained on`,
-        'Pass the same file with --weights: a head only works on the features it was trained on.',
-      );
-    const { epoch, position = 'end', prompts } = options;
-    const head = model
-      ? null
-      : await recovering(gpu, (device) =>
-          originalHead(device, path, weights, { epoch, position, prompts, ...clipOptions(settings) }),
-        );
+    return Scorer.#open(gpu, await openTrained(gpu, path, options), options);
+  }
+
+  /**
+   * CLIP as it is, without a model that was trained on it: scores from 0 to 1, by "Good photo." against "Bad photo." (CLIP-IQA),
+   * or with `scoreBy: 'words'` by the quality words, from terrible to perfect.
+   *
+   * @param weights CLIP weights with a text tower
+   */
+  static async zeroShot(
+    gpu: Gpu,
+    weights = 'embedded',
+    options: Pick<ScorerOptions, 'scoreBy' | 'batch' | 'pairs'> = {},
+  ): Promise<Scorer> {
+    return Scorer.#open(gpu, await openZeroShot(gpu, weights, options), options);
+  }
+
+  static async #open(gpu: Gpu, model: OpenedModel, options: ScorerOptions): Promise<Scorer> {
+    const { settings, id, path, make } = model;
+    const pairs = await encodePairs(gpu, settings, options.pairs ?? []);
     const tower = new OnDevice(async (device: Gpu): Promise<ScoringTower> => {
-      if (device !== gpu && (await weightsId(weights)) !== id)
-        throw new UserError(`${weights} has changed since it was opened`, 'Run the command again.');
-      const scoring = head
-        ? headModel(device, head)
-        : scoringModel(device, model!, path, options.scoreBy ?? trained.scoreBy);
+      if (device !== gpu && (await weightsId(settings.weights)) !== id)
+        throw new UserError(`${settings.weights} has changed since it was opened`, 'Run the command again.');
+      const scoring = make(device);
       try {
-        const clip = await Clip.load(device, weights, { ...clipOptions(settings), text: false });
+        const clip = await Clip.load(device, settings.weights, { ...clipOptions(settings), text: false });
         try {
           checkFeatureWidth(scoring, featureExtractor(clip.vision, id, settings).width, path);
-          return { clip, scoring, vision: clip.vision, encoder: scoreEncoder(clip, scoring, id, settings) };
+          return { clip, scoring };
         } catch (error) {
           clip.dispose();
           throw error;
@@ -127,18 +136,33 @@ export class Scorer {
       }
     });
     const first = await recovering(gpu, (device) => tower.on(device));
-    return new Scorer(gpu, tower, first, settings, options.batch ?? encodeBatch);
+    return new Scorer(gpu, model, tower, first, pairs, options.batch ?? encodeBatch);
   }
 
   /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
-  async *score(paths: readonly string[]): AsyncIterable<ScoredImage> {
-    const size = this.#images.imageSize;
-    const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
-    for await (const result of this.#images.encode(jobs)) {
-      const { index } = result;
-      const path = paths[index]!;
-      if ('error' in result) yield { index, path, error: result.error };
-      else yield { index, path, score: result.feature.at(-1)! };
+  async *score(paths: readonly string[], options: ScoreOptions = {}): AsyncIterable<ScoredImage> {
+    const { prompts, exif = false, reporter = silent, label = 'scoring' } = options;
+    const texts = prompts ? await this.#encodePrompts(prompts, reporter) : null;
+    const beside = texts !== null || this.#pairs.length > 0;
+    const images = beside ? this.#withText : this.#plain;
+    const size = images.imageSize;
+    const jobs = paths.map((path) => ({ path, size, upright: exif, transform: { kind: 'test' as const } }));
+    const bar = reporter.bar(label, paths.length);
+    try {
+      for await (const result of images.encode(jobs)) {
+        const { index } = result;
+        const path = paths[index]!;
+        bar.advance();
+        if ('error' in result) yield { index, path, error: result.error };
+        else {
+          const score = result.feature.at(-1)!;
+          if (!beside) yield { index, path, score };
+          else
+            yield { index, path, score, columns: this.#columns(result.feature, texts?.get(prompts![index])) };
+        }
+      }
+    } finally {
+      bar.stop();
     }
   }
 
@@ -161,7 +185,8 @@ export class Scorer {
 
   /** Ends the image threads and frees the model; the device stays open. */
   async close(): Promise<void> {
-    await this.#images.close();
+    await this.#images?.close();
+    await this.#imagesBesideText?.close();
     await this.#tower.latest?.then(
       ({ scoring, clip }) => {
         scoring.dispose();
@@ -170,58 +195,77 @@ export class Scorer {
       () => {}, // it was never made again
     );
   }
+
+  get #plain(): ImageEncoder {
+    this.#images ??= this.#encoder(({ clip, scoring }) => scoreEncoder(clip.vision, scoring, this.#model));
+    return this.#images;
+  }
+
+  get #withText(): ImageEncoder {
+    this.#imagesBesideText ??= this.#encoder(({ clip, scoring }) =>
+      encoderBesideText(clip.vision, scoring, this.#model),
+    );
+    return this.#imagesBesideText;
+  }
+
+  #encoder(make: (tower: ScoringTower) => FeatureExtractor): ImageEncoder {
+    const towerOf = (tower: ScoringTower): ImageTower => ({
+      vision: tower.clip.vision,
+      encoder: make(tower),
+    });
+    const { vision, encoder } = towerOf(this.#first);
+    return new ImageEncoder(this.#first.clip.gpu, vision, encoder, {
+      batch: this.#batch,
+      cache: null,
+      reopen: async (device) => towerOf(await this.#tower.on(device)),
+    });
+  }
+
+  /** Each prompt's features, by the prompt. */
+  async #encodePrompts(
+    prompts: readonly (string | undefined)[],
+    reporter: Reporter,
+  ): Promise<ReadonlyMap<string | undefined, Float32Array>> {
+    const distinct = [...new Set(prompts.filter((prompt) => prompt !== undefined))];
+    const bar = reporter.bar('encoding prompts', distinct.length);
+    try {
+      const { features, truncated } = await encodeTexts(this.#gpu, this.settings.weights, distinct, {
+        ...clipOptions(this.settings),
+        truncate: true,
+        bar,
+      });
+      if (truncated > 0)
+        reporter.line(
+          `prompts    ${truncated} of ${distinct.length} longer than CLIP reads: cut at their end`,
+        );
+      return new Map(distinct.map((prompt, i) => [prompt, features[i]!]));
+    } finally {
+      bar.stop();
+    }
+  }
+
+  #columns(values: Float32Array, prompt: Float32Array | undefined): Record<string, number> {
+    const { featureWidth } = this.#first.clip.vision;
+    // Behind the feature that the model takes, where that is another one.
+    const projected = values.subarray(values.length - 1 - featureWidth, -1);
+    const columns: Record<string, number> = {};
+    for (const { name, texts } of this.#pairs)
+      columns[name] = pairProbability(projected, texts, this.#logitScale);
+    if (prompt) columns[promptColumn] = cosine(projected, prompt);
+    return columns;
+  }
 }
 
-/**
- * The feature and, behind it, its score: computed on the GPU, and read back together a batch at a time. A head may make a
- * finite score of a feature that is not, so both are looked at.
- */
-function scoreEncoder(
-  clip: Clip,
-  scoring: ScoringModel,
-  weights: string,
+async function encodePairs(
+  gpu: Gpu,
   settings: Settings,
-): FeatureExtractor {
-  const { width, id, encode } = featureExtractor(clip.vision, weights, settings);
-  return {
-    width: width + 1,
-    id: `${id} score`,
-    encode: (patches) =>
-      scope(() => {
-        const features = encode(patches);
-        const scores = scoring.predict(features);
-        return concat([features, reshape(scores, [features.dim(0), 1])], 1);
-      }),
-    describe: (at) => (at === width ? 'its score' : `element ${at + 1} of ${width} of its feature`),
-  };
-}
-
-/** The settings a model was trained with; of a folder of the published trainer, what is known of them. */
-export async function trainedSettings(path: string): Promise<Settings> {
-  return isOriginalFolder(path) ? originalSettings() : (await readModel(path)).settings;
-}
-
-/** A model file, or the one in a run's folder. */
-export async function readModel(path: string): Promise<Checkpoint> {
-  const found = await stat(path).catch(() => null);
-  if (!found)
-    throw new UserError(`${path}: no such file or folder`, 'Pass a run folder or its model.safetensors.');
-  if (!found.isDirectory()) return readFinite(path);
-  const file = join(path, 'model.safetensors');
-  if (existsSync(file)) return readFinite(file);
-  throw missingResult(
-    path,
-    new UserError(
-      `${path} holds no model`,
-      'Pass the folder of a training run (model.safetensors), or of the published trainer (prompt_learner/, regression/).',
-    ),
-  );
-}
-
-/** A checkpoint whose numbers are all finite: the head's ReLU would make a 0 of a NaN, and a score of it. */
-async function readFinite(path: string): Promise<Checkpoint> {
-  const checkpoint = await readCheckpoint(path);
-  for (const part of [checkpoint.parameters, checkpoint.constants])
-    for (const [name, { data, shape }] of part) requireFinite(data, shape, `${path}: tensor ${name}`);
-  return checkpoint;
+  pairs: readonly AntonymPair[],
+): Promise<readonly Pair[]> {
+  const names = pairs.map(pairName);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new UserError(`the pair ${twice} was given twice`);
+  if (pairs.length === 0) return [];
+  const texts = pairs.flatMap(pairPrompts);
+  const { features } = await encodeTexts(gpu, settings.weights, texts, clipOptions(settings));
+  return names.map((name, i) => ({ name, texts: [features[2 * i]!, features[2 * i + 1]!] }));
 }

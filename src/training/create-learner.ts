@@ -26,7 +26,7 @@ import { wordsOf } from './words.ts';
 const contextDeviation = 0.02;
 
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
-const antonyms = ['Good photo.', 'Bad photo.'];
+export const antonyms: readonly string[] = ['Good photo.', 'Bad photo.'];
 
 /**
  * The model of `settings.trainer`, freshly initialized from the seed.
