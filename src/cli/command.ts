@@ -7,6 +7,7 @@ import { printable } from '../common/printable.ts';
 import { HangError } from '../kernels/device/watchdog.ts';
 import { handleInterrupts, interruptedStatus } from './interrupt.ts';
 import { killUnlessGone } from './last-resort.ts';
+import { Progress } from './progress.ts';
 
 /**
  * A command with the conventions every entry point shares: `--help` ends with examples, an unknown option or
@@ -20,6 +21,7 @@ export function createCommand(name: string, description: string, examples: reado
     .description(description)
     .version(packageVersion(), '-V, --version', 'print the version of the package')
     .allowExcessArguments(false)
+    .option('--quiet', 'print results, warnings and errors only')
     .showSuggestionAfterError(true)
     .showHelpAfterError('Run with --help for options and examples.');
   if (examples.length > 0) {
@@ -49,6 +51,7 @@ export async function runCommand<Options extends OptionValues>(
   });
   try {
     command.parse();
+    if (command.opts().quiet) Progress.silence();
     await main(command.opts<Options>(), command.args);
   } catch (error) {
     if (error instanceof Stopped) {

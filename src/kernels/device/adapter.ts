@@ -10,6 +10,8 @@ export interface AdapterOptions {
   readonly disableToggles?: readonly string[];
   /** Leaves out Dawn's bounds checks and zero-initialization of workgroup memory, which kernels here don't rely on. Default true. */
   readonly fast?: boolean;
+  /** Called to look for adapters: `request` does it, and Dawn may write to stderr meanwhile. Node only. */
+  readonly requesting?: (request: () => Promise<GPUAdapter | null>) => Promise<GPUAdapter | null>;
   /**
    * Seconds after which the GPU is taken to hang, for work of no size; it has more for more work. 0 for no end. By default
    * the environment variable CLIP_AGIQA_WATCHDOG, else 600.
@@ -75,7 +77,8 @@ async function webgpu(options: AdapterOptions): Promise<GPU> {
 export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
   const watchdog = watchdogSeconds(options.watchdog);
   const instance = await webgpu(options);
-  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  const request = () => instance.requestAdapter({ powerPreference: 'high-performance' });
+  const adapter = await (options.requesting?.(request) ?? request());
   if (!adapter)
     throw new UserError(
       'no WebGPU adapter was found',
