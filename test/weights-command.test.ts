@@ -40,6 +40,13 @@ test('generate, describe, convert', async () => {
   await converted.close();
 });
 
+test('embedded names the weights that come with the package', () => {
+  const { status, stdout } = weights('--info', 'embedded');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^file +.*models[/\\]small-clip\.safetensors$/m);
+  expect(stdout).toMatch(/^image +224 px, patches of 16 px$/m);
+});
+
 test('mistakes are one clear line, status 1, nothing written', () => {
   const fails = (args: string[], message: RegExp) => {
     const { status, stdout, stderr } = weights(...args);
@@ -52,7 +59,7 @@ test('mistakes are one clear line, status 1, nothing written', () => {
   const before = readdirSync(folder);
   fails(['--inof', 'a'], /unknown option '--inof'[\s\S]*--info/);
   fails(['--info', 'a', 'b'], /too many arguments/);
-  fails([], /exactly one of --info, --convert and --spec/);
+  fails([], /exactly one of --info, --convert, --spec and --share/);
   fails(['--info', 'absent'], /^error: absent: cannot be read \(ENOENT\)/);
   fails(['--convert', 'a.safetensors'], /--out is missing/);
   fails(['--convert', 'a.safetensors', '--out', 'x.pt'], /--convert writes safetensors/);

@@ -67,7 +67,12 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
   process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
   if (report) process.stdout.write(`report           ${report}\n`);
-  process.stdout.write(`score your own   node dist/score.js IMAGE… --model ${folder}\n`);
+  process.stdout.write(
+    'score your own   node dist/score.js IMAGE…   (with the embedded model, trained on AI-generated images and their ratings)\n',
+  );
+  process.stdout.write(
+    `                 node dist/score.js IMAGE… --model ${folder}   (with this one, which has seen drawn scenes only)\n`,
+  );
 });
 
 /** Whether what stands in the demo's own folder is a demo of these settings, which would come out the same again. */

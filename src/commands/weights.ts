@@ -11,12 +11,15 @@ import { writeTorchScript } from '../data/formats/torchscript-writer.ts';
 import { type Activation, activations, type TransformerConfig } from '../model/config.ts';
 import { convertWeights, specTensors } from '../model/weights/convert.ts';
 import { describeWeights, type WeightsDescription } from '../model/weights/describe.ts';
+import { weightsPath } from '../model/weights/embedded.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { readWeightsSpec } from '../model/weights/weights-spec.ts';
+import { shareModel } from '../scoring/share-model.ts';
 
 interface Options {
   info?: string;
   convert?: string;
+  share?: string;
   spec?: string;
   out?: string;
   dtype?: StorageType;
@@ -24,20 +27,26 @@ interface Options {
   json?: boolean;
 }
 
-const command = createCommand('weights', 'Inspects, converts or generates a weights file.', [
-  'node dist/weights.js --info ViT-B-16.pt                     # format, configuration, tensors',
-  'node dist/weights.js --info model.safetensors --json',
-  'node dist/weights.js --convert ViT-B-16.pt --out vit-b-16.safetensors --dtype float16',
-  'node dist/weights.js --convert clip-vit-base-patch16/ --out clip.safetensors   # a Hugging Face folder',
-  'node dist/weights.js --spec weights.json --out generated.safetensors',
-  'node dist/weights.js --spec weights.json --out generated.pt   # as a TorchScript archive in float16',
-])
-  .option('--info <file>', 'show the contents of a file or folder')
+const command = createCommand(
+  'weights',
+  'Inspects, converts or generates a weights file, or prepares a trained model to be shared.',
+  [
+    'node dist/weights.js --info ViT-B-16.pt                     # format, configuration, tensors',
+    'node dist/weights.js --info model.safetensors --json',
+    'node dist/weights.js --convert ViT-B-16.pt --out vit-b-16.safetensors --dtype float16',
+    'node dist/weights.js --convert clip-vit-base-patch16/ --out clip.safetensors   # a Hugging Face folder',
+    'node dist/weights.js --share output/my-run --out my-model.safetensors   # to pass on: scores as before, knows no folders of yours',
+    'node dist/weights.js --spec weights.json --out generated.safetensors',
+    'node dist/weights.js --spec weights.json --out generated.pt   # as a TorchScript archive in float16',
+  ],
+)
+  .option('--info <file>', 'show the contents of a file or folder, or of the embedded weights: embedded')
   .option('--convert <file>', 'write a model as safetensors under canonical names')
   .option(
     '--spec <file>',
     'generate every tensor from a specification: JSON, { "seed": 1, "tensors": { NAME: { "shape", "scale", "offset" } } }',
   )
+  .option('--share <run>', 'write what scoring reads of a trained model, without the paths of this machine')
   .option('--out <file>', 'file to write; with --spec, a .pt name writes a TorchScript archive')
   .addOption(
     new Option('--dtype <type>', 'type of the values written (default: float32; float16 for .pt)').choices(
@@ -52,10 +61,14 @@ const command = createCommand('weights', 'Inspects, converts or generates a weig
   .option('--json', 'print --info as JSON');
 
 await runCommand(command, async (options: Options) => {
-  const { info, convert, spec, out, dtype, activation } = options;
-  const modes = [info, convert, spec].filter((mode) => mode !== undefined);
+  const { spec, share, out, dtype, activation } = options;
+  const [info, convert] = [options.info, options.convert].map((path) => path && weightsPath(path));
+  const modes = [info, convert, spec, share].filter((mode) => mode !== undefined);
   if (modes.length !== 1) {
-    throw new UserError('exactly one of --info, --convert and --spec is needed', 'See --help for examples.');
+    throw new UserError(
+      'exactly one of --info, --convert, --spec and --share is needed',
+      'See --help for examples.',
+    );
   }
   if (info !== undefined) {
     const description = await describeWeights(info, { values: true });
@@ -63,9 +76,9 @@ await runCommand(command, async (options: Options) => {
     return;
   }
   if (out === undefined) throw new UserError('--out is missing', 'Pass --out FILE.safetensors.');
-  if (convert !== undefined && !out.endsWith('.safetensors'))
+  if ((convert ?? share) !== undefined && !out.endsWith('.safetensors'))
     throw new UserError(
-      `--out ${out}: --convert writes safetensors`,
+      `--out ${out}: --${convert === undefined ? 'share' : 'convert'} writes safetensors`,
       'Choose a name that ends in .safetensors.',
     );
   checkOutput(out);
@@ -76,7 +89,8 @@ await runCommand(command, async (options: Options) => {
     } finally {
       await weights.close();
     }
-  } else {
+  } else if (share !== undefined) await shareModel(share, out);
+  else {
     const isArchive = out.endsWith('.pt');
     const tensors = specTensors(await readWeightsSpec(spec!), dtype ?? (isArchive ? 'float16' : 'float32'));
     if (isArchive) await writeTorchScript(out, tensors);
