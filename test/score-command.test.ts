@@ -128,9 +128,7 @@ describe('score', () => {
       '--pairs',
       'a,b|c',
     ];
-    expect(score(args).stdout).toMatch(
-      /^image +score {2}sharp\|blurry {2}a,b\|c\n.*\n\S+ +(0\.\d{4} *){3}\n$/,
-    );
+    expect(score(args).stdout).toMatch(/^image +score +sharp\|blurry +a,b\|c\n.*\n\S+ +(0\.\d{4} *){3}\n$/);
     const [header, row] = score([...args, '--csv', '-']).stdout.split('\n');
     expect(header).toBe('path,score,sharp|blurry,"a,b|c",error');
     const [path, ...values] = row!.split(',');
@@ -229,6 +227,35 @@ describe('a list of images and prompts', () => {
     await expect(bad({}, 'bad.jsonl')).rejects.toThrow(/bad\.jsonl, line 2: is not JSON/);
     writeFileSync(place('empty.jsonl'), '\n');
     await expect(bad({}, 'empty.jsonl')).rejects.toThrow(/empty\.jsonl: holds no images/);
+  });
+});
+
+describe('the learned alignment', () => {
+  const alignment = (name: string, settings: object) =>
+    writeModel(place(name), weights, undefined, { data: 'agiqa-3k', ...settings });
+
+  it('is a column of the score of a second model, whatever feature that one takes', async () => {
+    const second = await alignment('second.safetensors', { target: 'alignment', layers: '1', pool: 'stats' });
+    const rows = (...args: string[]) =>
+      score([place('images'), ...args, '--csv', '-'])
+        .stdout.trim()
+        .split('\n')
+        .map((row) => row.split(','));
+    const [header, ...both] = rows('--model', model, '--alignment', second);
+    expect(header).toEqual(['path', 'score', 'alignment', 'error']);
+    const [, ...alone] = rows('--model', second);
+    const [, ...first] = rows('--model', model);
+    expect(both.map(([path, , value]) => [path, value])).toEqual(alone.map(([path, value]) => [path, value]));
+    expect(both.map(([path, value]) => [path, value])).toEqual(first.map(([path, value]) => [path, value]));
+  });
+
+  it('is refused of a model of something else', async () => {
+    const quality = await alignment('quality.safetensors', {});
+    const { status, stderr } = score([...images, '--model', model, '--alignment', quality]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^error: .*quality\.safetensors was trained on agiqa-3k's first score, not on alignment$/m,
+    );
   });
 });
 

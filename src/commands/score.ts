@@ -17,6 +17,7 @@ import { readImageList } from '../scoring/image-list.ts';
 import { findImages } from '../scoring/images.ts';
 import { ScoreSummary } from '../scoring/score-summary.ts';
 import { promptColumn, Scorer } from '../scoring/scorer.ts';
+import { withSecondScore } from '../scoring/second-score.ts';
 
 interface Options {
   model?: string;
@@ -26,6 +27,7 @@ interface Options {
   scoreBy?: Reading;
   weights?: string;
   pairs: readonly AntonymPair[];
+  alignment?: string;
   list?: string;
   imageColumn?: string;
   promptColumn?: string;
@@ -38,6 +40,9 @@ interface Options {
   exif?: boolean;
   strict?: boolean;
 }
+
+/** The column of the second model's score. */
+const alignmentColumn = 'alignment';
 
 const command = addEpochFileOption(
   createCommand('score', 'Scores the quality of images.', [
@@ -74,6 +79,10 @@ const command = addEpochFileOption(
   .option(
     '--list <file>',
     `images to score, from a CSV with a header or JSON lines; a column of prompts adds ${promptColumn}, the cosine of image and prompt`,
+  )
+  .option(
+    '--alignment <path>',
+    `add the column ${alignmentColumn}: the score of a second model, trained with --target alignment`,
   )
   .option('--image-column <name>', 'with --list: column of image names (default: name, image, path or file)')
   .option('--prompt-column <name>', 'with --list: column of prompts (default: prompt, if there is one)')
@@ -128,7 +137,13 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const scorer = await openScorer(gpu, options);
-  const columns = [...pairs.map(pairName), ...(prompts ? [promptColumn] : [])];
+  const second =
+    options.alignment === undefined ? null : await openAlignment(gpu, options.alignment, options);
+  const columns = [
+    ...pairs.map(pairName),
+    ...(prompts ? [promptColumn] : []),
+    ...(second ? [alignmentColumn] : []),
+  ];
   const sheet = new ScoreSheet(columns, options);
   const summary = new ScoreSummary();
   const began = performance.now();
@@ -143,8 +158,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     return `${summary.counts.scored} of ${paths.length} images scored${where}`;
   };
   try {
-    const results = signal.aborted ? [] : scorer.score(paths, { prompts, exif, reporter: terminal });
-    for await (const result of results) {
+    const scored = scorer.score(paths, { prompts, exif, reporter: terminal });
+    const results = second ? withSecondScore(scored, second.score(paths, { exif }), alignmentColumn) : scored;
+    for await (const result of signal.aborted ? [] : results) {
       summary.add(result);
       sheet.take(result);
       if ('error' in result) terminal.warn(`skipped    ${result.error}`);
@@ -159,6 +175,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   const { failed, scored } = summary.counts;
   if (failed > 0) terminal.warn(`skipped    ${failed} of ${paths.length} images could not be read`);
   await scorer.close();
+  await second?.close();
   gpu.close();
   if (summary.reached < paths.length) throw new Stopped(`${done()}; run the same command again for the rest`);
   if (csv !== undefined) tell('results', done());
@@ -212,6 +229,18 @@ async function openScorer(gpu: Gpu, options: Options): Promise<Scorer> {
     position: options.ctp,
   });
   tell('model', describeModel(model ?? 'embedded', scorer));
+  return scorer;
+}
+
+async function openAlignment(gpu: Gpu, path: string, { batch }: Options): Promise<Scorer> {
+  const scorer = await Scorer.load(gpu, path, { batch });
+  const { data, target } = scorer.settings;
+  if (target !== 'alignment' && data !== 'csv')
+    throw new UserError(
+      `${path} was trained on ${data}'s ${target || 'first score'}, not on alignment`,
+      'Train one: node dist/train.js --target alignment',
+    );
+  tell('alignment', describeModel(path, scorer));
   return scorer;
 }
 
