@@ -88,6 +88,7 @@ describe('the package', () => {
       'dist/types/library-5.d.ts',
       'docs/engine.md',
       'models/small-clip.safetensors',
+      'models/small-clip-quality.safetensors',
       'package.json',
     ])
       expect(packed).toContain(path);

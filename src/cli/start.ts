@@ -35,7 +35,7 @@ export async function startGpu(reporter: Reporter, options: GpuOptions = {}): Pr
   });
   const { name, driver, software, features } = gpu.adapter;
   reporter.line(
-    `adapter    ${name}${software ? '  (software adapter: correct, but many times slower than a GPU)' : ''}`,
+    `adapter    ${name.replace(/-+$/, '')}${software ? '  (software adapter: correct, but many times slower than a GPU)' : ''}`,
   );
   reporter.line(`driver     ${driver || 'unknown'}; ${features.join(', ') || 'no optional features'}`);
   return gpu;

@@ -26,7 +26,7 @@ interface Options {
   ctp: Position;
   scoreBy?: Reading;
   weights?: string;
-  pairs: readonly AntonymPair[];
+  pairs?: readonly AntonymPair[];
   alignment?: string;
   list?: string;
   imageColumn?: string;
@@ -73,8 +73,7 @@ const command = addEpochFileOption(
   .option(
     '--pairs <texts>',
     'add a column, 0 to 1, for a pair of opposites such as "sharp|blurry" (CLIP-IQA); repeatable. One word stands for "WORD photo."',
-    (text: string, pairs: readonly AntonymPair[]) => [...pairs, parsePair(text)],
-    [] as readonly AntonymPair[],
+    (text: string, pairs: readonly AntonymPair[] = []) => [...pairs, parsePair(text)],
   )
   .option(
     '--list <file>',
@@ -128,7 +127,7 @@ Exit status: 0 if an image was scored; 1 if none was, if any could not be with -
   );
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
-  const { csv, json, pairs, exif, strict } = options;
+  const { csv, json, pairs = [], exif, strict } = options;
   if (json && csv === '-') throw new UserError('--json and --csv - both print to stdout', 'Use one of them.');
   if (options.zeroShot && options.model !== undefined)
     throw new UserError('--zero-shot uses no --model', 'Use one of them.');
