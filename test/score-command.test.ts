@@ -262,9 +262,9 @@ describe('the learned alignment', () => {
 describe('a model to be shared', () => {
   it('scores as before, and names no folder of the machine it was trained on', async () => {
     const settings = {
-      root: '/home/somebody/data',
-      csv: '/home/somebody/a.csv',
-      cache: '/home/somebody/cache',
+      root: '/srv/somebody/data',
+      csv: '/srv/somebody/a.csv',
+      cache: '/srv/somebody/cache',
     };
     const mine = await writeModel(place('mine.safetensors'), 'embedded', undefined, settings);
     const command = [resolve('dist/weights.js'), '--share', mine, '--out', place('shared.safetensors')];

@@ -1,6 +1,5 @@
 import { Stopped } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
-import { printable } from '../common/printable.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import type { ClassifiedImage, Classifier } from '../scoring/classifier.ts';
 import { terminal } from './start.ts';
@@ -54,6 +53,6 @@ export async function printClasses(
     process.stdout.write(`${table}\n`);
   }
   const failed = results.filter((result) => 'error' in result);
-  for (const { error } of failed) terminal.line(`skipped    ${printable(error)}`);
+  for (const { error } of failed) terminal.warn(`skipped    ${error}`);
   return failed.length;
 }

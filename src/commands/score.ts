@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { printClasses } from '../cli/class-sheet.ts';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
@@ -13,11 +14,13 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import { type AntonymPair, pairName, parsePair } from '../scoring/antonyms.ts';
+import { Classifier } from '../scoring/classifier.ts';
 import { readImageList } from '../scoring/image-list.ts';
 import { findImages } from '../scoring/images.ts';
 import { ScoreSummary } from '../scoring/score-summary.ts';
 import { promptColumn, Scorer } from '../scoring/scorer.ts';
 import { withSecondScore } from '../scoring/second-score.ts';
+import { trainedSettings } from '../scoring/trained-model.ts';
 
 interface Options {
   model?: string;
@@ -135,6 +138,10 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   const { paths, prompts, leftOut } = await requestedImages(options, args);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
+  if (!options.zeroShot && (await trainedSettings(options.model ?? 'embedded')).classColumn !== '') {
+    await classify(gpu, paths, options, signal);
+    return;
+  }
   const scorer = await openScorer(gpu, options);
   const second =
     options.alignment === undefined ? null : await openAlignment(gpu, options.alignment, options);
@@ -183,6 +190,26 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
 
 function tell(label: string, text: string): void {
   terminal.line(`${label.padEnd(10)} ${text}`);
+}
+
+/** With a model that tells classes apart, each image gets its class in place of a score. */
+async function classify(
+  gpu: Gpu,
+  paths: readonly string[],
+  options: Options,
+  signal: AbortSignal,
+): Promise<void> {
+  const { model = 'embedded', pairs, alignment, exif, sort, strict } = options;
+  if (pairs || alignment !== undefined || exif || sort)
+    throw new UserError(
+      `${model} tells classes apart: --pairs, --alignment, --exif and --sort are for scores`,
+      'Omit them.',
+    );
+  const classifier = await Classifier.load(gpu, model, options);
+  const failed = await printClasses(classifier, paths, options, signal);
+  await classifier.close();
+  gpu.close();
+  if (failed === paths.length || (strict && failed > 0)) process.exitCode = 1;
 }
 
 interface Requested {
