@@ -177,15 +177,15 @@ export const mutants = [
   {
     what: 'best_val keeps the worst epoch',
     file: 'src/training/loop.ts',
-    text: 'val.srcc > (state.best?.srcc ?? -Infinity)',
-    becomes: 'val.srcc < (state.best?.srcc ?? Infinity)',
+    text: 'figure > (best?.[name] ?? -Infinity)',
+    becomes: 'figure < (best?.[name] ?? Infinity)',
     tests: ['test/loop.test.ts'],
   },
   {
     what: 'best_val keeps the last of equal epochs',
     file: 'src/training/loop.ts',
-    text: 'val.srcc > (state.best?.srcc ?? -Infinity)',
-    becomes: 'val.srcc >= (state.best?.srcc ?? -Infinity)',
+    text: 'figure > (best?.[name] ?? -Infinity)',
+    becomes: 'figure >= (best?.[name] ?? -Infinity)',
     tests: ['test/loop.test.ts'],
   },
   {
