@@ -49,7 +49,9 @@ for (const path of [out, `${out}.tar.xz`, `${out}.tar.gz`])
 
 // Made under a name of this run's own, so that a folder of the final name is whole.
 const making = `${out}.making-${process.pid}`;
-mkdirSync(making, { recursive: true });
+mkdirSync(dirname(making), { recursive: true });
+// Throws where there is one already: what is removed below is this run's own.
+mkdirSync(making);
 try {
   fill(making);
   renameSync(making, out);
