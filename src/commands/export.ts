@@ -13,11 +13,10 @@ import { modelCard } from '../export/model-card.ts';
 import type { ScoringConstants } from '../export/scoring-graph.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
-import { weightsPath } from '../model/weights/embedded.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
-import { weightsId } from '../model/weights/weights-id.ts';
+import { tellsClasses } from '../scoring/classifier.ts';
 import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
-import { readModel } from '../scoring/trained-model.ts';
+import { modelWeights, readModel } from '../scoring/trained-model.ts';
 import { clipOptions } from '../training/settings.ts';
 
 interface Options {
@@ -97,13 +96,8 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, [pa
 /** The model's settings, the file of its CLIP weights, and what turns features into scores. */
 async function openModel(path: string, options: Options) {
   if (isOriginalFolder(path)) {
-    if (!options.weights)
-      throw new UserError(
-        `${path}: the published trainer does not record which CLIP weights it used`,
-        'Pass them with --weights, e.g. ViT-B-16.pt.',
-      );
     const settings = originalSettings();
-    const weights = weightsPath(options.weights);
+    const { path: weights } = await modelWeights(path, null, options.weights);
     const { position, epochFile: epoch } = options;
     // Its text features are not in the folder: the text tower computes them once.
     const gpu = await startGpu(terminal);
@@ -124,17 +118,12 @@ async function openModel(path: string, options: Options) {
   }
   const model = await readModel(path);
   const { settings } = model;
-  if (settings.classColumn !== '')
+  if (tellsClasses(model))
     throw new UserError(
       `${path} tells classes apart; only models that score can be exported`,
       'Use the score command with it.',
     );
-  const weights = weightsPath(options.weights ?? settings.weights);
-  if ((await weightsId(weights)) !== model.weightsId)
-    throw new UserError(
-      `${weights} are not the weights this model was trained on`,
-      'Pass the same file with --weights: a head only works on the features it was trained on.',
-    );
+  const { path: weights } = await modelWeights(path, model, options.weights);
   return {
     settings,
     weights,

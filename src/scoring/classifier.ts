@@ -6,11 +6,9 @@ import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
-import { weightsPath } from '../model/weights/embedded.ts';
-import { weightsId } from '../model/weights/weights-id.ts';
 import type { Checkpoint } from '../training/checkpoint.ts';
 import { clipOptions } from '../training/settings.ts';
-import { readModel } from './trained-model.ts';
+import { modelWeights, readModel } from './trained-model.ts';
 
 /** An image's most probable class, or why there is none; `index` is its place in what was given. */
 export type ClassifiedImage =
@@ -65,13 +63,7 @@ export class Classifier {
     const model = await readModel(path);
     if (!tellsClasses(model))
       throw new UserError(`${path} scores images, it does not tell classes apart`, 'Score with it.');
-    const weights = weightsPath(options.weights || model.settings.weights);
-    const id = await weightsId(weights);
-    if (id !== model.weightsId)
-      throw new UserError(
-        `${weights} are not the weights this model was trained on`,
-        'Pass the same file with --weights.',
-      );
+    const { path: weights, id } = await modelWeights(path, model, options.weights);
     const tower = new OnDevice(async (device: Gpu): Promise<ClassifierTower> => {
       const clip = await Clip.load(device, weights, { ...clipOptions(model.settings), text: false });
       return { clip, vision: clip.vision, encoder: featureExtractor(clip.vision, id, model.settings) };
