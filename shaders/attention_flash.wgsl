@@ -10,6 +10,8 @@
 // Hidden keys: causal ones by the limit, those of a prefix tree 4 at a time.
 //
 // Traffic: Q is read and O written once, K and V once for every ROWS queries; no score ever reaches memory.
+//@work (16 * D4 + 4) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 4 * z * heads * (8 * D4 * (queries + keys) + queries * LSE) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_flash.wgsl"

@@ -6,6 +6,8 @@
 // range is from its first key to the furthest such end.
 //
 // Traffic: K, V, dK and dV once, Q and dO once for every ROWS keys.
+//@work (32 * D4 + 5) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 8 * z * heads * (4 * D4 * (queries + 2 * keys) + queries) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"

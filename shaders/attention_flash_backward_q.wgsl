@@ -3,6 +3,8 @@
 // query, of dO and of dQ in registers, and needs no atomics, since it alone adds to its dQ.
 //
 // Traffic: Q, dO and dQ once, K and V once for every ROWS queries.
+//@work (24 * D4 + 5) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 8 * z * heads * (D4 * (6 * queries + 4 * keys) + queries) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"

@@ -2,6 +2,8 @@
 // of every head out to memory. The fused kernels never do; this form is the oracle they are checked against.
 //
 // Hidden keys get a large negative score, so that the softmax gives them exactly 0.
+//@work 2 * z * head_dim * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 4 * z * (head_dim * (queries + keys) + queries * keys) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_mask.wgsl"
 

@@ -18,6 +18,8 @@
 // Traffic: K and V are read once for every ROWS queries, from buffers or from TEXTURES (src/kernels/matrix-texture.ts says why).
 // Only the first 8 lanes work, so any subgroup size of at least 8 will do. Head size a multiple of 4; at most 4 · ROOM keys and
 // 32 tiles of them.
+//@work (16 * d4 + 4) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 4 * z * heads * (8 * d4 * (queries + keys) + queries * LSE) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_simd.wgsl"

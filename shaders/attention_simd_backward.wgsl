@@ -8,6 +8,8 @@
 //
 // Tiles that the mask hides wholly: causal ones are not read by anybody and not written; those of a prefix tree are zeros,
 // found by a vote of the subgroup.
+//@work (16 * d4 + 5) * z * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
+//@work 8 * z * (4 * d4 * (queries + keys) + queries + 4 * queries * line) + 4 * keys * (MASK == TREE) bytes
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_simd.wgsl"

@@ -4,6 +4,8 @@
 //
 // Only the columns that the mask lets a row of the tile see are visited: for queries those up to the last of them, for
 // keys those from the first key on, in a prefix tree to the end of the longest subtree.
+//@work 8 * d4 * z * (rows * columns - (MASK != NONE) * rows * (rows - 1) / 2) operations
+//@work 16 * z * (d4 * (rows + columns) + line * (rows + (columns - rows) * TRANSPOSED)) bytes
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_simd.wgsl"

@@ -1,6 +1,7 @@
 // out[i] = x[i] · min(1, limit / (norm + 1e-6)), norm the root of squares[0]: the factor of torch.nn.utils.clip_grad_norm_,
 // with the small number that keeps a vanishing norm harmless. Traffic: a read
 // and a write an element.
+//@work size operations, 8 * size + 4 bytes
 
 //@include "lib_elementwise.wgsl"
 

@@ -1,6 +1,7 @@
 // out[run, c] = factor · sum over the rows of a run of x[row, c], in the order of the rows: a sum over axis 0. A lane owns a
 // column of one run of `run` rows: neighboring lanes read neighboring words. The launcher adds several runs' sums by a second
 // pass. Traffic: one read an element.
+//@work rows * width operations, 4 * width * (rows + y) bytes
 
 struct Params {
   rows: u32,

@@ -1,6 +1,7 @@
 // Copies a block of rows between matrices of different widths: out[r, out_at + c] = x[r, x_at + c] for c < width.
 // Slices and concatenations along any axis are this, with the axes before as rows and those after folded into the
 // columns; x_stride 0 repeats one row. Traffic: a read and a write an element.
+//@work 0 operations, 4 * (size + width + (x_stride != 0) * (size - width)) bytes
 
 //@include "lib_elementwise.wgsl"
 

@@ -4,6 +4,7 @@
 // x lies as [rows][K], its rows no multiple of 256 bytes long, or TRANSPOSED as [K][rows]; steps of k beyond K count as
 // zeros. Entries of a batch stand below one another. Every word is read once and written once: 8·rows·K bytes. A lane takes
 // TEXELS_PER_LANE texels of a row. Vector loads run along the contiguous index, whose length must be a multiple of 4.
+//@work 0 operations, (8 - 2 * HALF) * z * rows * k bytes
 
 const TRANSPOSED = 0u;
 const HALF = 0u; // x holds halves, two to a word

@@ -2,6 +2,7 @@
 // kernel on dy: the mask is drawn again from its counter, never stored.
 //
 // Counter: (i / 4, step, stream, 0), key: the seed; a lane draws four words and serves the four elements 4i … 4i + 3.
+//@work size operations, 8 * size + 8 bytes
 
 //@include "lib_philox.wgsl"
 

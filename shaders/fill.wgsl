@@ -1,4 +1,5 @@
 // out[i] = value. Traffic: one write an element.
+//@work 0 operations, 4 * size bytes
 
 //@include "lib_elementwise.wgsl"
 

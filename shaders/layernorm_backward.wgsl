@@ -4,6 +4,8 @@
 // The lanes that share a row (lib_rows.wgsl) read x, dy and gamma twice, VEC_SIZE elements at once (lib_vectors.wgsl): once for
 // the two means and once for the output, for ROWS_PER_TURN rows together. A residual branch's sum costs a read here instead of a
 // launch, two reads and a write.
+//@work (9 + 2 * AFFINE + RESIDUAL) * rows * width operations
+//@work 4 * ((3 + RESIDUAL) * rows * width + width * AFFINE + 2 * rows) bytes
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"

@@ -2,6 +2,9 @@
 //
 // Any strides, so any transposition; z is the batch. Every lane reads a whole row of A and column of B: 2·K words for K
 // multiply-adds, which is why the tiled variants exist. This one is the oracle they are checked against.
+//@work 2 * m * n * k * z operations
+//@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
+//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
 
 //@include "lib_matmul_scalars.wgsl"
 //@include "lib_matmul_store.wgsl"

@@ -8,6 +8,9 @@
 // all, where the naive kernel asks for 8·M·N·K. A word read from shared memory serves PER_LANE.
 //
 // Any sizes, any transposition; what lies beyond the matrices counts as zeros.
+//@work 2 * m * n * k * z operations
+//@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
+//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
 
 //@include "lib_matmul_scalars.wgsl"
 //@include "lib_matmul_store.wgsl"

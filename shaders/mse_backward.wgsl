@@ -1,4 +1,5 @@
 // Gradient of the mean squared error: dx[i] = dloss · 2/n · (x[i] - t[i]).
+//@work 2 * size operations, 12 * size + 4 bytes
 
 //@include "lib_elementwise.wgsl"
 

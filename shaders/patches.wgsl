@@ -3,6 +3,7 @@
 // That order of columns is the order of conv1.weight [width, 3, p, p] read as a matrix.
 //
 // BYTES: the images come as RGB bytes, four to a word, row by row, and are normalized here: a quarter of the upload.
+//@work 2 * size * BYTES operations, (8 - 3 * BYTES) * size bytes
 
 //@include "lib_elementwise.wgsl"
 

@@ -1,4 +1,5 @@
 // out[i] = factor · x[i]. Traffic: a read and a write an element.
+//@work size operations, 8 * size bytes
 
 //@include "lib_elementwise.wgsl"
 

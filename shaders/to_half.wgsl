@@ -1,6 +1,7 @@
 // out = x as halves, two to a word, the first in the low bits; where `size` is odd the last word's upper half is 0.
 // WGSL leaves open what pack2x16float makes of a number beyond the largest half, 65504, so what would round beyond it is
 // set to infinity here. A lane makes PER_LANE words, 64 apart. Traffic: a read of 4 bytes and a write of 2 an element.
+//@work 0 operations, 6 * size bytes
 
 const PER_LANE = 4u;
 

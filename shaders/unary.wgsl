@@ -1,4 +1,5 @@
 // y[i] = f(x[i]). Traffic: a read and a write an element.
+//@work size * (1 + 5 * (FUNCTION == 1) + 25 * (FUNCTION == 2)) operations, 8 * size bytes
 
 //@include "lib_elementwise.wgsl"
 //@include "lib_unary.wgsl"

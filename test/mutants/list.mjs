@@ -561,4 +561,11 @@ export const mutants = [
       'const state = await trainEpochs(run, loop, { ...start, before: await loop.evaluator.score(data.test) });',
     tests: ['test/resume.test.ts'],
   },
+  {
+    what: 'work: divisions group from the right',
+    file: 'src/kernels/device/work.ts',
+    text: 'const [a, f, b] = [left, apply, level(rank + 1)];',
+    becomes: 'const [a, f, b] = [left, apply, level(rank)];',
+    tests: ['test/work.test.ts'],
+  },
 ];

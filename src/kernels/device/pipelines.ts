@@ -1,6 +1,7 @@
 import type { DeviceErrors } from './errors.ts';
 import { type ParamLayout, paramsOf } from './params.ts';
 import { type BindingDeclaration, bindingsOf, type Constants, specialize } from './wgsl.ts';
+import { type WorkOf, workOf } from './work.ts';
 
 /** A kernel as its author declares it: a name for profiles and errors, and its WGSL. */
 export interface Kernel {
@@ -20,6 +21,8 @@ export interface Pipeline {
   readonly storage: readonly number[];
   /** Indices, among the storage buffers, of those it writes. */
   readonly writes: readonly number[];
+  /** What a dispatch does at least; null where the shader does not say. */
+  readonly work: WorkOf | null;
 }
 
 interface Variant {
@@ -60,9 +63,11 @@ export class PipelineCache {
     const { name } = kernel;
     let code: string;
     let params: ParamLayout | null;
+    let work: WorkOf | null;
     try {
       code = specialize(kernel.source, constants);
       params = paramsOf(code);
+      work = workOf(code, params);
     } catch (error) {
       throw new Error(`kernel ${name}: ${(error as Error).message}`, { cause: error });
     }
@@ -98,6 +103,7 @@ export class PipelineCache {
       params,
       storage: storage.map(({ binding }) => binding),
       writes: storage.flatMap(({ type }, i) => (type === 'storage' || type === 'write-texture' ? [i] : [])),
+      work,
     };
   }
 }
