@@ -1,6 +1,7 @@
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createCommand, runCommand } from '../src/cli/command.ts';
+import { addTryOutOptions } from '../src/cli/gpu-options.ts';
 import { Progress } from '../src/cli/progress.ts';
 import { UserError } from '../src/common/errors.ts';
 import { writeOutput } from '../src/common/files.ts';
@@ -60,6 +61,8 @@ const command = createCommand(
 function inProject(path: string): string {
   return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }
+
+addTryOutOptions(command);
 
 await runCommand<Options>(command, async (given, asked) => {
   const unknown = asked.find((name) => !['all', 'page', ...names].includes(name));

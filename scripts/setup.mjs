@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { backportsSource } from './apt-backports.mjs';
+import { missingNvidiaVulkan } from './nvidia-vulkan.mjs';
 
 const checkOnly = process.argv.includes('--check');
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
@@ -30,11 +31,10 @@ if (!found.adapter && !found.broken && !checkOnly) {
 }
 if (found.broken)
   fail('the webgpu package does not load', ...found.broken, 'It needs Linux with glibc, macOS or Windows.');
-if (!found.adapter) fail('no usable WebGPU adapter', ...advice());
+if (!found.adapter) fail('no usable WebGPU adapter', ...missingNvidiaVulkan(), ...advice());
 const { name, driver, software } = found.adapter;
 say(`adapter ${name}${driver ? `, driver ${driver}` : ''}${software ? ' (software)' : ''}`);
-if (software && existsSync('/dev/nvidia0'))
-  say("an NVIDIA GPU is here, but not its driver's Vulkan part (nvidia_icd.json, libGLX_nvidia.so)");
+if (software) for (const line of missingNvidiaVulkan()) say(line);
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);

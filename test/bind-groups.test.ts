@@ -16,7 +16,7 @@ struct Params { value: u32, other: u32 }
 it('gives one bind group for the same contents, another for any other', () => {
   const errors = new DeviceErrors({
     device: gpu.device,
-    description: gpu.adapter,
+    processor: gpu.adapter.software,
     immediate: true,
     watchdog: 0,
   });

@@ -9,7 +9,7 @@ import { sharedGpu } from './gpu.ts';
 const gpu = await sharedGpu();
 const errors = new DeviceErrors({
   device: gpu.device,
-  description: gpu.adapter,
+  processor: gpu.adapter.software,
   immediate: true,
   watchdog: 0,
 });

@@ -38,8 +38,8 @@ it('passes on values and errors, and waits for several at once', async () => {
 });
 
 it('is not kept up by what a lost device never settles', async () => {
-  const { device, description, immediate, watchdog } = await openDevice();
-  const errors = new DeviceErrors({ device, description, immediate, watchdog });
+  const { device, processor, immediate, watchdog } = await openDevice();
+  const errors = new DeviceErrors({ device, processor, immediate, watchdog });
   const waiting = errors.wait(new Promise(() => {}));
   errors.end(new DeviceLostError('lost'));
   await expect(waiting).rejects.toThrow('lost');

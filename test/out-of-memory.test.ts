@@ -283,7 +283,7 @@ describe('memory', () => {
   it('kept for reads is bounded, by size and in all', () => {
     const errors = new DeviceErrors({
       device: gpu.device,
-      description: gpu.adapter,
+      processor: gpu.adapter.software,
       immediate: true,
       watchdog: 0,
     });

@@ -94,7 +94,12 @@ describe('the package', () => {
       expect(packed).toContain(path);
     expect(
       packed.filter((path) => /^(src|test|bench|shaders|scripts|node_modules|docs\/api)\//.test(path)).sort(),
-    ).toEqual(['scripts/apt-backports.mjs', 'scripts/probe-adapter.mjs', 'scripts/setup.mjs']);
+    ).toEqual([
+      'scripts/apt-backports.mjs',
+      'scripts/nvidia-vulkan.mjs',
+      'scripts/probe-adapter.mjs',
+      'scripts/setup.mjs',
+    ]);
   });
 
   it('holds every file and heading its documents link to', () => {

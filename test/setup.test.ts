@@ -1,5 +1,9 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { backportsSource } from '../scripts/apt-backports.mjs';
+import { missingNvidiaVulkan } from '../scripts/nvidia-vulkan.mjs';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const file = (path: string, text: string) => ({ path, text });
 
@@ -124,5 +128,39 @@ Architectures: amd64 arm64
     expect(backportsSource(files, 'noble')).toContain('Suites: noble-backports\n');
     const configured = [file('ubuntu.sources', text.replace('updates', 'updates noble-backports'))];
     expect(backportsSource(configured, 'noble')).toBeNull();
+  });
+});
+
+describe('missingNvidiaVulkan', () => {
+  const folder = temporaryFolder('nvidia-');
+  const machine = (name: string, ...files: string[]) => {
+    const root = join(folder, name);
+    for (const file of files) {
+      mkdirSync(dirname(join(root, file)), { recursive: true });
+      writeFileSync(join(root, file), '');
+    }
+    return missingNvidiaVulkan(root);
+  };
+  const icd = 'usr/share/vulkan/icd.d/nvidia_icd.json';
+
+  it('has nothing to say where there is no GPU, or its driver is complete', () => {
+    expect(machine('none', 'dev/null', 'usr/share/vulkan/icd.d/lvp_icd.json')).toEqual([]);
+    expect(machine('complete', 'dev/nvidia0', icd)).toEqual([]);
+    expect(machine('etc', 'dev/nvidia0', 'etc/vulkan/icd.d/nvidia_icd.x86_64.json')).toEqual([]);
+  });
+
+  it('says how to get the driver, on a machine and in a container', () => {
+    const [what, how] = machine('bare', 'dev/nvidia0', 'usr/share/vulkan/icd.d/lvp_icd.json');
+    expect(what).toContain('an NVIDIA GPU is here (/dev/nvidia0), but WebGPU cannot use it');
+    expect(how).toMatch(/^install it: /);
+    for (const sign of ['.dockerenv', 'run/.containerenv'])
+      expect(machine(`container ${sign}`, 'dev/nvidia0', sign)[1]).toContain(
+        '-e NVIDIA_DRIVER_CAPABILITIES=all',
+      );
+  });
+
+  it('names a driver that lies where the loader does not look', () => {
+    const hidden = 'usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json';
+    expect(machine('hidden', 'dev/nvidia0', hidden).join()).toContain(`VK_DRIVER_FILES=/${hidden}`);
   });
 });

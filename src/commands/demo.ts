@@ -1,4 +1,5 @@
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { reportRun } from '../cli/report.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
@@ -37,6 +38,8 @@ const shown = 10;
 
 /** Where a demo goes unless --out says otherwise. */
 const ownFolder = 'output/demo';
+
+addGpuOptions(command);
 
 await runCommand<Record<string, string> & { overwrite?: boolean }>(command, async (options) => {
   const signal = watchInterrupts();

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
 import { startGpu, terminal } from '../cli/start.ts';
@@ -77,6 +78,8 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
   );
 
 type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, unknown>>(command, async (given) => {
   const options = { ...given, weights: weightsPath(given.weights) };

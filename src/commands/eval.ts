@@ -1,5 +1,6 @@
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
@@ -50,6 +51,8 @@ const command = addEpochFileOption(
   .option('--out <file>', 'write name, MOS and prediction as CSV')
   .addOption(rawCsvOption())
   .option('--json', 'print the metrics as JSON on stdout');
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
   const signal = watchInterrupts();

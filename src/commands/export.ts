@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { Option } from 'commander';
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
@@ -67,6 +68,8 @@ const command = addEpochFileOption(
       .choices(['end', 'middle', 'front'])
       .default('end'),
   );
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, [path]) => {
   checkOutput(options.out);

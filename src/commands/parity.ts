@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addTryOutOptions } from '../cli/gpu-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
 import type { Figure, Result, Results } from '../parity/figure.ts';
@@ -24,6 +25,8 @@ const command = createCommand('parity', 'Compares the engine with reference valu
     'run only these parts: tokenizer, splits, schedule, metrics, preprocess, forward, training, full-size',
   )
   .option('--json', 'print the results as JSON');
+
+addTryOutOptions(command);
 
 await runCommand<{ reference: string; only?: string[]; json?: boolean }>(
   command,

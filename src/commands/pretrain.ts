@@ -1,4 +1,5 @@
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
 import { addFieldOptions, fieldValuesFrom } from '../cli/settings-options.ts';
@@ -32,6 +33,8 @@ interface Options extends RunFlags {
   retune?: boolean;
   json?: boolean;
 }
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
   const signal = watchInterrupts();

@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { printClasses } from '../cli/class-sheet.ts';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
 import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
@@ -128,6 +129,8 @@ with a dot are left out; links are followed, but each file is scored once. What 
 Exit status: 0 if an image was scored; 1 if none was, if any could not be with --strict, or after an error;
 130 or 143 if stopped by Ctrl-C or SIGTERM (what was scored until then is written).`,
   );
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
   const { csv, json, pairs = [], exif, strict } = options;

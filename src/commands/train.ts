@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { stringify as toYaml } from 'yaml';
 import { createCommand, runCommand } from '../cli/command.ts';
+import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { reportRun } from '../cli/report.ts';
 import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
@@ -42,6 +43,8 @@ interface Options extends RunFlags {
   seeds?: string;
   json?: boolean;
 }
+
+addGpuOptions(command);
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
   const signal = watchInterrupts();

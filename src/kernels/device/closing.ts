@@ -8,10 +8,10 @@ import { HangError } from './watchdog.ts';
  * stop the event loop until it has done. One that hangs is left alone, since that would be for ever; a lost one works no more.
  */
 export function destroyWhenIdle(opened: OpenedDevice, { watchdog, ended }: DeviceErrors): void {
-  const { device, description } = opened;
+  const { device, processor } = opened;
   if (!watchdog.busy || ended instanceof DeviceLostError) destroy(opened);
   else if (!(ended instanceof HangError))
-    void waitWithoutSpinning(device.queue.onSubmittedWorkDone(), description.software).then(
+    void waitWithoutSpinning(device.queue.onSubmittedWorkDone(), processor).then(
       () => destroy(opened),
       () => destroy(opened),
     );

@@ -36,11 +36,11 @@ export class DeviceErrors {
   /** Errors on their way. */
   readonly #scopes = new Set<Promise<void>>();
 
-  constructor({ device, description, immediate, watchdog }: Omit<OpenedDevice, 'instance'>) {
+  constructor({ device, processor, immediate, watchdog }: Omit<OpenedDevice, 'instance' | 'description'>) {
     this.#device = device;
-    this.#software = description.software;
+    this.#software = processor;
     this.#immediate = immediate;
-    this.watchdog = new Watchdog(watchdog, description.software, (error) => this.end(error));
+    this.watchdog = new Watchdog(watchdog, processor, (error) => this.end(error));
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       event.preventDefault(); // which would print it: it is thrown

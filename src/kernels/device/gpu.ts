@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import type { OptionalFeature } from './adapter-profile.ts';
 import { checkArea, checkRange, type TextureArea } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
@@ -114,7 +115,7 @@ export class Gpu {
   }
 
   /** Whether the device was opened with an optional feature. */
-  has(feature: 'shader-f16' | 'subgroups' | 'timestamp-query'): boolean {
+  has(feature: OptionalFeature): boolean {
     return this.#features.has(feature);
   }
 

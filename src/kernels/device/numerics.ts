@@ -13,7 +13,7 @@ export const numericsVersion = 1;
  * adapter with its driver and features, and which kernel variants were measured to be the fastest.
  */
 export function numericsId(gpu: Gpu): string {
-  const { vendor, architecture, name, driver, features, subgroupMin, subgroupMax, readsTextures } =
+  const { vendor, architecture, name, driver, features, subgroupMin, subgroupMax, readsTextures, profile } =
     gpu.adapter;
   const variants = [...tuned(gpu)].map(([shape, { variant }]) => `${shape} ${variant}`);
   return JSON.stringify([
@@ -22,5 +22,6 @@ export function numericsId(gpu: Gpu): string {
     [...features].sort(),
     [subgroupMin, subgroupMax, readsTextures],
     sourceVersion(...variants.sort()),
+    ...(profile ? [profile] : []),
   ]);
 }

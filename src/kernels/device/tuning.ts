@@ -210,6 +210,7 @@ function adapterKey({ adapter }: Gpu): string {
     adapter.name,
     adapter.driver,
     ...[...adapter.features].sort(),
+    ...(adapter.profile ? [adapter.profile] : []),
   ].join('|');
 }
 

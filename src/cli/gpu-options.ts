@@ -1,0 +1,25 @@
+import { type Command, Option } from 'commander';
+import { adapterVariable } from '../kernels/device/adapter-choice.ts';
+import { parseProfile, profileVariable, profileWords } from '../kernels/device/adapter-profile.ts';
+
+/**
+ * The options of every command that computes. The adapter goes by the environment, so that devices opened later, in place
+ * of a lost one or in other processes, follow it too.
+ */
+export function addGpuOptions(command: Command): Command {
+  return command.addOption(
+    new Option('--adapter <name>', 'the adapter to compute on, by name, part of one, or number').argParser(
+      (name: string) => (process.env[adapterVariable] = name),
+    ),
+  );
+}
+
+/** Also how the adapter is to be seen, for commands that try the engine out. */
+export function addTryOutOptions(command: Command): Command {
+  return addGpuOptions(command).addOption(
+    new Option(
+      '--adapter-profile <words>',
+      `try what runs on other adapters; of ${profileWords.join(', ')}, separated by commas`,
+    ).argParser((text: string) => (process.env[profileVariable] = parseProfile(text).join())),
+  );
+}
