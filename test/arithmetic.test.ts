@@ -3,7 +3,7 @@ import { add, divide, multiply, scale, subtract } from '../src/autograd/ops/arit
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
 import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops/unary.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { checkOp } from './check-op.ts';
+import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
 import { activate } from './reference/unary.ts';
 import { randoms, rowsOf, sumOf } from './reference/values.ts';
@@ -77,9 +77,10 @@ describe('elementwise functions', () => {
       { values },
     );
 
+  // Past 0, where relu has a kink.
   it.each(['relu', 'quickGelu', 'gelu', 'tanh', 'exp'] as const)(
     '%s from -6 to 6, and its gradient',
-    (name) => elementwise(name, (count) => Float32Array.from({ length: count }, (_, i) => (i - 128) / 21)),
+    (name) => elementwise(name, (count) => Float32Array.from({ length: count }, (_, i) => (i - 127.6) / 21)),
   );
 
   it.each(['log', 'sqrt'] as const)('%s of positive numbers, and its gradient', (name) =>
@@ -88,7 +89,7 @@ describe('elementwise functions', () => {
 });
 
 describe('sum and mean', () => {
-  it.each([1, 3, 17, 197, 257, 4096, 100_003])('of %i numbers', async (size) => {
+  it.each([1, 3, 17, 197, 257, 2047, 2048, 2049, 4096, 10_007, 100_003])('of %i numbers', async (size) => {
     const options = { values: positive, forward: 1e-5 };
     await checkOp(
       (x) => sum(x),
@@ -104,30 +105,41 @@ describe('sum and mean', () => {
     );
   });
 
-  it.each([
-    [35, 33],
-    [4, 5],
-  ])('over the first and the last axis of [%i, %i]', async (rows, width) => {
-    const byRow = (x: Float64Array) => rowsOf(x, width).map(sumOf);
-    const byColumn = (x: Float64Array) =>
-      Array.from({ length: width }, (_, c) => sumOf(rowsOf(x, width).map((row) => row[c]!)));
-    for (const [reduce, rowCount, columnCount] of [
-      [sum, 1, 1],
-      [mean, width, rows],
-    ] as const) {
-      const options = { forward: 1e-5 };
+  it.each(rowShapes)('over the last axis of [%i, %i]', async (rows, width) => {
+    for (const [reduce, count] of [
+      [sum, 1],
+      [mean, width],
+    ] as const)
       await checkOp(
         (x) => reduce(x, -1),
-        (x) => byRow(x).map((total) => total / rowCount),
+        (x) => rowsOf(x, width).map((row) => sumOf(row) / count),
         [[rows, width]],
-        options,
+        { forward: 1e-5 },
       );
+  });
+
+  it.each([
+    [1, 5],
+    [4, 5],
+    [35, 33],
+    [128, 3],
+    [129, 40],
+    [20_000, 33],
+  ])('over the first axis of [%i, %i]', async (rows, width) => {
+    const byColumn = (x: Float64Array) => {
+      const sums = new Float64Array(width);
+      for (const [i, value] of x.entries()) sums[i % width]! += value;
+      return sums;
+    };
+    for (const [reduce, count] of [
+      [sum, 1],
+      [mean, rows],
+    ] as const)
       await checkOp(
         (x) => reduce(x, 0),
-        (x) => byColumn(x).map((total) => total / columnCount),
+        (x) => byColumn(x).map((total) => total / count),
         [[rows, width]],
-        options,
+        { values: positive, forward: 1e-5 },
       );
-    }
   });
 });

@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { add } from '../src/autograd/ops/arithmetic.ts';
 import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { checkOp } from './check-op.ts';
+import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
 import { byRows, layerNormRow } from './reference/rows.ts';
 import { randoms } from './reference/values.ts';
+
+const variants = applicableRowVariants(await sharedGpu());
 
 describe('layerNorm', () => {
   /** x far from zero: the variance must not cancel. */
@@ -12,14 +16,7 @@ describe('layerNorm', () => {
     randoms(count, i + 1).map((value) => (i === 0 ? 3 * value + 5 : value));
   const options = { values, forward: 1e-5 };
 
-  it.each([
-    [1, 3],
-    [3, 17],
-    [5, 19],
-    [35, 512],
-    [197, 768],
-    [257, 33],
-  ])('of %i rows of %i equals the formula, and so do its gradients', async (rows, width) => {
+  it.each(rowShapes)('of %i rows of %i equals the formula, and so do its gradients', async (rows, width) => {
     await checkOp(
       layerNorm,
       (x, gamma, beta) => byRows(x, width, (row) => layerNormRow(row, { gamma, beta }).y),
@@ -34,14 +31,29 @@ describe('layerNorm', () => {
     );
   });
 
-  it('of one number is β, or nothing', async () => {
+  it.each([
+    [3, 17],
+    [35, 64],
+  ])('of %i rows of %i with outliers, beside a residual connection', (rows, width) =>
+    checkOp(
+      (x, gamma, beta) => add(x, layerNorm(x, gamma, beta)),
+      (x, gamma, beta) =>
+        byRows(x, width, (row) => layerNormRow(row, { gamma, beta }).y.map((y, i) => y + row[i]!)),
+      [[rows, width], [width], [width]],
+      {
+        ...options,
+        values: (count, i) =>
+          values(count, i).map((value, at) => value + (i === 0 && at % width === 3 ? 200 : 0)),
+      },
+    ),
+  );
+
+  it.each(variants)('of one number is β, or nothing, by variant %s', async (variant) => {
     const gpu = await sharedGpu();
-    const [x, gamma, beta] = [[7], [2], [3]].map((value) => Tensor.from(gpu, value)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    expect(await layerNorm(x, gamma, beta).read()).toEqual(Float32Array.of(3));
-    expect(await layerNorm(x, null, null).read()).toEqual(Float32Array.of(0));
+    const number = (value: number) => Tensor.from(gpu, [value]);
+    const of = (gamma: Tensor | null, beta: Tensor | null) =>
+      withRowVariant(variant, () => layerNorm(number(7), gamma, beta)).read();
+    expect(await of(number(2), number(3))).toEqual(Float32Array.of(3));
+    expect(await of(null, null)).toEqual(Float32Array.of(0));
   });
 });

@@ -3,13 +3,16 @@ import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { meanSquaredErrorBackward } from '../src/kernels/rows/losses.ts';
-import { checkOp } from './check-op.ts';
+import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
 import { logSumExp } from './reference/rows.ts';
 import { randoms, rowsOf, sumOf } from './reference/values.ts';
 
+const variants = applicableRowVariants(await sharedGpu());
+
 describe('mseLoss', () => {
-  it.each([1, 3, 17, 32, 257])('of %i pairs, and its gradient', async (size) => {
+  it.each([1, 3, 17, 32, 257, 2047, 2048, 2049, 10_007])('of %i pairs, and its gradient', async (size) => {
     const gpu = await sharedGpu();
     const target = randoms(size, 2);
     const targets = Tensor.from(gpu, target);
@@ -55,28 +58,27 @@ describe('mseLoss', () => {
 });
 
 describe('crossEntropy', () => {
-  it.each([
-    [1, 2],
-    [3, 5],
-    [3, 6],
-    [33, 17],
-  ])('of %i rows over %i classes, and its gradient', async (rows, width) => {
-    const gpu = await sharedGpu();
-    const classes = Uint32Array.from({ length: rows }, (_, row) => (row * 7 + 4) % width);
-    const targets = Tensor.from(gpu, classes);
-    // Small logits, and such that exp must not overflow.
-    for (const scale of [1, 20])
-      await checkOp(
-        (x) => crossEntropy(x, targets),
-        (x) => [sumOf(rowsOf(x, width).map((row, i) => logSumExp(row) - row[classes[i]!]!)) / rows],
-        [[rows, width]],
-        { values: (count) => randoms(count, 5, scale) },
-      );
-  });
+  it.each([[1, 2], ...rowShapes] as const)(
+    'of %i rows over %i classes, and its gradient',
+    async (rows, width) => {
+      const gpu = await sharedGpu();
+      const classes = Uint32Array.from({ length: rows }, (_, row) => (row * 7 + 4) % width);
+      const targets = Tensor.from(gpu, classes);
+      // Small logits, and such that exp must not overflow.
+      for (const scale of [1, 20])
+        await checkOp(
+          (x) => crossEntropy(x, targets),
+          (x) => [sumOf(rowsOf(x, width).map((row, i) => logSumExp(row) - row[classes[i]!]!)) / rows],
+          [[rows, width]],
+          { values: (count) => randoms(count, 5, scale) },
+        );
+    },
+  );
 
-  it('over one class is nothing', async () => {
+  it.each(variants)('over one class is nothing, by variant %s', async (variant) => {
     const gpu = await sharedGpu();
-    const loss = crossEntropy(Tensor.from(gpu, [20], [1, 1]), Tensor.from(gpu, Uint32Array.of(0)));
+    const [x, classes] = [Tensor.from(gpu, [20], [1, 1]), Tensor.from(gpu, Uint32Array.of(0))];
+    const loss = withRowVariant(variant, () => crossEntropy(x, classes));
     expect(await loss.read()).toEqual(Float32Array.of(0));
   });
 });

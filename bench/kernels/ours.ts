@@ -1,5 +1,6 @@
 /** The tasks on this engine. */
-import { type LinearWeight, packWeight } from '../../src/autograd/linear-weight.ts';
+import { packWeight } from '../../src/autograd/linear-weight.ts';
+import type { Operand } from '../../src/autograd/op.ts';
 import { scope } from '../../src/autograd/scope.ts';
 import { valueAndGradients } from '../../src/autograd/tape.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
@@ -8,6 +9,7 @@ import type { GpuBuffer } from '../../src/kernels/device/buffer-pool.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { matmul } from '../../src/kernels/matmul/index.ts';
 import { layerNorm, layerNormBackward } from '../../src/kernels/rows/layernorm.ts';
+import { withRowVariant } from '../../src/kernels/rows/row-kernel.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/rows/softmax.ts';
 import { type Block, transformerBlock } from '../../src/model/layers.ts';
 import { workspace } from '../../test/reference/workspace.ts';
@@ -96,13 +98,14 @@ export function prepareRows(
   const [x, y] = [upload(inputs.x!), empty(count)];
   const [dy, dx] = gradient ? [upload(inputs.dy!), empty(count)] : [x, y];
   const outputs = () => Promise.all([y, ...(gradient ? [dx] : [])].map((buffer) => download(buffer, count)));
-  const shape = { rows, width, variant };
+  const shape = { rows, width };
+  const by = (launch: () => void) => () => withRowVariant(variant, launch);
   if (kind === 'softmax')
     return {
       ...steps(
         gradient,
-        () => softmax(gpu, { x, y, ...shape }),
-        () => softmaxBackward(gpu, { y, dy, dx, ...shape }),
+        by(() => softmax.run(gpu, { buffers: [x, y] }, shape)),
+        by(() => softmaxBackward.run(gpu, { buffers: [y, dy, dx] }, shape)),
         outputs,
       ),
       release,
@@ -112,8 +115,8 @@ export function prepareRows(
   return {
     ...steps(
       gradient,
-      () => layerNorm(gpu, { x, affine, y, stats: gradient ? stats : null, eps: 1e-5, ...shape }),
-      () => layerNormBackward(gpu, { x, stats, dy, gamma: affine.gamma, residual: null, dx, ...shape }),
+      by(() => layerNorm(gpu, { x, affine, y, stats: gradient ? stats : null, eps: 1e-5, ...shape })),
+      by(() => layerNormBackward(gpu, { x, stats, dy, gamma: affine.gamma, residual: null, dx, ...shape })),
       outputs,
     ),
     release,
@@ -178,8 +181,8 @@ export function prepareBlock(
   const shape = packed ? [1, packed.end.length, width] : [batch, tokens, width];
   const [x, dy] = [rows.x, rows.dy].map((values) => Tensor.from(gpu, values, shape)) as [Tensor, Tensor];
   const end = packed && Tensor.from(gpu, Uint32Array.from(packed.end));
-  const held: LinearWeight[] = [];
-  const hold = <W extends LinearWeight>(made: W): W => {
+  const held: Operand[] = [];
+  const hold = <W extends Operand>(made: W): W => {
     held.push(made);
     return made;
   };

@@ -58,6 +58,13 @@ export const mutants = [
     tests: ['test/linear.test.ts'],
   },
   {
+    what: 'rows: a workgroup, which no rule takes on a software adapter, adds a lane to itself',
+    file: 'shaders/lib_rows_workgroup.wgsl',
+    text: 'partial[lane] += partial[lane + half];',
+    becomes: 'partial[lane] += partial[lane];',
+    tests: ['test/normalize.test.ts'],
+  },
+  {
     what: 'gradients: softmax keeps its input for its output',
     file: 'src/autograd/ops/softmax.ts',
     text: 'save({ y });',

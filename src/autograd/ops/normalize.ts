@@ -1,23 +1,18 @@
 import { l2NormalizeBackward, l2Normalize as l2NormalizeForward } from '../../kernels/rows/l2-normalize.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
+import { runRows } from './run-rows.ts';
 
 const l2NormalizeOp: Op<{ inputs: [x: Tensor]; saved: { x: Tensor }; attributes: { eps: number } }> = {
   name: 'l2Normalize',
   forward([x], { attributes: { eps }, save }) {
-    const y = Tensor.empty(x.gpu, x.shape);
-    const width = x.dim(-1);
-    l2NormalizeForward(x.gpu, { x: x.buffer, y: y.buffer, rows: x.size / width, width, eps });
+    const [y] = runRows(l2NormalizeForward, [x], [x.shape], { params: [eps] });
     save({ x });
     return y;
   },
   gradient(dy, { saved: { x }, attributes: { eps } }) {
-    const dx = Tensor.empty(x.gpu, x.shape);
-    const width = x.dim(-1);
-    const tensors = { x: x.buffer, dy: dy.buffer, dx: dx.buffer };
-    l2NormalizeBackward(x.gpu, { ...tensors, rows: x.size / width, width, eps });
-    return [dx];
+    return runRows(l2NormalizeBackward, [x, dy], [x.shape], { params: [eps] });
   },
 };
 

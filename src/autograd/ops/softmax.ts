@@ -1,25 +1,20 @@
 import { softmaxBackward, softmax as softmaxForward } from '../../kernels/rows/softmax.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
+import { runRows } from './run-rows.ts';
 
 /** Both gradients are read off the output alone. */
-function softmaxOp(name: string, options: { readonly log: boolean }): Op<SoftmaxTypes> {
+function softmaxOp(name: string, constants: { readonly LOG: 0 | 1 }): Op<SoftmaxTypes> {
   return {
     name,
     forward([x], { save }) {
-      const y = Tensor.empty(x.gpu, x.shape);
-      const width = x.dim(-1);
-      softmaxForward(x.gpu, { x: x.buffer, y: y.buffer, rows: x.size / width, width, ...options });
+      const [y] = runRows(softmaxForward, [x], [x.shape], { constants });
       save({ y });
       return y;
     },
     gradient(dy, { saved: { y } }) {
-      const dx = Tensor.empty(dy.gpu, dy.shape);
-      const width = dy.dim(-1);
-      const tensors = { y: y.buffer, dy: dy.buffer, dx: dx.buffer };
-      softmaxBackward(dy.gpu, { ...tensors, rows: dy.size / width, width, ...options });
-      return [dx];
+      return runRows(softmaxBackward, [y, dy], [y.shape], { constants });
     },
   };
 }
@@ -29,8 +24,8 @@ interface SoftmaxTypes {
   readonly saved: { readonly y: Tensor };
 }
 
-const plain = softmaxOp('softmax', { log: false });
-const logarithm = softmaxOp('logSoftmax', { log: true });
+const plain = softmaxOp('softmax', { LOG: 0 });
+const logarithm = softmaxOp('logSoftmax', { LOG: 1 });
 
 /** exp(x) / sum exp(x) over the last axis. */
 export function softmax(x: Tensor): Tensor {

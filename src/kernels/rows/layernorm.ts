@@ -6,7 +6,7 @@ import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { columnSum, runsOf } from './reduce.ts';
-import { type RowLaunch, type RowOptions, type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
+import { type RowLaunch, type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
 
 /** A software adapter pays for every turn of a loop, a GPU wants many independent rows instead. */
 const tiling = (gpu: Gpu, { rows, width }: RowShape): RowTiling => ({
@@ -43,7 +43,7 @@ export interface LayerNormAffine {
   readonly beta: GpuBuffer;
 }
 
-export interface LayerNorm extends RowOptions {
+export interface LayerNorm extends RowShape {
   /** [rows, width] */
   readonly x: GpuBuffer;
   readonly affine: LayerNormAffine | null;
@@ -55,10 +55,10 @@ export interface LayerNorm extends RowOptions {
 
 /** y = (x - mean) · rstd · γ + β over each row. */
 export function layerNorm(gpu: Gpu, options: LayerNorm): void {
-  forward.run(gpu, launchOf(options), options, options.variant);
+  forward.run(gpu, launchOf(options), options);
 }
 
-function launchOf({ x, affine, y, stats, eps }: Omit<LayerNorm, keyof RowOptions>): RowLaunch {
+function launchOf({ x, affine, y, stats, eps }: Omit<LayerNorm, keyof RowShape>): RowLaunch {
   return {
     constants: { AFFINE: Number(affine !== null), STATS: Number(stats !== null) },
     buffers: [x, ...(affine ? [affine.gamma, affine.beta] : []), y, ...(stats ? [stats] : [])],
@@ -67,7 +67,7 @@ function launchOf({ x, affine, y, stats, eps }: Omit<LayerNorm, keyof RowOptions
 }
 
 /** What both gradients are made of. */
-interface LayerNormSaved extends RowOptions {
+interface LayerNormSaved extends RowShape {
   readonly x: GpuBuffer;
   readonly stats: GpuBuffer;
   readonly dy: GpuBuffer;
@@ -82,10 +82,10 @@ export interface LayerNormBackward extends LayerNormSaved {
 
 /** The gradient by x, [rows, width]. */
 export function layerNormBackward(gpu: Gpu, options: LayerNormBackward): void {
-  backward.run(gpu, backwardLaunchOf(options), options, options.variant);
+  backward.run(gpu, backwardLaunchOf(options), options);
 }
 
-function backwardLaunchOf(options: Omit<LayerNormBackward, keyof RowOptions>): RowLaunch {
+function backwardLaunchOf(options: Omit<LayerNormBackward, keyof RowShape>): RowLaunch {
   const { x, stats, dy, gamma, residual, dx } = options;
   return {
     constants: { AFFINE: Number(gamma !== null), RESIDUAL: Number(residual !== null) },

@@ -7,7 +7,7 @@ import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { elementGroups } from '../elementwise.ts';
 import { reduceAll, reduceChunk } from './reduce.ts';
-import { type RowOptions, rowKernel } from './row-kernel.ts';
+import { type RowShape, rowKernel } from './row-kernel.ts';
 
 const mseKernel = rowKernel('mse', mseSource);
 const mseBackwardKernel = { name: 'mse_backward', source: mseBackwardSource };
@@ -21,19 +21,19 @@ interface MeanSquaredErrorOf {
   readonly target: GpuBuffer;
 }
 
-export interface MeanSquaredError extends MeanSquaredErrorOf, Pick<RowOptions, 'variant'> {
+export interface MeanSquaredError extends MeanSquaredErrorOf {
   /** [1] */
   readonly loss: GpuBuffer;
 }
 
 /** loss = mean of (x - target)². */
-export function meanSquaredError(gpu: Gpu, { size, x, target, loss, variant }: MeanSquaredError): void {
+export function meanSquaredError(gpu: Gpu, { size, x, target, loss }: MeanSquaredError): void {
   const rows = Math.ceil(size / reduceChunk);
   withScratch(gpu, 'mse', (hold) => {
     const sums = rows === 1 ? loss : hold(gpu.pool.allocate(4 * rows));
     const launch = { buffers: [x, target, sums], params: [size, rows === 1 ? 1 / size : 1] };
-    mseKernel.run(gpu, launch, { rows, width: reduceChunk }, variant);
-    if (rows > 1) reduceAll(gpu, { x: sums, out: loss, size: rows, factor: 1 / size, variant });
+    mseKernel.run(gpu, launch, { rows, width: reduceChunk });
+    if (rows > 1) reduceAll(gpu, { x: sums, out: loss, size: rows, factor: 1 / size });
   });
 }
 
@@ -54,7 +54,7 @@ export function meanSquaredErrorBackward(gpu: Gpu, options: MeanSquaredErrorBack
   });
 }
 
-interface CrossEntropyOf extends RowOptions {
+interface CrossEntropyOf extends RowShape {
   /** Logits, [rows, width]. */
   readonly x: GpuBuffer;
   /** u32 [rows], each below width. */
@@ -68,11 +68,11 @@ export interface CrossEntropy extends CrossEntropyOf {
 
 /** loss = mean over rows of -log softmax(x)[row, classes[row]]. */
 export function crossEntropy(gpu: Gpu, options: CrossEntropy): void {
-  const { x, classes, loss, rows, variant } = options;
+  const { x, classes, loss, rows } = options;
   withScratch(gpu, 'cross_entropy', (hold) => {
     const losses = hold(gpu.pool.allocate(4 * rows));
-    crossEntropyKernel.run(gpu, { buffers: [x, classes, losses] }, options, variant);
-    reduceAll(gpu, { x: losses, out: loss, size: rows, factor: 1 / rows, variant });
+    crossEntropyKernel.run(gpu, { buffers: [x, classes, losses] }, options);
+    reduceAll(gpu, { x: losses, out: loss, size: rows, factor: 1 / rows });
   });
 }
 
@@ -85,6 +85,6 @@ export interface CrossEntropyBackward extends CrossEntropyOf {
 
 /** The gradient of {@link crossEntropy} by x. */
 export function crossEntropyBackward(gpu: Gpu, options: CrossEntropyBackward): void {
-  const { x, classes, dloss, dx, variant } = options;
-  crossEntropyBackwardKernel.run(gpu, { buffers: [x, classes, dloss, dx] }, options, variant);
+  const { x, classes, dloss, dx } = options;
+  crossEntropyBackwardKernel.run(gpu, { buffers: [x, classes, dloss, dx] }, options);
 }

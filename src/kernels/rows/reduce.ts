@@ -3,7 +3,7 @@ import rowSource from '../../../shaders/row_reduce.wgsl';
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
-import { type RowOptions, type RowShape, rowKernel } from './row-kernel.ts';
+import { type RowShape, rowKernel } from './row-kernel.ts';
 
 const columnKernel = { name: 'column_sum', source: columnSource };
 const rowsKernel = rowKernel('row_reduce', rowSource);
@@ -46,7 +46,7 @@ const operations = { sum: 0, squares: 1, max: 2 } as const;
 /** The sum, the sum of squares, or the largest value. */
 export type Reduction = keyof typeof operations;
 
-interface ReduceOptions extends Pick<RowOptions, 'variant'> {
+interface ReduceOptions {
   readonly x: GpuBuffer;
   readonly out: GpuBuffer;
   readonly operation?: Reduction;
@@ -77,20 +77,20 @@ export function reduceAll(gpu: Gpu, { size, ...options }: ReduceAll): void {
     reduceRagged(gpu, { ...options, rows, width: size }, size);
     return;
   }
-  const { out, operation = 'sum', factor, variant } = options;
+  const { out, operation = 'sum', factor } = options;
   withScratch(gpu, 'row_reduce', (hold) => {
     const partial = hold(gpu.pool.allocate(4 * rows));
     const { x } = options;
-    reduceRagged(gpu, { x, out: partial, operation, variant, rows, width: reduceChunk }, size);
+    reduceRagged(gpu, { x, out: partial, operation, rows, width: reduceChunk }, size);
     // Squares are sums from the second pass on.
     const rest = operation === 'max' ? operation : 'sum';
-    reduceAll(gpu, { x: partial, out, size: rows, operation: rest, factor: factor ?? 1, variant });
+    reduceAll(gpu, { x: partial, out, size: rows, operation: rest, factor: factor ?? 1 });
   });
 }
 
 /** Of `size` elements in all the last row may lack some. */
 function reduceRagged(gpu: Gpu, options: RowReduce, size: number): void {
-  const { x, out, rows, width, operation = 'sum', factor = 1, variant } = options;
+  const { x, out, rows, width, operation = 'sum', factor = 1 } = options;
   const constants = { OPERATION: operations[operation] };
-  rowsKernel.run(gpu, { buffers: [x, out], params: [size, factor], constants }, { rows, width }, variant);
+  rowsKernel.run(gpu, { buffers: [x, out], params: [size, factor], constants }, { rows, width });
 }

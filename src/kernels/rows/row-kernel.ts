@@ -1,18 +1,12 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
 import type { Constants } from '../device/wgsl.ts';
-import { type Family, type FamilyTrial, family, type Variant } from '../variant.ts';
+import { type FamilyTrial, family, type Variant } from '../variant.ts';
 
 /** A matrix whose rows are computed each by itself. */
 export interface RowShape {
   readonly rows: number;
   readonly width: number;
-}
-
-/** What every launcher of a row-wise kernel is told. */
-export interface RowOptions extends RowShape {
-  /** Runs this one of {@link rowVariants} instead of the measured or default one. */
-  readonly variant?: string | undefined;
 }
 
 /** What a row-wise kernel is launched with. */
@@ -41,7 +35,12 @@ export interface RowKernelOptions {
   readonly trial?: (shape: RowShape) => FamilyTrial<RowShape, RowLaunch>;
 }
 
-type RowKernel = Family<RowShape, RowLaunch>;
+/** A kernel that {@link rowKernel} declares. */
+export interface RowKernel {
+  /** Launches the variant that {@link withRowVariant} names, else the one measured to be the fastest, else the default one. */
+  run(gpu: Gpu, launch: RowLaunch, shape: RowShape): void;
+}
+
 type RowVariant = Variant<RowShape, RowLaunch>;
 
 /** By who owns a row: the constants of lib_rows.wgsl, and the rows, or turns of rows, of a workgroup. */
@@ -54,6 +53,22 @@ type Owner = keyof typeof owners;
 
 /** The variants of every row-wise kernel: the naive one, and one for each owner of a row. */
 export const rowVariants: readonly string[] = ['naive', ...Object.keys(owners)];
+
+let forced: string | undefined;
+
+/**
+ * Runs `f`, a synchronous function, with this one of {@link rowVariants} of every row-wise kernel in it, as tests and the lab do;
+ * undefined leaves the choice to the engine.
+ */
+export function withRowVariant<T>(variant: string | undefined, f: () => T): T {
+  const outer = forced;
+  forced = variant;
+  try {
+    return f();
+  } finally {
+    forced = outer;
+  }
+}
 
 /** A subgroup can own a row only where all subgroups have one size. */
 function subgroupsOwn(gpu: Gpu): boolean {
@@ -126,7 +141,7 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
     options.naive ? undefined : tiling && (() => ({ VEC_SIZE: 1, ROWS_PER_TURN: 1 })),
   );
 
-  return family({
+  const kernels = family({
     name,
     variants: [naive, ...(Object.keys(owners) as Owner[]).map(owned)],
     key: ({ rows, width }) => `${rows}x${width}`,
@@ -135,4 +150,5 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
       return trial(shape);
     },
   });
+  return { run: (gpu, launch, shape) => kernels.run(gpu, launch, shape, forced) };
 }

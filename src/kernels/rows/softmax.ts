@@ -1,9 +1,8 @@
 import source from '../../../shaders/softmax.wgsl';
 import backwardSource from '../../../shaders/softmax_backward.wgsl';
 import naiveSource from '../../../shaders/softmax_naive.wgsl';
-import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { type RowOptions, type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
+import { type RowShape, type RowTiling, rowKernel } from './row-kernel.ts';
 
 /**
  * Four rows whose length is no multiple of 4 together begin and end at a vec4. A software adapter gains by taking them so; a
@@ -15,7 +14,8 @@ function tiling(gpu: Gpu, { rows, width }: RowShape): RowTiling {
   return byFours ? { VEC_SIZE: 4, ROWS_PER_TURN: 4 } : { VEC_SIZE: 1, ROWS_PER_TURN: 1 };
 }
 
-const forward = rowKernel('softmax', source, {
+/** y = the softmax of each row of x, or (LOG) its logarithm. */
+export const softmax = rowKernel('softmax', source, {
   naive: naiveSource,
   tiling,
   trial: ({ rows, width }) => ({
@@ -25,7 +25,8 @@ const forward = rowKernel('softmax', source, {
   }),
 });
 
-const backward = rowKernel('softmax_backward', backwardSource, {
+/** The gradient by x, from the output y and dy. */
+export const softmaxBackward = rowKernel('softmax_backward', backwardSource, {
   tiling,
   trial: ({ rows, width }) => ({
     inputs: [rows * width, rows * width].map((elements) => ({ elements, type: 'f32' })),
@@ -33,34 +34,3 @@ const backward = rowKernel('softmax_backward', backwardSource, {
     args: ([y, dy], dx) => ({ buffers: [y!, dy!, dx], constants: { LOG: 0 } }),
   }),
 });
-
-interface SoftmaxOptions extends RowOptions {
-  /** The logarithm of the softmax instead. */
-  readonly log?: boolean;
-}
-
-export interface Softmax extends SoftmaxOptions {
-  /** [rows, width] */
-  readonly x: GpuBuffer;
-  readonly y: GpuBuffer;
-}
-
-/** y = the softmax of each row of x, or its logarithm. */
-export function softmax(gpu: Gpu, { x, y, log = false, variant, ...shape }: Softmax): void {
-  forward.run(gpu, { buffers: [x, y], constants: { LOG: Number(log) } }, shape, variant);
-}
-
-export interface SoftmaxBackward extends SoftmaxOptions {
-  /** The output, [rows, width]. */
-  readonly y: GpuBuffer;
-  readonly dy: GpuBuffer;
-  readonly dx: GpuBuffer;
-}
-
-/** The gradient by x, from the output y. */
-export function softmaxBackward(
-  gpu: Gpu,
-  { y, dy, dx, log = false, variant, ...shape }: SoftmaxBackward,
-): void {
-  backward.run(gpu, { buffers: [y, dy, dx], constants: { LOG: Number(log) } }, shape, variant);
-}
