@@ -3,7 +3,7 @@
 export { toFloat, toHalf } from './autograd/cast.ts';
 export { clipGradients } from './autograd/clip-gradients.ts';
 export { type GradcheckOptions, gradcheck } from './autograd/gradcheck.ts';
-export { type LinearWeight, packWeight, rowsOf } from './autograd/linear-weight.ts';
+export { packWeight, rowsOf } from './autograd/linear-weight.ts';
 export type {
   AttributesOf,
   BackwardContext,

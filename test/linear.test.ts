@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type LinearWeight, packWeight, rowsOf } from '../src/autograd/linear-weight.ts';
+import { packWeight, rowsOf } from '../src/autograd/linear-weight.ts';
+import type { Operand } from '../src/autograd/op.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
 import { slice } from '../src/autograd/ops/shape.ts';
@@ -137,7 +138,7 @@ describe.each([false, true])('a packed weight, halves: %s', (half) => {
   const [m, n, k] = [21, 64, 128];
   const values = randoms(n * k, 21);
   const stored = half ? float32ToFloat16(values) : values;
-  const run = async (weight: LinearWeight, x: Tensor, dy: Tensor) => {
+  const run = async (weight: Operand, x: Tensor, dy: Tensor) => {
     const { value, gradients } = valueAndGradients(() => linear(x, weight, null), [x], dy);
     return [await value.read(), await gradients.get(x)!.read()] as const;
   };
@@ -151,7 +152,7 @@ describe.each([false, true])('a packed weight, halves: %s', (half) => {
     const [expected, got] = [await run(plain, x, dy), await run(packed, x, dy)];
     for (const part of [0, 1] as const) expectClose(got[part], expected[part], 2e-6);
     const dyOfRows = slice(dy, 1, 16, 48);
-    const byRows = async (weight: LinearWeight) => run(rowsOf(weight, 16, 48), x, dyOfRows);
+    const byRows = async (weight: Operand) => run(rowsOf(weight, 16, 48), x, dyOfRows);
     const [expectedOfRows, gotOfRows] = [await byRows(plain), await byRows(packed)];
     for (const part of [0, 1] as const) expectClose(gotOfRows[part], expectedOfRows[part], 2e-6);
     expectClose(gotOfRows[0], await slice(Tensor.from(gpu, got[0], [m, n]), 1, 16, 48).read(), 1e-12);

@@ -1,11 +1,9 @@
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { PackedWeight } from '../kernels/matmul/packed-weight.ts';
+import type { Operand } from './op.ts';
 import { slice } from './ops/shape.ts';
 import { track } from './scope.ts';
 import { Tensor } from './tensor.ts';
-
-/** A weight `[N, K]`: a tensor, which may be trained, or a constant in the layout that products read fastest. */
-export type LinearWeight = Tensor | PackedWeight;
 
 /**
  * The constant weight of a linear layer, [N, K], in the layout that products read fastest on this adapter, from float32 values or
@@ -21,7 +19,7 @@ export function packWeight(
 }
 
 /** Rows `begin` (inclusive) to `end` (exclusive) of a weight: the part of some outputs. Of a packed one, `begin` is a multiple of 8. */
-export function rowsOf(weight: LinearWeight, begin: number, end: number): LinearWeight {
+export function rowsOf(weight: Operand, begin: number, end: number): Operand {
   return weight instanceof Tensor ? slice(weight, 0, begin, end) : tracked(weight.rows(begin, end));
 }
 

@@ -1,7 +1,7 @@
 import type { PackedWeight } from '../kernels/matmul/packed-weight.ts';
 import type { Tensor, TensorType } from './tensor.ts';
 
-/** A tensor, or a constant that only some kernels read. */
+/** A tensor, which may be trained, or a constant weight in the layout that products read fastest, which only `linear` takes. */
 export type Operand = Tensor | PackedWeight;
 
 /** What an op works on. `Op<{ inputs: [x: Tensor, bias: Tensor | null]; saved: { x: Tensor } }>` names each part. */

@@ -1,4 +1,5 @@
-import { type LinearWeight, rowsOf } from '../autograd/linear-weight.ts';
+import { rowsOf } from '../autograd/linear-weight.ts';
+import type { Operand } from '../autograd/op.ts';
 import { attention, attentionFrom } from '../autograd/ops/attention.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
@@ -11,7 +12,7 @@ import type { Parameters } from './weights/parameters.ts';
 
 /** A linear layer: weight [out, in] and bias [out]. */
 export interface Projection {
-  readonly weight: LinearWeight;
+  readonly weight: Operand;
   readonly bias: Tensor;
 }
 

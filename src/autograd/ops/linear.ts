@@ -1,8 +1,7 @@
 import { matmul } from '../../kernels/matmul/index.ts';
 import { columnSum } from '../../kernels/rows/reduce.ts';
 import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
-import type { LinearWeight } from '../linear-weight.ts';
-import type { Op } from '../op.ts';
+import type { Op, Operand } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -14,9 +13,9 @@ export interface LinearOptions {
 }
 
 const linearOp: Op<{
-  inputs: [x: Tensor, weight: LinearWeight, bias: Tensor | null, residual: Tensor | null];
+  inputs: [x: Tensor, weight: Operand, bias: Tensor | null, residual: Tensor | null];
   /** z is what the activation's gradient reads: the pre-activation, or the output where that will do. */
-  saved: { x: Tensor | null; weight: LinearWeight | null; z: Tensor | null };
+  saved: { x: Tensor | null; weight: Operand | null; z: Tensor | null };
   attributes: { activation: ActivationName };
 }> = {
   name: 'linear',
@@ -86,12 +85,7 @@ const linearOp: Op<{
  * act(x·weightᵀ + bias) + residual in one kernel: x [..., K], weight [N, K] (f32; f16 or packed where it is frozen),
  * bias [N] → [..., N].
  */
-export function linear(
-  x: Tensor,
-  weight: LinearWeight,
-  bias: Tensor | null,
-  options: LinearOptions = {},
-): Tensor {
+export function linear(x: Tensor, weight: Operand, bias: Tensor | null, options: LinearOptions = {}): Tensor {
   const { activation = 'none', residual = null } = options;
   const [n = 0, k] = weight.shape;
   if (weight.shape.length !== 2 || x.dim(-1) !== k)

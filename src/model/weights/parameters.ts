@@ -1,4 +1,5 @@
-import { type LinearWeight, packWeight } from '../../autograd/linear-weight.ts';
+import { packWeight } from '../../autograd/linear-weight.ts';
+import type { Operand } from '../../autograd/op.ts';
 import { keep } from '../../autograd/scope.ts';
 import { Tensor } from '../../autograd/tensor.ts';
 import { UserError } from '../../common/errors.ts';
@@ -11,10 +12,10 @@ import type { WeightValues } from './weights.ts';
 export class Parameters {
   readonly #tensors = new Map<string, Tensor>();
   /** Frozen weights of linear layers. */
-  readonly #packed = new Map<string, Exclude<LinearWeight, Tensor>>();
+  readonly #packed = new Map<string, Exclude<Operand, Tensor>>();
 
   /** Takes over a tensor or packed weight under a name. */
-  set(name: string, weight: LinearWeight): void {
+  set(name: string, weight: Operand): void {
     const kept = keep(weight);
     if (kept instanceof Tensor) this.#tensors.set(name, kept);
     else this.#packed.set(name, kept);
@@ -26,7 +27,7 @@ export class Parameters {
   }
 
   /** The weight of a linear layer by name, packed or not; throws if there is none. */
-  weight(name: string): LinearWeight {
+  weight(name: string): Operand {
     return this.#packed.get(name) ?? this.get(name);
   }
 
