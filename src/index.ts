@@ -4,6 +4,7 @@ export { toFloat, toHalf } from './autograd/cast.ts';
 export { clipGradients } from './autograd/clip-gradients.ts';
 export { type GradcheckOptions, gradcheck } from './autograd/gradcheck.ts';
 export { packWeight, rowsOf } from './autograd/linear-weight.ts';
+export { named } from './autograd/names.ts';
 export type {
   AttributesOf,
   BackwardContext,

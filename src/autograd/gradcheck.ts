@@ -4,7 +4,7 @@ import { randomNormal } from './random.ts';
 import { scope } from './scope.ts';
 import { valueAndGradients } from './tape.ts';
 import type { Tensor } from './tensor.ts';
-import { observing } from './trace.ts';
+import { callText, observing } from './trace.ts';
 
 /** How {@link gradcheck} compares. */
 export interface GradcheckOptions {
@@ -35,7 +35,7 @@ export async function gradcheck(
   const ops = new Set<string>();
   const plain = scope(() =>
     observing((call, op) => {
-      ops.add(call);
+      ops.add(callText(call));
       return op();
     }, run),
   );

@@ -1,4 +1,5 @@
 import { binary, fill } from '../kernels/elementwise.ts';
+import { currentName, within } from './names.ts';
 import {
   type AttributesOf,
   checkInputs,
@@ -16,6 +17,8 @@ type Gradients = readonly (Tensor | null)[];
 
 interface Node {
   readonly name: string;
+  /** The part of the model that ran it. */
+  readonly part: string;
   readonly inputs: readonly (Operand | null)[];
   /** Of each input, the id under which its gradient is gathered; 0 where none is. */
   readonly gathered: readonly number[];
@@ -58,13 +61,14 @@ export function apply<T extends OpTypes>(
       saved[key] = view;
     }
   };
-  const output = observed(name, inputs, () =>
+  const output = observed({ name, of: undefined, inputs, needs: needed }, () =>
     allOrNone(() => op.forward(inputs, { attributes, recording, needs, save })),
   );
   if (tape && recording) {
     tape.tracked.add(output.id);
     tape.nodes.push({
       name,
+      part: currentName(),
       inputs,
       gathered: ids,
       output: output.id,
@@ -137,29 +141,7 @@ function backward(
   accumulate(byId, value.id, seed);
   const leaves = new Set(parameters.map(({ id }) => id));
   for (let node = tape.nodes.at(-1); node; node = tape.nodes.at(-1)) {
-    const dy = byId.get(node.output);
-    if (dy) {
-      const taken: Tensor[] = [];
-      const take = (i: number) => {
-        const id = node.gathered[i] ?? 0;
-        const gathered = byId.get(id) ?? null;
-        byId.delete(id);
-        if (gathered) taken.push(gathered);
-        return gathered;
-      };
-      const gradients = scope(() =>
-        observed(`gradient of ${node.name}`, node.inputs, () => node.gradient(dy, take)),
-      );
-      // A view, since an op may hand on dy itself, or one tensor for two inputs.
-      for (const [i, gradient] of gradients.entries())
-        if (gradient && node.gathered[i]) accumulate(byId, node.gathered[i], gradient.view());
-      for (const gradient of gradients) if (gradient !== dy) gradient?.dispose();
-      for (const gathered of taken) gathered.dispose();
-      if (!leaves.has(node.output)) {
-        byId.delete(node.output);
-        dy.dispose();
-      }
-    }
+    within(node.part, () => differentiate(node, byId, leaves));
     for (const tensor of node.saved) tensor.dispose();
     tape.nodes.pop(); // now, since what is on the tape is freed if anything throws
   }
@@ -169,6 +151,32 @@ function backward(
     if (gradient) found.set(parameter, gradient);
   }
   return found;
+}
+
+/** Hands the gradient of a node's output on to its inputs. */
+function differentiate(node: Node, byId: Map<number, Tensor>, leaves: ReadonlySet<number>): void {
+  const dy = byId.get(node.output);
+  if (!dy) return;
+  const taken: Tensor[] = [];
+  const take = (i: number) => {
+    const id = node.gathered[i] ?? 0;
+    const gathered = byId.get(id) ?? null;
+    byId.delete(id);
+    if (gathered) taken.push(gathered);
+    return gathered;
+  };
+  const { name, inputs, output, gathered } = node;
+  const call = { name, of: output, inputs, needs: gathered.map((id) => id !== 0) };
+  const gradients = scope(() => observed(call, () => node.gradient(dy, take)));
+  // A view, since an op may hand on dy itself, or one tensor for two inputs.
+  for (const [i, gradient] of gradients.entries())
+    if (gradient && gathered[i]) accumulate(byId, gathered[i], gradient.view());
+  for (const gradient of gradients) if (gradient !== dy) gradient?.dispose();
+  for (const tensor of taken) tensor.dispose();
+  if (!leaves.has(output)) {
+    byId.delete(output);
+    dy.dispose();
+  }
 }
 
 function accumulate(byId: Map<number, Tensor>, id: number, gradient: Tensor): void {

@@ -1,12 +1,24 @@
 import type { Gpu } from '../kernels/device/gpu.ts';
+import { currentName } from './names.ts';
 import type { Operand } from './op.ts';
 import type { Tensor } from './tensor.ts';
 
 type Inputs = readonly (Operand | null)[];
 type Results = Tensor | readonly (Tensor | null)[];
 
-/** Is handed each op and gradient as a text, and runs it. */
-export type Observer = <R extends Results>(call: string, run: () => R) => R;
+/** An op that runs, or the gradient of one. */
+export interface OpCall {
+  readonly name: string;
+  /** Of a gradient: the tensor whose op it is of, by its id. */
+  readonly of: number | undefined;
+  /** Of the op, also where its gradient runs. */
+  readonly inputs: Inputs;
+  /** Of the op: which inputs depend on a parameter. */
+  readonly needs: readonly boolean[];
+}
+
+/** Is handed each op and gradient, and runs it. */
+export type Observer = <R extends Results>(call: OpCall, run: () => R) => R;
 
 let observer: Observer | undefined;
 
@@ -21,21 +33,23 @@ export function observing<T>(by: Observer, body: () => T): T {
   }
 }
 
-/** Runs an op or its gradient. An error says which it was, and for which shapes. */
-export function observed<R extends Results>(name: string, inputs: Inputs, run: () => R): R {
+/** Runs an op or its gradient. An error says which it was, in which part of the model, and for which shapes. */
+export function observed<R extends Results>(call: OpCall, run: () => R): R {
   try {
-    return observer ? observer(callText(name, inputs), run) : run();
+    return observer ? observer(call, run) : run();
   } catch (error) {
     // What ended the device is one error for all, and no op's fault. The others keep their class, which says what to do.
-    if (error instanceof Error && !inputs.some((input) => input?.gpu.ended === error))
-      error.message += ` (in ${callText(name, inputs)})`;
+    if (error instanceof Error && !call.inputs.some((input) => input?.gpu.ended === error)) {
+      const name = currentName();
+      error.message += ` (in ${name === '' ? '' : `${name}: `}${callText(call)})`;
+    }
     throw error;
   }
 }
 
 /** As one would write the call, with shapes for tensors: `linear([5, 8], f16 [12, 8], null, null)`. */
-function callText(name: string, inputs: Inputs): string {
-  return `${name}(${inputs.map(shapeText).join(', ')})`;
+export function callText({ name, of, inputs }: OpCall): string {
+  return `${of === undefined ? '' : 'gradient of '}${name}(${inputs.map(shapeText).join(', ')})`;
 }
 
 function shapeText(tensor: Operand | null): string {
@@ -57,21 +71,23 @@ export function trace<T>(gpu: Gpu, f: () => T, print: (line: string) => void = c
     try {
       const results = run();
       const shapes = 'id' in results ? shapeText(results) : results.map(shapeText).join(', ');
-      print([`${call} → ${shapes}`, ...own].join('  '));
+      print([`${callText(call)} → ${shapes}`, ...own].join('  '));
       return results;
     } finally {
       kernels = outer;
     }
   };
-  const outer = gpu.onDispatch;
-  gpu.onDispatch = (kernel, groups) => {
-    const text = `${kernel} ${groups.join('x')}`;
-    if (kernels) kernels.push(text);
-    else print(text);
+  const outer = gpu.tracer;
+  gpu.tracer = {
+    dispatch(kernel, groups) {
+      const text = `${kernel} ${groups.join('x')}`;
+      if (kernels) kernels.push(text);
+      else print(text);
+    },
   };
   try {
     return observing(observe, f);
   } finally {
-    gpu.onDispatch = outer;
+    gpu.tracer = outer;
   }
 }

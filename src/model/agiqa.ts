@@ -1,3 +1,4 @@
+import { named } from '../autograd/names.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
 import { concat, expand, reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
@@ -56,7 +57,10 @@ export class ClipAgiqa {
 
   /** L2-normalized text features of the prompts [words, E]. */
   textFeatures(): Tensor {
-    return scope(() => l2Normalize(this.prompts.features()));
+    return scope(() => {
+      const features = this.prompts.features();
+      return named('text.normalize', () => l2Normalize(features));
+    });
   }
 
   /** Image features [B, E] (not normalized) → scores [B]. `textFeatures` may be given where they stand already. */
@@ -64,8 +68,11 @@ export class ClipAgiqa {
     return scope(() => {
       const text = textFeatures ?? this.textFeatures();
       const batch = imageFeatures.dim(0);
-      const repeated = expand(reshape(text, [text.size]), batch);
-      return this.head.forward(concat([l2Normalize(imageFeatures), repeated], 1), training);
+      const joined = named('joined', () => {
+        const repeated = expand(reshape(text, [text.size]), batch);
+        return concat([l2Normalize(imageFeatures), repeated], 1);
+      });
+      return this.head.forward(joined, training);
     });
   }
 

@@ -1,3 +1,4 @@
+import { named } from '../autograd/names.ts';
 import { dropout } from '../autograd/ops/dropout.ts';
 import { linear } from '../autograd/ops/linear.ts';
 import { reshape } from '../autograd/ops/shape.ts';
@@ -66,17 +67,24 @@ export class RegressionHead {
 
   /** x [B, input] → scores [B]; dropout only in training. */
   forward(x: Tensor, training?: DropoutState): Tensor {
-    return scope(() => {
-      const drop = (t: Tensor, stream: number) =>
-        training && training.p > 0 ? dropout(t, training.p, { seed: training.seed, stream }) : t;
+    return inHead(() => {
+      const drop = (t: Tensor, place: string, stream: number) =>
+        training && training.p > 0
+          ? named(place, () => dropout(t, training.p, { seed: training.seed, stream }))
+          : t;
       const p = (name: HeadName) => getOrThrow(this.parameters, name);
-      const hidden = linear(drop(x, streams.inputDropout), p('1.weight'), p('1.bias'), {
-        activation: 'relu',
-      });
-      return reshape(linear(drop(hidden, streams.hiddenDropout), p('4.weight'), p('4.bias')), [x.dim(0)]);
+      const input = drop(x, '0', streams.inputDropout);
+      const hidden = named('1', () => linear(input, p('1.weight'), p('1.bias'), { activation: 'relu' }));
+      const dropped = drop(hidden, '3', streams.hiddenDropout);
+      return reshape(
+        named('4', () => linear(dropped, p('4.weight'), p('4.bias'))),
+        [x.dim(0)],
+      );
     });
   }
 }
+
+const inHead = (body: () => Tensor) => named('head', () => scope(body));
 
 /** PyTorch's default for nn.Linear: weights and biases uniform within ±1/sqrt(inputs). */
 export function initialHead(input: number, hidden: number, seed: number): HeadValues {

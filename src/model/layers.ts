@@ -1,9 +1,10 @@
 import { rowsOf } from '../autograd/linear-weight.ts';
+import { named } from '../autograd/names.ts';
 import type { Operand } from '../autograd/op.ts';
 import { attention, attentionFrom } from '../autograd/ops/attention.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
 import { layerNorm } from '../autograd/ops/layernorm.ts';
-import { linear } from '../autograd/ops/linear.ts';
+import { type LinearOptions, linear } from '../autograd/ops/linear.ts';
 import { reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
@@ -59,11 +60,27 @@ export function blockParameters(parameters: Parameters, prefix: string): Block {
 }
 
 export function affine(parameters: Parameters, prefix: string): Affine {
-  return { weight: parameters.get(`${prefix}.weight`), bias: parameters.get(`${prefix}.bias`) };
+  return {
+    weight: parameters.get(`${prefix}.weight`),
+    bias: parameters.get(`${prefix}.bias`),
+  };
 }
 
 function projection(parameters: Parameters, prefix: string): Projection {
-  return { weight: parameters.weight(`${prefix}.weight`), bias: parameters.get(`${prefix}.bias`) };
+  return {
+    weight: parameters.weight(`${prefix}.weight`),
+    bias: parameters.get(`${prefix}.bias`),
+  };
+}
+
+/** Layer norm under the name that its weights have. */
+export function normalize(x: Tensor, name: string, { weight, bias }: Affine, eps: number): Tensor {
+  return named(name, () => layerNorm(x, weight, bias, eps));
+}
+
+/** A linear layer under the name that its weights have. */
+function project(x: Tensor, name: string, { weight, bias }: Projection, options?: LinearOptions): Tensor {
+  return named(name, () => linear(x, weight, bias, options));
 }
 
 /** x [B, T, D] → [B, T, D]: x + attention(ln(x)), then + mlp(ln(·)). */
@@ -84,12 +101,16 @@ export function classTokenBlock(x: Tensor, block: Block, settings: BlockSettings
   return scope(() => {
     const width = x.dim(-1);
     const { weight, bias } = block.inProj;
-    const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
-    const query = linear(slice(normed, 1, 0, 1), rowsOf(weight, 0, width), slice(bias, 0, 0, width));
-    const keysValues = linear(normed, rowsOf(weight, width, 3 * width), slice(bias, 0, width, 3 * width));
-    const attended = attentionFrom(query, keysValues, { heads: settings.heads });
-    const residual = slice(x, 1, 0, 1);
-    return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
+    const normed = normalize(x, 'ln_1', block.ln1, settings.layerNormEps);
+    const attended = named('attn', () => {
+      const [query, keysValues] = named('in_proj', () => [
+        linear(slice(normed, 1, 0, 1), rowsOf(weight, 0, width), slice(bias, 0, 0, width)),
+        linear(normed, rowsOf(weight, width, 3 * width), slice(bias, 0, width, 3 * width)),
+      ]);
+      const summed = attentionFrom(query!, keysValues!, { heads: settings.heads });
+      return project(summed, 'out_proj', block.outProj, { residual: slice(x, 1, 0, 1) });
+    });
+    return mlp(attended, block, settings);
   });
 }
 
@@ -109,7 +130,11 @@ export function selectedRowsBlock(
     const flat = (tensor: Tensor) => reshape(tensor, [tensor.size / width, width]);
     const attended = gatherRows(flat(selfAttention(x, block, settings, visibility)), rows);
     const residual = gatherRows(flat(x), rows);
-    return mlp(linear(attended, block.outProj.weight, block.outProj.bias, { residual }), block, settings);
+    return mlp(
+      named('attn', () => project(attended, 'out_proj', block.outProj, { residual })),
+      block,
+      settings,
+    );
   });
 }
 
@@ -117,23 +142,24 @@ export function selectedRowsBlock(
 
 function selfAttention(x: Tensor, block: Block, settings: BlockSettings, visibility: Visibility): Tensor {
   return scope(() => {
-    const normed = layerNorm(x, block.ln1.weight, block.ln1.bias, settings.layerNormEps);
-    const qkv = linear(normed, block.inProj.weight, block.inProj.bias);
-    return attention(qkv, { heads: settings.heads, ...visibility });
+    const normed = normalize(x, 'ln_1', block.ln1, settings.layerNormEps);
+    return named('attn', () =>
+      attention(project(normed, 'in_proj', block.inProj), { heads: settings.heads, ...visibility }),
+    );
   });
 }
 
 function attentionResidual(x: Tensor, block: Block, settings: BlockSettings, visibility: Visibility): Tensor {
   return scope(() => {
     const attended = selfAttention(x, block, settings, visibility);
-    return linear(attended, block.outProj.weight, block.outProj.bias, { residual: x });
+    return named('attn', () => project(attended, 'out_proj', block.outProj, { residual: x }));
   });
 }
 
 function mlp(x: Tensor, block: Block, settings: BlockSettings): Tensor {
   const hidden = scope(() => {
-    const normed = layerNorm(x, block.ln2.weight, block.ln2.bias, settings.layerNormEps);
-    return linear(normed, block.fc.weight, block.fc.bias, { activation: settings.activation });
+    const normed = normalize(x, 'ln_2', block.ln2, settings.layerNormEps);
+    return named('mlp', () => project(normed, 'c_fc', block.fc, { activation: settings.activation }));
   });
-  return linear(hidden, block.proj.weight, block.proj.bias, { residual: x });
+  return named('mlp', () => project(hidden, 'c_proj', block.proj, { residual: x }));
 }

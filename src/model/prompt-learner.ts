@@ -1,3 +1,4 @@
+import { named } from '../autograd/names.ts';
 import { add } from '../autograd/ops/arithmetic.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
 import { concat, reshape } from '../autograd/ops/shape.ts';
@@ -72,8 +73,10 @@ export class PromptLearner {
   features(): Tensor {
     return scope(() => {
       const width = this.ctx.dim(-1);
-      const context = reshape(this.ctx, [this.ctx.size / width, width]);
-      const embedded = add(gatherRows(concat([this.#fixed, context], 0), this.#rows), this.#positions);
+      const embedded = named('prompts', () => {
+        const context = reshape(this.ctx, [this.ctx.size / width, width]);
+        return add(gatherRows(concat([this.#fixed, context], 0), this.#rows), this.#positions);
+      });
       const sequences = this.#end ? 1 : this.tree.eot.length;
       const rows = reshape(embedded, [sequences, embedded.dim(0) / sequences, width]);
       return this.#text.features(rows, this.#eot, this.#end ? { end: this.#end } : { mask: 'causal' });

@@ -1,6 +1,6 @@
+import { named } from '../autograd/names.ts';
 import { add } from '../autograd/ops/arithmetic.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
-import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { reshape, slice } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
@@ -12,6 +12,7 @@ import {
   affine,
   type Block,
   blockParameters,
+  normalize,
   selectedRowsBlock,
   transformerBlock,
   type Visibility,
@@ -38,23 +39,27 @@ export class TextTransformer {
    * flattened B·T), not normalized. After the last block's attention only those rows are computed.
    */
   features(embedded: Tensor, eot: Tensor, visibility: Visibility): Tensor {
-    return scope(() => {
+    return inTower(() => {
       let x = embedded;
-      for (const block of this.#blocks.slice(0, -1)) {
-        const next = transformerBlock(x, block, this.config, visibility);
+      for (const [i, block] of this.#blocks.slice(0, -1).entries()) {
+        const next = named(`blocks.${i}`, () => transformerBlock(x, block, this.config, visibility));
         if (x !== embedded) x.dispose();
         x = next;
       }
-      return this.#project(selectedRowsBlock(x, eot, this.#blocks.at(-1)!, this.config, visibility));
+      const last = this.#blocks.length - 1;
+      const rows = named(`blocks.${last}`, () =>
+        selectedRowsBlock(x, eot, this.#blocks[last]!, this.config, visibility),
+      );
+      return this.#project(rows);
     });
   }
 
   /** As {@link features}, with every row of every block computed and shown to `observe`. */
   featuresObserved(embedded: Tensor, eot: Tensor, visibility: Visibility, observe: StageObserver): Tensor {
-    return scope(() => {
+    return inTower(() => {
       let x = embedded;
       for (const [i, block] of this.#blocks.entries()) {
-        x = transformerBlock(x, block, this.config, visibility);
+        x = named(`blocks.${i}`, () => transformerBlock(x, block, this.config, visibility));
         observe(`text.block${i}`, x);
       }
       const width = this.config.width;
@@ -70,21 +75,22 @@ export class TextTransformer {
 
   /** As {@link embed}, of ids that are on the GPU (u32). */
   embedIds(ids: Tensor, length: number): Tensor {
-    return scope(() => {
-      const rows = gatherRows(this.parameters.get('token_embedding.weight'), ids);
-      const placed = slice(this.parameters.get('positional_embedding'), 0, 0, length);
-      return add(reshape(rows, [ids.size / length, length, this.config.width]), placed);
-    });
+    return inTower(() =>
+      named('embedding', () => {
+        const rows = gatherRows(this.parameters.get('token_embedding.weight'), ids);
+        const placed = slice(this.parameters.get('positional_embedding'), 0, 0, length);
+        return add(reshape(rows, [ids.size / length, length, this.config.width]), placed);
+      }),
+    );
   }
 
   #project(rows: Tensor): Tensor {
-    const { weight, bias } = affine(this.parameters, 'ln_final');
-    return matmul(
-      layerNorm(rows, weight, bias, this.config.layerNormEps),
-      this.parameters.get('text_projection'),
-    );
+    const normed = normalize(rows, 'ln_final', affine(this.parameters, 'ln_final'), this.config.layerNormEps);
+    return named('proj', () => matmul(normed, this.parameters.get('text_projection')));
   }
 }
+
+const inTower = (body: () => Tensor) => named('text', () => scope(body));
 
 /**
 /**

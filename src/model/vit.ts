@@ -1,5 +1,5 @@
+import { named } from '../autograd/names.ts';
 import { add } from '../autograd/ops/arithmetic.ts';
-import { layerNorm } from '../autograd/ops/layernorm.ts';
 import { linear } from '../autograd/ops/linear.ts';
 import { matmul } from '../autograd/ops/matmul.ts';
 import { patchesFromBytes, patchesFromImages } from '../autograd/ops/patches.ts';
@@ -8,7 +8,14 @@ import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { getOrThrow } from '../common/get-or-throw.ts';
 import type { VisionConfig } from './config.ts';
-import { affine, type Block, blockParameters, classTokenBlock, transformerBlock } from './layers.ts';
+import {
+  affine,
+  type Block,
+  blockParameters,
+  classTokenBlock,
+  normalize,
+  transformerBlock,
+} from './layers.ts';
 import type { Parameters } from './weights/parameters.ts';
 
 /** Called with each stage's output while it exists: `visual.embedding`, `visual.block0`, …; tensors are [B, tokens, width]. */
@@ -94,23 +101,28 @@ export class VisionTransformer {
   /** ln_post of the class token and the projection. */
   #project(classToken: Tensor): Tensor {
     const { layerNormEps, outputWidth, width } = this.config;
-    const { weight, bias } = affine(this.parameters, 'visual.ln_post');
-    const flat = reshape(classToken, [classToken.size / width, width]);
-    const normed = layerNorm(flat, weight, bias, layerNormEps);
-    return outputWidth === null ? normed : matmul(normed, this.parameters.get('visual.proj'));
+    return named('visual', () => {
+      const flat = reshape(classToken, [classToken.size / width, width]);
+      const normed = normalize(flat, 'ln_post', affine(this.parameters, 'visual.ln_post'), layerNormEps);
+      if (outputWidth === null) return normed;
+      return named('proj', () => matmul(normed, this.parameters.get('visual.proj')));
+    });
   }
 
   /** Embedding and the first `blocks` blocks; then, if `finish`, the last one for the class token alone. */
   #run(patches: Tensor, blocks: number, observe: StageObserver | undefined, finish: boolean): Tensor {
-    let x = this.#embed(patches);
+    let x = named('visual.embedding', () => this.#embed(patches));
     observe?.('visual.embedding', x);
     for (let i = 0; i < blocks; i++) {
-      const next = transformerBlock(x, this.#blocks[i]!, this.config, { mask: 'none' });
+      const next = named(`visual.blocks.${i}`, () =>
+        transformerBlock(x, this.#blocks[i]!, this.config, { mask: 'none' }),
+      );
       x.dispose();
       x = next;
       observe?.(`visual.block${i}`, x);
     }
-    return finish ? classTokenBlock(x, this.#blocks.at(-1)!, this.config) : x;
+    if (!finish) return x;
+    return named(`visual.blocks.${blocks}`, () => classTokenBlock(x, this.#blocks.at(-1)!, this.config));
   }
 
   #embed(patches: Tensor): Tensor {
@@ -128,8 +140,7 @@ export class VisionTransformer {
       const tokens = concat([classes, reshape(embedded, [batch, this.tokens - 1, width])], 1);
       const placed = add(tokens, p.get('visual.positional_embedding'));
       if (!preNorm) return placed;
-      const { weight, bias } = affine(p, 'visual.ln_pre');
-      return layerNorm(placed, weight, bias, layerNormEps);
+      return normalize(placed, 'ln_pre', affine(p, 'visual.ln_pre'), layerNormEps);
     });
   }
 }

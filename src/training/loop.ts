@@ -1,3 +1,4 @@
+import { named } from '../autograd/names.ts';
 import { AdamW, Sgd } from '../autograd/optimizers.ts';
 import { keep } from '../autograd/scope.ts';
 import { valueAndGradients } from '../autograd/tape.ts';
@@ -224,8 +225,8 @@ export class TrainingLoop {
 
   #learn(): void {
     const { value, gradients } = this.#gradients();
-    this.optimizer?.step(gradients);
-    this.#losses.add(value);
+    named('optimizer', () => this.optimizer?.step(gradients));
+    named('loss', () => this.#losses.add(value));
   }
 }
 

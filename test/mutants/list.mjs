@@ -116,16 +116,16 @@ export const mutants = [
   {
     what: 'tape: a gradient that an op took is added again',
     file: 'src/autograd/tape.ts',
-    text: `        byId.delete(id);
-`,
-    becomes: '',
+    text: `    byId.delete(id);
+    if (gathered) taken`,
+    becomes: '    if (gathered) taken',
     tests: ['test/tape.test.ts'],
   },
   {
     what: "tape: an error's message gains the op where the device ended",
     file: 'src/autograd/trace.ts',
-    text: '!inputs.some((input) => input?.gpu.ended === error)',
-    becomes: 'inputs.length > 0',
+    text: '!call.inputs.some((input) => input?.gpu.ended === error)',
+    becomes: 'call.inputs.length > 0',
     tests: ['test/trace.test.ts'],
   },
   {
@@ -574,5 +574,12 @@ export const mutants = [
     text: 'const [a, f, b] = [left, apply, level(rank + 1)];',
     becomes: 'const [a, f, b] = [left, apply, level(rank)];',
     tests: ['test/work.test.ts'],
+  },
+  {
+    what: 'names: a gradient runs without the name of its op',
+    file: 'src/autograd/tape.ts',
+    text: 'within(node.part, () =>',
+    becomes: "within('', () =>",
+    tests: ['test/names.test.ts'],
   },
 ];

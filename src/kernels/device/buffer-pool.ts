@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import { type Arena, FreeLists, type GpuBuffer, type GpuStorage } from './allocation.ts';
 import { bytesText, type DeviceMemory } from './memory.ts';
+import type { Tracer } from './tracer.ts';
 
 export { Arena, type GpuBuffer, type GpuStorage } from './allocation.ts';
 
@@ -28,6 +29,8 @@ export class BufferPool {
   readonly #free = new FreeLists();
   readonly #onDestroy: () => void;
   #arena: Arena | undefined;
+  /** As the device's. */
+  tracer: Tracer | undefined;
   #nextId = 1;
   #liveBuffers = 0;
   #liveBytes = 0;
@@ -47,13 +50,14 @@ export class BufferPool {
     const capacity = sizeClass(bytes);
     if (capacity > this.#largest) throw tooLarge(bytes, this.#largest);
     return this.use(
+      bytes,
       (free) => free.takeBuffer(capacity),
       () => this.#create(capacity),
     );
   }
 
-  /** Storage that `take` finds among what is free, else what `create` makes. */
-  use<T extends GpuStorage>(take: (free: FreeLists) => T | undefined, create: () => T): T {
+  /** Storage for `bytes` bytes that `take` finds among what is free, else what `create` makes. */
+  use<T extends GpuStorage>(bytes: number, take: (free: FreeLists) => T | undefined, create: () => T): T {
     const arena = this.#arena;
     const storage = take(arena?.free ?? this.#free) ?? create();
     if (arena) {
@@ -67,12 +71,14 @@ export class BufferPool {
     this.#liveBuffers++;
     this.#liveBytes += storage.capacity;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    this.tracer?.allocate?.(storage, bytes);
     return storage;
   }
 
   /** Back to the free list; the buffer may be allocated again at once, since commands run in order. */
   release(buffer: GpuStorage): void {
     if (!buffer.live) throw new Error(`buffer ${buffer.id} was released twice`);
+    this.tracer?.release?.(buffer);
     buffer.live = false;
     buffer.generation++;
     this.#liveBuffers--;

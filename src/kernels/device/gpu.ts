@@ -1,32 +1,29 @@
 import { UserError } from '../../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
-import { checkArea, checkRange, type TextureArea } from './allocation.ts';
+import { checkArea, checkRange, type TextureArea, texelBytes } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
-import { Arena, BufferPool, type GpuBuffer, type GpuStorage } from './buffer-pool.ts';
+import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
 import { destroyWhenIdle } from './closing.ts';
 import { Encoder } from './encoder.ts';
 import { DeviceErrors, DeviceLostError } from './errors.ts';
+import { isCount, mostGroups } from './groups.ts';
 import { submitting } from './guard.ts';
+import type { Launch } from './launch.ts';
 import { closedError, Lineage } from './lineage.ts';
 import { DeviceMemory } from './memory.ts';
 import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
-import { type KernelTime, Profiler } from './profiler.ts';
+import { type DispatchTime, type KernelTime, Profiler, timesByKernel } from './profiler.ts';
 import { type Command, Recording } from './recording.ts';
 import { Staging } from './staging.ts';
 import { type GpuTexture, TexturePool } from './texture-pool.ts';
+import { timed } from './timed.ts';
+import type { Tracer } from './tracer.ts';
 import type { Watchdog } from './watchdog.ts';
-import type { Constants } from './wgsl.ts';
 
+export { foldGroups } from './groups.ts';
+export type { Launch } from './launch.ts';
 export type GpuOptions = AdapterOptions;
-
-/** One dispatch: `params` are the numbers of the uniform block, in its fields' order, `groups` the workgroup counts. */
-export interface Launch {
-  readonly buffers: readonly GpuStorage[];
-  readonly params?: readonly number[];
-  readonly groups: readonly [number, number?, number?];
-  readonly constants?: Constants;
-}
 
 /**
  * A device with its buffer pool, pipelines and one command encoder: the only thing kernel launchers need.
@@ -55,8 +52,7 @@ export class Gpu {
   readonly #staging: Staging;
   /** Dispatches and submissions so far. */
   readonly counters = { dispatches: 0, submits: 0 };
-  /** While it is set, called with the kernel and the workgroup counts of every dispatch, replayed ones too. */
-  onDispatch: ((kernel: string, groups: readonly [number, number, number]) => void) | undefined;
+  #tracer: Tracer | undefined;
 
   constructor(opened: OpenedDevice, lineage: Lineage<Gpu>) {
     this.#opened = opened;
@@ -119,6 +115,16 @@ export class Gpu {
     return this.#features.has(feature);
   }
 
+  /** Who is told of everything that is recorded. */
+  get tracer(): Tracer | undefined {
+    return this.#tracer;
+  }
+
+  set tracer(tracer: Tracer | undefined) {
+    this.#tracer = tracer;
+    this.pool.tracer = tracer;
+  }
+
   /** Records one dispatch. Buffers fill the kernel's storage bindings in order of their numbers. */
   run(kernel: Kernel, launch: Launch): void {
     const pipeline = this.pipelines.get(kernel, launch.constants);
@@ -134,6 +140,7 @@ export class Gpu {
       );
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
+    this.#tracer?.launch?.(kernel, pipeline, launch);
     this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
     this.#watchdog.sent(pipeline.name, x * y * z);
     this.dispatch(pipeline, bindGroup, x, y, z);
@@ -142,7 +149,7 @@ export class Gpu {
   /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
   dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
     this.counters.dispatches++;
-    this.onDispatch?.(pipeline.name, [x, y, z]);
+    this.#tracer?.dispatch?.(pipeline.name, [x, y, z]);
     this.#encoder.dispatch(pipeline, bindGroup, x, y, z);
   }
 
@@ -157,6 +164,7 @@ export class Gpu {
     checkRange('a copy', to, toOffset, bytes);
     if (from === to)
       throw new Error(`a copy within buffer ${from.id}: WebGPU only copies between different buffers`);
+    this.#tracer?.copy?.(from, to, bytes);
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
     this.#encoder.copy(from.raw, fromOffset, to.raw, toOffset, bytes);
   }
@@ -164,6 +172,7 @@ export class Gpu {
   /** Records a copy of a dense matrix into a texture; its rows must be a multiple of 256 bytes long. */
   copyToTexture(from: GpuBuffer, to: GpuTexture, area: TextureArea): void {
     checkArea(from, to, area);
+    this.#tracer?.copy?.(from, to, area.width * area.height * texelBytes[to.format]);
     this.#commands?.push({ kind: 'texture', from, to, area });
     this.#encoder.copyToTexture(from, to, area);
   }
@@ -239,27 +248,14 @@ export class Gpu {
     return { recording, value };
   }
 
-  /** Runs `work` with every dispatch timed; needs timestamp queries. */
+  /** Runs `work` with every dispatch timed, and adds the times up by kernel; needs timestamp queries. */
   async profile(work: () => Promise<void> | void): Promise<KernelTime[]> {
-    if (!this.has('timestamp-query'))
-      throw new UserError('this adapter has no timestamp queries', 'Profile on another adapter.');
-    await this.finish();
-    const profiler = new Profiler(this.device, this.#memory, this.#errors);
-    this.#encoder.profiler = profiler;
-    try {
-      await work();
-      await this.finish();
-      return await profiler.report();
-    } finally {
-      // What is still recorded writes to the profiler's queries: they must not go before it is sent.
-      try {
-        this.flush();
-      } catch {
-        // Thrown by whatever brought us here.
-      }
-      this.#encoder.profiler = undefined;
-      profiler.destroy();
-    }
+    return timesByKernel(await this.timeline(work));
+  }
+
+  /** As {@link profile}, each dispatch by itself, in order. */
+  timeline(work: () => Promise<void> | void): Promise<readonly DispatchTime[]> {
+    return timed(this, this.#encoder, () => new Profiler(this.device, this.#memory, this.#errors), work);
   }
 
   /**
@@ -284,18 +280,4 @@ export class Gpu {
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const open = () => openDevice(options);
   return new Gpu(await open(), new Lineage(open));
-}
-
-/** Workgroups in each direction, at most; so many has every adapter. */
-const mostGroups = 65535;
-
-function isCount(groups: number): boolean {
-  return groups >>> 0 === groups && groups <= mostGroups;
-}
-
-/** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */
-export function foldGroups(count: number): [number, number] {
-  if (count <= mostGroups) return [count, 1];
-  const rows = Math.ceil(count / mostGroups);
-  return [Math.ceil(count / rows), rows];
 }

@@ -1,6 +1,15 @@
 import type { DeviceErrors } from './errors.ts';
 import type { DeviceMemory } from './memory.ts';
 
+/** One dispatch on the GPU's clock. */
+export interface DispatchTime {
+  /** Of its kernel. */
+  readonly name: string;
+  /** Nanoseconds; 0 is anywhere. */
+  readonly begin: number;
+  readonly end: number;
+}
+
 /** Time of one kernel (and detail, such as a shape) over a profiled stretch of work. */
 export interface KernelTime {
   readonly name: string;
@@ -10,14 +19,14 @@ export interface KernelTime {
 
 const capacity = 2048; // dispatches timed between two read-backs: a query set holds at most 4096 timestamps
 
-/** Times every dispatch with timestamp queries, a compute pass each; adds up by name. */
+/** Times every dispatch with timestamp queries, a compute pass each. */
 export class Profiler {
   readonly #memory: DeviceMemory;
   readonly #errors: DeviceErrors;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  readonly #totals = new Map<string, { calls: number; nanoseconds: bigint }>();
-  readonly #pending: Promise<void>[] = [];
+  #origin: bigint | undefined;
+  readonly #pending: Promise<DispatchTime[]>[] = [];
   #names: string[] = [];
 
   constructor(device: GPUDevice, memory: DeviceMemory, errors: DeviceErrors) {
@@ -54,37 +63,46 @@ export class Profiler {
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, bytes);
     return () => {
       const read = this.#collect(names, staging);
-      // Whether report() is reached or not.
+      // Whether times() is reached or not.
       read.catch(() => {});
       this.#pending.push(read);
     };
   }
 
-  async #collect(names: readonly string[], staging: GPUBuffer): Promise<void> {
+  async #collect(names: readonly string[], staging: GPUBuffer): Promise<DispatchTime[]> {
     try {
       await this.#errors.wait(staging.mapAsync(GPUMapMode.READ));
       const ticks = new BigUint64Array(staging.getMappedRange());
-      for (const [i, name] of names.entries()) {
-        const total = this.#totals.get(name) ?? { calls: 0, nanoseconds: 0n };
-        total.calls++;
-        total.nanoseconds += ticks[2 * i + 1]! - ticks[2 * i]!;
-        this.#totals.set(name, total);
-      }
+      // The clock's own numbers exceed what a number holds exactly.
+      const origin = (this.#origin ??= ticks[0]!);
+      const at = (i: number) => Number(ticks[i]! - origin);
+      return names.map((name, i) => ({ name, begin: at(2 * i), end: at(2 * i + 1) }));
     } finally {
       staging.destroy();
     }
   }
 
-  /** The times so far, the slowest kernel first. */
-  async report(): Promise<KernelTime[]> {
-    await Promise.all(this.#pending.splice(0));
-    return [...this.#totals]
-      .map(([name, { calls, nanoseconds }]) => ({ name, calls, milliseconds: Number(nanoseconds) / 1e6 }))
-      .sort((a, b) => b.milliseconds - a.milliseconds);
+  /** The times so far, in the order of the dispatches. */
+  async times(): Promise<readonly DispatchTime[]> {
+    return (await Promise.all(this.#pending.splice(0))).flat();
   }
 
   destroy(): void {
     this.#queries.destroy();
     this.#resolved.destroy();
   }
+}
+
+/** Added up by name, the slowest kernel first. */
+export function timesByKernel(times: readonly DispatchTime[]): KernelTime[] {
+  const totals = new Map<string, { calls: number; nanoseconds: number }>();
+  for (const { name, begin, end } of times) {
+    const total = totals.get(name) ?? { calls: 0, nanoseconds: 0 };
+    total.calls++;
+    total.nanoseconds += end - begin;
+    totals.set(name, total);
+  }
+  return [...totals]
+    .map(([name, { calls, nanoseconds }]) => ({ name, calls, milliseconds: nanoseconds / 1e6 }))
+    .sort((a, b) => b.milliseconds - a.milliseconds);
 }

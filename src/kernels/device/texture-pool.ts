@@ -29,6 +29,7 @@ export class TexturePool {
         `a texture of ${width} x ${height} texels exceeds this adapter's limit of ${this.maxRows} per side`,
       );
     return this.#pool.use(
+      width * height * texelBytes[format],
       (free) =>
         free.takeTexture((one) => one.format === format && one.width >= width && one.height >= height),
       () => this.#create(paddedWidth(width, format), height, format),

@@ -1,3 +1,4 @@
+import { named } from '../../autograd/names.ts';
 import { mseLoss } from '../../autograd/ops/losses.ts';
 import { keep, scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
@@ -27,7 +28,8 @@ export class ClipAgiqaLearner implements Learner {
   }
 
   loss({ features, mos }: Batch, dropout: DropoutState): Tensor {
-    return mseLoss(this.model.predict(features, dropout, this.#fixedText), mos);
+    const scores = this.model.predict(features, dropout, this.#fixedText);
+    return named('loss', () => mseLoss(scores, mos));
   }
 
   predict(features: Tensor): Tensor {

@@ -1,3 +1,4 @@
+import { named } from '../../autograd/names.ts';
 import { crossEntropy } from '../../autograd/ops/losses.ts';
 import { l2Normalize } from '../../autograd/ops/normalize.ts';
 import { keep, scope } from '../../autograd/scope.ts';
@@ -29,11 +30,17 @@ export class CoopLearner implements Learner {
   }
 
   loss({ features, classes }: Batch): Tensor {
-    return scope(() => crossEntropy(this.classify(features), classes));
+    return scope(() => {
+      const logits = this.classify(features);
+      return named('loss', () => crossEntropy(logits, classes));
+    });
   }
 
   classify(features: Tensor): Tensor {
-    return scope(() => classLogits(features, l2Normalize(this.prompts.features()), this.#logitScale));
+    return scope(() => {
+      const text = this.prompts.features();
+      return named('logits', () => classLogits(features, l2Normalize(text), this.#logitScale));
+    });
   }
 
   predict(features: Tensor): Tensor {

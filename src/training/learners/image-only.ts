@@ -1,3 +1,4 @@
+import { named } from '../../autograd/names.ts';
 import { mseLoss } from '../../autograd/ops/losses.ts';
 import { scope } from '../../autograd/scope.ts';
 import type { Tensor } from '../../autograd/tensor.ts';
@@ -21,7 +22,10 @@ export class ImageOnlyLearner implements Learner {
   }
 
   loss({ features, mos }: Batch, dropout: DropoutState): Tensor {
-    return scope(() => mseLoss(this.head.forward(this.scaling.forward(features), dropout), mos));
+    return scope(() => {
+      const scores = this.head.forward(this.scaling.forward(features), dropout);
+      return named('loss', () => mseLoss(scores, mos));
+    });
   }
 
   predict(features: Tensor): Tensor {

@@ -1,0 +1,13 @@
+/** Workgroups in each direction, at most; so many has every adapter. */
+export const mostGroups = 65535;
+
+export function isCount(groups: number): boolean {
+  return groups >>> 0 === groups && groups <= mostGroups;
+}
+
+/** Workgroup counts for `count` groups in one line, folded into rows where they exceed the limit of 65,535 in x. */
+export function foldGroups(count: number): [number, number] {
+  if (count <= mostGroups) return [count, 1];
+  const rows = Math.ceil(count / mostGroups);
+  return [Math.ceil(count / rows), rows];
+}
