@@ -15,6 +15,7 @@
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_flash.wgsl"
+//@include "lib_attention_flash_keys.wgsl"
 
 const LSE = 0u;
 
@@ -36,9 +37,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 //@end
 
-var<workgroup> k_tile: array<vec4f, TILE_ROWS * D4>;
-var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let work = work_of(group, lane);
@@ -58,13 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     limit = min(limit, first + ROWS);
   }
   for (var start = 0u; start < limit; start += TILE_ROWS) {
-    workgroupBarrier();
-    for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
-      let row = work.batch * params.keys + min(start + i / D4, last_key);
-      k_tile[i] = k[params.k_offset + row * params.k_stride + work.head + i % D4];
-      v_tile[i] = v[params.v_offset + row * params.v_stride + work.head + i % D4];
-    }
-    workgroupBarrier();
+    load_tiles(work, start, lane);
     for (var c = 0u; c < TILE_ROWS && start + c < limit; c += 4u) {
       let key = start + c;
       //@for j in 0..4

@@ -8,6 +8,7 @@
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"
+//@include "lib_attention_flash_keys.wgsl"
 
 struct Params {
   queries: u32, keys: u32, heads: u32,
@@ -19,16 +20,12 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
 
-var<workgroup> k_tile: array<vec4f, TILE_ROWS * D4>;
-var<workgroup> v_tile: array<vec4f, TILE_ROWS * D4>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let work = work_of(group, lane);
   let first = group.x * ROWS;
   let query = work.row;
   let own = min(query, params.queries - 1u);
-  let last_key = params.keys - 1u;
   let at_q = params.q_offset + (work.batch * params.queries + own) * params.q_stride + work.head + work.part;
   let at_o = (work.batch * params.queries + own) * params.heads * D4 + work.head + work.part;
   let at_row = (work.batch * params.heads + group.y) * params.queries + own;
@@ -44,13 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     limit = min(limit, first + ROWS);
   }
   for (var start = 0u; start < limit; start += TILE_ROWS) {
-    workgroupBarrier();
-    for (var i = lane; i < TILE_ROWS * D4; i += 64u) {
-      let row = work.batch * params.keys + min(start + i / D4, last_key);
-      k_tile[i] = k[params.k_offset + row * params.k_stride + work.head + i % D4];
-      v_tile[i] = v[params.v_offset + row * params.v_stride + work.head + i % D4];
-    }
-    workgroupBarrier();
+    load_tiles(work, start, lane);
     for (var c = 0u; c < TILE_ROWS && start + c < limit; c++) {
       let key = start + c;
       var visible = MASK == 0u || key <= query;

@@ -1,5 +1,6 @@
 import attentionBackward from '../../../shaders/lib_attention_backward.wgsl';
 import attentionFlash from '../../../shaders/lib_attention_flash.wgsl';
+import attentionFlashKeys from '../../../shaders/lib_attention_flash_keys.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
 import attentionSimd from '../../../shaders/lib_attention_simd.wgsl';
 import elementwise from '../../../shaders/lib_elementwise.wgsl';
@@ -20,6 +21,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_attention_backward.wgsl', attentionBackward],
   ['lib_attention_mask.wgsl', attentionMask],
   ['lib_attention_flash.wgsl', attentionFlash],
+  ['lib_attention_flash_keys.wgsl', attentionFlashKeys],
   ['lib_attention_simd.wgsl', attentionSimd],
   ['lib_elementwise.wgsl', elementwise],
   ['lib_log_sum_exp.wgsl', logSumExp],
