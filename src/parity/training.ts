@@ -39,43 +39,54 @@ export async function* checkTraining(gpu: Gpu, folder: string): Results {
   clip.dispose();
 }
 
+/** One run: its reference values, and the model and data that they are of. */
+interface Run {
+  readonly name: string;
+  readonly reference: TensorFile;
+  readonly model: ClipAgiqa;
+  readonly features: Tensor;
+  readonly mos: Tensor;
+}
+
 async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: string): Results {
   const model = await modelOf(gpu, clip, reference);
-  const parameters = model.parameters();
   const mos = keep(Tensor.from(gpu, await reference.read('mos')));
   const images = keep(await upload(gpu, reference, 'images'));
   const features = keep(clip.encodeImages(images));
-  yield ofMax(
-    `${name} image_features`,
-    await features.read(),
-    await reference.read('image_features'),
-    bars.features,
-  );
+  const expected = await reference.read('image_features');
+  yield ofMax(`${name} image_features`, await features.read(), expected, bars.features);
+  const run = { name, reference, model, features, mos };
+  yield* checkFirstStep(run);
+  yield* checkSteps(run);
+  model.dispose();
+  for (const tensor of [mos, images, features]) tensor.dispose();
+}
+
+const gradientsOf = ({ model, features, mos }: Run) =>
+  valueAndGradients(() => mseLoss(model.predict(features), mos), [...model.parameters().values()]);
+
+/** What the model computes before it has learned anything, and the gradients there. */
+async function* checkFirstStep(run: Run): Results {
+  const { name, reference, model, features } = run;
   const text = model.textFeatures();
   const expectedText = await reference.read('step0.text_features');
   yield ofMax(`${name} step 0 text_features`, await text.read(), expectedText, bars.features);
   const prediction = model.predict(features);
-  yield ofMax(
-    `${name} step 0 prediction`,
-    await prediction.read(),
-    await reference.read('step0.pred'),
-    bars.gradients,
-  );
-
-  const gradientsNow = () =>
-    valueAndGradients(() => mseLoss(model.predict(features), mos), [...parameters.values()]);
-  const first = gradientsNow();
-  for (const [key, tensor] of parameters) {
-    const expected = await reference.read(`step0.grad.${key}`);
-    yield ofMax(
-      `${name} step 0 gradient ${key}`,
-      await getOrThrow(first.gradients, tensor).read(),
-      expected,
-      bars.gradients,
-    );
+  const expected = await reference.read('step0.pred');
+  yield ofMax(`${name} step 0 prediction`, await prediction.read(), expected, bars.gradients);
+  const { value, gradients } = gradientsOf(run);
+  for (const [key, tensor] of model.parameters()) {
+    const found = await getOrThrow(gradients, tensor).read();
+    const gradient = await reference.read(`step0.grad.${key}`);
+    yield ofMax(`${name} step 0 gradient ${key}`, found, gradient, bars.gradients);
   }
-  for (const tensor of [text, prediction, first.value, ...first.gradients.values()]) tensor.dispose();
+  for (const tensor of [text, prediction, value, ...gradients.values()]) tensor.dispose();
+}
 
+/** The losses of all steps, and the parameters after the last. */
+async function* checkSteps(run: Run): Results {
+  const { name, reference, model } = run;
+  const parameters = model.parameters();
   const { momentum, weightDecay } = optimizerOf(reference);
   const lrs = await reference.read('lrs');
   const optimizer = new Sgd([...parameters.values()], { lr: lrs[0]!, momentum, weightDecay });
@@ -83,7 +94,7 @@ async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: stri
   for (const lr of lrs) {
     optimizer.setLearningRate(lr);
     const loss = scope(() => {
-      const { value, gradients } = gradientsNow();
+      const { value, gradients } = gradientsOf(run);
       optimizer.step(gradients);
       return value;
     });
@@ -92,16 +103,11 @@ async function* checkRun(gpu: Gpu, clip: Clip, reference: TensorFile, name: stri
   }
   const steps = maxRelativeError(losses, await reference.read('losses'));
   yield figure(`${name} losses of ${lrs.length} steps`, steps, bars.losses, 'relative');
-  for (const [key, tensor] of parameters)
-    yield ofMax(
-      `${name} final ${key}`,
-      await tensor.read(),
-      await reference.read(`final.${key}`),
-      bars.parameters,
-    );
+  for (const [key, tensor] of parameters) {
+    const final = await reference.read(`final.${key}`);
+    yield ofMax(`${name} final ${key}`, await tensor.read(), final, bars.parameters);
+  }
   optimizer.dispose();
-  model.dispose();
-  for (const tensor of [mos, images, features]) tensor.dispose();
 }
 
 /** The model as the file describes it: token rows laid out as for the class token at the end, and where it truly stands. */

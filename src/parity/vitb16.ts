@@ -6,7 +6,8 @@ import { valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { getOrThrow } from '../common/get-or-throw.ts';
 import { elementCount } from '../common/shape.ts';
-import { openTensorFile } from '../data/formats/tensor-file.ts';
+import type { HostTensor } from '../data/formats/tensor.ts';
+import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
 import { Clip } from '../model/clip.ts';
@@ -20,6 +21,15 @@ const bar = 1e-4;
 const cosineBar = 1e-6;
 const wordLength = 1; // each quality word is one token of CLIP's vocabulary
 
+/** The reference values, the model they are of, and what both are made from. */
+interface FullSize {
+  readonly gpu: Gpu;
+  readonly reference: TensorFile;
+  readonly clip: Clip;
+  /** Values that are a function of their name. */
+  generated(name: string, shape: number[], scale: number): HostTensor;
+}
+
 /** A full-size model whose every weight is a function of its name: features, prediction, loss, gradients. */
 export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   const spec = join(folder, 'weights.json');
@@ -31,36 +41,52 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   const reference = await openTensorFile(expected);
   const { seed } = await readWeightsSpec(spec);
   const clip = await Clip.load(gpu, spec);
-  const generated = (name: string, shape: number[], scale: number) => {
-    const count = elementCount(shape);
-    return { shape, data: generateValues(name, count, { seed, scale }) };
-  };
-  const place = ({ shape, data }: { shape: number[]; data: Float32Array }) =>
-    keep(Tensor.from(gpu, data, shape));
-
-  const { imageSize } = clip.config.vision;
-  const [count] = getOrThrow(reference.tensors, 'image_features').shape as [number, number];
-  const images = place(generated('input.image', [count, 3, imageSize, imageSize], 2));
-  const imageFeatures = keep(clip.encodeImages(images));
+  const generated = (name: string, shape: number[], scale: number) => ({
+    shape,
+    data: generateValues(name, elementCount(shape), { seed, scale }),
+  });
+  const all: FullSize = { gpu, reference, clip, generated };
   const tokens = Int32Array.from(await reference.read('tokens'));
+  const { imageSize } = clip.config.vision;
+  const [count] = getOrThrow(reference.tensors, 'image_features').shape as [number];
+  const images = place(gpu, generated('input.image', [count, 3, imageSize, imageSize], 2));
+  const imageFeatures = keep(clip.encodeImages(images));
+  yield* checkFeatures(all, 'image_features', imageFeatures);
   const textFeatures = keep(clip.encodeTokens(tokens));
-  for (const [name, tensor] of Object.entries({
-    image_features: imageFeatures,
-    text_features: textFeatures,
-  })) {
-    const values = await reference.read(name);
-    yield ofMax(`full-size ${name}`, await tensor.read(), values, bar);
-    yield cosine(`full-size ${name} direction`, await tensor.read(), values, tensor.dim(1), cosineBar);
-  }
-
-  const [nCtx, width] = getOrThrow(reference.tensors, 'ctx').shape as [number, number];
-  const ctx = generated('ctx', [nCtx, width], 0.02);
+  yield* checkFeatures(all, 'text_features', textFeatures);
+  const [contextLength, width] = getOrThrow(reference.tensors, 'ctx').shape as [number, number];
+  const ctx = generated('ctx', [contextLength, width], 0.02);
   yield ofMax('full-size ctx', ctx.data, await reference.read('ctx'), 0);
-  const rows = clip.text.config.contextLength;
-  const prompts = Array.from({ length: tokens.length / rows }, (_, row) =>
-    promptSlotsFromIds([...tokens.subarray(row * rows, (row + 1) * rows)], wordLength, nCtx, 'end'),
+  const model = modelOf(all, ctx, tokens, imageFeatures.dim(1));
+  yield* checkPrediction(all, model, imageFeatures);
+  yield* checkGradients(all, model, imageFeatures);
+  for (const tensor of [images, imageFeatures, textFeatures]) tensor.dispose();
+  model.dispose();
+  clip.dispose();
+  await reference.close();
+}
+
+const place = (gpu: Gpu, { shape, data }: HostTensor) => keep(Tensor.from(gpu, data, shape));
+
+async function* checkFeatures({ reference }: FullSize, name: string, features: Tensor): Results {
+  const [values, expected] = [await features.read(), await reference.read(name)];
+  yield ofMax(`full-size ${name}`, values, expected, bar);
+  yield cosine(`full-size ${name} direction`, values, expected, features.dim(1), cosineBar);
+}
+
+/** CLIP-AGIQA with context vectors `ctx` and prompts of these tokens, on image features of a width. */
+function modelOf(all: FullSize, ctx: HostTensor, tokens: Int32Array, featureWidth: number): ClipAgiqa {
+  const { gpu, reference, clip, generated } = all;
+  const { contextLength } = clip.text.config;
+  const prompts = Array.from({ length: tokens.length / contextLength }, (_, row) =>
+    promptSlotsFromIds(
+      [...tokens.subarray(row * contextLength, (row + 1) * contextLength)],
+      wordLength,
+      ctx.shape[0]!,
+      'end',
+    ),
   );
-  const input = (prompts.length + 1) * imageFeatures.dim(1);
+  const input = (prompts.length + 1) * featureWidth;
   const [hidden] = getOrThrow(reference.tensors, 'grad_head.1.bias').shape as [number];
   const head = new RegressionHead(gpu, {
     '1.weight': generated('head.1.weight', [hidden, input], input ** -0.5),
@@ -68,20 +94,25 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
     '4.weight': generated('head.4.weight', [1, hidden], hidden ** -0.5),
     '4.bias': { shape: [1], data: new Float32Array(1) },
   });
-  const model = new ClipAgiqa(
-    new PromptLearner(clip.text, prompts, place(ctx), { classSpecific: false }),
+  return new ClipAgiqa(
+    new PromptLearner(clip.text, prompts, place(gpu, ctx), { classSpecific: false }),
     head,
   );
+}
+
+async function* checkPrediction({ reference }: FullSize, model: ClipAgiqa, imageFeatures: Tensor): Results {
   const text = model.textFeatures();
-  yield ofMax(
-    'full-size prompt_text_features',
-    await text.read(),
-    await reference.read('prompt_text_features'),
-    bar,
-  );
+  const expectedText = await reference.read('prompt_text_features');
+  yield ofMax('full-size prompt_text_features', await text.read(), expectedText, bar);
   const prediction = model.predict(imageFeatures);
   yield ofMax('full-size prediction', await prediction.read(), await reference.read('pred'), bar);
-  const mos = place({ shape: [count], data: await reference.read('mos') });
+  for (const tensor of [text, prediction]) tensor.dispose();
+}
+
+/** The loss and its gradients: each element, or, of large ones, the norm. */
+async function* checkGradients(all: FullSize, model: ClipAgiqa, imageFeatures: Tensor): Results {
+  const { gpu, reference } = all;
+  const mos = place(gpu, { shape: [imageFeatures.dim(0)], data: await reference.read('mos') });
   const parameters = model.parameters();
   const { value, gradients } = valueAndGradients(
     () => mseLoss(model.predict(imageFeatures), mos),
@@ -98,18 +129,5 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
       yield ofMax(`full-size gradient ${name}, norm`, [norm], await reference.read(`${key}.norm`), bar);
     }
   }
-  for (const tensor of [
-    images,
-    imageFeatures,
-    textFeatures,
-    text,
-    prediction,
-    mos,
-    value,
-    ...gradients.values(),
-  ])
-    tensor.dispose();
-  model.dispose();
-  clip.dispose();
-  await reference.close();
+  for (const tensor of [mos, value, ...gradients.values()]) tensor.dispose();
 }
