@@ -133,3 +133,30 @@ function finish(svg: string, label: string, titles: Chart['titles']): string {
     })
     .replace('<svg ', `<svg role="img" aria-label="${escapeText(label).replaceAll('"', '&quot;')}" `);
 }
+
+/** A metric as JSON keeps it: null where it is not defined. */
+export const defined = (value: number | null | undefined): value is number =>
+  typeof value === 'number' && Number.isFinite(value);
+
+/** A line through points [x, y]. */
+export function curve(name: string, color: string, data: number[][], more: object = {}): SeriesOption {
+  return {
+    type: 'line',
+    name,
+    data,
+    symbol: 'circle',
+    symbolSize: 5,
+    showSymbol: data.length <= 30,
+    itemStyle: { color },
+    lineStyle: { color, width: 2 },
+    ...more,
+  };
+}
+
+/** An axis label without the digits that binary fractions trail. */
+export function compact(value: number): string {
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e5)
+    ? value.toExponential(0)
+    : String(Number(value.toPrecision(4)));
+}

@@ -1,8 +1,8 @@
 import { optionFlag } from '../common/fields.ts';
 import { figureText, meanText } from '../common/figure-text.ts';
 import type { PairedMetric } from '../data/metrics/paired.ts';
-import { curvesChart } from './charts.ts';
 import type { ComparedRun, Comparison, RunGroup, RunsCompared } from './compare-runs.ts';
+import { curvesChart } from './epoch-charts.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 
 const metrics: readonly PairedMetric[] = ['srcc', 'plcc', 'krcc', 'rmse'];

@@ -4,10 +4,11 @@ import { commandLine } from '../common/invocation.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
-import { groupChart, lossChart, rateChart, residualChart, scatterChart, srccChart } from './charts.ts';
+import { lossChart, rateChart, srccChart } from './epoch-charts.ts';
 import type { Gallery } from './gallery.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 import type { RunFiles } from './run-files.ts';
+import { groupChart, residualChart, scatterChart } from './test-charts.ts';
 
 /** The most groups a chart and a table stay readable with. */
 const mostGroups = 24;
