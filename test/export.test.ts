@@ -5,11 +5,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { prepareImage } from '../src/data/images/prepare.ts';
-import { type ExportOptions, exportOnnx, scoringConstants } from '../src/export/export-onnx.ts';
+import { type ExportOptions, exportOnnx } from '../src/export/export-onnx.ts';
 import { modelCard } from '../src/export/model-card.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { openClipWeights } from '../src/model/weights/weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
+import { readScoringConstants } from '../src/scoring/scoring-constants.ts';
 import { readModel } from '../src/scoring/trained-model.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, clipOptions, defaultSettings } from '../src/training/settings.ts';
@@ -53,7 +54,7 @@ async function exported(run: string, options: ExportOptions) {
   const named = weightsPath(settings.weights);
   const weights = await openClipWeights(named, clipOptions(settings));
   try {
-    const scoring = scoringConstants(constants, settings.scoreBy, run);
+    const scoring = readScoringConstants(constants, settings.scoreBy, run);
     const bytes = await exportOnnx(
       { settings, weights, scoring, version: '0', ...modelCard(settings, named) },
       path,
@@ -165,8 +166,38 @@ it('a model says what it is and what it takes, and no path of this machine', asy
   expect(text).not.toContain(resolve('test'));
 });
 
+it('a head is refused where a tensor is missing, or its statistics or shapes do not fit', () => {
+  const tensor = (...shape: number[]) => ({
+    shape,
+    data: new Float32Array(shape.reduce((product, size) => product * size, 1)),
+  });
+  const head = {
+    'head.1.weight': tensor(3, 4),
+    'head.1.bias': tensor(3),
+    'head.4.weight': tensor(1, 3),
+    'head.4.bias': tensor(1),
+  };
+  const statistics = { 'features.mean': tensor(4), 'features.std': tensor(4) };
+  const read = (changes: Record<string, ReturnType<typeof tensor> | undefined>) => () =>
+    readScoringConstants(
+      new Map(
+        Object.entries({ ...head, ...statistics, ...changes }).flatMap(([k, v]) => (v ? [[k, v]] : [])),
+      ),
+      'words',
+      'm',
+    );
+  expect(read({})()).toMatchObject({ kind: 'head', statistics: { std: new Float32Array(4) } });
+  expect(read({ 'head.4.bias': undefined })).toThrow('m holds no scoring head');
+  expect(read({ 'head.1.bias': tensor(4) })).toThrow('m: head tensor 1.bias is [4], expected [3]');
+  expect(read({ 'features.std': tensor(5) })).toThrow(
+    'the std of the features has width 5, but the head takes 4',
+  );
+});
+
 it('a reading that a model does not have is refused by name', async () => {
   const { constants } = await readModel(join(folder, 'zero-shot'));
   const only = new Map([...constants].filter(([name]) => name.startsWith('words.')));
-  expect(() => scoringConstants(only, 'antonyms', 'model.safetensors')).toThrow(/cannot score by antonyms/);
+  expect(() => readScoringConstants(only, 'antonyms', 'model.safetensors')).toThrow(
+    /cannot score by antonyms/,
+  );
 });

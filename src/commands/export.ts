@@ -9,14 +9,14 @@ import { checkOutput } from '../common/files.ts';
 import { packageVersion } from '../common/package.ts';
 import { printable } from '../common/printable.ts';
 import { type StorageType, storageTypes } from '../data/formats/float16.ts';
-import { type ExportInput, exportOnnx, scoringConstants } from '../export/export-onnx.ts';
+import { type ExportInput, exportOnnx } from '../export/export-onnx.ts';
 import { modelCard } from '../export/model-card.ts';
-import type { ScoringConstants } from '../export/scoring-graph.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import { openClipWeights } from '../model/weights/weights.ts';
 import { tellsClasses } from '../scoring/classifier.ts';
 import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
+import { readScoringConstants, type ScoringConstants } from '../scoring/scoring-constants.ts';
 import { modelWeights, readModel } from '../scoring/trained-model.ts';
 import { clipOptions } from '../training/settings.ts';
 
@@ -130,6 +130,6 @@ async function openModel(path: string, options: Options) {
   return {
     settings,
     weights,
-    scoring: scoringConstants(model.constants, options.scoreBy ?? settings.scoreBy, path),
+    scoring: readScoringConstants(model.constants, options.scoreBy ?? settings.scoreBy, path),
   };
 }

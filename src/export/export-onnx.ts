@@ -1,19 +1,15 @@
-import { UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
 import type { StorageType } from '../data/formats/float16.ts';
 import { byteLength } from '../data/formats/protobuf.ts';
-import type { HostTensor } from '../data/formats/tensor.ts';
 import { visionFeature } from '../features/feature-extractor.ts';
-import type { Reading } from '../model/class-constants.ts';
 import type { VisionConfig } from '../model/config.ts';
-import { headNames, headOf, misshapenTensor } from '../model/head.ts';
 import { poolWidth } from '../model/pooling.ts';
 import { toHalf } from '../model/weights/convert.ts';
 import { type ClipWeights, transpose } from '../model/weights/weights.ts';
-import { statisticsOf } from '../scoring/scoring-model.ts';
+import { checkFeatureWidth, type ScoringConstants, scoredWidth } from '../scoring/scoring-constants.ts';
 import type { Settings } from '../training/settings.ts';
 import { OnnxGraph, type OnnxValue } from './onnx-graph.ts';
-import { type ScoringConstants, scoringGraph } from './scoring-graph.ts';
+import { scoringGraph } from './scoring-graph.ts';
 import { visionGraph, type WeightOf } from './vision-graph.ts';
 
 /** What an exported model takes: float32 images normalized by the metadata's mean and std, or the RGB bytes of images. */
@@ -54,7 +50,7 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
     feature.kind === 'projected'
       ? (vision.outputWidth ?? vision.width)
       : feature.blocks.length * poolWidth(feature.pool) * vision.width;
-  checkWidth(scoring, width);
+  checkFeatureWidth(scoredWidth(scoring), width, 'the model');
 
   const graph = new OnnxGraph();
   const images = imageInput(graph, vision, options.input);
@@ -84,54 +80,6 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
   });
   await writeOutput(out, file);
   return byteLength(file);
-}
-
-/**
- * What a model file's constants say of scoring.
- *
- * @param reading of a model of classes, which of its readings
- * @throws UserError if there is neither a head nor that reading, or if its tensors do not fit each other
- */
-export function scoringConstants(
-  constants: ReadonlyMap<string, HostTensor>,
-  reading: Reading,
-  path: string,
-): ScoringConstants {
-  if (headNames.every((name) => constants.has(`head.${name}`))) {
-    const head = headOf((name) => constants.get(`head.${name}`)!);
-    const wrong = misshapenTensor(head);
-    if (wrong)
-      throw new UserError(
-        `${path}: head tensor ${wrong.name} is not [${wrong.expected.join(', ')}]`,
-        damaged,
-      );
-    return { kind: 'head', head, statistics: statisticsOf(constants) };
-  }
-  const text = constants.get(`${reading}.text`);
-  const scores = constants.get(`${reading}.scores`)?.data;
-  const logitScale = constants.get(`${reading}.logit_scale`)?.data[0];
-  if (!text || !scores || logitScale === undefined)
-    throw new UserError(
-      `${path} cannot score by ${reading}`,
-      'Choose another --score-by, or pass a finished run.',
-    );
-  if (text.shape.length !== 2 || text.shape[0] !== scores.length)
-    throw new UserError(
-      `${path}: ${reading} has ${scores.length} scores for ${text.shape[0]} texts`,
-      damaged,
-    );
-  return { kind: 'classes', text, scores, logitScale };
-}
-
-const damaged = 'The model is damaged; use another copy, or train again.';
-
-function checkWidth(scoring: ScoringConstants, width: number): void {
-  const takes = scoring.kind === 'head' ? scoring.head['1.weight'].shape[1] : scoring.text.shape[1];
-  if (takes !== width)
-    throw new UserError(
-      `the model takes features of width ${takes}, but its settings give width ${width}`,
-      damaged,
-    );
 }
 
 function imageInput(graph: OnnxGraph, { imageSize, mean, std }: VisionConfig, input: ExportInput): OnnxValue {

@@ -1,20 +1,7 @@
 import { divisor } from '../common/standardize.ts';
-import type { HostTensor } from '../data/formats/tensor.ts';
 import type { FeatureStatistics } from '../model/feature-scaling.ts';
-import type { HeadValues } from '../model/head.ts';
+import type { ScoringConstants } from '../scoring/scoring-constants.ts';
 import type { OnnxGraph, OnnxValue } from './onnx-graph.ts';
-
-/** What turns a feature into a score: a head with the text features folded in, or classes that stand for scores. */
-export type ScoringConstants =
-  | { readonly kind: 'head'; readonly head: HeadValues; readonly statistics: FeatureStatistics | null }
-  | {
-      readonly kind: 'classes';
-      /** L2-normalized text features [n, E]. */
-      readonly text: HostTensor;
-      /** The score [n] that each text stands for. */
-      readonly scores: Float32Array;
-      readonly logitScale: number;
-    };
 
 /** Features [batch, E], not normalized → scores [batch], as src/scoring/scoring-model.ts computes them. */
 export function scoringGraph(graph: OnnxGraph, features: OnnxValue, scoring: ScoringConstants): OnnxValue {

@@ -1,8 +1,6 @@
-import { Tensor } from '../autograd/tensor.ts';
+import type { Tensor } from '../autograd/tensor.ts';
 import { shown, UserError } from '../common/errors.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
-import type { Gpu } from '../kernels/device/gpu.ts';
-import { ClassScores } from './class-scores.ts';
 
 /** How a model of classes turns probabilities into a score: by the quality words, or by good against bad. */
 export type Reading = 'words' | 'antonyms';
@@ -21,12 +19,20 @@ export async function classConstants(
   ]);
 }
 
+/** Texts that stand for scores. */
+export interface ClassConstants {
+  /** L2-normalized text features [n, E]. */
+  readonly text: HostTensor;
+  /** The score [n] that each text stands for. */
+  readonly scores: Float32Array;
+  readonly logitScale: number;
+}
+
 /** The reading back from a model file's constants; null where the model has no such one. Throws `UserError` if they do not fit. */
 export function readClassConstants(
-  gpu: Gpu,
   constants: ReadonlyMap<string, HostTensor>,
   reading: Reading,
-): ClassScores | null {
+): ClassConstants | null {
   const text = constants.get(`${reading}.text`);
   const scores = constants.get(`${reading}.scores`);
   const logitScale = constants.get(`${reading}.logit_scale`);
@@ -38,5 +44,5 @@ export function readClassConstants(
       `the text features, scores and logit scale of ${reading} are ${shown(found)}, which do not fit`,
       'The model is damaged; use another copy, or train again.',
     );
-  return new ClassScores(Tensor.from(gpu, text.data, text.shape), scores.data, logitScale.data[0]!);
+  return { text, scores: scores.data, logitScale: logitScale.data[0]! };
 }

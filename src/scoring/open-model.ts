@@ -1,3 +1,4 @@
+import { UserError } from '../common/errors.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import type { Reading } from '../model/class-constants.ts';
@@ -5,13 +6,15 @@ import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, defaultSettings, type Settings } from '../training/settings.ts';
 import type { AntonymPair } from './antonyms.ts';
+import { tellsClasses } from './classifier.ts';
 import {
   isOriginalFolder,
   type OriginalModelOptions,
   originalHead,
   originalSettings,
 } from './original-model.ts';
-import { headModel, type ScoringModel, scoringModel } from './scoring-model.ts';
+import { readScoringConstants } from './scoring-constants.ts';
+import { type ScoringModel, scoringModel } from './scoring-model.ts';
 import { modelWeights, readModel } from './trained-model.ts';
 import { zeroShotModel } from './zero-shot.ts';
 
@@ -47,12 +50,18 @@ export async function openTrained(gpu: Gpu, path: string, options: ScorerOptions
   const opened = { settings, id: weights.id, path };
   if (model) {
     const reading = options.scoreBy ?? trained.scoreBy;
-    return { ...opened, make: (device) => scoringModel(device, model, path, reading) };
+    if (tellsClasses(model))
+      throw new UserError(
+        `${path} tells classes apart, it does not score`,
+        'Use the score or eval command, or Classifier of the library.',
+      );
+    const constants = readScoringConstants(model.constants, reading, path);
+    return { ...opened, make: (device) => scoringModel(device, constants) };
   }
   const { epoch, position = 'end', prompts } = options;
   const how = { epoch, position, prompts, ...clipOptions(settings) };
   const head = await recovering(gpu, (device) => originalHead(device, path, weights.path, how));
-  return { ...opened, make: (device) => headModel(device, head) };
+  return { ...opened, make: (device) => scoringModel(device, { kind: 'head', head, statistics: null }) };
 }
 
 /** CLIP weights as a model of their own. */

@@ -15,7 +15,8 @@ import { clipOptions, type Settings } from '../training/settings.ts';
 import { type AntonymPair, pairName, pairProbability, pairPrompts } from './antonyms.ts';
 import { encoderBesideText, scoreEncoder } from './encoders.ts';
 import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
-import { checkFeatureWidth, type ScoringModel } from './scoring-model.ts';
+import { checkFeatureWidth } from './scoring-constants.ts';
+import type { ScoringModel } from './scoring-model.ts';
 import { cosine, encodeTexts } from './text-features.ts';
 
 /** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
@@ -124,7 +125,7 @@ export class Scorer {
       try {
         const clip = await Clip.load(device, settings.weights, { ...clipOptions(settings), text: false });
         try {
-          checkFeatureWidth(scoring, featureExtractor(clip.vision, id, settings).width, path);
+          checkFeatureWidth(scoring.width, featureExtractor(clip.vision, id, settings).width, path);
           return { clip, scoring };
         } catch (error) {
           clip.dispose();
