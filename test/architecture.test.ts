@@ -26,10 +26,11 @@ const allowed: Record<string, readonly string[]> = {
   export: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   report: ['common', 'data', 'training'],
-  cli: ['common', 'kernels', 'data', 'training', 'scoring', 'report'],
+  step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
+  cli: ['common', 'kernels', 'data', 'training', 'scoring', 'report', 'step'],
   commands: [
     ...['common', 'kernels', 'data', 'autograd', 'model', 'features'],
-    ...['training', 'pretraining', 'scoring', 'export', 'parity', 'report', 'cli'],
+    ...['training', 'pretraining', 'scoring', 'export', 'parity', 'report', 'step', 'cli'],
   ],
   index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring'],
 };

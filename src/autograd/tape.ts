@@ -24,6 +24,7 @@ interface Node {
   readonly gathered: readonly number[];
   readonly output: number;
   readonly saved: readonly Operand[];
+  readonly attributes: unknown;
   readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => Gradients;
 }
 
@@ -61,7 +62,7 @@ export function apply<T extends OpTypes>(
       saved[key] = view;
     }
   };
-  const output = observed({ name, of: undefined, inputs, needs: needed }, () =>
+  const output = observed({ name, of: undefined, inputs, needs: needed, attributes }, () =>
     allOrNone(() => op.forward(inputs, { attributes, recording, needs, save })),
   );
   if (tape && recording) {
@@ -73,6 +74,7 @@ export function apply<T extends OpTypes>(
       gathered: ids,
       output: output.id,
       saved: held,
+      attributes,
       gradient(dy, take) {
         const shapes = inputs.map((input) => input?.shape ?? []) as Each<T['inputs'], readonly number[]>;
         return op.gradient(dy, { attributes, saved: saved as SavedOf<T>, needs, shapes, take });
@@ -166,7 +168,8 @@ function differentiate(node: Node, byId: Map<number, Tensor>, leaves: ReadonlySe
     return gathered;
   };
   const { name, inputs, output, gathered } = node;
-  const call = { name, of: output, inputs, needs: gathered.map((id) => id !== 0) };
+  const { attributes } = node;
+  const call = { name, of: output, inputs, needs: gathered.map((id) => id !== 0), dy, attributes };
   const gradients = scope(() => observed(call, () => node.gradient(dy, take)));
   // A view, since an op may hand on dy itself, or one tensor for two inputs.
   for (const [i, gradient] of gradients.entries())

@@ -15,6 +15,10 @@ export interface OpCall {
   readonly inputs: Inputs;
   /** Of the op: which inputs depend on a parameter. */
   readonly needs: readonly boolean[];
+  /** Of a gradient: that of the op's output. */
+  readonly dy?: Tensor;
+  /** Of the op: numbers and choices. */
+  readonly attributes?: unknown;
 }
 
 /** Is handed each op and gradient, and runs it. */

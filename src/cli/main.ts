@@ -17,6 +17,7 @@ const commands: readonly (readonly [string, string])[] = [
   ['eval', 'measures a model on a dataset'],
   ['compare', 'puts training runs side by side'],
   ['report', "writes a run's report.html again"],
+  ['step', 'records a training step, and shows it dispatch by dispatch'],
   ['interpret', 'lists the words nearest to learned context vectors'],
   ['encode', 'writes CLIP features of images and texts'],
   ['export', 'writes a scoring model as ONNX'],

@@ -5,14 +5,14 @@ import { type FeatureExtractor, ImageEncoder, type UnreadableImage } from '../fe
 import { OnlineFeatures } from '../features/online-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Clip } from '../model/clip.ts';
-import type { Run } from './open-run.ts';
+import type { Run, RunRecord } from './open-run.ts';
 
 /** The image tower as a run's settings have it encode, with the feature cache. */
 export async function openImages(
   gpu: Gpu,
   { vision }: Clip,
   encoder: FeatureExtractor,
-  { settings, options }: Run,
+  { settings, options }: Run<RunRecord>,
 ): Promise<ImageEncoder> {
   // New crops every step would fill it and never be looked up again.
   const drawnAnew = settings.augment === 'crop' && settings.views === 0;
@@ -29,7 +29,7 @@ export async function openImages(
  *
  * @throws UserError if other images than before can be decoded, of a run that is resumed
  */
-export async function encodeRun(run: Run, images: ImageEncoder): Promise<DatasetFeatures> {
+export async function encodeRun(run: Run<RunRecord>, images: ImageEncoder): Promise<DatasetFeatures> {
   const { saved, settings, dataset, options } = run;
   if (!run.features) {
     const { train, val, test } = dataset.split;

@@ -1,7 +1,7 @@
 import { named } from '../autograd/names.ts';
 import { AdamW, Sgd } from '../autograd/optimizers.ts';
-import { keep } from '../autograd/scope.ts';
-import { valueAndGradients } from '../autograd/tape.ts';
+import { keep, scope } from '../autograd/scope.ts';
+import { type ValueAndGradients, valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
@@ -55,6 +55,13 @@ export interface LoopEvents {
 export interface LoopOptions {
   /** False runs every step instead of replaying the first: the same numbers at more host time, for comparison. */
   readonly capture?: boolean;
+}
+
+/** A step's parts, both synchronous, and the tensors it reads a batch from. */
+export interface StepParts {
+  gradients(): ValueAndGradients;
+  learn(): void;
+  readonly inputs: ReadonlyMap<string, Tensor>;
 }
 
 /** How many steps may wait in the GPU's queue before the loop waits for it. */
@@ -160,6 +167,28 @@ export class TrainingLoop {
       await events.epoch?.(state, record, improved);
     }
     return state;
+  }
+
+  /**
+   * Compiles and tunes on the first batch of an epoch, which is then in place, and hands out the parts of its step, to be looked at.
+   * `learn` changes the parameters, `gradients` nothing.
+   */
+  async firstStep(epoch = 0): Promise<StepParts> {
+    const { epochs, seed } = this.#settings;
+    const at = Math.min(epoch, Math.max(0, epochs - 1));
+    this.optimizer?.setLearningRate(learningRates(this.#settings)[at]!);
+    const [samples] = trainingBatches(this.#data.train, this.#batchSize, seed, at);
+    await this.#data.trainFeatures.beginEpoch?.(samples!, at);
+    await this.#load(samples!, at, at * this.stepsPerEpoch);
+    await this.#step.warmUp();
+    return {
+      gradients: () => this.#gradients(),
+      learn: () => scope(() => this.#learn()),
+      inputs: new Map([
+        ...Object.entries(this.#batch).map(([name, tensor]) => [`batch.${name}`, tensor] as const),
+        ['dropout seed', this.#dropoutSeed],
+      ]),
+    };
   }
 
   /** What a checkpoint holds. */

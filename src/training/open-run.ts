@@ -26,9 +26,15 @@ export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = 
   openCurves: (folder) => TensorBoardLog.open(folder),
 };
 
+/** Where a run stands on the disk, as far as what it reads depends on that. */
+export type RunRecord = Pick<
+  SavedRun<Settings, TrainingState, TrainingMetadata>,
+  'settings' | 'last' | 'from' | 'identify'
+>;
+
 /** What a training holds on the host: with its last checkpoint all that another device needs to go on. */
-export interface Run {
-  readonly saved: SavedRun<Settings, TrainingState, TrainingMetadata>;
+export interface Run<Saved extends RunRecord = SavedRun<Settings, TrainingState, TrainingMetadata>> {
+  readonly saved: Saved;
   readonly settings: Settings;
   readonly options: RunOptions;
   /** With the split in use. */
@@ -48,7 +54,10 @@ export interface Run {
  *
  * @throws UserError if data or weights are not there, or not those that the run was trained on
  */
-export async function openRun(saved: Run['saved'], options: RunOptions): Promise<Run> {
+export async function openRun<Saved extends RunRecord>(
+  saved: Saved,
+  options: RunOptions,
+): Promise<Run<Saved>> {
   const { settings, last } = saved;
   const { resume, reporter, signal } = options;
   // A resumed run has been trained on its scenes, and a folder that a file names is not for drawing.

@@ -16,7 +16,7 @@ import { encodeRun, openImages } from './encode-run.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Learner } from './learner.ts';
 import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
-import { openRun, type Run, trainingKind } from './open-run.ts';
+import { openRun, type Run, type RunRecord, trainingKind } from './open-run.ts';
 import {
   metricsText,
   percent,
@@ -89,7 +89,13 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
   }
 }
 
-function learnerOf(run: Run, clip: Clip, features: DatasetFeatures, data: TrainingData): Learner {
+/** The learner of a run, freshly initialized. */
+export function learnerOf(
+  run: Run<RunRecord>,
+  clip: Clip,
+  features: DatasetFeatures,
+  data: Pick<TrainingData, 'train' | 'mos' | 'classes'>,
+): Learner {
   const { settings, tokenizer, dataset, words } = run;
   const ofTrain = (values: ArrayLike<number>) => Array.from(data.train, (sample) => values[sample]!);
   const scale = mosScale(ofTrain(data.mos), ofTrain(data.classes), dataset.thresholds);

@@ -41,6 +41,12 @@ export class Parameters {
     return this.#tensors.entries();
   }
 
+  /** Names and weights, packed ones too. */
+  *weights(): IterableIterator<[string, Operand]> {
+    yield* this.#tensors;
+    yield* this.#packed;
+  }
+
   /** The tensors alone. */
   tensors(): Tensor[] {
     return [...this.#tensors.values()];

@@ -1,0 +1,110 @@
+import type { Operand } from '../autograd/op.ts';
+import { allOrNone, scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { Resources } from '../common/resources.ts';
+import { trainingBatches } from '../data/datasets/batches.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
+import { StoredFeatures } from '../features/feature-source.ts';
+import type { FeatureExtractor } from '../features/image-encoder.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { Clip } from '../model/clip.ts';
+import type { VisionTransformer } from '../model/vit.ts';
+import { checkLearner } from '../training/create-learner.ts';
+import { encodeRun, openImages } from '../training/encode-run.ts';
+import { TrainingLoop } from '../training/loop.ts';
+import { openRun, type RunRecord } from '../training/open-run.ts';
+import { withAbsolutePaths } from '../training/resume.ts';
+import { learnerOf } from '../training/run.ts';
+import { clipOptions, type Settings } from '../training/settings.ts';
+import { trainingData } from '../training/training-data.ts';
+import type { Spared } from './ghosts.ts';
+import { sparedRows } from './spared-rows.ts';
+import { type Launched, StepTracer } from './step-tracer.ts';
+
+/** A training that has come to its first step, without a folder: only that batch's images are encoded. */
+export interface OpenedStep {
+  readonly loop: TrainingLoop;
+  readonly weights: ReadonlyMap<string, Operand>;
+  readonly spared: readonly Spared[];
+  close(): Promise<void>;
+}
+
+/** @throws UserError where the training could not begin */
+export async function openStep(
+  gpu: Gpu,
+  given: Settings,
+  { reporter, signal }: { readonly reporter: Reporter; readonly signal: AbortSignal },
+): Promise<OpenedStep> {
+  const settings = withAbsolutePaths(given);
+  if (settings.trainer === 'zero-shot')
+    throw new UserError('a zero-shot model takes no training steps', 'Choose another --trainer.');
+  const unsaved: RunRecord = { settings, last: null, from: '', identify: () => {} };
+  const run = await openRun(unsaved, { resume: false, reporter, signal });
+  const held = new Resources();
+  try {
+    const { dataset, weights, tokenizer } = run;
+    const { train } = dataset.split;
+    const [batch = train] = trainingBatches(
+      train,
+      Math.min(settings.batchSize, train.length),
+      settings.seed,
+      0,
+    );
+    const none = new Int32Array();
+    const part = { ...run, dataset: { ...dataset, split: { train: batch, val: none, test: none } } };
+    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    checkLearner(vision.config, tokenizer, settings, run.words);
+    const encoder = featureExtractor(vision.vision, weights.id, settings);
+    const images = held.hold(await openImages(gpu, vision, encoder, run));
+    const features = await encodeRun(part, images);
+    const cached = features.train instanceof StoredFeatures;
+    const tower = cached ? encoding(gpu, vision.vision, encoder, settings.encodeBatch) : [];
+    if (cached) vision.releaseVision();
+    const clip = tokenizer
+      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      : vision;
+    const data = trainingData(part.dataset, features, settings);
+    // Scores are scaled as by the whole training part.
+    const learner = held.hold(learnerOf(run, clip, features, { ...data, train }));
+    const loop = held.hold(allOrNone(() => new TrainingLoop(gpu, learner, data, settings)));
+    const spared: Spared[] = tokenizer ? sparedRows(gpu, learner, clip.text) : [];
+    if (cached)
+      spared.push({
+        what: `the image tower on ${batch.length} images`,
+        why: 'It is frozen, so each image was encoded once, before training, and its features are read from memory in every epoch.',
+        how: `Its dispatches were recorded on ${settings.encodeBatch} images, and count ${batch.length}/${settings.encodeBatch} times.`,
+        part: 'visual',
+        phase: 'forward',
+        dispatches: tower,
+        times: batch.length / settings.encodeBatch,
+        replaces: () => false,
+      });
+    return {
+      loop,
+      weights: new Map(clip.hasText ? clip.text.parameters.weights() : []),
+      spared,
+      close: () => held.release(),
+    };
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
+}
+
+/** What encoding a batch dispatches. */
+function encoding(
+  gpu: Gpu,
+  vision: VisionTransformer,
+  encoder: FeatureExtractor,
+  batch: number,
+): readonly Launched[] {
+  const words = (vision.config.imageSize ** 2 * 3) / 4;
+  const tracer = new StepTracer();
+  scope(() => {
+    const pixels = Tensor.from(gpu, new Uint32Array(batch * words), [batch, words]);
+    tracer.record(gpu, () => encoder.encode(vision.patchesFromBytes(pixels)));
+  });
+  return tracer.dispatches;
+}
