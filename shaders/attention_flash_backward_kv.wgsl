@@ -27,7 +27,19 @@ var<workgroup> q_tile: array<vec4f, TILE_ROWS * D4>;
 var<workgroup> g_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  //@if LANES_PER_ROW == 4
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_size) lanes: u32,
+  @builtin(subgroup_invocation_id) invocation: u32,
+  //@else
+  @builtin(local_invocation_index) lane: u32,
+  //@end
+) {
+  //@if LANES_PER_ROW == 4
+  let lane = subgroup * lanes + invocation;
+  //@end
   let work = work_of(group, lane);
   let rows_of_head = (work.batch * params.heads + group.y) * params.queries;
   let first = group.x * ROWS;
@@ -77,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       s += dot(q_$d, k_$d);
       dp += dot(g_$d, v_$d);
       //@end
-      let p = select(0.0, exp(quad_sum(s) - lse[rows_of_head + query]), visible);
+      let p = exp(select(-1e30, quad_sum(s) - lse[rows_of_head + query], visible));
       let ds = p * (quad_sum(dp) - delta[rows_of_head + query]);
       //@for d in 0..VECS_PER_LANE
       dk_$d = fma(vec4f(ds), q_$d, dk_$d);

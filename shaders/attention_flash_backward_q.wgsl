@@ -21,7 +21,19 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  //@if LANES_PER_ROW == 4
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_size) lanes: u32,
+  @builtin(subgroup_invocation_id) invocation: u32,
+  //@else
+  @builtin(local_invocation_index) lane: u32,
+  //@end
+) {
+  //@if LANES_PER_ROW == 4
+  let lane = subgroup * lanes + invocation;
+  //@end
   let work = work_of(group, lane);
   let first = group.x * ROWS;
   let query = work.row;
@@ -60,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       s += dot(q_$d, k_$d);
       dp += dot(g_$d, v_tile[at + $du * LANES_PER_ROW]);
       //@end
-      let p = select(0.0, exp(quad_sum(s) - lse_i), visible);
+      let p = exp(select(-1e30, quad_sum(s) - lse_i, visible));
       let ds = p * (quad_sum(dp) - delta_i);
       //@for d in 0..VECS_PER_LANE
       dq_$d = fma(vec4f(ds), k_$d, dq_$d);

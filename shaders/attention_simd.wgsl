@@ -279,8 +279,8 @@ fn write_output(work: Work, inverse: array<f32, ROWS_PER_LANE>) {
   }
 }
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let first = group.x * ROWS;
   let limit = select(min(params.keys, first + ROWS), params.keys, MASK == NONE);
   let work = Work(lane, group.z, group.y * params.d4, first, limit);

@@ -61,8 +61,8 @@ fn product_$m(tile: Tile) -> array<vec4f, 16> {
 }
 //@end
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let first = group.y * 16u;
   let key = group.x * 32u + lane * 4u;
   let batch = group.z / params.heads;
@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //@if MASK == TREE
     visible &= vec4u(first + r) < ends;
     //@end
-    let value = select(vec4f(), exp2(s[r] * params.scale - lse[row] * LOG2E), visible);
+    let value = exp2(select(vec4f(-1e30), s[r] * params.scale - lse[row] * LOG2E, visible));
     p[row * params.line + key / 4u] = value;
     d_s[row * params.line + key / 4u] = value * (d_p[r] - delta[row]);
   }

@@ -50,8 +50,8 @@ fn m_at(matrix: u32, row: u32, column: u32) -> vec4f {
   //@end
 }
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let first = group.y * 16u;
   let element = group.x * 8u + lane;
   let batch = group.z / params.heads;

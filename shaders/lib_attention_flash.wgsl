@@ -9,6 +9,7 @@ const TILE_ROWS = 16u; // rows of a tile in workgroup memory, a multiple of 4
 
 //@if LANES_PER_ROW == 4
 enable subgroups; // for the shuffles alone: an adapter without them takes LANES_PER_ROW 1
+requires subgroup_id;
 //@end
 
 // What a lane of a workgroup works on. The workgroup's first row is not in it: loops with barriers end by that, and to the

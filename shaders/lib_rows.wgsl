@@ -22,13 +22,29 @@ const ROWS_PER_TURN = 1u;
 //@end
 
 @compute @workgroup_size(LANES * GROUP_ROWS)
+//@if OWNER == SUBGROUP
+@subgroup_size(LANES)
+//@end
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
+  //@if OWNER == SUBGROUP
+  @builtin(subgroup_id) owner: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+  //@else
   @builtin(local_invocation_index) local: u32,
+  //@end
 ) {
-  let row = row_of(group, groups, local) * ROWS_PER_TURN;
+  //@if OWNER == LANE
+  let owner = local;
+  let lane = 0u;
+  //@end
+  //@if OWNER == WORKGROUP
+  let owner = 0u;
+  let lane = local;
+  //@end
+  let row = ((group.y * groups.x + group.x) * GROUP_ROWS + owner) * ROWS_PER_TURN;
   if (row < params.rows) {
-    each_row(row, local % LANES);
+    each_row(row, lane);
   }
 }

@@ -4,10 +4,6 @@
 const LANES = 1u; // that share a row
 const GROUP_ROWS = 8u; // of a workgroup, or turns of rows
 
-fn row_of(group: vec3u, groups: vec3u, local: u32) -> u32 {
-  return (group.y * groups.x + group.x) * GROUP_ROWS + local;
-}
-
 fn row_sum(value: f32, lane: u32) -> f32 {
   return value;
 }

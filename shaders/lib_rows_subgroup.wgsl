@@ -1,17 +1,14 @@
 // How lanes share the rows of a row-wise kernel, 2 of 3: a subgroup owns a row. Loads are side by side and a reduction is
-// one subgroup operation, without shared memory or a barrier. It takes an adapter whose subgroups always have LANES lanes;
-// a workgroup's subgroups are then its runs of LANES consecutive lanes. Whether control flow is uniform in a subgroup
-// depends on that, which WGSL's analysis cannot know: hence the directive.
+// one subgroup operation, without shared memory or a barrier. It takes an adapter whose subgroups have LANES lanes, always or
+// because the shader asks for it. Which lanes are a subgroup, and in which order, WGSL leaves open: they ask. Control flow is
+// uniform in a subgroup since a row is, which WGSL's analysis cannot know: hence the directive.
 
 enable subgroups;
+requires subgroup_id;
 diagnostic(off, subgroup_uniformity);
 
 const LANES = 8u; // that share a row
 const GROUP_ROWS = 4u; // of a workgroup, or turns of rows
-
-fn row_of(group: vec3u, groups: vec3u, local: u32) -> u32 {
-  return (group.y * groups.x + group.x) * GROUP_ROWS + local / LANES;
-}
 
 fn row_sum(value: f32, lane: u32) -> f32 {
   return subgroupAdd(value);

@@ -6,10 +6,6 @@ const GROUP_ROWS = 1u;
 
 var<workgroup> partial: array<f32, LANES>;
 
-fn row_of(group: vec3u, groups: vec3u, local: u32) -> u32 {
-  return group.y * groups.x + group.x;
-}
-
 fn row_sum(value: f32, lane: u32) -> f32 {
   partial[lane] = value;
   workgroupBarrier();

@@ -7,9 +7,9 @@ fn erf(x: f32) -> f32 {
   return sign(x) * (1.0 - polynomial * exp(-x * x));
 }
 
-// Logistic function; exp(-x) overflows to infinity for x < -88 and gives the right limit, 0.
+// Logistic function. exp(-x) overflows below -88, and shaders may take infinities for impossible: what is made of one is not taken.
 fn sigmoid(x: f32) -> f32 {
-  return 1.0 / (1.0 + exp(-x));
+  return select(1.0 / (1.0 + exp(-x)), 0.0, x < -88.0);
 }
 
 const SQRT_HALF = 0.70710678118654752;

@@ -24,8 +24,8 @@ enable subgroups;
 
 const ROWS_PER_LANE = 2u;
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.y * 8u * ROWS_PER_LANE;
   let column = tile.x * 32u + lane;
   let k4 = params.k / 4u;

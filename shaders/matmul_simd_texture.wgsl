@@ -62,8 +62,8 @@ fn b_at(along: u32, row: u32) -> vec4f {
   //@end
 }
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.x * 8u * ROWS_PER_LANE;
   let column = tile.y * 8u * COLS_PER_LANE;
   //@for r in 0..ROWS_PER_LANE

@@ -16,8 +16,8 @@
 
 enable subgroups;
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(8) @subgroup_size(8)
+fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.y * 32u;
   let column = tile.x * 32u + lane * 4u;
   let m4 = params.m / 4u;

@@ -15,7 +15,7 @@
 
 const LOG = 0u;
 const LOG2_E = 1.4426950408889634;
-const LOWEST = -3.4028234e38;
+const LOWEST = -1e38; // less than any element; finite after the change of base too, since shaders may take infinities for impossible
 
 struct Params {
   rows: u32,

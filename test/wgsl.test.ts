@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { withSubgroupSize } from '../src/kernels/device/subgroup-size.ts';
 import { bindingsOf, specialize } from '../src/kernels/device/wgsl.ts';
 import { sharedGpu } from './gpu.ts';
 
@@ -144,5 +145,43 @@ describe('a kernel', () => {
     expect(gpu.pipelines.get(kernel, { TILE: 2 })).toBe(pipeline);
     expect(gpu.pipelines.get(kernel)).not.toBe(pipeline);
     expect(pipeline).toMatchObject({ params: null, storage: [1, 2], writes: [1] });
+  });
+});
+
+describe('withSubgroupSize', () => {
+  const code = 'const LANES = 16u;\n@compute @workgroup_size(64) @subgroup_size(LANES)\nfn main() {}';
+  const without = 'const LANES = 16u;\n@compute @workgroup_size(64) fn main() {}';
+
+  it('asks for a size that the adapter has', () => {
+    const asked = `enable subgroup_size_control;\n${code}`;
+    for (const sizes of [
+      { min: 16, max: 16 },
+      { min: 8, max: 32 },
+    ])
+      expect(withSubgroupSize(code, sizes)).toBe(asked);
+  });
+
+  it('leaves it to the adapter where it has others, or cannot be asked', () => {
+    for (const sizes of [undefined, { min: 32, max: 64 }, { min: 4, max: 8 }])
+      expect(withSubgroupSize(code, sizes)).toBe(without);
+    expect(withSubgroupSize(without, { min: 16, max: 16 })).toBe(without);
+  });
+
+  it('is what kernels with subgroups are compiled with', async () => {
+    const gpu = await sharedGpu();
+    const { subgroupMin, subgroupMax } = gpu.adapter;
+    const source = `
+enable subgroups;
+@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+const LANES = 8u;
+@compute @workgroup_size(LANES) @subgroup_size(LANES)
+fn main(@builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) lane: u32) { out[lane] = size; }`;
+    const applies = gpu.has('subgroup-size-control') && subgroupMin <= 8 && subgroupMax >= 8;
+    if (!gpu.has('subgroups')) return;
+    const out = gpu.pool.allocate(64);
+    gpu.run({ name: 'sized', source }, { buffers: [out], groups: [1] });
+    const [size] = new Uint32Array(await gpu.read(out, 64));
+    gpu.pool.release(out);
+    expect(size === 8).toBe(applies);
   });
 });

@@ -2,6 +2,20 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'kernels: softmax runs through infinity',
+    file: 'shaders/softmax.wgsl',
+    text: 'const LOWEST = -1e38;',
+    becomes: 'const LOWEST = -3.4028234e38;',
+    tests: ['test/finite-arithmetic.test.ts'],
+  },
+  {
+    what: 'kernels: a subgroup size is asked for that the adapter lacks',
+    file: 'src/kernels/device/subgroup-size.ts',
+    text: 'size <= sizes.max',
+    becomes: 'size >= sizes.max',
+    tests: ['test/wgsl.test.ts'],
+  },
+  {
     what: 'gradients: subtract adds by both operands',
     file: 'src/autograd/ops/arithmetic.ts',
     text: 'collapse(dy, b, sign)',

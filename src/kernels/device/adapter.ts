@@ -121,7 +121,12 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       'no WebGPU adapter was found',
       'Run `npx clip-agiqa-webgpu setup` (in a clone: `npm run setup`): it installs a software Vulkan driver on Debian and Ubuntu, and tells you what to install on other systems.',
     );
-  const wanted = [...new Set([...used, ...(options.features ?? [])])] as GPUFeatureName[];
+  const language = instance.wgslLanguageFeatures;
+  // Kernels that use subgroups take a lane's place from them, and not from the order of the workgroup, which WGSL leaves open.
+  const numbered = language?.has('subgroup_id') ?? false;
+  const wanted = [...new Set([...used, ...(options.features ?? [])])].filter(
+    (feature) => numbered || !feature.startsWith('subgroup'),
+  ) as GPUFeatureName[];
   const device = await adapter.requestDevice({
     requiredFeatures: wanted.filter(
       (feature) => adapter.features.has(feature) && keepsFeature(profile, feature),
@@ -131,7 +136,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   const { info } = adapter;
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   const processor = /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
-  const textures = instance.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
+  const textures = language?.has('readonly_and_readwrite_storage_textures') ?? false;
   return {
     device,
     instance,

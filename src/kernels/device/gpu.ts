@@ -76,7 +76,9 @@ export class Gpu {
       this.#bindGroups.clear();
     });
     this.textures = new TexturePool(this.device.limits, this.#memory, this.pool);
-    this.pipelines = new PipelineCache(this.device, this.#errors);
+    const { subgroupMin: min, subgroupMax: max } = this.adapter;
+    const sizes = this.has('subgroup-size-control') ? { min, max } : undefined;
+    this.pipelines = new PipelineCache(this.device, this.#errors, sizes);
     void this.device.lost.then(({ reason, message }) => {
       this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
       this.#release();

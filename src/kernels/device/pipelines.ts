@@ -1,5 +1,6 @@
 import type { DeviceErrors } from './errors.ts';
 import { type ParamLayout, paramsOf } from './params.ts';
+import { type SubgroupSizes, withSubgroupSize } from './subgroup-size.ts';
 import { type BindingDeclaration, bindingsOf, type Constants, specialize } from './wgsl.ts';
 import { type WorkOf, workOf } from './work.ts';
 
@@ -35,11 +36,14 @@ export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #compiled = new Map<Kernel, Variant[]>();
   readonly #errors: DeviceErrors;
+  readonly #subgroups: SubgroupSizes | undefined;
   #nextId = 1;
 
-  constructor(device: GPUDevice, errors: DeviceErrors) {
+  /** @param subgroups the sizes that a shader can ask for, if it can */
+  constructor(device: GPUDevice, errors: DeviceErrors, subgroups?: SubgroupSizes) {
     this.#device = device;
     this.#errors = errors;
+    this.#subgroups = subgroups;
   }
 
   /** The compiled pipeline of a kernel and its override constants; compiled at the first call. */
@@ -65,7 +69,7 @@ export class PipelineCache {
     let params: ParamLayout | null;
     let work: WorkOf | null;
     try {
-      code = specialize(kernel.source, constants);
+      code = withSubgroupSize(specialize(kernel.source, constants), this.#subgroups);
       params = paramsOf(code);
       work = workOf(code, params);
     } catch (error) {

@@ -67,9 +67,18 @@ function directivesFirst(text: string): string {
   return directives.size === 0 ? text : `${[...directives].join('\n')}\n${rest}`;
 }
 
-function expand(text: string): string {
+/** The integer constants that a shader declares. */
+function constantsOf(text: string): Map<string, string> {
   const declared = new Map<string, string>();
   for (const m of text.matchAll(/^const (\w+)(?:: *\w+)? *= *([^;]+);/gm)) declared.set(m[1]!, m[2]!);
+  return declared;
+}
+
+/** The value of a number, or of one of the shader's integer constants. */
+export const integerConstant = (text: string, word: string): number => integer(word, constantsOf(text));
+
+function expand(text: string): string {
+  const declared = constantsOf(text);
   const lines = text.split('\n');
   const between = (from: number, to: number): string[] => {
     const out: string[] = [];

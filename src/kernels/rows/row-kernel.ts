@@ -70,11 +70,14 @@ export function withRowVariant<T>(variant: string | undefined, f: () => T): T {
   }
 }
 
-/** A subgroup can own a row only where all subgroups have one size. */
-function subgroupsOwn(gpu: Gpu): boolean {
+/** Lanes of a subgroup that owns a row, whose shader has to know them: the one size there is, or one that can be asked for; else 0. */
+function subgroupLanes(gpu: Gpu): number {
   const { subgroupMin, subgroupMax } = gpu.adapter;
-  return gpu.has('subgroups') && subgroupMin === subgroupMax && subgroupMin > 0;
+  if (!gpu.has('subgroups') || subgroupMin === 0) return 0;
+  if (subgroupMin === subgroupMax) return subgroupMin;
+  return gpu.has('subgroup-size-control') ? Math.min(subgroupMax, Math.max(subgroupMin, 32)) : 0;
 }
+const subgroupsOwn = (gpu: Gpu): boolean => subgroupLanes(gpu) > 0;
 
 /** Those of {@link rowVariants} that this adapter can run. */
 export function applicableRowVariants(gpu: Gpu): string[] {
@@ -114,7 +117,7 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
       launch(gpu, launch, shape) {
         const { rows, width } = shape;
         const tile = tilingOf?.(gpu, shape);
-        const lanes = owner === 'subgroup' && { LANES: gpu.adapter.subgroupMin };
+        const lanes = owner === 'subgroup' && { LANES: subgroupLanes(gpu) };
         gpu.run(kernel, {
           constants: { ...launch.constants, ...tile, ...constants, ...lanes },
           buffers: launch.buffers,
