@@ -28,7 +28,7 @@ function clipped(gpu: Gpu, gradients: ReadonlyMap<Tensor, Tensor>, maxNorm: numb
       size: gradient.size,
       operation: 'squares',
     });
-    copyBlock(gpu, total.buffer, parts.buffer, { ...at, outAt: i });
+    copyBlock(gpu, total.buffer, parts.buffer, { outAt: i, ...at });
   }
   reduceAll(gpu, { x: parts.buffer, out: total.buffer, size: parts.size });
   const scaled = new Map<Tensor, Tensor>();

@@ -68,16 +68,19 @@ export function scope<T>(body: () => T): T {
     result.catch(() => {});
     throw new Error('scope() takes a synchronous function; read results after it');
   }
-  for (const tensor of tensorsIn(result)) if (own.delete(tensor)) scopes.at(-1)?.add(tensor);
+  passOn(result, own, scopes.at(-1));
   for (const tensor of own) tensor.dispose();
   return result;
 }
 
-function* tensorsIn(value: unknown): Iterable<Scoped> {
+/** The tensors in `value` go from a scope to the one around it. Once an op runs: a generator would cost more than most ops. */
+function passOn(value: unknown, from: Set<Scoped>, to: Set<Scoped> | undefined): void {
   if (value === null || typeof value !== 'object') return;
-  if ('dispose' in value && 'shape' in value) yield value as Scoped;
-  else if (value instanceof Map || Array.isArray(value))
-    for (const item of value.values()) yield* tensorsIn(item);
+  if ('dispose' in value && 'shape' in value) {
+    const tensor = value as Scoped;
+    if (from.delete(tensor)) to?.add(tensor);
+  } else if (Array.isArray(value)) for (const item of value) passOn(item, from, to);
+  else if (value instanceof Map) for (const item of value.values()) passOn(item, from, to);
   else if (Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) yield* tensorsIn(item);
+    for (const item of Object.values(value)) passOn(item, from, to);
 }

@@ -1,7 +1,7 @@
 import { elementCount } from '../common/shape.ts';
 import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { naming } from '../kernels/device/memory.ts';
+import { named } from '../kernels/device/memory.ts';
 import { Storage } from '../kernels/device/storage.ts';
 import { track, untrack } from './scope.ts';
 
@@ -35,12 +35,11 @@ export class Tensor {
   static empty(gpu: Gpu, shape: readonly number[], type: TensorType = 'f32', name = ''): Tensor {
     const count = elementCount(shape);
     if (!Number.isInteger(count) || count < 0) throw new Error(`[${shape.join(', ')}] is not a shape`);
-    const bytes = byteLength(count, type);
-    const buffer = naming(
-      () => purposeOf(shape, name),
-      () => gpu.pool.allocate(bytes),
-    );
-    return new Tensor(new Storage(gpu, buffer), shape, type);
+    try {
+      return new Tensor(new Storage(gpu, gpu.pool.allocate(byteLength(count, type))), shape, type);
+    } catch (error) {
+      throw named(error, purposeOf(shape, name));
+    }
   }
 
   /**

@@ -26,8 +26,8 @@ function collapse(dy: Tensor, shape: readonly number[], factor = 1): Tensor {
   if (size === dy.size) return factor === 1 ? dy.view(shape) : scaled(dy.view(shape), factor);
   const out = Tensor.empty(dy.gpu, shape);
   const options = { x: dy.buffer, out: out.buffer, factor };
-  if (size === 1) reduceAll(dy.gpu, { ...options, size: dy.size });
-  else columnSum(dy.gpu, { ...options, rows: dy.size / size, width: size });
+  if (size === 1) reduceAll(dy.gpu, { size: dy.size, ...options });
+  else columnSum(dy.gpu, { rows: dy.size / size, width: size, ...options });
   return out;
 }
 

@@ -20,14 +20,15 @@ export interface AttentionOptions {
 
 function forward(
   gpu: Tensor['gpu'],
-  inputs: AttentionInputs,
-  shape: AttentionSizes & { readonly end?: GpuBuffer | undefined },
+  { q, k, v }: AttentionInputs,
+  shape: AttentionSizes,
+  end: GpuBuffer | undefined,
   recording: boolean,
 ) {
   const { batch, heads, queries, headDim } = shape;
   const out = Tensor.empty(gpu, [batch, queries, heads * headDim]);
   const lse = recording ? Tensor.empty(gpu, [batch, heads, queries]) : null;
-  attentionForward(gpu, { ...inputs, ...shape, out: out.buffer, lse: lse?.buffer });
+  attentionForward(gpu, { q, k, v, end, out: out.buffer, lse: lse?.buffer, ...shape });
   return { out, lse };
 }
 
@@ -46,7 +47,7 @@ const attentionOp: Op<{
   types: [['f32'], ['u32']],
   forward([qkv, end], { attributes: shape, recording, save }) {
     const [q, k, v] = thirds(qkv, shape.heads * shape.headDim);
-    const { out, lse } = forward(qkv.gpu, { q, k, v }, { ...shape, end: end?.buffer }, recording);
+    const { out, lse } = forward(qkv.gpu, { q, k, v }, shape, end?.buffer, recording);
     if (lse) save({ qkv, out, lse, end });
     lse?.dispose();
     return out;
@@ -56,8 +57,8 @@ const attentionOp: Op<{
     const width = shape.heads * shape.headDim;
     const [q, k, v] = thirds(qkv, width);
     const [dq, dk, dv] = thirds(dqkv, width);
-    const tensors = { q, k, v, dq, dk, dv, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
-    attentionBackward(dy.gpu, { ...shape, ...tensors, end: end?.buffer });
+    const inputs = { q, k, v, end: end?.buffer, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
+    attentionBackward(dy.gpu, { dq, dk, dv, ...inputs, ...shape });
     return [dqkv, null];
   },
 };
@@ -79,7 +80,7 @@ const attentionFromOp: Op<{
   name: 'attentionFrom',
   forward([query, kv], { attributes: shape, recording, save }) {
     const [q, k, v] = queryAndHalves(query, kv, shape.heads * shape.headDim);
-    const { out, lse } = forward(query.gpu, { q, k, v }, shape, recording);
+    const { out, lse } = forward(query.gpu, { q, k, v }, shape, undefined, recording);
     if (lse) save({ query, kv, out, lse });
     lse?.dispose();
     return out;
@@ -90,8 +91,8 @@ const attentionFromOp: Op<{
     const width = shape.heads * shape.headDim;
     const [q, k, v] = queryAndHalves(query, kv, width);
     const [dq, dk, dv] = queryAndHalves(dQuery, dkv, width);
-    const tensors = { q, k, v, dq, dk, dv, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
-    attentionBackward(dy.gpu, { ...shape, ...tensors });
+    const inputs = { q, k, v, out: out.buffer, lse: lse.buffer, dOut: dy.buffer };
+    attentionBackward(dy.gpu, { dq, dk, dv, ...inputs, ...shape });
     return [needs[0] ? dQuery : null, needs[1] ? dkv : null];
   },
 };

@@ -39,11 +39,11 @@ const layerNormOp: Op<{
     const dx = needs[0] ? Tensor.empty(gpu, dy.shape) : null;
     if (dx) {
       const residual = take(0)?.buffer ?? null;
-      layerNormBackward(gpu, { ...shared, gamma: gamma?.buffer ?? null, residual, dx: dx.buffer });
+      layerNormBackward(gpu, { gamma: gamma?.buffer ?? null, residual, dx: dx.buffer, ...shared });
     }
     if (!needs[1] && !needs[2]) return [dx, null, null];
     const [dgamma, dbeta] = [Tensor.empty(gpu, [width]), Tensor.empty(gpu, [width])];
-    layerNormBackwardParams(gpu, { ...shared, dgamma: dgamma.buffer, dbeta: dbeta.buffer });
+    layerNormBackwardParams(gpu, { dgamma: dgamma.buffer, dbeta: dbeta.buffer, ...shared });
     return [dx, dgamma, dbeta];
   },
 };

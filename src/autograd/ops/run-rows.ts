@@ -15,6 +15,6 @@ export function runRows<const Shapes extends readonly (readonly number[])[]>(
   const width = inputs[0].dim(-1);
   const outputs = shapes.map((shape) => Tensor.empty(gpu, shape));
   const buffers = [...inputs, ...outputs].map(({ buffer }) => buffer);
-  kernel.run(gpu, { ...options, buffers }, { rows: size / width, width });
+  kernel.run(gpu, { buffers, ...options }, { rows: size / width, width });
   return outputs as { [I in keyof Shapes]: Tensor };
 }

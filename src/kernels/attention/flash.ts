@@ -5,12 +5,11 @@ import type { Gpu } from '../device/gpu.ts';
 import { withScratch } from '../device/scratch.ts';
 import { attentionDelta, deltaSource } from './delta.ts';
 import {
-  aligned,
   type BackwardVariant,
   endBuffers,
   type ForwardVariant,
   inVec4,
-  maskConstants,
+  maskNumbers,
   type StridedView,
   scaleOf,
 } from './shape.ts';
@@ -22,7 +21,7 @@ const keysKernel = { name: 'attention_flash_backward_kv', source: keysSource };
 const lanes = 64;
 
 /** Vec4 loads, and vectors that fit into registers. */
-const applies: ForwardVariant['applies'] = (_gpu, shape) => shape.headDim <= 128 && aligned(shape);
+const applies: ForwardVariant['applies'] = (_gpu, shape) => shape.headDim <= 128 && shape.aligned;
 
 /** The first choice on a GPU; a processor has neither fast workgroup memory nor cheap barriers. */
 const cost = ({ adapter }: Gpu): number => (adapter.software ? 2 : 1);
@@ -48,10 +47,10 @@ export const flash: ForwardVariant = {
   cost,
 
   launch(gpu, options) {
-    const { batch, queries, keys, heads, headDim, q, k, v, out, lse } = options;
+    const { batch, queries, keys, heads, headDim, mask, q, k, v, out, lse } = options;
     const { constants, rows } = tiling(gpu, headDim);
     gpu.run(forwardKernel, {
-      constants: { ...maskConstants(options), LSE: Number(Boolean(lse)), ...constants },
+      constants: { MASK: maskNumbers[mask], LSE: Number(Boolean(lse)), ...constants },
       buffers: [q.buffer, k.buffer, v.buffer, ...endBuffers(options), out, ...(lse ? [lse] : [])],
       params: [queries, keys, heads, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
       groups: [Math.ceil(queries / rows), heads, batch],
@@ -67,7 +66,7 @@ export const flashBackward: BackwardVariant = {
   cost,
 
   launch(gpu, options) {
-    const { batch, queries, keys, heads, headDim, q, k, v, dOut, dq, dk, dv, lse } = options;
+    const { batch, queries, keys, heads, headDim, mask, q, k, v, dOut, dq, dk, dv, lse } = options;
     const { constants, rows } = tiling(gpu, headDim);
     withScratch(gpu, queriesKernel.name, (hold) => {
       const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
@@ -79,7 +78,7 @@ export const flashBackward: BackwardVariant = {
         gradients: readonly [StridedView, ...StridedView[]],
       ) =>
         gpu.run(kernel, {
-          constants: { ...maskConstants(options), ...constants },
+          constants: { MASK: maskNumbers[mask], ...constants },
           buffers: [...inputs, gradients[0].buffer],
           params: [queries, keys, heads, ...inVec4(q, k, v, ...gradients), scaleOf(options)],
           groups: [Math.ceil(length / rows), heads, batch],

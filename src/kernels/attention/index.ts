@@ -3,12 +3,13 @@ import type { Gpu } from '../device/gpu.ts';
 import { type FamilyTrial, family } from '../variant.ts';
 import { flash, flashBackward } from './flash.ts';
 import { naive, naiveBackward } from './naive.ts';
-import type {
-  AttentionBackward,
-  AttentionForward,
-  AttentionInputs,
-  AttentionShape,
-  AttentionSizes,
+import {
+  type AttentionBackward,
+  type AttentionForward,
+  type AttentionInputs,
+  type AttentionShape,
+  type AttentionSizes,
+  shapeOf,
 } from './shape.ts';
 import { simd, simdBackward } from './simd.ts';
 
@@ -46,7 +47,7 @@ const forward = family<AttentionShape, AttentionForward>({
     return {
       inputs: floats(ofQueries, ofKeys, ofKeys),
       output: ofQueries,
-      args: ([q, k, v], out) => ({ ...sizes, q: dense(q), k: dense(k), v: dense(v), out }),
+      args: ([q, k, v], out) => ({ q: dense(q), k: dense(k), v: dense(v), out, ...sizes }),
     };
   },
 });
@@ -69,7 +70,6 @@ const backward = family<AttentionShape, AttentionBackward>({
       ),
       output: ofQueries + 2 * ofKeys,
       args: ([q, k, v, out, dOut, lse], gradient) => ({
-        ...sizes,
         q: dense(q),
         k: dense(k),
         v: dense(v),
@@ -79,6 +79,7 @@ const backward = family<AttentionShape, AttentionBackward>({
         dq: dense(gradient),
         dk: dense(gradient, ofQueries),
         dv: dense(gradient, ofQueries + ofKeys),
+        ...sizes,
       }),
     };
   },
@@ -90,18 +91,18 @@ export const attentionVariants = forward.names;
 /** Which variants can compute this in both directions, if the gradients lie as q, k and v do. */
 export function applicableAttention(gpu: Gpu, options: AttentionInputs & AttentionSizes): string[] {
   const { q, k, v } = options;
-  return forward.variants(gpu, { ...options, views: [q, k, v] }).map(({ name }) => name);
+  return forward.variants(gpu, shapeOf(options, q, k, v)).map(({ name }) => name);
 }
 
 /** out = softmax(scale·q·kᵀ, over the keys that a query sees)·v for every head and batch entry. */
 export function attentionForward(gpu: Gpu, options: AttentionForward): void {
   const { q, k, v, variant } = options;
-  forward.run(gpu, options, { ...options, views: [q, k, v] }, variant);
+  forward.run(gpu, options, shapeOf(options, q, k, v), variant);
 }
 
 /** The gradients of q, k and v from that of the output; P is recomputed from the saved log-sum-exp. */
 export function attentionBackward(gpu: Gpu, options: AttentionBackward): void {
   const { q, k, v, dq, dk, dv, variant } = options;
   if (dk.buffer !== dv.buffer) throw new Error('dk and dv must be views of one buffer');
-  backward.run(gpu, options, { ...options, views: [q, k, v, dq, dk, dv] }, variant);
+  backward.run(gpu, options, shapeOf(options, q, k, v, dq, dk, dv), variant);
 }

@@ -13,7 +13,7 @@ import {
   type BackwardVariant,
   endBuffers,
   type ForwardVariant,
-  maskConstants,
+  maskNumbers,
   type StridedView,
   scaleOf,
 } from './shape.ts';
@@ -83,9 +83,9 @@ export const naiveBackward: BackwardVariant = {
 };
 
 function scores(gpu: Gpu, options: AttentionOptions, out: GpuBuffer): void {
-  const { batch, queries, keys, heads, headDim, q, k } = options;
+  const { batch, queries, keys, heads, headDim, mask, q, k } = options;
   gpu.run(scoresKernel, {
-    constants: maskConstants(options),
+    constants: { MASK: maskNumbers[mask] },
     buffers: [q.buffer, k.buffer, ...endBuffers(options), out],
     params: [queries, keys, heads, headDim, q.offset, q.stride, k.offset, k.stride, scaleOf(options)],
     groups: [Math.ceil(keys / 8), Math.ceil(queries / 8), batch * heads],

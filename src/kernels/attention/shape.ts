@@ -22,8 +22,8 @@ export interface AttentionSizes {
 
 /** What decides which variant computes attention. */
 export interface AttentionShape extends AttentionSizes {
-  /** Of q, k and v, and of their gradients in the backward pass. */
-  readonly views: readonly StridedView[];
+  /** Every vector of a head starts at a multiple of 4 elements, as the fused kernels' vec4 loads need; in the gradients, too. */
+  readonly aligned: boolean;
 }
 
 /** What both directions of a variant are. */
@@ -65,10 +65,15 @@ export interface AttentionBackward extends AttentionOptions {
   readonly dv: StridedView;
 }
 
-/** The MASK constant of the attention kernels, as lib_attention_mask.wgsl numbers the masks. */
-export function maskConstants({ mask }: AttentionSizes): { MASK: number } {
-  return { MASK: { none: 0, causal: 1, tree: 2 }[mask] };
+/** The shape of attention on these views: q, k and v, and their gradients in the backward pass. */
+export function shapeOf(sizes: AttentionSizes, ...views: readonly StridedView[]): AttentionShape {
+  const { batch, queries, keys, heads, headDim, mask } = sizes;
+  const aligned = views.every(({ offset, stride }) => (headDim | offset | stride) % 4 === 0);
+  return { batch, queries, keys, heads, headDim, mask, aligned };
 }
+
+/** The MASK constant of the attention kernels, as lib_attention_mask.wgsl numbers the masks. */
+export const maskNumbers = { none: 0, causal: 1, tree: 2 } as const;
 
 /** The binding that only a tree has. */
 export function endBuffers({ mask, end }: AttentionOptions): GpuBuffer[] {
@@ -83,10 +88,7 @@ export function scaleOf({ scale, headDim }: Pick<AttentionOptions, 'scale' | 'he
 
 /** Offset and stride of each view in vec4, as the fused kernels' parameters have them. */
 export function inVec4(...views: readonly StridedView[]): number[] {
-  return views.flatMap(({ offset, stride }) => [offset / 4, stride / 4]);
-}
-
-/** Whether every vector of a head starts at a multiple of 4 elements, as the fused kernels' vec4 loads need. */
-export function aligned({ headDim, views }: AttentionShape): boolean {
-  return headDim % 4 === 0 && views.every(({ offset, stride }) => offset % 4 === 0 && stride % 4 === 0);
+  const numbers: number[] = [];
+  for (const { offset, stride } of views) numbers.push(offset / 4, stride / 4);
+  return numbers;
 }

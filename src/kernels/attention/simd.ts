@@ -17,12 +17,11 @@ import {
   type AttentionForward,
   type AttentionShape,
   type AttentionSizes,
-  aligned,
   type BackwardVariant,
   endBuffers,
   type ForwardVariant,
   inVec4,
-  maskConstants,
+  maskNumbers,
   type StridedView,
   scaleOf,
 } from './shape.ts';
@@ -55,7 +54,7 @@ const applies = (gpu: Gpu, shape: AttentionShape): boolean =>
   gpu.has('subgroups') &&
   gpu.adapter.subgroupMin >= 8 &&
   gpu.limits.maxStorageBuffersPerShaderStage >= 9 &&
-  aligned(shape) &&
+  shape.aligned &&
   tiling(gpu, shape, false) !== undefined;
 
 /** The first choice on a processor. */
@@ -117,14 +116,14 @@ function launchForward(
   operands: readonly GpuStorage[],
   textures: boolean,
 ): void {
-  const { batch, queries, keys, heads, headDim, q, k, v, out, lse } = options;
+  const { batch, queries, keys, heads, headDim, mask, q, k, v, out, lse } = options;
   const sizes = tiling(gpu, options, textures)!;
   gpu.run(forwardKernel, {
     constants: {
-      ...maskConstants(options),
-      ...sizes,
+      MASK: maskNumbers[mask],
       LSE: Number(Boolean(lse)),
       TEXTURES: Number(textures),
+      ...sizes,
     },
     buffers: [...operands, ...endBuffers(options), out, ...(lse ? [lse] : [])],
     params: [queries, keys, heads, headDim / 4, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
@@ -140,7 +139,8 @@ export const simdBackward: BackwardVariant = {
   cost,
 
   launch(gpu, options) {
-    const { batch, queries, keys, heads, headDim, q, k, v, dOut, dq, dk, dv, lse } = options;
+    const { batch, queries, keys, heads, headDim, mask, q, k, v, dOut, dq, dk, dv, lse } = options;
+    const MASK = maskNumbers[mask];
     const line = Math.ceil(keys / 4);
     withScratch(gpu, backwardKernel.name, (hold) => {
       const delta = hold(gpu.pool.allocate(batch * heads * queries * 4));
@@ -148,7 +148,7 @@ export const simdBackward: BackwardVariant = {
       const dS = hold(gpu.pool.allocate(batch * heads * queries * line * 16));
       attentionDelta(gpu, options, delta);
       gpu.run(backwardKernel, {
-        constants: maskConstants(options),
+        constants: { MASK },
         buffers: [q.buffer, k.buffer, v.buffer, dOut, lse, delta, ...endBuffers(options), p, dS],
         params: [queries, keys, heads, headDim / 4, line, ...inVec4(q, k, v), scaleOf(options) * Math.LOG2E],
         groups: [Math.ceil(keys / 32), Math.ceil(queries / 16), batch * heads],
@@ -156,7 +156,7 @@ export const simdBackward: BackwardVariant = {
       const product = (m: GpuBuffer, transposed: boolean, x: StridedView, y: StridedView, scale: number) => {
         const [rows, columns] = transposed ? [keys, queries] : [queries, keys];
         gpu.run(productKernel, {
-          constants: { ...maskConstants(options), TRANSPOSED: Number(transposed) },
+          constants: { MASK, TRANSPOSED: Number(transposed) },
           buffers: [m, x.buffer, ...(transposed ? endBuffers(options) : []), y.buffer],
           params: [rows, columns, heads, headDim / 4, line, ...inVec4(x, y), scale],
           groups: [Math.ceil(headDim / 32), Math.ceil(rows / 16), batch * heads],

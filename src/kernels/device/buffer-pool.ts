@@ -49,17 +49,17 @@ export class BufferPool {
   allocate(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes);
     if (capacity > this.#largest) throw tooLarge(bytes, this.#largest);
-    return this.use(
-      bytes,
-      (free) => free.takeBuffer(capacity),
-      () => this.#create(capacity),
-    );
+    return this.lend(this.free.takeBuffer(capacity) ?? this.#create(capacity), bytes);
   }
 
-  /** Storage for `bytes` bytes that `take` finds among what is free, else what `create` makes. */
-  use<T extends GpuStorage>(bytes: number, take: (free: FreeLists) => T | undefined, create: () => T): T {
+  /** What an allocation takes from, if it finds anything there. */
+  get free(): FreeLists {
+    return this.#arena?.free ?? this.#free;
+  }
+
+  /** Counts storage, taken from {@link free} or new, as in use, for `bytes` bytes. */
+  lend<T extends GpuStorage>(storage: T, bytes: number): T {
     const arena = this.#arena;
-    const storage = take(arena?.free ?? this.#free) ?? create();
     if (arena) {
       arena.idle.delete(storage);
       if (!storage.arena) {

@@ -29,13 +29,9 @@ export class OutOfMemoryError extends UserError {
   }
 }
 
-/** What `make` gives; where there is no room for it, the error names the purpose. */
-export function naming<T>(purpose: () => string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    throw error instanceof OutOfMemoryError ? error.naming(purpose()) : error;
-  }
+/** The error to throw in place of one caught: where there was no room for something, it names the purpose. */
+export function named(error: unknown, purpose: string): unknown {
+  return error instanceof OutOfMemoryError ? error.naming(purpose) : error;
 }
 
 /** Bytes as people read them: MiB from one on. */

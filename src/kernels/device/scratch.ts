@@ -1,6 +1,6 @@
 import type { GpuStorage } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
-import { naming } from './memory.ts';
+import { named } from './memory.ts';
 
 /**
  * Runs a launcher that needs storage of its own: what it passes to `hold` goes back to the pool when it ends, however it
@@ -17,10 +17,9 @@ export function withScratch(
     return storage;
   };
   try {
-    naming(
-      () => `scratch of kernel ${kernel}`,
-      () => body(hold),
-    );
+    body(hold);
+  } catch (error) {
+    throw named(error, `scratch of kernel ${kernel}`);
   } finally {
     for (const storage of held) gpu.pool.release(storage);
   }

@@ -28,11 +28,10 @@ export class TexturePool {
       throw new Error(
         `a texture of ${width} x ${height} texels exceeds this adapter's limit of ${this.maxRows} per side`,
       );
-    return this.#pool.use(
+    const fitting = (one: GpuTexture) => one.format === format && one.width >= width && one.height >= height;
+    return this.#pool.lend(
+      this.#pool.free.takeTexture(fitting) ?? this.#create(paddedWidth(width, format), height, format),
       width * height * texelBytes[format],
-      (free) =>
-        free.takeTexture((one) => one.format === format && one.width >= width && one.height >= height),
-      () => this.#create(paddedWidth(width, format), height, format),
     );
   }
 

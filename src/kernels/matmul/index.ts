@@ -43,7 +43,21 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
 
 /** out = act(op(A)·op(B) + bias) + residual. */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
-  const { b, variant } = options;
-  const operands = b instanceof PackedWeight ? { ...options, b: b.operand } : (options as MatmulOperands);
-  products.run(gpu, operands, shapeOf(options), variant);
+  const {
+    a,
+    b,
+    out,
+    bias = null,
+    residual = null,
+    preactivation = null,
+    activation = 'none',
+    variant,
+  } = options;
+  const operand = b instanceof PackedWeight ? b.operand : b;
+  products.run(
+    gpu,
+    { a, b: operand, out, bias, residual, activation, preactivation },
+    shapeOf(options),
+    variant,
+  );
 }

@@ -1,6 +1,6 @@
 import type { GpuBuffer, GpuStorage } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { naming } from '../device/memory.ts';
+import { named } from '../device/memory.ts';
 import { filled } from '../device/scratch.ts';
 import { Storage } from '../device/storage.ts';
 import type { GpuTexture } from '../device/texture-pool.ts';
@@ -49,12 +49,14 @@ export class PackedWeight {
   ): PackedWeight {
     const [n, k] = shape;
     if (values.length !== n * k) throw new Error(`${values.length} values do not fill a weight [${n}, ${k}]`);
-    const allocation = naming(
-      () => `${name === '' ? 'a weight' : `tensor ${name}`} [${n}, ${k}]`,
-      () => (packsIntoTexture(gpu, n, k) ? interleaved(gpu, values, n, k) : upload(gpu, values)),
-    );
     const type = values instanceof Uint16Array ? 'f16' : 'f32';
-    return new PackedWeight(new Storage(gpu, allocation), shape, type);
+    try {
+      const inTexture = packsIntoTexture(gpu, n, k);
+      const allocation = inTexture ? interleaved(gpu, values, n, k) : upload(gpu, values);
+      return new PackedWeight(new Storage(gpu, allocation), shape, type);
+    } catch (error) {
+      throw named(error, `${name === '' ? 'a weight' : `tensor ${name}`} [${n}, ${k}]`);
+    }
   }
 
   get gpu(): Gpu {

@@ -96,7 +96,7 @@ export function constantsOf(operands: MatmulOperands, own: Constants): Constants
     RESIDUAL: residual ? 1 : 0,
     PREACTIVATION: preactivation ? 1 : 0,
     ACTIVATION: unaryNumbers[activation],
-    ...own, // last: V8 takes 8 µs where properties follow a spread, 0.2 this way
+    ...own, // last: V8 takes microseconds where a spread comes first
   };
 }
 

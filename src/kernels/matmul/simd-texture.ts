@@ -46,10 +46,11 @@ export const textures = (
       withScratch(gpu, kernel.name, (hold) => {
         const packed = 'texture' in b ? b : { texture: hold(copyToTexture(gpu, b, matrixB)), row: 0 };
         const block = batch === 1 && m > gpu.textures.maxRows ? blockOf(gpu) : m;
+        const rowsOfA = (height: number) => (height === m ? matrixA : { ...matrixA, rows: height });
         for (let first = 0; first < m; first += block) {
           const height = Math.min(block, m - first);
           withScratch(gpu, kernel.name, (holdBlock) => {
-            const copied = holdBlock(copyToTexture(gpu, a, { ...matrixA, rows: height }, first));
+            const copied = holdBlock(copyToTexture(gpu, a, rowsOfA(height), first));
             gpu.run(kernel, {
               constants: constantsOf(operands, {
                 HALF_B: Number(packed.texture.format === 'rgba16float'),

@@ -74,7 +74,7 @@ export const reduceChunk = 2048;
 export function reduceAll(gpu: Gpu, { size, ...options }: ReduceAll): void {
   const rows = Math.ceil(size / reduceChunk);
   if (rows === 1) {
-    reduceRagged(gpu, { ...options, rows, width: size }, size);
+    reduceRagged(gpu, { rows, width: size, ...options }, size);
     return;
   }
   const { out, operation = 'sum', factor } = options;

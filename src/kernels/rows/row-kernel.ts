@@ -43,11 +43,11 @@ export interface RowKernel {
 
 type RowVariant = Variant<RowShape, RowLaunch>;
 
-/** By who owns a row: the constants of lib_rows.wgsl, and the rows, or turns of rows, of a workgroup. */
+/** By who owns a row: the number it has in lib_rows.wgsl, and the rows, or turns of rows, of a workgroup. */
 const owners = {
-  lane: { constants: { OWNER: 0 }, groupRows: 8 },
-  subgroup: { constants: { OWNER: 1 }, groupRows: 4 },
-  workgroup: { constants: { OWNER: 2 }, groupRows: 1 },
+  lane: { OWNER: 0, groupRows: 8 },
+  subgroup: { OWNER: 1, groupRows: 4 },
+  workgroup: { OWNER: 2, groupRows: 1 },
 };
 type Owner = keyof typeof owners;
 
@@ -110,21 +110,21 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
     tilingOf?: typeof tiling,
   ): RowVariant => {
     const kernel = { name: `${name}_${own.name}`, source: wgsl };
-    const { constants, groupRows } = owners[owner];
+    const { OWNER, groupRows } = owners[owner];
     return {
-      ...own,
       sources: [wgsl],
       launch(gpu, launch, shape) {
         const { rows, width } = shape;
         const tile = tilingOf?.(gpu, shape);
         const lanes = owner === 'subgroup' && { LANES: subgroupLanes(gpu) };
         gpu.run(kernel, {
-          constants: { ...launch.constants, ...tile, ...constants, ...lanes },
+          constants: { OWNER, ...launch.constants, ...tile, ...lanes },
           buffers: launch.buffers,
           params: [rows, width, ...(launch.params ?? [])],
           groups: foldGroups(Math.ceil(rows / groupRows / (tile?.ROWS_PER_TURN ?? 1))),
         });
       },
+      ...own,
     };
   };
 
