@@ -18,12 +18,26 @@ const transformer = { layers: 12, activation: 'quick_gelu', layerNormEps: 1e-5 }
 /** The sizes of CLIP ViT-B/16 (Radford et al., arXiv 2103.00020, table 20). */
 export const vitB16: ClipConfig = {
   vision: {
-    ...{ ...transformer, width: 768, heads: 12, mlpWidth: 3072, imageSize: 224, patchSize: 16 },
-    ...{ preNorm: true, patchBias: false, outputWidth: 512, mean, std },
+    ...transformer,
+    width: 768,
+    heads: 12,
+    mlpWidth: 3072,
+    imageSize: 224,
+    patchSize: 16,
+    preNorm: true,
+    patchBias: false,
+    outputWidth: 512,
+    mean,
+    std,
   },
   text: {
-    ...{ ...transformer, width: 512, heads: 8, mlpWidth: 2048 },
-    ...{ contextLength: 77, vocabSize: 49408, outputWidth: 512 },
+    ...transformer,
+    width: 512,
+    heads: 8,
+    mlpWidth: 2048,
+    contextLength: 77,
+    vocabSize: 49408,
+    outputWidth: 512,
   },
 };
 
@@ -98,8 +112,13 @@ export async function trainingSetup(
     gpu,
     learner,
     {
-      ...{ train: Int32Array.from(mos.keys()), val: none, test: none },
-      ...{ mos, classes: new Uint32Array(count), trainFeatures: features, testFeatures: features },
+      train: Int32Array.from(mos.keys()),
+      val: none,
+      test: none,
+      mos,
+      classes: new Uint32Array(count),
+      trainFeatures: features,
+      testFeatures: features,
     },
     settings,
     loopOptions,

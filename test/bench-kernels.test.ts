@@ -21,8 +21,15 @@ import { performancePage } from '../bench/page.ts';
 import { sharedGpu } from './gpu.ts';
 
 const row = (given: Partial<KernelRow>): KernelRow => ({
-  ...{ group: 'matmul', shape: '1576×768×768', direction: 'forward', amount: 2, unit: 'GFLOP/s' },
-  ...{ milliseconds: 50, error: 1e-6, peers: {}, ...given },
+  group: 'matmul',
+  shape: '1576×768×768',
+  direction: 'forward',
+  amount: 2,
+  unit: 'GFLOP/s',
+  milliseconds: 50,
+  error: 1e-6,
+  peers: {},
+  ...given,
 });
 const peer = (milliseconds: number, error = 1e-6) => ({ milliseconds, error });
 const results: KernelResults = {
@@ -104,8 +111,13 @@ describe('the figures of kernels', () => {
 });
 
 const block: BlockTask = {
-  ...{ kind: 'block', batch: 2, tokens: 5, width: 16, heads: 2 },
-  ...{ causal: true, gradient: true },
+  kind: 'block',
+  batch: 2,
+  tokens: 5,
+  width: 16,
+  heads: 2,
+  causal: true,
+  gradient: true,
 };
 
 describe('what kernels are checked against', () => {

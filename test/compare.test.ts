@@ -41,7 +41,12 @@ function writeRun(name: string, predictions: readonly number[], changes: Partial
     seconds: 100,
   };
   const record = (epoch: number) => ({
-    ...{ epoch, lr: 0.1, loss: 2 / epoch, seconds: 1, val: null, accuracy: undefined },
+    epoch,
+    lr: 0.1,
+    loss: 2 / epoch,
+    seconds: 1,
+    val: null,
+    accuracy: undefined,
     test: { ...summary.test.overall, srcc: epoch / 4 },
   });
   writeFileSync(at(name, 'summary.json'), JSON.stringify(summary));

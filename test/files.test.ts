@@ -116,8 +116,13 @@ describe('an output', () => {
        await writeOutput(process.argv[2]!, 'mine\\n');`,
       );
       buildSync({
-        ...{ entryPoints: [join(folder, 'entry.ts')], outfile: script, absWorkingDir: process.cwd() },
-        ...{ bundle: true, format: 'esm', platform: 'node', logLevel: 'error' },
+        entryPoints: [join(folder, 'entry.ts')],
+        outfile: script,
+        absWorkingDir: process.cwd(),
+        bundle: true,
+        format: 'esm',
+        platform: 'node',
+        logLevel: 'error',
       });
       // A file, not opened for appending: what comes after would be written over what stood at its end only.
       const command = (path: string) =>

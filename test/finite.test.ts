@@ -33,8 +33,15 @@ const gpu = await sharedGpu();
 
 function diverging(out: string, changes: Partial<Settings>): Promise<Error & { advice?: string }> {
   const values = {
-    ...{ data: 'scenes', root: images, weights, trainer: 'image-only', augment: 'none', epochs: 6 },
-    ...{ batchSize: 8, cache: join(folder, 'cache'), out: join(folder, out) },
+    data: 'scenes',
+    root: images,
+    weights,
+    trainer: 'image-only',
+    augment: 'none',
+    epochs: 6,
+    batchSize: 8,
+    cache: join(folder, 'cache'),
+    out: join(folder, out),
   };
   const settings = applySettings(defaultSettings(), { ...values, ...changes }, 'test');
   return trainRun(gpu, settings, { resume: false, reporter: silent }).then(
@@ -114,10 +121,12 @@ describe('numbers that are not finite', () => {
     const learner = new ImageOnlyLearner(head, new FeatureScaling(gpu, null));
     const data = {
       train: Int32Array.from({ length: 8 }, (_, i) => i),
-      ...{ val: new Int32Array(), test: new Int32Array() },
+      val: new Int32Array(),
+      test: new Int32Array(),
       mos: new Float32Array(8).fill(Number.NaN),
       classes: new Uint32Array(8),
-      ...{ trainFeatures: features, testFeatures: features },
+      trainFeatures: features,
+      testFeatures: features,
     };
     const loop = new TrainingLoop(gpu, learner, data, { ...defaultSettings(), batchSize: 4, epochs: 2 });
     await expect(loop.run({ epoch: 0, records: [], best: null })).rejects.toThrow(
@@ -131,7 +140,11 @@ describe('numbers that are not finite', () => {
 describe('pre-training that diverges', () => {
   const settings = (out: string, changes: object) => ({
     ...defaultValues(pretrainingFields),
-    ...{ data: 'scenes', root: images, imageSize: 32, visionWidth: 64, visionLayers: 1 },
+    data: 'scenes',
+    root: images,
+    imageSize: 32,
+    visionWidth: 64,
+    visionLayers: 1,
     ...{
       textWidth: 64,
       textLayers: 1,
@@ -141,12 +154,17 @@ describe('pre-training that diverges', () => {
       batchSize: 8,
       chunkSize: 8,
     },
-    ...{ cache: 'none', epochs: 2, checkpointEvery: 1, out: join(folder, out), ...changes },
+    cache: 'none',
+    epochs: 2,
+    checkpointEvery: 1,
+    out: join(folder, out),
+    ...changes,
   });
 
   it('ends at the loss that is not finite, and leaves the checkpoint before', async () => {
     const error = await pretrainRun(gpu, settings('pretrain', { lr: 1e36, warmup: 0, clipNorm: 1e30 }), {
-      ...{ resume: false, reporter: silent },
+      resume: false,
+      reporter: silent,
     }).catch((reason) => reason);
     expect(error.message).toBe('the contrastive loss became NaN in step 2');
     const path = join(folder, 'pretrain', 'checkpoint.safetensors');

@@ -283,7 +283,9 @@ describe('a run of pre-training', () => {
       if (text.startsWith('step 3/')) stop.abort();
     };
     const stopped = pretrainRun(gpu, halves, {
-      ...{ resume: false, reporter: { ...silent, line }, signal: stop.signal },
+      resume: false,
+      reporter: { ...silent, line },
+      signal: stop.signal,
     });
     await expect(stopped).rejects.toThrow(
       `after step 3 of ${whole.steps}; continue with: node dist/pretrain.js --resume ${halves.out}`,

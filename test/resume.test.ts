@@ -30,9 +30,20 @@ beforeAll(() => makeScenes(images, { scenes: 10, versions: 3, size: 32, seed: 3 
 /** A head on the image alone, on standardized scores: an epoch takes milliseconds. */
 function settingsOf(out: string, changes: Partial<Settings> = {}): Settings {
   const values = {
-    ...{ data: 'csv', csv: join(images, 'data.csv'), root: images, splitColumn: 'split', weights },
-    ...{ trainer: 'image-only', mosScaling: 'standard', augment: 'none', optimizer: 'adamw', lr: 0.01 },
-    ...{ epochs: 4, batchSize: 8, cache: at('cache'), out: at(out) },
+    data: 'csv',
+    csv: join(images, 'data.csv'),
+    root: images,
+    splitColumn: 'split',
+    weights,
+    trainer: 'image-only',
+    mosScaling: 'standard',
+    augment: 'none',
+    optimizer: 'adamw',
+    lr: 0.01,
+    epochs: 4,
+    batchSize: 8,
+    cache: at('cache'),
+    out: at(out),
   };
   return applySettings(defaultSettings(), { ...values, ...changes }, 'test');
 }
@@ -325,7 +336,8 @@ describe('a run that is stopped', () => {
       if (text.startsWith('epoch 2/')) stop.abort();
     };
     const error = await train(settingsOf('stopped'), {
-      ...{ reporter: { ...silent, line }, signal: stop.signal },
+      reporter: { ...silent, line },
+      signal: stop.signal,
     }).catch((reason) => reason);
     expect(error).toBeInstanceOf(Stopped);
     expect(error.message).toBe(

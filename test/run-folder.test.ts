@@ -190,7 +190,11 @@ describe('the lock of a run', () => {
        console.log(held);`,
     );
     await build({
-      ...{ entryPoints: [source], outfile: program, bundle: true, format: 'esm', platform: 'node' },
+      entryPoints: [source],
+      outfile: program,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
     });
     const contested = join(folder, 'contested');
     mkdirSync(contested);

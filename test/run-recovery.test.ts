@@ -47,8 +47,17 @@ const settingsOf = (out: string) =>
   applySettings(
     defaultSettings(),
     {
-      ...{ data: 'scenes', root: images, weights, trainer: 'image-only', views: 0, epochs: 2 },
-      ...{ batchSize: 8, hidden: 16, cache: 'none', tune: 'never', out: join(folder, out) },
+      data: 'scenes',
+      root: images,
+      weights,
+      trainer: 'image-only',
+      views: 0,
+      epochs: 2,
+      batchSize: 8,
+      hidden: 16,
+      cache: 'none',
+      tune: 'never',
+      out: join(folder, out),
     },
     'test',
   );

@@ -133,8 +133,11 @@ describe('score', () => {
     expect(header).toBe('path,score,sharp|blurry,"a,b|c",error');
     const [path, ...values] = row!.split(',');
     expect(JSON.parse(score([...args, '--json']).stdout)).toEqual({
-      ...{ index: 0, path, score: Number(values[0]) },
-      ...{ 'sharp|blurry': Number(values[1]), 'a,b|c': Number(values[2]) },
+      index: 0,
+      path,
+      score: Number(values[0]),
+      'sharp|blurry': Number(values[1]),
+      'a,b|c': Number(values[2]),
     });
   });
 
@@ -212,13 +215,15 @@ describe('a list of images and prompts', () => {
     writeFileSync(place('list.jsonl'), `{"image":"${a}","text":"a cat"}\n\n{"image":"${b}","extra":[1]}\n`);
     const root = place('images');
     expect(await readImageList(place('list.jsonl'), { root, promptColumn: 'text' })).toEqual({
-      ...{ paths: images.slice(0, 2), prompts: ['a cat', undefined] },
+      paths: images.slice(0, 2),
+      prompts: ['a cat', undefined],
     });
     expect((await readImageList(place('list.jsonl'), { root })).prompts).toBeNull();
     // As AGIQA-3K has it: the images in a folder below the table.
     writeFileSync(place('data.csv'), `Picture,Prompt\n${a},a cat\n`);
     expect(await readImageList(place('data.csv'), { imageColumn: 'picture' })).toEqual({
-      ...{ paths: [images[0]], prompts: ['a cat'] },
+      paths: [images[0]],
+      prompts: ['a cat'],
     });
     const bad = (options: object, file = 'list.jsonl') => readImageList(place(file), { root, ...options });
     await expect(bad({ promptColumn: 'nope' })).rejects.toThrow(/no column "nope"; found: image, text$/);

@@ -83,8 +83,17 @@ function attention(task: AttentionTask, { q, k, v, dy }: Inputs): Sample[] {
   const size = tokens * heads * headDim;
   const last = (data: Float32Array | undefined) => data!.subarray((batch - 1) * size);
   const { out, dq, dk, dv } = referenceAttention({
-    ...{ batch: 1, queries: tokens, keys: tokens, heads, headDim, end: undefined },
-    ...{ mask: causal ? 'causal' : 'none', q: last(q), k: last(k), v: last(v), dOut: last(dy) },
+    batch: 1,
+    queries: tokens,
+    keys: tokens,
+    heads,
+    headDim,
+    end: undefined,
+    mask: causal ? 'causal' : 'none',
+    q: last(q),
+    k: last(k),
+    v: last(v),
+    dOut: last(dy),
   });
   const at = range((batch - 1) * size, size);
   return [out, ...(gradient ? [dq, dk, dv] : [])].map((values) => ({ at, values }));
@@ -135,8 +144,16 @@ function blockEntry(task: BlockTask, inputs: Inputs, entry: number) {
   };
   const attend = (dOut: Float64Array) =>
     referenceAttention({
-      ...{ batch: 1, queries: tokens, keys: tokens, heads, headDim: width / heads, end: undefined },
-      ...{ mask: causal ? 'causal' : 'none', q: third(0), k: third(1), v: third(2) },
+      batch: 1,
+      queries: tokens,
+      keys: tokens,
+      heads,
+      headDim: width / heads,
+      end: undefined,
+      mask: causal ? 'causal' : 'none',
+      q: third(0),
+      k: third(1),
+      v: third(2),
       dOut: Float32Array.from(dOut),
     });
   const middle = sum(x, dense(attend(new Float64Array(size)).out, 'out'));

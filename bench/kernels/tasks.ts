@@ -82,13 +82,22 @@ const rows: RowTask[] = [
 ];
 
 const visionBlock: BlockTask = {
-  ...{ kind: 'block', batch: 8, tokens: visionTokens, width: vision.width, heads: vision.heads },
+  kind: 'block',
+  batch: 8,
+  tokens: visionTokens,
+  width: vision.width,
+  heads: vision.heads,
   causal: false,
 };
 /** Of which the packed form is a second way. */
 const textBlock: BlockTask = {
-  ...{ kind: 'block', batch: prompts, tokens: text.contextLength, width: text.width, heads: text.heads },
-  ...{ causal: true, gradient: true },
+  kind: 'block',
+  batch: prompts,
+  tokens: text.contextLength,
+  width: text.width,
+  heads: text.heads,
+  causal: true,
+  gradient: true,
 };
 
 const withGradient = <T extends RowTask | AttentionTask>(task: T): T[] => [task, { ...task, gradient: true }];
@@ -104,8 +113,14 @@ export function kernelTasks(quick: boolean): Task[] {
 /** A block's parameters; matrices are [in, out]. */
 export function blockShapes(width: number): Readonly<Record<string, readonly number[]>> {
   return {
-    ...{ ln1Weight: [width], ln1Bias: [width], inWeight: [width, 3 * width], inBias: [3 * width] },
-    ...{ outWeight: [width, width], outBias: [width], ln2Weight: [width], ln2Bias: [width] },
+    ln1Weight: [width],
+    ln1Bias: [width],
+    inWeight: [width, 3 * width],
+    inBias: [3 * width],
+    outWeight: [width, width],
+    outBias: [width],
+    ln2Weight: [width],
+    ln2Bias: [width],
     ...{
       fcWeight: [width, 4 * width],
       fcBias: [4 * width],

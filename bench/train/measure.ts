@@ -199,7 +199,11 @@ function extrapolate(views: number, encoding: number, step: number, pytorch: PyT
   const stepSeconds = epochs * Math.floor(trainingImages / batch) * step;
   const seconds = encodingSeconds + stepSeconds;
   return {
-    ...{ views, encodings, encodingSeconds, stepSeconds, seconds },
+    views,
+    encodings,
+    encodingSeconds,
+    stepSeconds,
+    seconds,
     ...(pytorch && {
       timesFasterThanPyTorch: (trainingImages * epochs) / pytorch.imagesPerSecond / seconds,
     }),

@@ -253,7 +253,10 @@ async function openScorer(gpu: Gpu, options: Options): Promise<Scorer> {
       'Add --zero-shot, or pass with --model a model trained on these weights.',
     );
   const scorer = await Scorer.load(gpu, model ?? 'embedded', {
-    ...{ weights, scoreBy, batch, pairs },
+    weights,
+    scoreBy,
+    batch,
+    pairs,
     epoch: epochFile(options.epochFile),
     position: options.ctp,
   });

@@ -103,7 +103,11 @@ export class KillRuns implements Part {
     const tally: Tally = {
       kind: kind.name,
       signals: { SIGKILL: 0, SIGTERM: 0, SIGINT: 0 },
-      ...{ atWrite: 0, ended: 0, identical: 0, wrong: [], temporaries: 0 },
+      atWrite: 0,
+      ended: 0,
+      identical: 0,
+      wrong: [],
+      temporaries: 0,
     };
     this.#tallies.set(kind.name, tally);
     let draws = 0;

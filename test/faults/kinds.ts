@@ -86,10 +86,24 @@ export const kinds: readonly Kind[] = [
       const out = join(folder, 'run');
       const settings: PretrainingSettings = {
         ...defaultValues(pretrainingFields),
-        ...{ data: 'scenes', root: imagesBeside(folder), out, cache: 'none' },
-        ...{ imageSize: 32, patchSize: 16, visionWidth: 64, visionLayers: 1, textWidth: 64, textLayers: 1 },
-        ...{ start: 'random', embedding: 16, views: 1, batchSize: 8, chunkSize: 8 },
-        ...{ epochs: 2, checkpointEvery: 2, tune: 'never' },
+        data: 'scenes',
+        root: imagesBeside(folder),
+        out,
+        cache: 'none',
+        imageSize: 32,
+        patchSize: 16,
+        visionWidth: 64,
+        visionLayers: 1,
+        textWidth: 64,
+        textLayers: 1,
+        start: 'random',
+        embedding: 16,
+        views: 1,
+        batchSize: 8,
+        chunkSize: 8,
+        epochs: 2,
+        checkpointEvery: 2,
+        tune: 'never',
       };
       return pretrainRun(gpu, settings, { resume: resume && hasBegun(out), reporter: silent });
     },
