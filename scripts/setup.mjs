@@ -33,7 +33,9 @@ if (found.broken)
   fail('the webgpu package does not load', ...found.broken, 'It needs Linux with glibc, macOS or Windows.');
 if (!found.adapter) fail('no usable WebGPU adapter', ...missingNvidiaVulkan(), ...advice());
 const { name, driver, software } = found.adapter;
-say(`adapter ${name}${driver ? `, driver ${driver}` : ''}${software ? ' (software)' : ''}`);
+say(
+  `adapter ${name.replace(/-+$/, '')}${driver ? `, driver ${driver}` : ''}${software ? ' (software)' : ''}`,
+);
 if (software) for (const line of missingNvidiaVulkan()) say(line);
 
 function checkNode() {
