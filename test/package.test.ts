@@ -134,6 +134,39 @@ describe('the package', () => {
     expect(run.stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
   });
 
+  it('runs the programs of docs/library.md', () => {
+    const page = readFileSync('docs/library.md', 'utf8');
+    const blocks = [...page.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
+    expect(blocks).toHaveLength(4);
+    const outputs = blocks.map((code, i) => {
+      // What a client of the server sees, which then ends.
+      const client = `server.on('listening', async () => {
+        const { readFile } = await import('node:fs/promises');
+        for (const body of [await readFile('image.png'), 'no image']) {
+          const answer = await fetch('http://127.0.0.1:' + server.address().port, { method: 'POST', body });
+          console.log(answer.status, await answer.text());
+        }
+        server.close();
+        await scorer.close();
+      });`;
+      const program = code.includes('createServer')
+        ? code.replace('server.listen(8080)', `${client}\nserver.listen(0)`)
+        : code;
+      writeFileSync(join(consumer, `page-${i}.js`), program);
+      const run = node(`page-${i}.js`);
+      expect(run, run.stderr).toMatchObject({ status: 0, signal: null });
+      return run.stdout;
+    });
+    expect(outputs[0]).toMatch(
+      /^200 .*"path":"upload","score":\d.*\n400 .*"error":"upload: not a readable image/,
+    );
+    const lines = outputs[1]!.trim().split('\n');
+    expect(lines.length).toBeGreaterThan(10);
+    for (const line of lines) expect(line).toMatch(/(^|\.png )-?\d+\.\d+$/);
+    expect(outputs[2]).toContain('difference');
+    expect(outputs[3]).toContain('[ 1, 3, 224, 224 ]');
+  });
+
   it('is reached by require, too', () => {
     writeFileSync(
       join(consumer, 'score.cjs'),
@@ -141,9 +174,14 @@ describe('the package', () => {
       (async () => {
         const scorer = await Scorer.load(await openGpu(), 'output/my-run');
         for await (const result of scorer.score(['image.png'])) console.log(result);
+        const image = require('node:fs').readFileSync('image.png');
+        for await (const result of scorer.score([image])) console.log(result);
       })();`,
     );
-    expect(node('score.cjs').stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
+    const { stdout } = node('score.cjs');
+    expect(stdout).toMatch(/index: 0, path: 'image.png', score: -?\d+\.\d+/);
+    const scores = [...stdout.matchAll(/score: (\S+)/g)].map(([, score]) => score);
+    expect(scores).toEqual([scores[0], scores[0]]);
     writeFileSync(
       join(consumer, 'typed.cts'),
       "import library = require('clip-agiqa-webgpu');\nexport const open: () => Promise<library.Gpu> = library.openGpu;\n",

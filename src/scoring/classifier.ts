@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
+import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
@@ -81,13 +82,10 @@ export class Classifier {
     }
   }
 
-  /** Classifies files in order as they come; an unreadable one gives an error and the others go on. */
-  async *classify(paths: readonly string[]): AsyncIterable<ClassifiedImage> {
-    const size = this.#images.imageSize;
-    const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
-    for await (const result of this.#images.encode(jobs)) {
-      const { index } = result;
-      const path = paths[index]!;
+  /** Classifies images, given as Scorer.score takes them, in order as they come; an unreadable one gives an error and the others go on. */
+  async *classify(inputs: ImageInputs): AsyncIterable<ClassifiedImage> {
+    for await (const result of encodeInputs(this.#images, inputs)) {
+      const { index, path } = result;
       if ('error' in result) yield { index, path, error: result.error };
       else yield { index, path, ...this.#best(result.feature) };
     }

@@ -4,6 +4,7 @@ import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
+import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
@@ -19,7 +20,8 @@ import { checkFeatureWidth } from './scoring-constants.ts';
 import type { ScoringModel } from './scoring-model.ts';
 import { cosine, encodeTexts } from './text-features.ts';
 
-/** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given. */
+/** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given, `path` that of
+ * its file, or the name of one that was given as bytes or pixels. */
 export type ScoredImage =
   | {
       readonly index: number;
@@ -35,7 +37,7 @@ export const promptColumn = 'prompt_cosine';
 
 /** What {@link Scorer.score} is to do besides scoring. */
 export interface ScoreOptions {
-  /** The text each image was made from, where it has one, in the order of the paths: gives the column {@link promptColumn}. */
+  /** The text each image was made from, where it has one, in the order of the images: gives the column {@link promptColumn}. */
   readonly prompts?: readonly (string | undefined)[] | undefined;
   /** Turns images as their EXIF orientation says. By default they are scored as they are stored, as the published code does. */
   readonly exif?: boolean | undefined;
@@ -140,19 +142,26 @@ export class Scorer {
     return new Scorer(gpu, model, tower, first, pairs, options.batch ?? encodeBatch);
   }
 
-  /** Scores files in order as they come; an unreadable one gives an error and the others go on. */
-  async *score(paths: readonly string[], options: ScoreOptions = {}): AsyncIterable<ScoredImage> {
+  /**
+   * Scores images (paths, `file:` URLs, bytes of encoded images, pixels) in order as they come; an unreadable one gives an error and
+   * the others go on. The same bytes give the same score, in a file or not. Bytes and pixels are copied to the threads that decode
+   * them and must not change until their result is there.
+   *
+   * @throws UserError for what is no image at all, such as undefined
+   */
+  async *score(inputs: ImageInputs, options: ScoreOptions = {}): AsyncIterable<ScoredImage> {
     const { prompts, exif = false, reporter = silent, label = 'scoring' } = options;
     const texts = prompts ? await this.#encodePrompts(prompts, reporter) : null;
     const beside = texts !== null || this.#pairs.length > 0;
     const images = beside ? this.#withText : this.#plain;
-    const size = images.imageSize;
-    const jobs = paths.map((path) => ({ path, size, upright: exif, transform: { kind: 'test' as const } }));
-    const bar = reporter.bar(label, paths.length);
+    // Nobody knows how many an iterable will give.
+    const bar = (Array.isArray(inputs) ? reporter : silent).bar(
+      label,
+      Array.isArray(inputs) ? inputs.length : 0,
+    );
     try {
-      for await (const result of images.encode(jobs)) {
-        const { index } = result;
-        const path = paths[index]!;
+      for await (const result of encodeInputs(images, inputs, exif)) {
+        const { index, path } = result;
         bar.advance();
         if ('error' in result) yield { index, path, error: result.error };
         else {

@@ -222,11 +222,15 @@ function checkCoverage(file: RandomAccessFile, tensors: Map<string, Placement>, 
 
 /** A tensor to write: its elements (any typed array of the type's layout), or a function that makes them when needed. */
 export interface TensorData {
+  /** How its elements are stored. */
   readonly dtype: DType;
+  /** Sizes, outermost first; empty for a single number. */
   readonly shape: readonly number[];
+  /** Row-major. */
   readonly data: ArrayBufferView | (() => ArrayBufferView | Promise<ArrayBufferView>);
 }
 
+/** How {@link writeSafetensors} writes. */
 export interface SafetensorsOptions {
   /**
    * Adds a tensor of checksums, with which every reading of the file here is compared: the format has none, and a flipped bit

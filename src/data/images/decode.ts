@@ -3,6 +3,7 @@ import { UserError } from '../../common/errors.ts';
 import { beyondLimit, limit } from '../../common/limits.ts';
 import { BmpError, type BmpHeader, decodeBmp, readBmpHeader } from './bmp.ts';
 import { imageFormat } from './format.ts';
+import type { RawImage } from './input.ts';
 
 // Every image is decoded once: libvips' own cache would only hold memory.
 sharp.cache(false);
@@ -75,6 +76,43 @@ export async function decodeImage(
   } catch (error) {
     throw undecodable(name, error);
   }
+}
+
+/**
+ * Pixels that are given, as {@link decodeImage} gives those of a file: gray expanded, alpha dropped.
+ *
+ * @param name stands in the error
+ * @param admit is waited for first, with the number of pixels
+ * @throws UserError if the numbers do not fit together, or for more pixels than the limit
+ */
+export async function rgbOf(
+  { data, width, height, channels }: RawImage,
+  name: string,
+  admit: (pixels: number) => Promise<void> = async () => {},
+): Promise<RgbImage> {
+  if (
+    ![width, height].every((side) => Number.isInteger(side) && side > 0) ||
+    ![1, 2, 3, 4].includes(channels)
+  )
+    throw new UserError(
+      `${name}: ${width} x ${height} pixels of ${channels} channels are no image`,
+      'Width and height are whole numbers of pixels; channels are 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGBA).',
+    );
+  await admit(checkPixels(name, { width, height }));
+  const needed = width * height * channels;
+  if (data.length !== needed)
+    throw new UserError(
+      `${name}: has ${data.length} bytes where ${width} x ${height} pixels of ${channels} channels take ${needed}`,
+      'Pass 8 bits a sample, row by row, without padding.',
+    );
+  const rgb = new Uint8Array(width * height * 3);
+  const green = channels > 2 ? 1 : 0;
+  for (let i = 0, o = 0; o < rgb.length; i += channels, o += 3) {
+    rgb[o] = data[i]!;
+    rgb[o + 1] = data[i + green]!;
+    rgb[o + 2] = data[i + 2 * green]!;
+  }
+  return { width, height, data: rgb };
 }
 
 /**

@@ -43,6 +43,24 @@ export class LaneLost extends Error {
 /** Milliseconds that a thread may take to begin. */
 const startTime = 60_000;
 
+/**
+ * What is posted to a thread is copied, so that the caller keeps its bytes, and with a view goes all of the memory it is of: of one
+ * that is part of a larger, such as a Buffer of Node's pool, only its own bytes are sent.
+ */
+function compact(jobs: FileJobs['jobs']): FileJobs['jobs'] {
+  const { image } = jobs[0];
+  if (!image) return jobs;
+  const own = image instanceof Uint8Array ? ownBytes(image) : { ...image, data: ownBytes(image.data) };
+  const [first, ...more] = jobs.map((job) => ({ ...job, image: own }));
+  return [first!, ...more];
+}
+
+/** A plain array of what it says; what is no bytes is refused by the thread. */
+const ownBytes = <T extends Uint8Array | Uint8ClampedArray>(bytes: T): Uint8Array =>
+  ArrayBuffer.isView(bytes) && bytes.byteLength < bytes.buffer.byteLength
+    ? Uint8Array.prototype.slice.call(bytes)
+    : (bytes as Uint8Array);
+
 /** Asks the budget for a file, and gives back in the end whatever was admitted. */
 async function withAdmission<T>(
   budget: PixelBudget,
@@ -131,7 +149,7 @@ export class WorkerLane implements Lane {
         this.#pending.set(id, { resolve, reject, admit, wanted });
         this.#watch(id);
         this.#worker.ref();
-        this.#post({ id, jobs, hashed: wanted !== undefined });
+        this.#post({ id, jobs: compact(jobs), hashed: wanted !== undefined });
       });
     });
   }

@@ -90,7 +90,7 @@ export class ImageLoader {
           ended = true;
           break;
         }
-        if (open[0]?.path !== next.value.path) begin();
+        if (open[0]?.path !== next.value.path || open[0].image !== next.value.image) begin();
         open.push(next.value);
         held++;
       }

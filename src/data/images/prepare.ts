@@ -1,15 +1,19 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { UserError } from '../../common/errors.ts';
-import { limit } from '../../common/limits.ts';
+import { checkLimit, limit } from '../../common/limits.ts';
 import { readWhole } from '../../common/read-file.ts';
-import { decodeImage, type RgbImage } from './decode.ts';
+import { decodeImage, type RgbImage, rgbOf } from './decode.ts';
 import { type DistortionDraw, distort } from './distort.ts';
+import type { RawImage } from './input.ts';
 import { cropTransform, drawCrop, testTransform } from './transforms.ts';
 
-/** An image file to be made ready for the network, and how: plain data, so that it can go to another thread. */
+/** An image to be made ready for the network, and how: plain data, so that it can go to another thread. */
 export interface ImageJob {
+  /** Of its file; of an image that is given itself, its name. */
   readonly path: string;
+  /** The bytes of an encoded image, or its pixels, where it is in no file. */
+  readonly image?: Uint8Array | RawImage;
   /** Side of the square result in pixels. */
   readonly size: number;
   /** Turns the image as its EXIF orientation says; the published code does not. */
@@ -77,18 +81,21 @@ export async function prepareFile(
   jobs: readonly [ImageJob, ...ImageJob[]],
   { admit = async () => {}, wanted }: PrepareOptions = {},
 ): Promise<(PreparedImage | KnownImage)[]> {
-  const [{ path, upright }] = jobs;
+  const [{ path, image: given, upright }] = jobs;
   try {
-    const found = await stat(path).catch(() => null);
+    const found = given ? null : await stat(path).catch(() => null);
     // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
     const large = found !== null && found.size > smallFile;
     if (large) await admit(limit('pixelsAtOnce'));
-    const bytes = await readWhole(path, 'imageBytes');
-    const hash = wanted && hashBytes(bytes);
+    const bytes = given ? bytesOf(given, path) : await readWhole(path, 'imageBytes');
+    const hash = wanted && hashBytes(bytes, given);
     const chosen = hash === undefined ? undefined : await wanted?.(hash);
     const isKnown = (i: number) => chosen?.[i] === false;
     if (hash !== undefined && jobs.every((_, i) => isKnown(i))) return jobs.map(() => ({ known: hash }));
-    const image = await decodeImage(bytes, path, large ? undefined : admit, { upright });
+    const image =
+      given && !(given instanceof Uint8Array)
+        ? await rgbOf(given, path, admit)
+        : await decodeImage(bytes, path, large ? undefined : admit, { upright });
     const prepared: (PreparedImage | KnownImage)[] = [];
     for (const [i, job] of jobs.entries())
       prepared.push(hash !== undefined && isKnown(i) ? { known: hash } : await view(image, job, hash));
@@ -110,8 +117,25 @@ async function view(image: RgbImage, job: ImageJob, hash: string | undefined): P
   }
 }
 
-function hashBytes(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+/** Pixels that are given are another image than a file of the same bytes. */
+function hashBytes(bytes: Uint8Array, given?: Uint8Array | RawImage): string {
+  const hash = createHash('sha256').update(bytes);
+  if (given && !(given instanceof Uint8Array))
+    hash.update(` ${given.width}x${given.height}x${given.channels} pixels`);
+  return hash.digest('hex');
+}
+
+function bytesOf(given: Uint8Array | RawImage, name: string): Uint8Array {
+  const data = given instanceof Uint8Array ? given : given.data;
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+    throw new UserError(
+      `${name}: its data are not bytes`,
+      'Pass the pixels as a Uint8Array, 8 bits a sample.',
+    );
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (given instanceof Uint8Array)
+    checkLimit('imageBytes', bytes.length, (amount) => `${name}: has ${amount} bytes`);
+  return bytes;
 }
 
 function transformImage(image: RgbImage, { path, size, transform }: ImageJob): Uint8Array {

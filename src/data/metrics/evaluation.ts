@@ -6,24 +6,35 @@ import { logisticFit } from './logistic.ts';
 export interface Metrics {
   /** Number of images. */
   readonly n: number;
+  /** Spearman's rank correlation. */
   readonly srcc: number;
+  /** Pearson's linear correlation. */
   readonly plcc: number;
+  /** Kendall's tau-b. */
   readonly krcc: number;
-  /** In the unit of the MOS, as is mae. */
+  /** Root mean square error, in the unit of the MOS. */
   readonly rmse: number;
+  /** Mean absolute error, in the unit of the MOS. */
   readonly mae: number;
 }
 
 /** PLCC and RMSE after the 4- and the 5-parameter logistic. */
 export interface LogisticMetrics {
+  /** PLCC after the 4-parameter one. */
   readonly plcc4: number;
+  /** RMSE after the 4-parameter one, in the unit of the MOS. */
   readonly rmse4: number;
+  /** PLCC after the 5-parameter one. */
   readonly plcc5: number;
+  /** RMSE after the 5-parameter one, in the unit of the MOS. */
   readonly rmse5: number;
 }
 
+/** What {@link evaluate} finds. */
 export interface Evaluation {
+  /** Of all images. */
   readonly overall: Metrics;
+  /** After a rising curve was fitted, as VQEG does. */
   readonly logistic: LogisticMetrics;
   /** By generator, or whatever the groups are; empty without groups. */
   readonly byGroup: Readonly<Record<string, Metrics>>;

@@ -1,10 +1,12 @@
 import { bootstrapIntervals, type Statistic } from './bootstrap.ts';
 import { krcc, plcc, rmse, srcc } from './correlation.ts';
 
+/** The metrics that are compared. */
 export type PairedMetric = 'srcc' | 'plcc' | 'krcc' | 'rmse';
 
 /** How much one model's metric exceeds another's on the same images. */
 export interface PairedDifference {
+  /** The model's less the baseline's. */
   readonly difference: number;
   /** Bootstrap 95 % interval: if it holds no 0, the difference is more than the choice of images. */
   readonly interval: readonly [number, number];

@@ -1,0 +1,89 @@
+import { UserError } from '../common/errors.ts';
+import { type ImageInput, type OpenedInput, openInput } from '../data/images/input.ts';
+import type { ImageEncoder } from './image-encoder.ts';
+
+/** Images to be worked through in order: a list, or whatever gives them one after another, such as an async generator. */
+export type ImageInputs = readonly ImageInput[] | AsyncIterable<ImageInput>;
+
+/** An input's feature, or why it has none; `index` is its place in what was given. */
+export type EncodedInput = { readonly index: number; readonly path: string } & (
+  | { readonly feature: Float32Array }
+  | { readonly error: string }
+);
+
+/** Inputs opened at once; it bounds what of their bytes is held. */
+const stretch = 64;
+
+/**
+ * Features of images in the order they are given in, by an encoder without a cache. Of an async iterable, what is there is worked on
+ * while the next is waited for.
+ */
+export async function* encodeInputs(
+  images: ImageEncoder,
+  inputs: ImageInputs,
+  upright = false,
+): AsyncGenerator<EncodedInput, void, undefined> {
+  let done = 0;
+  for await (const some of stretches(inputs)) {
+    const opened: OpenedInput[] = [];
+    for (const [i, input] of some.entries()) opened.push(await openInput(input, done + i));
+    const size = images.imageSize;
+    const jobs = opened.map(({ name: _, ...input }) => ({
+      ...input,
+      size,
+      upright,
+      transform: { kind: 'test' as const },
+    }));
+    for await (const result of images.encode(jobs)) {
+      const path = opened[result.index]!.name;
+      const index = done + result.index;
+      if ('error' in result) yield { index, path, error: result.error };
+      else yield { index, path, feature: result.feature };
+    }
+    done += some.length;
+  }
+}
+
+function stretches(
+  inputs: ImageInputs,
+): Iterable<readonly ImageInput[]> | AsyncIterable<readonly ImageInput[]> {
+  if (Array.isArray(inputs)) {
+    // Paths hold nothing, and are worked through without a pause.
+    if (inputs.every((input) => typeof input === 'string')) return [inputs];
+    return Array.from({ length: Math.ceil(inputs.length / stretch) }, (_, i) =>
+      inputs.slice(i * stretch, (i + 1) * stretch),
+    );
+  }
+  if (typeof inputs === 'object' && inputs !== null && Symbol.asyncIterator in inputs)
+    return asTheyCome(inputs);
+  throw new UserError('images are given as an array or an async iterable', 'For one image, pass [image].');
+}
+
+/** What an iterable has ready, at most a {@link stretch} at once, at least one. */
+async function* asTheyCome(inputs: AsyncIterable<ImageInput>): AsyncGenerator<readonly ImageInput[]> {
+  const source = inputs[Symbol.asyncIterator]();
+  const ask = () => {
+    const next = source.next();
+    // It is awaited later, or never if the caller stops: a failure meanwhile is not unhandled.
+    next.catch(() => {});
+    return next;
+  };
+  try {
+    for (let pending = ask(); ; ) {
+      const first = await pending;
+      if (first.done) return;
+      const ready = [first.value];
+      pending = ask();
+      while (ready.length < stretch) {
+        const next = await Promise.race([pending, new Promise<void>((go) => setImmediate(go))]);
+        if (!next || next.done) break;
+        ready.push(next.value);
+        pending = ask();
+      }
+      yield ready;
+    }
+  } finally {
+    // Not waited for: it may itself wait for an image that never comes.
+    source.return?.().catch(() => {});
+  }
+}
