@@ -484,6 +484,20 @@ export const mutants = [
     tests: ['test/hostile-images.test.ts'],
   },
   {
+    what: 'images: consecutive ones of one name are taken for one, whatever their bytes',
+    file: 'src/data/images/loader.ts',
+    text: 'open[0]?.path !== next.value.path || open[0].image !== next.value.image',
+    becomes: 'open[0]?.path !== next.value.path',
+    tests: ['test/image-inputs.test.ts'],
+  },
+  {
+    what: 'images: the green of given pixels is their red',
+    file: 'src/data/images/decode.ts',
+    text: 'const green = channels > 2 ? 1 : 0;',
+    becomes: 'const green = channels > 3 ? 1 : 0;',
+    tests: ['test/image-inputs.test.ts'],
+  },
+  {
     what: 'CSV: cells that a spreadsheet would run are not quoted',
     file: 'src/data/formats/csv-writer.ts',
     text: '!raw && formula.test(value)',
