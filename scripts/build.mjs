@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 
 // What the package depends on stays outside of the bundles. Apache ECharts is a development dependency that goes into them: the
 // parts that draw reports are 1.4 MB, the package 62 MB. Their licenses go along.
-const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+const { dependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 
 rmSync('dist', { recursive: true, force: true });
 const labs = existsSync('bench/lab') ? readdirSync('bench/lab').filter((f) => f.endsWith('.ts')) : [];
@@ -34,7 +34,7 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  external: Object.keys(dependencies),
+  external: Object.keys({ ...dependencies, ...peerDependencies }),
   sourcemap: true,
   loader: { '.wgsl': 'text' },
   logLevel: 'warning',

@@ -23,14 +23,15 @@ const allowed: Record<string, readonly string[]> = {
   training: ['common', 'kernels', 'data', 'autograd', 'model', 'features'],
   pretraining: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
   scoring: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
+  scale: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring'],
   export: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring'],
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
-  report: ['common', 'data', 'training'],
+  report: ['common', 'data', 'training', 'scale'],
   step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
-  cli: ['common', 'kernels', 'data', 'training', 'scoring', 'report', 'step'],
+  cli: ['common', 'kernels', 'data', 'model', 'features', 'training', 'scoring', 'scale', 'report', 'step'],
   commands: [
     ...['common', 'kernels', 'data', 'autograd', 'model', 'features'],
-    ...['training', 'pretraining', 'scoring', 'export', 'parity', 'report', 'step', 'cli'],
+    ...['training', 'pretraining', 'scoring', 'scale', 'export', 'parity', 'report', 'step', 'cli'],
   ],
   index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring'],
 };

@@ -24,6 +24,8 @@ const commands: [string, ...string[]][] = [
   ['demo'],
   ['interpret', 'r'],
   ['report', 'r'],
+  ['status', 'r'],
+  ['merge', 'r'],
 ];
 
 describe.each(commands)('%s', (name, ...needed) => {

@@ -56,7 +56,7 @@ export async function runCommand<Options extends OptionValues>(
   } catch (error) {
     if (error instanceof Stopped) {
       process.stderr.write(`stopped    ${printable(error.message)}\n`);
-      process.exit(interruptedStatus());
+      process.exit(error.status ?? interruptedStatus());
     }
     process.stderr.write(`${describeError(error)}\n`);
     if (error instanceof HangError) killUnlessGone();

@@ -5,48 +5,23 @@ import { rawCsvOption } from '../cli/csv-options.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
-import { addEpochFileOption, epochFile } from '../cli/original-options.ts';
-import { ScoreSheet, type SheetOrder } from '../cli/score-sheet.ts';
+import { addEpochFileOption } from '../cli/original-options.ts';
+import { type ScoreFlags, scoreRun, specOf } from '../cli/score-run.ts';
+import { ScoreSheet } from '../cli/score-sheet.ts';
+import { addShardOptions, checkShardFlags } from '../cli/shard-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import type { Reading } from '../model/class-constants.ts';
-import type { Position } from '../model/prefix-tree.ts';
-import { type AntonymPair, pairName, parsePair } from '../scoring/antonyms.ts';
+import { parsePair } from '../scoring/antonyms.ts';
 import { Classifier } from '../scoring/classifier.ts';
 import { readImageList } from '../scoring/image-list.ts';
 import { findImages } from '../scoring/images.ts';
+import { alignmentColumn, openScoring, scoreColumns } from '../scoring/open-scoring.ts';
 import { ScoreSummary } from '../scoring/score-summary.ts';
-import { promptColumn, Scorer } from '../scoring/scorer.ts';
-import { withSecondScore } from '../scoring/second-score.ts';
+import { promptColumn } from '../scoring/scorer.ts';
 import { trainedSettings } from '../scoring/trained-model.ts';
-
-interface Options {
-  model?: string;
-  zeroShot?: boolean;
-  epochFile?: string;
-  ctp: Position;
-  scoreBy?: Reading;
-  weights?: string;
-  pairs?: readonly AntonymPair[];
-  alignment?: string;
-  list?: string;
-  imageColumn?: string;
-  promptColumn?: string;
-  root?: string;
-  batch?: number;
-  csv?: string;
-  rawCsv?: boolean;
-  json?: boolean;
-  sort?: SheetOrder;
-  exif?: boolean;
-  strict?: boolean;
-}
-
-/** The column of the second model's score. */
-const alignmentColumn = 'alignment';
 
 const command = addEpochFileOption(
   createCommand('score', 'Scores the quality of images.', [
@@ -55,6 +30,7 @@ const command = addEpochFileOption(
     "find . -name '*.png' -print0 | node dist/score.js - --json      # names from stdin",
     'node dist/score.js --list prompts.csv --prompt-column prompt    # also how well each image shows its prompt',
     'node dist/score.js folder/ --weights ViT-B-16.pt --zero-shot --pairs "sharp|blurry" --pairs "natural|artificial"',
+    'node dist/score.js folder/ --out output/scores/                   # resumable, a file a shard; also for many machines',
     'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
   ]),
 )
@@ -77,7 +53,10 @@ const command = addEpochFileOption(
   .option(
     '--pairs <texts>',
     'add a column, 0 to 1, for a pair of opposites such as "sharp|blurry" (CLIP-IQA); repeatable. One word stands for "WORD photo."',
-    (text: string, pairs: readonly AntonymPair[] = []) => [...pairs, parsePair(text)],
+    (text: string, pairs: readonly string[] = []) => {
+      parsePair(text);
+      return [...pairs, text];
+    },
   )
   .option(
     '--list <file>',
@@ -130,14 +109,20 @@ Exit status: 0 if an image was scored; 1 if none was, if any could not be with -
 130 or 143 if stopped by Ctrl-C or SIGTERM (what was scored until then is written).`,
   );
 
+addShardOptions(command, ['csv', 'jsonl', 'parquet']);
 addGpuOptions(command);
 
-await runCommand<Options & Record<string, unknown>>(command, async (options, args) => {
-  const { csv, json, pairs = [], exif, strict } = options;
+await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, args) => {
+  const { csv, json, exif, strict } = options;
+  checkShardFlags(options);
   if (json && csv === '-') throw new UserError('--json and --csv - both print to stdout', 'Use one of them.');
   if (options.zeroShot && options.model !== undefined)
     throw new UserError('--zero-shot uses no --model', 'Use one of them.');
   if (csv !== undefined) checkOutput(csv);
+  if (options.out !== undefined) {
+    await scoreRun(options.out, options, args);
+    return;
+  }
   const { paths, prompts, leftOut } = await requestedImages(options, args);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
@@ -145,14 +130,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     await classify(gpu, paths, options, signal);
     return;
   }
-  const scorer = await openScorer(gpu, options);
-  const second =
-    options.alignment === undefined ? null : await openAlignment(gpu, options.alignment, options);
-  const columns = [
-    ...pairs.map(pairName),
-    ...(prompts ? [promptColumn] : []),
-    ...(second ? [alignmentColumn] : []),
-  ];
+  const scoring = await openScoring(gpu, specOf(options));
+  for (const [label, text] of scoring.about) tell(label, text);
+  const columns = scoreColumns(specOf(options), prompts !== undefined);
   const sheet = new ScoreSheet(columns, options);
   const summary = new ScoreSummary();
   const began = performance.now();
@@ -167,8 +147,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
     return `${summary.counts.scored} of ${paths.length} images scored${where}`;
   };
   try {
-    const scored = scorer.score(paths, { prompts, exif, reporter: terminal });
-    const results = second ? withSecondScore(scored, second.score(paths, { exif }), alignmentColumn) : scored;
+    const results = scoring.score(paths, { prompts, exif, reporter: terminal });
     for await (const result of signal.aborted ? [] : results) {
       summary.add(result);
       sheet.take(result);
@@ -183,8 +162,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, arg
   finish();
   const { failed, scored } = summary.counts;
   if (failed > 0) terminal.warn(`skipped    ${failed} of ${paths.length} images could not be read`);
-  await scorer.close();
-  await second?.close();
+  await scoring.close();
   gpu.close();
   if (summary.reached < paths.length) throw new Stopped(`${done()}; run the same command again for the rest`);
   if (csv !== undefined) tell('results', done());
@@ -199,7 +177,7 @@ function tell(label: string, text: string): void {
 async function classify(
   gpu: Gpu,
   paths: readonly string[],
-  options: Options,
+  options: ScoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
   const { model = 'embedded', pairs, alignment, exif, sort, strict } = options;
@@ -221,7 +199,7 @@ interface Requested {
   readonly leftOut: string;
 }
 
-async function requestedImages(options: Options, args: readonly string[]): Promise<Requested> {
+async function requestedImages(options: ScoreFlags, args: readonly string[]): Promise<Requested> {
   const { list } = options;
   if (list === undefined) {
     for (const name of ['imageColumn', 'promptColumn', 'root'] as const)
@@ -238,46 +216,4 @@ async function requestedImages(options: Options, args: readonly string[]): Promi
     throw new UserError('images are named both by --list and on the command line', 'Use one of them.');
   const { paths, prompts } = await readImageList(list, options);
   return { paths, prompts: prompts ?? undefined, leftOut: '' };
-}
-
-/** Opens the model, and says what its scores mean. */
-async function openScorer(gpu: Gpu, options: Options): Promise<Scorer> {
-  const { model, zeroShot, weights, scoreBy, batch, pairs } = options;
-  if (zeroShot) {
-    tell('model', `${weights ?? 'embedded'}, zero-shot: 0 (worst) to 1 (best)`);
-    return Scorer.zeroShot(gpu, weights, { scoreBy, batch, pairs });
-  }
-  if (model === undefined && weights !== undefined)
-    throw new UserError(
-      'CLIP weights alone do not say how to score',
-      'Add --zero-shot, or pass with --model a model trained on these weights.',
-    );
-  const scorer = await Scorer.load(gpu, model ?? 'embedded', {
-    weights,
-    scoreBy,
-    batch,
-    pairs,
-    epoch: epochFile(options.epochFile),
-    position: options.ctp,
-  });
-  tell('model', describeModel(model ?? 'embedded', scorer));
-  return scorer;
-}
-
-async function openAlignment(gpu: Gpu, path: string, { batch }: Options): Promise<Scorer> {
-  const scorer = await Scorer.load(gpu, path, { batch });
-  const { data, target } = scorer.settings;
-  if (target !== 'alignment' && data !== 'csv')
-    throw new UserError(
-      `${path} was trained on ${data}'s ${target || 'first score'}, not on alignment`,
-      'Train one: node dist/train.js --target alignment',
-    );
-  tell('alignment', describeModel(path, scorer));
-  return scorer;
-}
-
-function describeModel(path: string, { settings: { data, target, trainer } }: Scorer): string {
-  if (path === 'embedded') return 'embedded: quality of AI-generated images, 0 (worst) to 5 (best)';
-  const of = data === '' ? 'the published trainer' : `${trainer} on ${data}${target ? `, ${target}` : ''}`;
-  return `${path} (${of})`;
 }

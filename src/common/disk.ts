@@ -1,6 +1,7 @@
 import {
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -16,7 +17,7 @@ import { dirname } from 'node:path';
  * operations, as a kill or a full disk would (the method of SQLite's crash tests, https://sqlite.org/testing.html#crash).
  */
 export interface DiskOperation {
-  readonly kind: 'make-folder' | 'open' | 'write' | 'sync' | 'rename' | 'remove';
+  readonly kind: 'make-folder' | 'open' | 'write' | 'sync' | 'rename' | 'link' | 'remove';
   readonly path: string;
   /** Of a write: how many bytes. */
   readonly bytes?: number;
@@ -128,6 +129,16 @@ export function renameFile(from: string, to: string): void {
   guard?.({ kind: 'rename', path: to });
   renameSync(from, to);
   syncFolder(dirname(to));
+}
+
+/**
+ * Gives a file a second name in the same file system, and syncs the folder that holds it. Unlike a rename it never replaces: where
+ * the name is taken it throws EEXIST, also on network file systems, and of several processes exactly one succeeds.
+ */
+export function linkFile(existing: string, path: string): void {
+  guard?.({ kind: 'link', path });
+  linkSync(existing, path);
+  syncFolder(dirname(path));
 }
 
 /** Removes one file. There is nothing here that removes more. */

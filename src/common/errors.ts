@@ -48,10 +48,14 @@ export class Stopped extends Error {
   /** What was done: `after epoch 3 of 100`. */
   readonly done: string;
 
+  /** The exit status, where it is not the signal's. */
+  readonly status: number | undefined;
+
   /** @param goOn the command line that goes on from there */
-  constructor(done: string, goOn?: string) {
+  constructor(done: string, goOn?: string, status?: number) {
     super(goOn === undefined ? done : `${done}; continue with: ${goOn}`);
     this.name = 'Stopped';
     this.done = done;
+    this.status = status;
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { accessSync, constants, lstatSync, readdirSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DiskFile, makeFolder, removeFile, renameFile } from './disk.ts';
@@ -83,15 +84,20 @@ export function prepareFolder(path: string): void {
 
 const prefix = '.clip-agiqa-';
 const suffix = '.tmp';
+/** Containers may share host name, process number and start: these bytes they do not. */
+const salt = randomBytes(6).toString('hex');
 let temporaries = 0;
 
 /** A name no other process uses, on any machine; it tells whose it is, so that {@link removeTemporaries} can tell when it is nobody's. */
 export const temporaryName = (): string =>
-  `${prefix}${identityText(ownIdentity())}-${temporaries++}${suffix}`;
+  `${prefix}${identityText(ownIdentity())}-${salt}.${temporaries++}${suffix}`;
+
+/** Whether a name is one that {@link temporaryName} gives. */
+export const isTemporary = (name: string): boolean => name.startsWith(prefix) && name.endsWith(suffix);
 
 /** Whether a name is that of a temporary file or folder whose process has gone. Those of other machines may be at work. */
 export function isAbandoned(name: string): boolean {
-  if (!name.startsWith(prefix) || !name.endsWith(suffix)) return false;
+  if (!isTemporary(name)) return false;
   const identity = parseIdentity(name.slice(prefix.length, name.lastIndexOf('-')));
   return identity !== undefined && stateOf(identity) === 'gone';
 }

@@ -193,6 +193,11 @@ export class Scorer {
     return score!;
   }
 
+  /** Milliseconds so far that the device waited for images to be read and decoded. */
+  get waited(): number {
+    return (this.#images?.counters.waited ?? 0) + (this.#imagesBesideText?.counters.waited ?? 0);
+  }
+
   /** Ends the image threads and frees the model; the device stays open. */
   async close(): Promise<void> {
     await this.#images?.close();

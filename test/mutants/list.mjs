@@ -610,4 +610,32 @@ export const mutants = [
     becomes: "within('', () =>",
     tests: ['test/names.test.ts'],
   },
+  {
+    what: 'shards: a result is replaced where there is one',
+    file: 'src/common/publish.ts',
+    text: "if (code === 'EEXIST') return compare(path, bytes);",
+    becomes: "if (code === 'EEXIST') return 'same';",
+    tests: ['test/publish.test.ts'],
+  },
+  {
+    what: 'shards: a symbolic link leads out of the root',
+    file: 'src/scale/locate.ts',
+    text: 'return isWithin(root, real) ? { file: real } : refused;',
+    becomes: 'return { file: real };',
+    tests: ['test/shard-plan.test.ts'],
+  },
+  {
+    what: 'shards: an array that begins at 1 leaves out its last part',
+    file: 'src/scale/partition.ts',
+    text: "- optional('SLURM_ARRAY_TASK_MIN', 0)",
+    becomes: '- 0',
+    tests: ['test/shard-plan.test.ts'],
+  },
+  {
+    what: 'shards: a model of other bytes works on a plan',
+    file: 'src/scale/plan.ts',
+    text: 'if (planned === here) continue;',
+    becomes: 'if (planned === here || name === "model") continue;',
+    tests: ['test/shard-plan.test.ts'],
+  },
 ];

@@ -247,8 +247,17 @@ export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
   metadata: Readonly<Record<string, string>> = {},
-  { checksums = false }: SafetensorsOptions = {},
+  options: SafetensorsOptions = {},
 ): Promise<void> {
+  await writeOutput(path, safetensorsBytes(tensors, metadata, options));
+}
+
+/** The bytes that {@link writeSafetensors} writes, in pieces. */
+export async function* safetensorsBytes(
+  tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
+  metadata: Readonly<Record<string, string>> = {},
+  { checksums = false }: SafetensorsOptions = {},
+): AsyncGenerator<Uint8Array> {
   const entries: [string, TensorData][] =
     tensors instanceof Map ? [...tensors] : Object.entries(tensors as Readonly<Record<string, TensorData>>);
   entries.sort(
@@ -279,23 +288,19 @@ export async function writeSafetensors(
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(padded.length));
 
-  await writeOutput(path, chunks());
-
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    yield prefix;
-    yield padded;
-    if (checksums) sums.setUint32(0, crc32(padded, crc32(prefix)), true);
-    for (const [name, { dtype, shape, data }] of entries) {
-      const view = typeof data === 'function' ? await data() : data;
-      const expected = elementCount(shape) * dtypeBytes[dtype];
-      if (view.byteLength !== expected) {
-        throw new Error(
-          `tensor ${name} of shape [${shape}] and type ${dtype} needs ${expected} bytes, got ${view.byteLength}`,
-        );
-      }
-      const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-      if (checksums && view !== sums) sums.setUint32(getOrThrow(places, name), crc32(bytes), true);
-      yield bytes;
+  yield prefix;
+  yield padded;
+  if (checksums) sums.setUint32(0, crc32(padded, crc32(prefix)), true);
+  for (const [name, { dtype, shape, data }] of entries) {
+    const view = typeof data === 'function' ? await data() : data;
+    const expected = elementCount(shape) * dtypeBytes[dtype];
+    if (view.byteLength !== expected) {
+      throw new Error(
+        `tensor ${name} of shape [${shape}] and type ${dtype} needs ${expected} bytes, got ${view.byteLength}`,
+      );
     }
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    if (checksums && view !== sums) sums.setUint32(getOrThrow(places, name), crc32(bytes), true);
+    yield bytes;
   }
 }

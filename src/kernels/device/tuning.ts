@@ -86,6 +86,13 @@ export function tuned(gpu: Gpu): ReadonlyMap<string, Measurement> {
   return tableOf(gpu).measured;
 }
 
+/** Lets these variants be in force for a device, by `family/version/shape`, and no measurement of this machine's own. */
+export function fixVariants(gpu: Gpu, variants: Readonly<Record<string, string>>): void {
+  const { measured } = tableOf(gpu);
+  measured.clear();
+  for (const [key, variant] of Object.entries(variants)) measured.set(key, { variant, times: {} });
+}
+
 /** Number of shapes met that await measurement. */
 export function pendingShapes(gpu: Gpu): number {
   return tableOf(gpu).pending.size;

@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { UserError } from '../common/errors.ts';
+import { openOutput } from '../common/files.ts';
+import { readWhole } from '../common/read-file.ts';
+import type { Cell } from './manifest.ts';
+import { columnsOf } from './outputs.ts';
+import { openParquetWriter } from './parquet.ts';
+import { type PlannedRun, rowsOf } from './plan.ts';
+import { doneName, missingShards } from './result-names.ts';
+import { shardErrors } from './shard-errors.ts';
+import type { Column, TableName } from './table.ts';
+import { csvLines, tables } from './tables.ts';
+import { taskOf } from './tasks.ts';
+
+export interface MergeOptions {
+  /** Leaves out shards that are not there yet, where it would refuse. */
+  readonly partial?: boolean | undefined;
+  /** Only images that could not be read: their paths and reasons. */
+  readonly errors?: boolean | undefined;
+  /** Names as they are; see {@link csvLines}. */
+  readonly rawCsv?: boolean | undefined;
+  readonly advance?: ((rows: number) => void) | undefined;
+}
+
+/**
+ * Writes the results of all shards as one table, in the order of the plan. A shard at a time is in memory.
+ *
+ * @returns rows written
+ * @throws UserError where shards are missing, or one has not the rows that the plan says
+ */
+export async function mergeRun(
+  run: PlannedRun,
+  path: string,
+  format: TableName,
+  options: MergeOptions = {},
+): Promise<number> {
+  const { plan, folder } = run;
+  const missing = new Set(missingShards(run));
+  if (missing.size > 0 && !options.partial)
+    throw new UserError(
+      `${missing.size} of ${plan.shards} shards of ${folder} are not there yet`,
+      'Run them, or merge what there is with --partial.',
+    );
+  const isTable = plan.format === 'csv' || plan.format === 'jsonl' || plan.format === 'parquet';
+  if (!isTable && !options.errors)
+    throw new UserError(
+      `${folder} holds features, which stay a file a shard`,
+      'Read them as they are; --errors writes a table of the images that could not be read.',
+    );
+  const text = (name: string): Column => ({ name, type: 'string' });
+  const columns = options.errors
+    ? [text('path'), text('error')]
+    : columnsOf(plan, taskOf(plan).columns(plan));
+  const sheet = await openSheet(path, format, columns, options.rawCsv);
+  let written = 0;
+  try {
+    for (let shard = 0; shard < plan.shards; shard++) {
+      if (missing.has(shard)) continue;
+      const rows = options.errors ? await shardErrors(run, shard) : await readShard(run, shard, columns);
+      await sheet.write(rows);
+      written += rows.length;
+      options.advance?.(rowsOf(plan, shard));
+    }
+    await sheet.commit();
+  } catch (error) {
+    sheet.abandon();
+    throw error;
+  }
+  return written;
+}
+
+/** Rows of a shard's table, checked: as many as the plan says. */
+export async function readShard(
+  { folder, plan }: PlannedRun,
+  shard: number,
+  columns: readonly Column[],
+): Promise<readonly (readonly Cell[])[]> {
+  const path = join(folder, doneName(plan, shard));
+  const rows = await tables[plan.format as TableName].decode(
+    columns,
+    await readWhole(path, 'imageBytes'),
+    path,
+  );
+  if (plan.rows === 0 || rows.length === rowsOf(plan, shard)) return rows;
+  throw new UserError(
+    `${path}: holds ${rows.length} rows of ${rowsOf(plan, shard)}`,
+    'It is damaged: remove it, and run its shard again.',
+  );
+}
+
+interface Sheet {
+  write(rows: readonly (readonly Cell[])[]): Promise<void>;
+  commit(): Promise<void>;
+  abandon(): void;
+}
+
+async function openSheet(
+  path: string,
+  format: TableName,
+  columns: readonly Column[],
+  raw = false,
+): Promise<Sheet> {
+  const output = openOutput(path);
+  if (format === 'parquet') {
+    const writer = await openParquetWriter(columns, (bytes) => output.write(bytes));
+    return {
+      write: (rows) => writer.write(rows),
+      async commit() {
+        await writer.finish();
+        output.commit();
+      },
+      abandon: () => output.abandon(),
+    };
+  }
+  if (format === 'csv') output.write(csvLines(columns, [], true));
+  return {
+    async write(rows) {
+      if (format === 'csv') output.write(csvLines(columns, rows, false, raw));
+      else output.write(await tables.jsonl.encode(columns, rows));
+    },
+    async commit() {
+      output.commit();
+    },
+    abandon: () => output.abandon(),
+  };
+}

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Published } from '../common/publish.ts';
+import { locate, realRoot } from './locate.ts';
+import { Manifest, type ManifestRow } from './manifest.ts';
+import { publishShard } from './outputs.ts';
+import type { PlannedRun } from './plan.ts';
+import { doneName } from './result-names.ts';
+import type { ShardRow } from './shard-row.ts';
+import type { ShardImage, Task } from './task.ts';
+
+/** What became of a shard: `already` there, `stopped` before its end, or published now. */
+export interface ShardOutcome {
+  readonly outcome: 'already' | 'stopped' | Published;
+  readonly rows: readonly ShardRow[];
+  /** Seconds in all, and of these to publish the result. */
+  readonly seconds: number;
+  readonly published: number;
+}
+
+export interface ShardOptions {
+  /** Where images lie on this machine; by default where the plan says. */
+  readonly root?: string | undefined;
+  /** Ends the work at the next batch, without a result. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called for each image that is done. */
+  readonly advance?: (() => void) | undefined;
+  /** Tries each image before, in another process, and gives the reasons of those that end it. */
+  readonly probe?: ((images: readonly ShardImage[]) => Promise<ReadonlyMap<number, string>>) | undefined;
+}
+
+/** Computes shards of one run, for whoever hands out their numbers. */
+export class ShardRunner {
+  readonly run: PlannedRun;
+  readonly #task: Task;
+  readonly #manifest: Manifest;
+  readonly #root: string;
+
+  constructor(run: PlannedRun, task: Task, root?: string) {
+    this.run = run;
+    this.#task = task;
+    this.#manifest = new Manifest(run.folder, run.plan.manifest, run.plan.shards);
+    this.#root = realRoot(root ?? run.plan.root);
+  }
+
+  /** Milliseconds so far that the device waited for images. */
+  get waited(): number {
+    return this.#task.waited();
+  }
+
+  /**
+   * Computes a shard whose result is not there yet and publishes it. May be called for one shard by any number of processes, any number
+   * of times.
+   *
+   * @throws PublishConflict if another came to other bytes; any error of the disk or the device
+   */
+  async compute(shard: number, options: Omit<ShardOptions, 'root'> = {}): Promise<ShardOutcome> {
+    const { signal, advance = () => {}, probe } = options;
+    const { folder, plan } = this.run;
+    const none = { rows: [], seconds: 0, published: 0 };
+    if (existsSync(join(folder, doneName(plan, shard)))) return { outcome: 'already', ...none };
+    const began = performance.now();
+    const rows = await this.#manifest.read(shard);
+    const errors = new Map<number, string>();
+    const images: ShardImage[] = [];
+    for (const [index, row] of rows.entries()) {
+      const found = locate(this.#root, row);
+      if ('error' in found) errors.set(index, found.error);
+      else images.push({ index, file: found.file, prompt: row.prompt });
+    }
+    for (const [index, error] of (await probe?.(images)) ?? []) errors.set(index, error);
+    const results = new Map<number, Partial<ShardRow>>();
+    for await (const result of this.#task.compute(images.filter(({ index }) => !errors.has(index)))) {
+      if ('error' in result) errors.set(result.index, result.error);
+      else results.set(result.index, result);
+      advance();
+      if (signal?.aborted && results.size + errors.size < rows.length) return { outcome: 'stopped', ...none };
+    }
+    const files = new Map(images.map(({ index, file }) => [index, file]));
+    const done = rows.map((row, i): ShardRow => {
+      const error = errors.get(i);
+      const { cells, feature } = results.get(i) ?? {};
+      return {
+        path: row.path,
+        extra: row.extra ?? [],
+        ...(error === undefined ? { cells, feature } : { error: namedBy(row, files.get(i), error) }),
+      };
+    });
+    const publishing = performance.now();
+    const outcome = await publishShard(this.run, shard, this.#task.columns, done);
+    const ended = performance.now();
+    return { outcome, rows: done, seconds: (ended - began) / 1000, published: (ended - publishing) / 1000 };
+  }
+}
+
+/** An error names the image as the list does: where it lies differs between machines, and results do not. */
+const namedBy = (row: ManifestRow, file: string | undefined, error: string): string =>
+  file !== undefined && error.startsWith(file) ? `${row.path}${error.slice(file.length)}` : error;
