@@ -13,6 +13,7 @@ import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
+import { rmsNorm } from '../src/autograd/ops/rms-norm.ts';
 import { concat, expand, permute, reshape, slice } from '../src/autograd/ops/shape.ts';
 import { logSoftmax, softmax } from '../src/autograd/ops/softmax.ts';
 import * as activations from '../src/autograd/ops/unary.ts';
@@ -68,6 +69,7 @@ const calls: Record<string, () => Tensor> = {
   mseLoss: () => mseLoss(floats(3), floats(3)),
   permute: () => permute(floats(2, 3), [1, 0]),
   reshape: () => reshape(floats(2, 3), [6]),
+  rmsNorm: () => rmsNorm(floats(2, 3), floats(3)),
   scale: () => scale(floats(3), 2),
   slice: () => slice(floats(3), 0, 1, 2),
   softmax: () => softmax(floats(2, 3)),
