@@ -150,15 +150,15 @@ it('the bench takes of the tests the references alone', () => {
 
 it('launchers and ops make no object that begins with a spread', () => {
   // V8 takes 1 to 30 µs for `{ ...x, y }`, as much as ten dispatches, and 0.1 for `{ y, ...x }`.
-  const files = sources.filter((name) => /^src\/(?:kernels\/(?!device)|autograd\/)/.test(name));
+  // A trial is made once a shape, and changes what it spreads.
+  const files = sources.filter(
+    (name) => /^src\/(?:kernels\/(?!device)|autograd\/)/.test(name) && !name.endsWith('/trial.ts'),
+  );
   const found = files.flatMap((name) =>
     [...readFileSync(name, 'utf8').matchAll(/\{\s*\.\.\.[^,{}]+,.*/g)].map(([text]) => `${name}: ${text}`),
   );
-  // These change what they spread, for a trial and for products of more rows than a texture holds.
-  expect(found).toEqual([
-    'src/kernels/matmul/index.ts: { ...shape, interleaved: false },',
-    'src/kernels/matmul/simd-texture.ts: { ...matrixA, rows: height });',
-  ]);
+  // This one changes what it spreads, for products of more rows than a texture holds.
+  expect(found).toEqual(['src/kernels/matmul/simd-texture.ts: { ...matrixA, rows: height });']);
 });
 
 describe('random numbers', () => {

@@ -182,7 +182,7 @@ describe('attention on what passes for a GPU', () => {
     const variants = attentionVariants.filter((variant) => applies(variant, test));
     for (const direction of ['attention', 'attention_backward'])
       expect(measured).toContainEqual([
-        expect.stringMatching(new RegExp(`^${direction}/\\w+/2x2 20x20x32 causal$`)),
+        expect.stringMatching(new RegExp(`^${direction}/\\w+/8x2 20x20x32 causal$`)),
         variants,
       ]);
     const { out, dq } = await run(passing, undefined, test);

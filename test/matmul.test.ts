@@ -239,7 +239,7 @@ describe('tuning', () => {
       matmul(gpu, { a, b, out, m, k, n, transposeB: true });
       await tune(gpu, { rounds: 1 });
       const [[key, { times }]] = [...tuned(gpu)] as [[string, Measurement]];
-      expect(key).toMatch(/ntf interleaved 24x64x64$/);
+      expect(key).toMatch(/ntf interleaved 32x64x64$/);
       expect(Object.keys(times)).toEqual(['texture16x32', 'texture24x32']);
     }
     gpu.close();

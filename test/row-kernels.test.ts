@@ -75,7 +75,7 @@ describe('on what passes for a GPU', () => {
     const measured = [...tuned(passing)].slice(before);
     if (owners.length > 1)
       expect(measured.map(([key, { times }]) => [key.slice(-6), Object.keys(times)])).toEqual([
-        ['/35x77', owners],
+        ['/64x77', owners],
       ]);
     expect(maxError(await kernels[name]!(passing), expected)).toBeLessThan(1e-6);
     expect(pendingShapes(passing)).toBe(0);

@@ -134,6 +134,6 @@ describe('a family of variants', () => {
     });
     kernel.choose(gpu, { size: 4096 });
     await tune(gpu, { rounds: 1 });
-    expect(seen).toEqual([64, 64]);
+    expect(new Set(seen)).toEqual(new Set([64]));
   });
 });

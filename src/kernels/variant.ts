@@ -1,5 +1,6 @@
 import type { GpuBuffer } from './device/buffer-pool.ts';
 import type { Gpu } from './device/gpu.ts';
+import type { TrialPart } from './device/trial.ts';
 import { choose, sourceVersion, type Trial } from './device/tuning.ts';
 
 /**
@@ -26,6 +27,11 @@ export interface Variant<Shape, Args> {
 export interface FamilyTrial<Shape, Args> extends Pick<Trial, 'inputs' | 'output'> {
   /** The shape to launch, if another than the one asked for. */
   readonly shape?: Shape;
+  /**
+   * What the naive variant computes to check the others, where the whole would take it long: a smaller shape, and what it is part of.
+   * It is then not timed either.
+   */
+  readonly part?: { readonly shape: Shape } & Pick<TrialPart, 'inputs' | 'runs'>;
   args(inputs: readonly GpuBuffer[], output: GpuBuffer): Args;
 }
 
@@ -64,12 +70,20 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
   const applying = (gpu: Gpu, shape: Shape) => all.filter((variant) => variant.applies(gpu, shape));
 
   const trialOf = (gpu: Gpu, asked: Shape): Trial => {
-    const { inputs, output, shape = asked, args } = trial(asked);
+    const { inputs, output, shape = asked, part, args } = trial(asked);
+    const small = part && trial(part.shape);
     return {
       inputs,
       output,
       reference: names[0]!,
       tolerance,
+      part: part &&
+        small && {
+          inputs: part.inputs,
+          runs: part.runs,
+          output: small.output,
+          run: (buffers, out) => all[0]!.launch(gpu, small.args(buffers, out), small.shape ?? part.shape),
+        },
       run: (name, buffers, out) => byName.get(name)!.launch(gpu, args(buffers, out), shape),
     };
   };

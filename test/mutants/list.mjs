@@ -2,6 +2,27 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'tuning: one slow sample drops a variant',
+    file: 'src/kernels/device/trial.ts',
+    text: 'times.length >= 2 &&',
+    becomes: 'times.length >= 1 &&',
+    tests: ['test/trial.test.ts'],
+  },
+  {
+    what: 'tuning: a variant that loses the device is tried again',
+    file: 'src/kernels/device/tuning.ts',
+    text: 'if (gpu.ended && trying !== undefined)',
+    becomes: 'if (!gpu.ended && trying !== undefined)',
+    tests: ['test/trial.test.ts'],
+  },
+  {
+    what: 'tuning: the checked rows are the first ones',
+    file: 'src/kernels/matmul/trial.ts',
+    text: 'a.subarray((m - rows) * k, m * k)',
+    becomes: 'a.subarray(0, rows * k)',
+    tests: ['test/trial.test.ts'],
+  },
+  {
     what: 'kernels: softmax runs through infinity',
     file: 'shaders/softmax.wgsl',
     text: 'const LOWEST = -1e38;',

@@ -1,6 +1,6 @@
-import type { GpuBuffer } from '../device/buffer-pool.ts';
 import type { Gpu } from '../device/gpu.ts';
-import { type FamilyTrial, family } from '../variant.ts';
+import { classOf } from '../device/tuning.ts';
+import { family } from '../variant.ts';
 import { flash, flashBackward } from './flash.ts';
 import { naive, naiveBackward } from './naive.ts';
 import {
@@ -12,6 +12,7 @@ import {
   shapeOf,
 } from './shape.ts';
 import { simd, simdBackward } from './simd.ts';
+import { backwardTrial, forwardTrial } from './trial.ts';
 
 export type {
   AttentionBackward,
@@ -23,66 +24,20 @@ export type {
 } from './shape.ts';
 
 const key = ({ batch, heads, queries, keys, headDim, mask }: AttentionShape): string =>
-  `${batch}x${heads} ${queries}x${keys}x${headDim} ${mask === 'none' ? mask : 'causal'}`;
-
-/** What a trial computes: dense views, and for a tree a causal mask, which takes no ends of subtrees. */
-function trialOf({ batch, queries, keys, heads, headDim, mask }: AttentionShape) {
-  const width = heads * headDim;
-  return {
-    sizes: { batch, queries, keys, heads, headDim, mask: mask === 'none' ? mask : ('causal' as const) },
-    /** Elements of q and of k or v. */
-    counts: [batch * queries * width, batch * keys * width] as const,
-    dense: (buffer: GpuBuffer | undefined, offset = 0) => ({ buffer: buffer!, offset, stride: width }),
-    floats: (...counts: readonly number[]) => counts.map((elements) => ({ elements, type: 'f32' as const })),
-  };
-}
+  `${classOf(batch)}x${heads} ${queries}x${keys}x${headDim} ${mask === 'none' ? mask : 'causal'}`;
 
 const forward = family<AttentionShape, AttentionForward>({
   name: 'attention',
   variants: [naive, flash, simd],
   key,
-  trial(shape): FamilyTrial<AttentionShape, AttentionForward> {
-    const { sizes, counts, dense, floats } = trialOf(shape);
-    const [ofQueries, ofKeys] = counts;
-    return {
-      inputs: floats(ofQueries, ofKeys, ofKeys),
-      output: ofQueries,
-      args: ([q, k, v], out) => ({ q: dense(q), k: dense(k), v: dense(v), out, ...sizes }),
-    };
-  },
+  trial: forwardTrial,
 });
 
 const backward = family<AttentionShape, AttentionBackward>({
   name: 'attention_backward',
   variants: [naiveBackward, flashBackward, simdBackward],
   key,
-  trial(shape): FamilyTrial<AttentionShape, AttentionBackward> {
-    const { sizes, counts, dense, floats } = trialOf(shape);
-    const [ofQueries, ofKeys] = counts;
-    return {
-      inputs: floats(
-        ofQueries,
-        ofKeys,
-        ofKeys,
-        ofQueries,
-        ofQueries,
-        shape.batch * shape.heads * shape.queries,
-      ),
-      output: ofQueries + 2 * ofKeys,
-      args: ([q, k, v, out, dOut, lse], gradient) => ({
-        q: dense(q),
-        k: dense(k),
-        v: dense(v),
-        out: out!,
-        dOut: dOut!,
-        lse: lse!,
-        dq: dense(gradient),
-        dk: dense(gradient, ofQueries),
-        dv: dense(gradient, ofQueries + ofKeys),
-        ...sizes,
-      }),
-    };
-  },
+  trial: backwardTrial,
 });
 
 /** Of all variants, those that few adapters take included. */

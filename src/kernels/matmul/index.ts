@@ -1,4 +1,5 @@
 import type { Gpu } from '../device/gpu.ts';
+import { classOf } from '../device/tuning.ts';
 import { family } from '../variant.ts';
 import { naive } from './naive.ts';
 import { PackedWeight } from './packed-weight.ts';
@@ -6,6 +7,7 @@ import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } fr
 import { simd } from './simd.ts';
 import { textures } from './simd-texture.ts';
 import { tiles } from './tile.ts';
+import { trial } from './trial.ts';
 
 export type { MatmulOptions } from './shape.ts';
 
@@ -15,22 +17,13 @@ const products = family<MatmulShape, MatmulOperands>({
 
   key({ m, n, k, transposeA, transposeB, batch, strideA, strideB, half, interleaved }) {
     const layout = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}${half ? 'h' : 'f'}${interleaved ? ' interleaved' : ''}`;
-    return `${layout} ${m}x${k}x${n}${batch > 1 ? ` ${batch}*${strideA},${strideB}` : ''}`;
+    // Where entries of a batch follow one another at their own distance, that decides what can be read at once.
+    const dense = strideA === m * k && strideB === k * n;
+    const entries = batch > 1 ? ` ${classOf(batch)}*${dense ? '' : `${strideA},${strideB}`}` : '';
+    return `${layout} ${classOf(m)}x${k}x${n}${entries}`;
   },
 
-  trial: (shape) => ({
-    inputs: [
-      { elements: (shape.batch - 1) * shape.strideA + shape.m * shape.k, type: 'f32' },
-      {
-        elements: (shape.batch - 1) * shape.strideB + shape.k * shape.n,
-        type: shape.half ? 'f16' : 'f32',
-      },
-    ],
-    output: shape.batch * shape.m * shape.n,
-    // A trial has a buffer for B, which is copied each time.
-    shape: { ...shape, interleaved: false },
-    args: ([a, b], out) => ({ a: a!, b: b!, out }),
-  }),
+  trial,
 });
 
 /** Of all variants, those that few adapters take included. */

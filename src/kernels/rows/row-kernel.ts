@@ -1,5 +1,6 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
+import { classOf } from '../device/tuning.ts';
 import type { Constants } from '../device/wgsl.ts';
 import { type FamilyTrial, family, type Variant } from '../variant.ts';
 
@@ -79,6 +80,9 @@ function subgroupLanes(gpu: Gpu): number {
 }
 const subgroupsOwn = (gpu: Gpu): boolean => subgroupLanes(gpu) > 0;
 
+/** Rows that are timed, at most: more take longer, not otherwise. */
+const mostRows = 8192;
+
 /** Those of {@link rowVariants} that this adapter can run. */
 export function applicableRowVariants(gpu: Gpu): string[] {
   return rowVariants.filter((name) => name !== 'subgroup' || subgroupsOwn(gpu));
@@ -147,10 +151,11 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
   const kernels = family({
     name,
     variants: [naive, ...(Object.keys(owners) as Owner[]).map(owned)],
-    key: ({ rows, width }) => `${rows}x${width}`,
-    trial(shape) {
+    key: ({ rows, width }) => `${classOf(rows)}x${width}`,
+    trial({ rows, width }) {
       if (!trial) throw new Error(`${name} has no trial`);
-      return trial(shape);
+      const shape = { rows: Math.min(rows, mostRows), width };
+      return { shape, ...trial(shape) };
     },
   });
   return { run: (gpu, launch, shape) => kernels.run(gpu, launch, shape, forced) };

@@ -1,0 +1,192 @@
+import type { GpuBuffer } from './buffer-pool.ts';
+import type { Gpu } from './gpu.ts';
+
+/** Host data of a trial's inputs. */
+export type TrialData = Float32Array | Uint16Array;
+
+/** How to try the variants for one shape on scratch buffers. */
+export interface Trial {
+  /** Sizes of the inputs in elements; they are filled with random numbers. */
+  readonly inputs: readonly { readonly elements: number; readonly type: 'f32' | 'f16' }[];
+  /** Size of the output in f32 elements. */
+  readonly output: number;
+  /** The plain variant, which the others are checked against. */
+  readonly reference: string;
+  /** Largest difference allowed, relative to the reference's largest magnitude. */
+  readonly tolerance: number;
+  /** What the reference computes instead of the whole, where that would take it long. */
+  readonly part?: TrialPart | undefined;
+  run(variant: string, inputs: readonly GpuBuffer[], output: GpuBuffer): void;
+}
+
+/** Part of a trial's output, computed from part of its inputs. */
+export interface TrialPart {
+  /** The inputs of the part, from those of the whole. */
+  inputs(whole: readonly TrialData[]): readonly TrialData[];
+  /** Elements of the part, and where they lie in the whole, one run after the other: start and length. */
+  readonly output: number;
+  readonly runs: readonly (readonly [start: number, length: number])[];
+  run(inputs: readonly GpuBuffer[], output: GpuBuffer): void;
+}
+
+/** What came of a trial. */
+export interface TrialResult {
+  /** Median milliseconds of a launch of each variant that gave the right result. */
+  readonly times: Readonly<Record<string, number>>;
+  /** Why each of the others was left out. */
+  readonly leftOut: Readonly<Record<string, string>>;
+}
+
+/** A launch is too short to time by itself: so many milliseconds of them are, one after the other. */
+const leastMilliseconds = 5;
+const mostLaunches = 256;
+
+/** So much slower than the fastest, twice, a variant is not worth any more time. */
+const hopeless = 3;
+
+export interface TrialOptions {
+  readonly rounds: number;
+  /** Told before a variant runs and after it came to an end, however it did: what is between when the device is lost was its doing. */
+  readonly trying?: (variant: string | undefined) => void;
+  /** Milliseconds a launch takes; by default measured on this device. */
+  readonly clock?: (run: (times: number) => void, times: number) => Promise<number>;
+}
+
+/**
+ * Runs each variant once, holds its result to the reference, and times those that are right. What a driver refuses, what asks for more
+ * memory than there is and what is wrong is left out, and the device goes on; only its loss is thrown.
+ */
+export async function runTrial(
+  gpu: Gpu,
+  variants: readonly string[],
+  trial: Trial,
+  { rounds, trying = () => {}, clock = launches(gpu) }: TrialOptions,
+): Promise<TrialResult> {
+  const held: GpuBuffer[] = [];
+  const allocate = (elements: number) => {
+    const buffer = gpu.pool.allocate(Math.max(4, 4 * elements));
+    held.push(buffer);
+    return buffer;
+  };
+  const upload = (data: TrialData) => {
+    const buffer = allocate(data instanceof Uint16Array ? data.length / 2 : data.length);
+    gpu.write(buffer, data);
+    return buffer;
+  };
+  const leftOut: Record<string, string> = {};
+  const attempt = async <T>(variant: string, work: () => Promise<T>): Promise<T | undefined> => {
+    trying(variant);
+    try {
+      return await work();
+    } catch (error) {
+      // Else its failure ends nothing but itself.
+      if (gpu.ended) throw error;
+      leftOut[variant] = (error as Error).message.split('\n')[0]!;
+      return undefined;
+    } finally {
+      if (!gpu.ended) trying(undefined);
+    }
+  };
+  try {
+    const data = trial.inputs.map(({ elements, type }, i) =>
+      type === 'f16' ? randomHalves(elements, i) : randomFloats(elements, i),
+    );
+    const inputs = data.map(upload);
+    const output = allocate(trial.output);
+    const { part } = trial;
+    const runs = part?.runs ?? [[0, trial.output] as const];
+    const expected = await attempt(trial.reference, async () => {
+      if (!part) {
+        trial.run(trial.reference, inputs, output);
+        return new Float32Array(await gpu.read(output, 4 * trial.output));
+      }
+      const result = allocate(part.output);
+      part.run(part.inputs(data).map(upload), result);
+      return new Float32Array(await gpu.read(result, 4 * part.output));
+    });
+    if (!expected) return { times: {}, leftOut };
+    const limit = trial.tolerance * expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const right: string[] = [];
+    for (const variant of variants) {
+      // The reference is not timed where it computes a part only: it would take as long as all others together.
+      if (part && variant === trial.reference) continue;
+      // Poisoned, so that a variant that writes nothing is not taken for right.
+      gpu.write(output, new Float32Array(trial.output).fill(Number.NaN));
+      const got = await attempt(variant, async () => {
+        trial.run(variant, inputs, output);
+        const parts: ArrayBuffer[] = [];
+        for (const [start, length] of runs) parts.push(await gpu.read(output, 4 * length, 4 * start));
+        return parts.flatMap((bytes) => [...new Float32Array(bytes)]);
+      });
+      if (!got) continue;
+      if (got.every((value, i) => Math.abs(value - expected[i]!) <= limit)) right.push(variant);
+      else leftOut[variant] = 'gives another result than the reference';
+    }
+    const samples = new Map<string, number[]>(right.map((variant) => [variant, []]));
+    const runOf = (variant: string) => (count: number) => {
+      for (let i = 0; i < count; i++) trial.run(variant, inputs, output);
+    };
+    const counts = new Map<string, number>();
+    // How many launches make up the time; the first one after a pause is slow, and not counted.
+    for (const variant of right) {
+      const once = await attempt(variant, () => clock(runOf(variant), 1));
+      if (once === undefined) samples.delete(variant);
+      else counts.set(variant, Math.min(mostLaunches, Math.ceil(leastMilliseconds / Math.max(once, 1e-3))));
+    }
+    for (let round = 0; round < rounds; round++)
+      for (const [variant, times] of samples) {
+        const best = Math.min(...[...samples.values()].filter(({ length }) => length > 0).map(median));
+        if (times.length >= 2 && Math.min(...times) > hopeless * best) continue;
+        const count = counts.get(variant)!;
+        const took = await attempt(variant, () => clock(runOf(variant), count));
+        if (took === undefined) samples.delete(variant);
+        else times.push(took);
+      }
+    return {
+      times: Object.fromEntries([...samples].map(([variant, times]) => [variant, median(times)])),
+      leftOut,
+    };
+  } finally {
+    for (const buffer of held) gpu.pool.release(buffer);
+  }
+}
+
+/** The device's own clock: launches one after the other, from submission to completion. */
+function launches(gpu: Gpu): NonNullable<TrialOptions['clock']> {
+  return async (run, times) => {
+    await gpu.finish();
+    const start = performance.now();
+    run(times);
+    await gpu.finish();
+    return (performance.now() - start) / times;
+  };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Uniform in ±1/2. */
+function randomFloats(count: number, seed: number): Float32Array {
+  const values = new Float32Array(count);
+  let state = 0x9e3779b9 ^ (seed * 0x85ebca6b);
+  for (let i = 0; i < count; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    values[i] = state / 2 ** 32 - 0.5;
+  }
+  return values;
+}
+
+/** Halves in ±[1/4, 1/2): random signs and mantissas under one exponent. */
+function randomHalves(count: number, seed: number): Uint16Array {
+  const values = new Uint16Array(Math.ceil(count / 2) * 2);
+  let state = 0x9e3779b9 ^ (seed * 0x85ebca6b);
+  for (let i = 0; i < values.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const word = state >>> 16;
+    values[i] = (word & 0x8000) | (13 << 10) | (word & 0x3ff);
+  }
+  return values;
+}

@@ -1,0 +1,105 @@
+import { UserError } from '../../common/errors.ts';
+import { fnv1a32 } from '../../common/fnv1a.ts';
+import type { AdapterDescription } from './adapter.ts';
+
+/** The result of a shape's trial. */
+export interface Measurement {
+  readonly variant: string;
+  /** Median milliseconds of each variant that gave the right result. */
+  readonly times: Readonly<Record<string, number>>;
+  /** Why others were left out; absent where none was. */
+  readonly leftOut?: Readonly<Record<string, string>>;
+}
+
+/** What was measured on an adapter: a shape's measurement by `family/version/shape`. */
+export type Measurements = Map<string, Measurement>;
+
+interface TuningFile {
+  readonly adapter: string;
+  readonly measured: Readonly<Record<string, Measurement>>;
+  /** Variants that took the device with them, as `key variant`. */
+  readonly fatal?: readonly string[];
+}
+
+export interface Table {
+  readonly measured: Measurements;
+  readonly fatal: Set<string>;
+}
+
+/** What the measurements hold for: the adapter, its driver, and the features that decide which variants exist. */
+export function adapterKey(adapter: AdapterDescription): string {
+  return [
+    adapter.vendor,
+    adapter.architecture,
+    adapter.name,
+    adapter.driver,
+    ...[...adapter.features].sort(),
+    ...(adapter.profile ? [adapter.profile] : []),
+  ].join('|');
+}
+
+/** The table as a file of text. */
+export function tableText(adapter: AdapterDescription, { measured, fatal }: Table): string {
+  const file: TuningFile = {
+    adapter: adapterKey(adapter),
+    measured: Object.fromEntries(measured),
+    ...(fatal.size > 0 && { fatal: [...fatal] }),
+  };
+  return `${JSON.stringify(file, null, 1)}\n`;
+}
+
+/** The table in a text; undefined where it is damaged or another adapter's. */
+export function parseTable(adapter: AdapterDescription, text: string): Table | undefined {
+  try {
+    const file = JSON.parse(text) as TuningFile;
+    if (file.adapter !== adapterKey(adapter)) return undefined;
+    const entries = Object.entries(file.measured).filter(
+      ([, one]) => typeof one?.variant === 'string' && typeof one.times === 'object' && one.times !== null,
+    );
+    const fatal = (file.fatal ?? []).filter((word) => typeof word === 'string');
+    return { measured: new Map(entries), fatal: new Set(fatal) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file of an adapter in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
+function tuningPath(adapter: AdapterDescription): string | undefined {
+  const path = builtin('node:path');
+  const os = builtin('node:os');
+  if (!path || !os) return undefined;
+  const slug = adapter.name.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
+  const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
+  const version = fnv1a32(adapterKey(adapter)).toString(16).padStart(8, '0');
+  return path.join(cache, 'clip-agiqa-webgpu', 'tuning', `${slug}-${version}.json`);
+}
+
+/** What earlier runs measured on the adapter. Missing or damaged it is empty: it is a cache, so the next tuning writes it again. */
+export function readTable(adapter: AdapterDescription): Table {
+  const path = tuningPath(adapter);
+  const none = { measured: new Map(), fatal: new Set<string>() };
+  if (!path) return none;
+  try {
+    return parseTable(adapter, builtin('node:fs')!.readFileSync(path, 'utf8')) ?? none;
+  } catch {
+    return none;
+  }
+}
+
+export async function saveTable(adapter: AdapterDescription, table: Table): Promise<void> {
+  const path = tuningPath(adapter);
+  if (!path) return;
+  const { writeOutput } = await import('../../common/files.ts');
+  try {
+    await writeOutput(path, tableText(adapter, table));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // What was measured serves this process all the same; a run in a container without a home ends in no error.
+    console.warn(`tuning     ${error.message}; the next run will measure again`);
+  }
+}
+
+/** Node's built-in modules without an import, which a browser could not resolve. */
+function builtin<T extends 'node:fs' | 'node:os' | 'node:path'>(name: T) {
+  return typeof process === 'undefined' ? undefined : process.getBuiltinModule?.(name);
+}
