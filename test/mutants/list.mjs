@@ -517,6 +517,7 @@ export const mutants = [
     text: 'const green = channels > 2 ? 1 : 0;',
     becomes: 'const green = channels > 3 ? 1 : 0;',
     tests: ['test/image-inputs.test.ts'],
+    build: true,
   },
   {
     what: 'CSV: cells that a spreadsheet would run are not quoted',
