@@ -12,8 +12,9 @@ import { prepareImage } from './prepare.ts';
  */
 export async function preprocess(
   input: ImageInput,
-  { size = 224, exif = false }: { readonly size?: number; readonly exif?: boolean } = {},
+  options: { readonly size?: number; readonly exif?: boolean } = {},
 ): Promise<Uint8Array> {
+  const { size = 224, exif = false } = options;
   const { name: _, ...opened } = await openInput(input, 0);
   const image = await prepareImage({ ...opened, size, upright: exif, transform: { kind: 'test' } });
   if ('error' in image)
