@@ -39,6 +39,20 @@ await build({
   loader: { '.wgsl': 'text' },
   logLevel: 'warning',
 });
+// What runs in a browser: whole files, which commands put into the pages they write.
+await build({
+  entryPoints: [
+    { in: 'src/step/page/main.ts', out: 'step-page' },
+    { in: 'src/step/page/style.css', out: 'step-page' },
+  ],
+  outdir: 'dist',
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  logLevel: 'warning',
+});
 mkdirSync('dist/licenses');
 for (const name of ['echarts', 'zrender'])
   copyFileSync(`node_modules/${name}/LICENSE`, `dist/licenses/${name}.txt`);

@@ -37,6 +37,8 @@ say(
   `adapter ${name.replace(/-+$/, '')}${driver ? `, driver ${driver}` : ''}${software ? ' (software)' : ''}`,
 );
 if (software) for (const line of missingNvidiaVulkan()) say(line);
+// CI tries pages in a real browser; elsewhere those tests are left out where there is none.
+if (process.env.CI !== undefined && !installed && !checkOnly) installBrowser();
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -103,6 +105,17 @@ function installDriver() {
   steps.push({ command: [...install, 'mesa-vulkan-drivers', 'libvulkan1'] });
   asRoot(steps);
   return true;
+}
+
+/** Debian's Chromium; on other systems the machine has one, or CHROMIUM names it. */
+function installBrowser() {
+  const apt = process.platform === 'linux' && existsSync('/usr/bin/apt-get') && osRelease().ID === 'debian';
+  if (!apt || process.env.CHROMIUM || existsSync('/usr/bin/chromium')) return;
+  say('installing Chromium for the tests of pages');
+  asRoot([
+    { command: ['apt-get', 'update', '-q'] },
+    { command: ['apt-get', 'install', '-y', '-q', '--no-install-recommends', 'chromium'] },
+  ]);
 }
 
 function osRelease() {

@@ -1,3 +1,4 @@
+import { type ComparableStep, compareSteps, differences } from '../step/compare-steps.ts';
 import { type Figures, type Grouping, groupsOf, keys, type SortOrder } from '../step/figures.ts';
 import type { StepData } from '../step/step-data.ts';
 import { amountText, percentText, timeText } from '../step/units.ts';
@@ -42,4 +43,21 @@ export function stepText(data: StepData, figures: Figures, grouping: Grouping, o
       `${'spared'.padEnd(11)}${what}: ${amountText(operations, 'FLOP')} (${basis}), ${timeText(ns)} at the ceilings (modeled)`,
   );
   return [...head.map(([name, text]) => `${name!.padEnd(11)}${text}`), ...ghosts, '', table].join('\n');
+}
+
+/** Two recordings, part by part, the largest change in time first. */
+export function comparisonText(before: ComparableStep, after: ComparableStep): string {
+  const { total, parts } = compareSteps(before, after);
+  const cells = ({ key, a, b }: (typeof parts)[number]) => [
+    key,
+    a ? timeText(a.ns) : '-',
+    b ? timeText(b.ns) : '-',
+    a && b ? `${b.ns >= a.ns ? '+' : ''}${(100 * (b.ns / a.ns - 1)).toFixed(0)} %` : a ? 'gone' : 'new',
+    a?.dispatches ?? 0,
+    b?.dispatches ?? 0,
+  ];
+  const changed = differences(before, after);
+  const rows = [total, ...parts.slice(0, 20)].map(cells);
+  const columns = ['part', 'before', 'after', 'change', 'dispatches', 'after'];
+  return `${changed.map((line) => `differs    ${line}\n`).join('')}${formatTable(rows, { columns, align: 'lrrrrr' })}`;
 }

@@ -16,7 +16,7 @@ export type Launched = Omit<DispatchRecord, 'ns' | 'least' | 'most'>;
 type Open<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Frames of what passes calls on, and of this. */
-const plumbing = /^src\/(?:autograd\/(?:tape|scope|names|trace)|kernels\/device\/|step\/)/;
+const plumbing = /^src\/(?:autograd\/(?:tape|scope|names|trace)|kernels\/device\/|step\/|commands\/|cli\/)/;
 
 /** The storage that an op's input stands in. */
 export function storageOf(operand: Operand): GpuStorage {

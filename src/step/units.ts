@@ -1,8 +1,9 @@
 /** `1.23 ms` of nanoseconds. */
 export function timeText(ns: number): string {
-  if (ns >= 1e9) return `${(ns / 1e9).toPrecision(3)} s`;
-  if (ns >= 1e6) return `${(ns / 1e6).toPrecision(3)} ms`;
-  if (ns >= 1e3) return `${(ns / 1e3).toPrecision(3)} µs`;
+  // What rounds to 1000 of a unit is 1 of the next.
+  if (ns >= 999.5e6) return `${(ns / 1e9).toPrecision(3)} s`;
+  if (ns >= 999.5e3) return `${(ns / 1e6).toPrecision(3)} ms`;
+  if (ns >= 999.5) return `${(ns / 1e3).toPrecision(3)} µs`;
   return `${Math.round(ns)} ns`;
 }
 
