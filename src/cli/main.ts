@@ -15,6 +15,7 @@ const commands: readonly (readonly [string, string])[] = [
   ['score', 'scores images'],
   ['train', 'trains CLIP-AGIQA'],
   ['eval', 'measures a model on a dataset'],
+  ['evaluate', 'trains and tests on unseen prompts, generators and datasets'],
   ['compare', 'puts training runs side by side'],
   ['report', "writes a run's report.html again"],
   ['step', 'records a training step, and shows it dispatch by dispatch'],

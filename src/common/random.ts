@@ -71,6 +71,9 @@ export const streams = {
   noise: 0x51,
   /** + 0, 1, 2: which images of the training, validation and test part `limit` takes. */
   limit: 0x52,
+  /** In which order an evaluation deals prompts to folds, and which it holds out for validation. */
+  folds: 0x56,
+  heldOut: 0x57,
   /** + epoch: the order of the training images. */
   epoch: 0x1000,
   /** + place of a tensor: the initial weights of a model. Shares its numbers with `bootstrap`. */

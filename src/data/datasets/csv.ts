@@ -22,6 +22,7 @@ export const anyCsv: DatasetLayout = {
       'Name it with --image-column.',
     );
     const prompt = findColumn(table, ['prompt']);
+    const generator = findColumn(table, ['generator']);
     const { scores, ...classes } =
       options.classColumn === undefined
         ? { scores: scoresOf(table, given(options.mosColumn)) }
@@ -30,6 +31,7 @@ export const anyCsv: DatasetLayout = {
       name: textField(row, name),
       mos: scores[at]!,
       prompt: prompt && textField(row, prompt),
+      group: (generator && textField(row, generator)) || undefined,
     }));
     const { splitColumn } = options;
     const split =

@@ -15,6 +15,8 @@ export interface Sample {
   readonly prompt?: string | undefined;
   /** The generator, by the part of the name before the first underscore; or what the dataset says instead, e.g. the distortion. */
   readonly generator?: string | undefined;
+  /** What it shows, by a name: images of the same prompt, the same reference image or the same scene have the same. */
+  readonly content?: string | undefined;
 }
 
 /** Labeled images with their split into training, validation and test part. */
@@ -25,6 +27,8 @@ export interface Dataset {
   readonly split: Split;
   /** Exclusive upper bounds of the quality classes but the best, e.g. of terrible, bad, poor, average and good. */
   readonly thresholds: readonly number[];
+  /** Set where the thresholds are quantiles of the training images' scores, not published ones. */
+  readonly quantileThresholds?: boolean;
   /** Of images that belong to classes instead of having scores: the classes' names, of which `mos` is the number from 0. */
   readonly classNames?: readonly string[];
   /** Smallest and largest MOS of the samples. */
@@ -75,7 +79,9 @@ export interface Label {
   readonly mos: number;
   readonly prompt?: string | undefined;
   /** What it is counted with, such as the kind of distortion; by default the generator that its name begins with. */
-  readonly group?: string;
+  readonly group?: string | undefined;
+  /** What it shows, where the prompt does not tell; see {@link Sample}. */
+  readonly content?: string | undefined;
 }
 
 /** What a dataset's files say. */

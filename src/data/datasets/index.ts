@@ -62,15 +62,14 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const samples: Sample[] = [];
   const missing: string[] = [];
   const position = new Int32Array(labels.length).fill(-1);
-  labels.forEach(({ name, mos, prompt, group }, at) => {
+  labels.forEach(({ name, mos, prompt, group, content = contentOf(prompt) }, at) => {
     const path = paths[at];
     if (path === undefined) {
       missing.push(name);
       return;
     }
-    position[at] =
-      samples.push({ name, path, mos, prompt: prompt || undefined, generator: group ?? generatorOf(name) }) -
-      1;
+    const generator = group ?? generatorOf(name);
+    position[at] = samples.push({ name, path, mos, prompt: prompt || undefined, generator, content }) - 1;
   });
   if (samples.length === 0)
     throw layoutError(layout, root, `none of the ${labels.length} labeled images (${missing[0]}, …) exists`);
@@ -98,12 +97,17 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     samples,
     split,
     thresholds,
+    ...(!published && { quantileThresholds: true }),
     ...(classNames && { classNames }),
     range,
     missing,
     notes,
   };
 }
+
+/** A prompt by which images are told apart: not by its case or its spaces. */
+const contentOf = (prompt: string | undefined): string | undefined =>
+  prompt?.trim().replaceAll(/\s+/g, ' ').toLowerCase() || undefined;
 
 function generatorOf(name: string): string | undefined {
   const file = name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1);

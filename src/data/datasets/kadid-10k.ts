@@ -28,6 +28,7 @@ export const kadid10k: DatasetLayout = {
         name: image,
         folder: 'images',
         mos: numberField(table, row, mos),
+        content: textField(row, reference),
         ...(kind === undefined ? {} : { group: `distortion ${kind}` }),
       };
     });

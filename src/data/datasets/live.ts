@@ -43,7 +43,7 @@ export const live: DatasetLayout = {
     for (const [at, { folder, name, reference }] of images.entries()) {
       // Unchanged copies of the references, which everybody gave a difference of 0.
       if (copies[at] === 1) continue;
-      labels.push({ name: `${folder}/${name}`, mos: 100 - dmos[at]!, group: folder });
+      labels.push({ name: `${folder}/${name}`, mos: 100 - dmos[at]!, group: folder, content: reference });
       references.push(reference);
     }
     const { split, note } = splitByReference(references, options);

@@ -29,10 +29,13 @@ export const scenes: DatasetLayout = {
     const { columns } = await readCsv(csv);
     if (!sceneColumns.every((name) => columns.includes(name)))
       throw new UserError(`${csv} does not describe generated scenes`, otherDataset);
-    return anyCsv.read(
+    const read = await anyCsv.read(
       { ...options, root, csv, imageColumn: 'name', mosColumn: 'mos', splitColumn: 'split' },
       target,
     );
+    // kind_SCENE_version_distortion.png; the prompt names the distortion, which is another in each version.
+    const content = (name: string) => name.split('_', 2).join(' ');
+    return { ...read, labels: read.labels.map((label) => ({ ...label, content: content(label.name) })) };
   },
 };
 

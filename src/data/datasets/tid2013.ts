@@ -30,9 +30,16 @@ export const tid2013: DatasetLayout = {
           `${path}, line ${at + 1}: is not a score and a name such as I01_01_1.bmp`,
           "Use TID2013's own mos_with_names.txt.",
         );
-      labels.push({ name, folder: 'distorted_images', mos: Number(mos), group: `distortion ${kind}` });
       // The last reference image is i25, the others I01 to I24.
-      references.push(reference.toUpperCase());
+      const content = reference.toUpperCase();
+      labels.push({
+        name,
+        folder: 'distorted_images',
+        mos: Number(mos),
+        group: `distortion ${kind}`,
+        content,
+      });
+      references.push(content);
     }
     if (labels.length === 0) throw layoutError(tid2013, root, 'an empty mos_with_names.txt');
     const { split, note } = splitByReference(references, options);

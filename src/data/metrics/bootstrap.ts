@@ -39,7 +39,8 @@ export function bootstrapIntervals<Name extends string>(
   >;
 }
 
-function middle95(values: number[]): [number, number] {
+/** The 2.5 and the 97.5 percentile of values, which are sorted in place; NaN of none. */
+export function middle95(values: number[]): [number, number] {
   values.sort((x, y) => x - y);
   const at = (share: number) =>
     values[Math.min(values.length - 1, Math.floor(share * values.length))] ?? Number.NaN;

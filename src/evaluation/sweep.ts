@@ -1,0 +1,272 @@
+import { join } from 'node:path';
+import { Stopped, UserError } from '../common/errors.ts';
+import { figureText } from '../common/figure-text.ts';
+import type { Reporter } from '../common/reporter.ts';
+import { Resources } from '../common/resources.ts';
+import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
+import { srcc } from '../data/metrics/correlation.ts';
+import { EncodedSoFar } from '../features/dataset-features.ts';
+import { featureExtractor } from '../features/feature-extractor.ts';
+import { StoredFeatures } from '../features/feature-source.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { recovering } from '../kernels/device/recovery.ts';
+import { Clip } from '../model/clip.ts';
+import { checkLearner } from '../training/create-learner.ts';
+import { dataIdentity } from '../training/data-identity.ts';
+import { encodeRun, openImages } from '../training/encode-run.ts';
+import { openRun, type Run, type RunRecord } from '../training/open-run.ts';
+import { withAbsolutePaths } from '../training/resume.ts';
+import { clipOptions, datasetOptions, type Settings } from '../training/settings.ts';
+import { type FoldFile, publishFold, readFold } from './fold-files.ts';
+import { type Fold, makeFolds } from './folds.ts';
+import { type Choice, chooseProtocols, type GeneratorUnit } from './protocols.ts';
+import { evaluationFolder, openFolder } from './results-folder.ts';
+import { trainFold } from './train-fold.ts';
+
+/** What to evaluate by. */
+export interface EvaluationPlan {
+  /** `all`, or names of protocols separated by commas. */
+  readonly protocols: string;
+  readonly folds: number;
+  readonly seeds: readonly number[];
+  readonly shots: readonly number[];
+  readonly generators: GeneratorUnit;
+  /** Settings that name the other dataset of `cross`. */
+  readonly cross?: Settings | undefined;
+}
+
+export interface EvaluationOptions {
+  /** Called when something is to be trained. */
+  readonly openGpu: () => Promise<Gpu>;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal | undefined;
+  /** The command line that goes on with it. */
+  readonly goOn?: string | undefined;
+}
+
+/** A trained fold. */
+export interface Outcome {
+  readonly fold: Fold;
+  readonly seed: number;
+  readonly file: FoldFile;
+}
+
+/** All folds, trained. */
+export interface Sweep extends Choice {
+  readonly folder: string;
+  readonly settings: Settings;
+  /** With the images of the other dataset after its own, where there is one. */
+  readonly dataset: Dataset;
+  readonly crossName: string | null;
+  readonly outcomes: readonly Outcome[];
+}
+
+/**
+ * Trains every fold of every protocol that is not trained yet. Each image is encoded once (once a seed where training crops are drawn by
+ * it); each finished fold is a file, so a sweep that was killed goes on with the first fold that has none.
+ *
+ * @throws UserError if data, weights or settings do not allow it
+ * @throws Stopped if `options.signal` ended it
+ */
+export async function sweep(
+  given: Settings,
+  plan: EvaluationPlan,
+  options: EvaluationOptions,
+): Promise<Sweep> {
+  const { reporter, signal } = options;
+  const settings = withAbsolutePaths(given.trainer === 'zero-shot' ? { ...given, epochs: 0 } : given);
+  const opened = await open(settings, plan, options);
+  const { run, dataset } = opened;
+  const folder = evaluationFolder(given);
+  await openFolder(folder, settings, opened.digest, run.weights.id);
+  const jobs = plan.seeds.map((seed) => ({
+    seed,
+    folds: makeFolds(dataset, {
+      ...plan,
+      protocols: opened.choice.chosen,
+      splitSeed: settings.splitSeed,
+      seed,
+      valSize: settings.finalModel === 'best_val' ? settings.valSize : 0,
+      cross: opened.cross,
+    }),
+  }));
+  const outcomes = new Map<Fold, Outcome>();
+  for (const { seed, folds } of jobs)
+    for (const fold of folds) {
+      await writeSplitCsv(join(folder, 'splits', `${fold.id}.csv`), { ...dataset, split: fold.split });
+      const file = await readFold(folder, fold, seed, dataset);
+      if (file) outcomes.set(fold, { fold, seed, file });
+    }
+  const total = jobs.reduce((sum, { folds }) => sum + folds.length, 0);
+  reporter.line(`folds      ${total}, ${outcomes.size} of them trained already`);
+  const encoded = new Map<number, EncodedSoFar>();
+  const attempt = async (gpu: Gpu) => {
+    for (const { seed, folds } of jobs) {
+      const pending = folds.filter((fold) => !outcomes.has(fold));
+      if (pending.length === 0) continue;
+      await trainSeed(gpu, { ...run, dataset, settings: { ...settings, seed } }, pending, {
+        encoded: encodedFor(encoded, settings, seed),
+        done: async (fold, result) => {
+          const file = await publishFold(folder, fold, seed, dataset, result);
+          outcomes.set(fold, { fold, seed, file });
+          reporter.line(
+            `${fold.protocol.padEnd(11)}${fold.label}, seed ${seed}: ${figureOf(file, fold, dataset)}`,
+          );
+        },
+        reporter,
+        signal,
+      });
+    }
+  };
+  try {
+    if (outcomes.size < total)
+      await recovering(await options.openGpu(), attempt, {
+        progress: () => outcomes.size + [...encoded.values()].reduce((sum, { count }) => sum + count, 0),
+        lost: ({ message }) => reporter.line(`recovering ${message}`),
+      });
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    throw new Stopped(`after ${outcomes.size} of ${total} folds`, options.goOn);
+  }
+  const { chosen, refused } = opened.choice;
+  return {
+    folder,
+    settings,
+    dataset,
+    crossName: opened.crossName,
+    chosen,
+    refused,
+    outcomes: [...outcomes.values()],
+  };
+}
+
+function figureOf({ names, predictions }: FoldFile, { split }: Fold, { samples }: Dataset): string {
+  const scores = new Map(Array.from(split.test, (at) => [samples[at]!.name, samples[at]!.mos]));
+  const value = srcc(
+    predictions,
+    names.map((name) => scores.get(name)!),
+  );
+  return `SRCC ${figureText(value)} on ${names.length} images`;
+}
+
+/** Random crops are drawn by the seed; center crops are the same for all. */
+function encodedFor(
+  known: Map<number, EncodedSoFar>,
+  { augment, views }: Settings,
+  seed: number,
+): EncodedSoFar {
+  const key = augment === 'crop' && views > 0 ? seed : -1;
+  let found = known.get(key);
+  if (!found) known.set(key, (found = new EncodedSoFar()));
+  return found;
+}
+
+async function open(settings: Settings, plan: EvaluationPlan, { reporter, signal }: EvaluationOptions) {
+  // What the folds are made of is the split as it is read.
+  const record: RunRecord = {
+    settings: { ...settings, finalModel: 'last', shots: 0 },
+    last: null,
+    from: '',
+    identify: () => {},
+  };
+  const run = await openRun(record, { resume: false, reporter, ...(signal && { signal }) });
+  if (run.dataset.classNames)
+    throw new UserError(
+      '--class-column: an evaluation measures scores, not classes',
+      'Name a column of scores with --mos-column.',
+    );
+  const choice = chooseProtocols(plan.protocols, run.dataset, { ...plan, cross: plan.cross !== undefined });
+  const other =
+    plan.cross && choice.chosen.includes('cross') ? await openDataset(datasetOptions(plan.cross)) : undefined;
+  const { split } = run.dataset;
+  const own = run.dataset.samples.length;
+  const tested = other
+    ? [...other.split.train, ...other.split.val, ...other.split.test].sort((a, b) => a - b)
+    : [];
+  const dataset: Dataset = {
+    ...run.dataset,
+    split,
+    samples: [...run.dataset.samples, ...(other?.samples ?? [])],
+  };
+  const { digest } = dataIdentity({
+    images: dataset.samples
+      .slice(0, own)
+      .map(({ name, mos, content, generator }) => [name, mos, content ?? null, generator ?? null]),
+  });
+  return {
+    run,
+    dataset,
+    choice,
+    digest,
+    cross: other && tested.map((at) => own + at),
+    crossName: other ? `${other.name}, ${other.target}` : null,
+  };
+}
+
+/** Encodes what some folds need and trains them one after the other. */
+async function trainSeed(
+  gpu: Gpu,
+  run: Run<RunRecord>,
+  folds: readonly Fold[],
+  {
+    encoded,
+    done,
+    reporter,
+    signal,
+  }: {
+    readonly encoded: EncodedSoFar;
+    readonly done: (fold: Fold, result: Awaited<ReturnType<typeof trainFold>>) => Promise<void>;
+    readonly reporter: Reporter;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { settings, weights, tokenizer } = run;
+  const held = new Resources();
+  try {
+    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    checkLearner(vision.config, tokenizer, settings, run.words);
+    const encoder = featureExtractor(vision.vision, weights.id, settings);
+    const images = held.hold(await openImages(gpu, vision, encoder, run));
+    const whole = {
+      ...run,
+      encoded,
+      features: null,
+      dataset: { ...run.dataset, split: unionOf(folds, settings) },
+    };
+    const features = await encodeRun(whole, images);
+    if (features.train instanceof StoredFeatures) vision.releaseVision();
+    const clip = tokenizer
+      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      : vision;
+    const steps = (fold: Fold) =>
+      settings.epochs *
+      Math.floor(
+        fold.split.train.length / Math.min(settings.batchSize, Math.max(1, fold.split.train.length)),
+      );
+    const bar = reporter.bar(
+      `training ${folds.length} folds`,
+      folds.reduce((sum, fold) => sum + steps(fold), 0),
+    );
+    try {
+      for (const fold of folds)
+        await done(
+          fold,
+          await trainFold(gpu, { run, clip, features }, fold, { step: () => bar.advance(), signal }),
+        );
+    } finally {
+      bar.stop();
+    }
+  } finally {
+    await held.release();
+  }
+}
+
+/** All images that some folds train on and test with. */
+function unionOf(folds: readonly Fold[], { augment, views }: Settings): Dataset['split'] {
+  const centered = new Set(folds.flatMap(({ split }) => [...split.val, ...split.test]));
+  const trained = new Set(folds.flatMap(({ split }) => [...split.train]));
+  // Where training images are seen in center crops too, each is encoded once.
+  if (augment === 'none' || views === 0) for (const at of centered) trained.delete(at);
+  const sorted = (set: ReadonlySet<number>) => Int32Array.from(set).sort();
+  return { train: sorted(trained), val: new Int32Array(), test: sorted(centered) };
+}
