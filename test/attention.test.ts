@@ -150,12 +150,14 @@ describe.each(attentionVariants)('attention, variant %s', (variant) => {
 
   it('gives the same bytes twice', async () => {
     const test = makeCase('tree', 77, 77, 64);
+    if (!applies(variant, test)) return;
     const [first, second] = [await run(gpu, variant, test), await run(gpu, variant, test)];
     expect(second).toEqual(first);
   });
 
   it('holds for scores beyond the range of exp', async () => {
     const test = makeCase('causal', 35, 35, 64);
+    if (!applies(variant, test)) return;
     const large = { ...test, q: test.q.map((x) => x * 30) };
     const actual = await run(gpu, variant, large);
     expect(maxError(actual.out, referenceAttention(large).out)).toBeLessThan(1e-4);
