@@ -53,8 +53,12 @@ async function featuresOf(
     (path): ImageJob => ({ path, size: vision.config.imageSize, transform: { kind: 'test' } }),
   );
   try {
-    for await (const result of all.encode(jobs))
+    let next = 0;
+    for await (const result of all.encode(jobs)) {
+      expect(result.index).toBe(next++);
       if ('feature' in result) features[result.index] = result.feature;
+    }
+    expect(next).toBe(jobs.length);
     return { features, encoded: all.counters.encoded };
   } finally {
     await all.close();
@@ -183,6 +187,27 @@ it('features come from the cache and from the tower, each under its own index, w
   const get = failing.get.bind(failing);
   failing.get = async (keys) => (await get(keys)).map((vector, i) => (i === 2 ? undefined : vector));
   expect(await mixed(failing)).toEqual({ features, encoded: 1 });
+});
+
+it('features come in the order of the jobs, where the cache has some and others are no images', async () => {
+  const vision = await visionOf();
+  const encoder = featureExtractor(vision, 'weights', feature);
+  const cachePath = newCache();
+  const broken = join(folder, 'broken.png');
+  writeFileSync(broken, 'no image');
+  await featuresOf(vision, encoder, await open(cachePath, encoder.width), {
+    paths: [images[0]!, images[3]!],
+  });
+  // More than are looked up at once, beside one that waits for its batch.
+  const many = Array.from({ length: 300 }, () => images[3]!);
+  const paths = [images[1]!, images[0]!, broken, ...many, images[2]!, images[0]!, broken];
+  const expected = (await featuresOf(vision, encoder, null, { paths: images.slice(0, 4) })).features;
+  const { features, encoded } = await featuresOf(vision, encoder, await open(cachePath, encoder.width), {
+    paths,
+  });
+  expect(encoded).toBe(2);
+  const place = new Map(images.map((path, i) => [path, i]));
+  for (const [i, path] of paths.entries()) expect(features[i]).toEqual(expected[place.get(path) ?? -1]);
 });
 
 describe('a feature that is not finite', () => {

@@ -101,6 +101,15 @@ describe('an image that is in no file', () => {
     await expect(wrong('a.png')).rejects.toThrow('images are given as an array or an async iterable');
   });
 
+  it('has its own score where a server scores several at a time', async () => {
+    const buffers = await Promise.all(images.map((path) => readFile(path)));
+    const requests = Array.from({ length: 20 }, (_, i) => [i, i + 1, 3 * i].map((k) => k % images.length));
+    const scores = await Promise.all(
+      requests.map(async (request) => (await all(request.map((k) => buffers[k]!))).map(scoreOf)),
+    );
+    expect(scores).toEqual(requests.map((request) => request.map((k) => expected[k])));
+  });
+
   it('comes from an async iterable, and is scored while the next is waited for', async () => {
     const seen: number[] = [];
     async function* source(): AsyncGenerator<ImageInput> {

@@ -79,7 +79,6 @@ export class ImageEncoder {
   readonly #batch: number;
   readonly #cache: FeatureCache | null;
   readonly #loader: ImageLoader;
-  readonly #pixels: Uint8Array;
   #numerics = '';
   /** Images that went through the tower, those the cache spared it, and milliseconds it waited for the next image. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
@@ -100,12 +99,11 @@ export class ImageEncoder {
     this.#batch = batch;
     this.#cache = cache;
     this.#loader = new ImageLoader({ ahead: Math.max(16, 2 * batch) });
-    this.#pixels = new Uint8Array(batch * this.imageSize ** 2 * 3);
   }
 
   /**
-   * Yields one result a job; `index` is the job's place in `jobs`. They come in that order, but those that the cache has up to a
-   * {@link stretch} later. A file is read once, and hashed once where there is a cache.
+   * Yields one result a job, in the order of the jobs; `index` is the job's place in `jobs`. A file is read once, and hashed once
+   * where there is a cache. Several may run at a time.
    */
   async *encode(jobs: readonly ImageJob[]): AsyncIterable<EncodedImage | UnreadableImage> {
     const cache = this.#cache;
@@ -115,47 +113,48 @@ export class ImageEncoder {
       return;
     }
     this.#numerics = numericsId(this.gpu);
-    const unsound: number[] = [];
-    yield* this.#pass(jobs, all, (job, hash) => !cache.has(this.#keyOf(job, hash)), unsound);
-    if (unsound.length > 0) yield* this.#pass(jobs, unsound, () => true);
+    yield* this.#pass(jobs, all, (job, hash) => !cache.has(this.#keyOf(job, hash)));
     await cache.flush();
   }
 
-  /** Encodes the jobs of these indices; `unsound` takes those that were not wanted and of which the cache has nothing sound. */
+  /** Encodes the jobs of these indices. Those that are not wanted are looked up with the batch among which they stand. */
   async *#pass(
     jobs: readonly ImageJob[],
     indices: readonly number[],
     wanted?: Wanted,
-    unsound: number[] = [],
-  ): AsyncIterable<EncodedImage | UnreadableImage> {
+  ): AsyncGenerator<EncodedImage | UnreadableImage, void, undefined> {
     const bytes = this.imageSize ** 2 * 3;
+    const pixels = new Uint8Array(this.#batch * bytes);
     let waiting: Member[] = [];
-    let failed: UnreadableImage[] = []; // until the batch before them has run
+    let failed: UnreadableImage[] = [];
     let known: Known[] = [];
+    const flush = async () => {
+      const results = [
+        ...(waiting.length > 0 ? await this.#run(pixels, waiting) : []),
+        ...failed,
+        ...(known.length > 0 ? await this.#cached(jobs, known) : []),
+      ];
+      [waiting, failed, known] = [[], [], []];
+      return results.sort((a, b) => a.index - b.index);
+    };
     const chosen = indices.map((index) => jobs[index]!);
     for await (const loaded of this.#load(chosen, wanted)) {
       const index = indices[loaded.index]!;
       const job = chosen[loaded.index]!;
-      if ('error' in loaded) {
-        const unreadable = { index, path: loaded.path, error: loaded.error };
-        if (waiting.length > 0) failed.push(unreadable);
-        else yield unreadable;
-      } else if ('known' in loaded) {
-        known.push({ index, key: this.#keyOf(job, loaded.known) });
-        if (known.length < stretch) continue;
-        yield* await this.#cached(known, unsound);
-        known = [];
-      } else {
-        this.#pixels.set(loaded.pixels, waiting.length * bytes);
+      if ('error' in loaded) failed.push({ index, path: loaded.path, error: loaded.error });
+      else if ('known' in loaded) known.push({ index, key: this.#keyOf(job, loaded.known) });
+      else {
+        pixels.set(loaded.pixels, waiting.length * bytes);
         waiting.push({ index, job, hash: loaded.hash });
-        if (waiting.length < this.#batch) continue;
-        yield* inOrder(await this.#run(waiting), failed);
-        waiting = [];
-        failed = [];
       }
+      const ready =
+        waiting.length === this.#batch ||
+        known.length === stretch ||
+        // Nothing is ahead of it that a batch has to be filled for.
+        (failed.length > 0 && waiting.length + known.length === 0);
+      if (ready) yield* await flush();
     }
-    yield* inOrder(waiting.length > 0 ? await this.#run(waiting) : [], failed);
-    yield* await this.#cached(known, unsound);
+    yield* await flush();
   }
 
   /** The images as the loader has them ready; counts how long it is waited for. */
@@ -182,10 +181,10 @@ export class ImageEncoder {
     await this.#cache?.close();
   }
 
-  /** Encodes the first images of the batch that stands in `#pixels`; what stands behind them does not touch their rows. */
-  async #run(members: readonly Member[]): Promise<EncodedImage[]> {
+  /** Encodes the first images of a batch; what stands behind them does not touch their rows. */
+  async #run(pixels: Uint8Array, members: readonly Member[]): Promise<EncodedImage[]> {
     const { width } = this.encoder;
-    const values = await this.#encode();
+    const values = await this.#encode(pixels);
     this.counters.encoded += members.length;
     const encoded = members.map(({ index, job, hash }, i) => {
       const feature = values.slice(i * width, (i + 1) * width);
@@ -197,31 +196,36 @@ export class ImageEncoder {
     return encoded;
   }
 
-  async #encode(): Promise<Float32Array> {
-    const words = new Uint32Array(this.#pixels.buffer, 0, this.#pixels.length / 4);
+  async #encode(pixels: Uint8Array): Promise<Float32Array> {
+    const words = new Uint32Array(pixels.buffer, 0, pixels.length / 4);
     const encode = async (gpu: Gpu) => {
       const { vision, encoder } = await this.#tower.on(gpu);
       const features = scope(() => {
-        const pixels = Tensor.from(gpu, words, [this.#batch, words.length / this.#batch]);
-        return encoder.encode(vision.patchesFromBytes(pixels));
+        const images = Tensor.from(gpu, words, [this.#batch, words.length / this.#batch]);
+        return encoder.encode(vision.patchesFromBytes(images));
       });
       return features.read().finally(() => features.dispose());
     };
     return this.#recovers ? recovering(this.gpu, encode) : encode(this.gpu);
   }
 
-  /** What the cache has of these; `unsound` takes the others: a record turned out to be damaged or gone, or holds NaN. */
-  async #cached(known: readonly Known[], unsound: number[]): Promise<EncodedImage[]> {
+  /** What the cache has of these; where its record turns out to be damaged or gone, or holds NaN, the image is encoded after all. */
+  async #cached(
+    jobs: readonly ImageJob[],
+    known: readonly Known[],
+  ): Promise<(EncodedImage | UnreadableImage)[]> {
     const features = (await this.#cache?.get(known.map(({ key }) => key))) ?? [];
-    return known.flatMap(({ index }, i) => {
+    const results: (EncodedImage | UnreadableImage)[] = [];
+    const unsound: number[] = [];
+    for (const [i, { index }] of known.entries()) {
       const feature = features[i];
-      if (feature && !findNonFinite(feature)) {
-        this.counters.cached++;
-        return [{ index, feature }];
-      }
-      unsound.push(index);
-      return [];
-    });
+      if (feature && !findNonFinite(feature)) results.push({ index, feature });
+      else unsound.push(index);
+    }
+    this.counters.cached += results.length;
+    if (unsound.length > 0)
+      for await (const result of this.#pass(jobs, unsound, () => true)) results.push(result);
+    return results;
   }
 
   /** Holds everything that the feature depends on. */
@@ -248,6 +252,3 @@ function checkFeature(feature: Float32Array, path: string, { describe, width }: 
     'The weights hold non-finite values (weights --info counts them) or values that are too large: try --weight-type float32.',
   );
 }
-
-const inOrder = (encoded: readonly EncodedImage[], failed: readonly UnreadableImage[]) =>
-  [...encoded, ...failed].sort((a, b) => a.index - b.index);

@@ -660,4 +660,11 @@ export const mutants = [
     becomes: 'if (planned === here || name === "model") continue;',
     tests: ['test/shard-plan.test.ts'],
   },
+  {
+    what: 'features: what the cache has comes out of order',
+    file: 'src/features/image-encoder.ts',
+    text: 'return results.sort((a, b) => a.index - b.index);',
+    becomes: 'return results;',
+    tests: ['test/image-encoder.test.ts'],
+  },
 ];
