@@ -2,6 +2,13 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'submissions: only the last dispatch counts',
+    file: 'src/kernels/device/submission-meter.ts',
+    text: 'this.#recorded = over ? work : this.#recorded + work;',
+    becomes: 'this.#recorded = work;',
+    tests: ['test/submissions.test.ts'],
+  },
+  {
     what: 'tuning: one slow sample drops a variant',
     file: 'src/kernels/device/trial.ts',
     text: 'times.length >= 2 &&',

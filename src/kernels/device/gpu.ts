@@ -16,6 +16,7 @@ import { type Kernel, type Pipeline, PipelineCache } from './pipelines.ts';
 import { type DispatchTime, type KernelTime, Profiler, timesByKernel } from './profiler.ts';
 import { type Command, Recording } from './recording.ts';
 import { Staging } from './staging.ts';
+import { SubmissionMeter } from './submission-meter.ts';
 import { type GpuTexture, TexturePool } from './texture-pool.ts';
 import { timed } from './timed.ts';
 import type { Tracer } from './tracer.ts';
@@ -44,6 +45,7 @@ export class Gpu {
   readonly #errors: DeviceErrors;
   readonly #watchdog: Watchdog;
   readonly #encoder: Encoder;
+  readonly #meter: SubmissionMeter;
   #released = false;
   #commands: Command[] | undefined; // what a capture under way has recorded
   readonly #bindGroups: BindGroups;
@@ -59,6 +61,7 @@ export class Gpu {
     this.#lineage = lineage;
     this.#errors = new DeviceErrors(opened);
     this.#watchdog = this.#errors.watchdog;
+    this.#meter = new SubmissionMeter(opened.processor && opened.description.software);
     this.device = opened.device;
     this.adapter = opened.description;
     // Copied: each question to the device crosses into native code.
@@ -143,13 +146,15 @@ export class Gpu {
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
     this.#tracer?.launch?.(kernel, pipeline, launch);
-    this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z });
+    const work = this.#meter.workOf(pipeline, launch.params, x, y, z);
+    this.#commands?.push({ kind: 'dispatch', pipeline, bindGroup, buffers, x, y, z, work });
     this.#watchdog.sent(pipeline.name, x * y * z);
-    this.dispatch(pipeline, bindGroup, x, y, z);
+    this.dispatch(pipeline, bindGroup, x, y, z, work);
   }
 
-  /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. */
-  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void {
+  /** Encodes a dispatch whose bind group stands ready: the whole host cost of a replayed step. `work` in operations. */
+  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number, work: number): void {
+    if (this.#meter.full(work)) this.#submit();
     this.counters.dispatches++;
     this.#tracer?.dispatch?.(pipeline.name, [x, y, z]);
     this.#encoder.dispatch(pipeline, bindGroup, x, y, z);
@@ -208,6 +213,11 @@ export class Gpu {
   /** Submits what is recorded. */
   flush(): void {
     this.#errors.check();
+    this.#meter.sent();
+    this.#submit();
+  }
+
+  #submit(): void {
     const commands = this.#encoder.take();
     if (!commands) return;
     submitting(this.device);

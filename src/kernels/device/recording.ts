@@ -13,6 +13,8 @@ export type Command =
       readonly x: number;
       readonly y: number;
       readonly z: number;
+      /** In operations, as the device estimates it. */
+      readonly work: number;
     }
   | {
       readonly kind: 'copy';
@@ -33,7 +35,7 @@ export type Command =
 export interface CommandSink {
   readonly pool: BufferPool;
   announce(kernels: readonly string[], groups: number): void;
-  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number): void;
+  dispatch(pipeline: Pipeline, bindGroup: GPUBindGroup, x: number, y: number, z: number, work: number): void;
   copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void;
   copyToTexture(from: GpuBuffer, to: GpuTexture, area: TextureArea): void;
 }
@@ -86,7 +88,7 @@ export class Recording {
     gpu.announce(this.#kernels, this.#groups);
     for (const command of this.#commands)
       if (command.kind === 'dispatch')
-        gpu.dispatch(command.pipeline, command.bindGroup, command.x, command.y, command.z);
+        gpu.dispatch(command.pipeline, command.bindGroup, command.x, command.y, command.z, command.work);
       else if (command.kind === 'texture') gpu.copyToTexture(command.from, command.to, command.area);
       else gpu.copy(command.from, command.fromOffset, command.to, command.toOffset, command.bytes);
   }
