@@ -5,17 +5,16 @@ import type { ImageEncoder } from './image-encoder.ts';
 /** Images to be worked through in order: a list, or whatever gives them one after another, such as an async generator. */
 export type ImageInputs = readonly ImageInput[] | AsyncIterable<ImageInput>;
 
-/** An input's feature, or why it has none; `index` is its place in what was given. */
-export type EncodedInput = { readonly index: number; readonly path: string } & (
-  | { readonly feature: Float32Array }
-  | { readonly error: string }
-);
+/** An input's feature, or why it has none; `index` is its place in what was given, `path` that of its file, or its name. */
+export type EncodedInput =
+  | { readonly index: number; readonly path: string; readonly feature: Float32Array }
+  | { readonly index: number; readonly path: string; readonly error: string };
 
 /** Inputs opened at once; it bounds what of their bytes is held. */
 const stretch = 64;
 
 /**
- * Features of images in the order they are given in, by an encoder without a cache. Of an async iterable, what is there is worked on
+ * Features of images in the order they are given in. Of an async iterable, what is there is worked on
  * while the next is waited for.
  */
 export async function* encodeInputs(

@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { cosine } from './text-features.ts';
+import { cosineToUnit } from '../features/cosine.ts';
 
 /** Two texts that say the opposite of an image, the first one what a high value stands for. */
 export type AntonymPair = readonly [positive: string, negative: string];
@@ -36,6 +36,6 @@ export function pairProbability(
   [positive, negative]: readonly [Float32Array, Float32Array],
   logitScale: number,
 ): number {
-  const difference = logitScale * (cosine(feature, positive) - cosine(feature, negative));
+  const difference = logitScale * (cosineToUnit(feature, positive) - cosineToUnit(feature, negative));
   return 1 / (1 + Math.exp(-difference));
 }

@@ -3,11 +3,13 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
+import { cosineToUnit } from '../features/cosine.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
+import { encodeTexts } from '../features/text-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
@@ -18,7 +20,6 @@ import { encoderBesideText, scoreEncoder } from './encoders.ts';
 import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
 import { checkFeatureWidth } from './scoring-constants.ts';
 import type { ScoringModel } from './scoring-model.ts';
-import { cosine, encodeTexts } from './text-features.ts';
 
 /** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given, `path` that of
  * its file, or the name of one that was given as bytes or pixels. */
@@ -266,7 +267,7 @@ export class Scorer {
     const columns: Record<string, number> = {};
     for (const { name, texts } of this.#pairs)
       columns[name] = pairProbability(projected, texts, this.#logitScale);
-    if (prompt) columns[promptColumn] = cosine(projected, prompt);
+    if (prompt) columns[promptColumn] = cosineToUnit(projected, prompt);
     return columns;
   }
 }

@@ -1,11 +1,11 @@
 import { Tensor } from '../autograd/tensor.ts';
+import { encodeTexts } from '../features/text-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import { ClassScores } from '../model/class-scores.ts';
 import { antonyms, templatePrompts } from '../training/create-learner.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import type { ScoringModel } from './scoring-model.ts';
-import { encodeTexts } from './text-features.ts';
 
 /**
  * CLIP as it is, without a training run: how near an image lies to fixed texts, from 0 to 1. By antonyms it is the probability of

@@ -11,6 +11,7 @@ import {
   timmDefaults,
 } from '../config.ts';
 import { hintsFromFolder, hintsFromMetadata } from './config-hints.ts';
+import { weightsPath } from './embedded.ts';
 import { detectNaming, isTowerWeight, type Naming, type Recipe, recipeFor } from './naming.ts';
 import { openSpecFile } from './spec-file.ts';
 
@@ -46,10 +47,11 @@ export interface OpenWeightsOptions {
 
 /**
  * Opens the weights of a CLIP (OpenAI's, open_clip's or Hugging Face's names) or of a plain vision transformer (timm's
- * names), in any format `openTensorFile` knows, or a specification (`.json`) to be computed. All names and shapes are checked before a value is read; a missing,
+ * names), in any format `openTensorFile` knows, or a specification (`.json`) to be computed; `embedded` is the small CLIP that comes with the package. All names and shapes are checked before a value is read; a missing,
  * misshapen or unplaceable tensor is a `UserError` that names it.
  */
-export async function openClipWeights(path: string, options: OpenWeightsOptions = {}): Promise<ClipWeights> {
+export async function openClipWeights(given: string, options: OpenWeightsOptions = {}): Promise<ClipWeights> {
+  const path = weightsPath(given);
   const source = await (path.endsWith('.json') ? openSpecFile(path) : openTensorFile(path));
   try {
     return new MappedWeights(source, options);
