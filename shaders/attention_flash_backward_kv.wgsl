@@ -27,19 +27,8 @@ var<workgroup> q_tile: array<vec4f, TILE_ROWS * D4>;
 var<workgroup> g_tile: array<vec4f, TILE_ROWS * D4>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  //@if LANES_PER_ROW == 4
-  @builtin(subgroup_id) subgroup: u32,
-  @builtin(subgroup_size) lanes: u32,
-  @builtin(subgroup_invocation_id) invocation: u32,
-  //@else
-  @builtin(local_invocation_index) lane: u32,
-  //@end
-) {
-  //@if LANES_PER_ROW == 4
-  let lane = subgroup * lanes + invocation;
-  //@end
+fn main(@builtin(workgroup_id) group: vec3u, place: Place) {
+  let lane = lane_of(place);
   let work = work_of(group, lane);
   let rows_of_head = (work.batch * params.heads + group.y) * params.queries;
   let first = group.x * ROWS;

@@ -21,19 +21,8 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> dq: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  //@if LANES_PER_ROW == 4
-  @builtin(subgroup_id) subgroup: u32,
-  @builtin(subgroup_size) lanes: u32,
-  @builtin(subgroup_invocation_id) invocation: u32,
-  //@else
-  @builtin(local_invocation_index) lane: u32,
-  //@end
-) {
-  //@if LANES_PER_ROW == 4
-  let lane = subgroup * lanes + invocation;
-  //@end
+fn main(@builtin(workgroup_id) group: vec3u, place: Place) {
+  let lane = lane_of(place);
   let work = work_of(group, lane);
   let first = group.x * ROWS;
   let query = work.row;

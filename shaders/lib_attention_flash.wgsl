@@ -12,6 +12,25 @@ enable subgroups; // for the shuffles alone: an adapter without them takes LANES
 requires subgroup_id;
 //@end
 
+// Where shuffles join lanes, neighbors must be of one subgroup: a lane's number then follows from its place there.
+struct Place {
+  //@if LANES_PER_ROW == 4
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_size) lanes: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+  //@else
+  @builtin(local_invocation_index) lane: u32,
+  //@end
+}
+
+fn lane_of(place: Place) -> u32 {
+  //@if LANES_PER_ROW == 4
+  return place.subgroup * place.lanes + place.lane;
+  //@else
+  return place.lane;
+  //@end
+}
+
 // What a lane of a workgroup works on. The workgroup's first row is not in it: loops with barriers end by that, and to the
 // compiler no member of a struct is uniform where one is not.
 struct Work {

@@ -2,7 +2,8 @@
 // or, where a shader takes several at once, for every ROWS_PER_TURN-th.
 //
 // LANES lanes have a row between them, each with its number `lane` among them; what each has of the row they join by row_sum()
-// and row_max(). One of three ways, chosen by the launcher (src/kernels/rows/row-kernel.ts).
+// and row_max(). One of three ways, chosen by the launcher (src/kernels/rows/row-kernel.ts), each of which also says which of the
+// workgroup's owners an invocation is, or belongs to, and which of its lanes.
 
 const OWNER = 0u; // of a row, one of these
 const LANE = 0u;
@@ -25,26 +26,9 @@ const ROWS_PER_TURN = 1u;
 //@if OWNER == SUBGROUP
 @subgroup_size(LANES)
 //@end
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  //@if OWNER == SUBGROUP
-  @builtin(subgroup_id) owner: u32,
-  @builtin(subgroup_invocation_id) lane: u32,
-  //@else
-  @builtin(local_invocation_index) local: u32,
-  //@end
-) {
-  //@if OWNER == LANE
-  let owner = local;
-  let lane = 0u;
-  //@end
-  //@if OWNER == WORKGROUP
-  let owner = 0u;
-  let lane = local;
-  //@end
-  let row = ((group.y * groups.x + group.x) * GROUP_ROWS + owner) * ROWS_PER_TURN;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, place: Place) {
+  let row = ((group.y * groups.x + group.x) * GROUP_ROWS + owner_of(place)) * ROWS_PER_TURN;
   if (row < params.rows) {
-    each_row(row, lane);
+    each_row(row, lane_of(place));
   }
 }

@@ -10,6 +10,16 @@ diagnostic(off, subgroup_uniformity);
 const LANES = 8u; // that share a row
 const GROUP_ROWS = 4u; // of a workgroup, or turns of rows
 
+struct Place { @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32 }
+
+fn owner_of(place: Place) -> u32 {
+  return place.subgroup;
+}
+
+fn lane_of(place: Place) -> u32 {
+  return place.lane;
+}
+
 fn row_sum(value: f32, lane: u32) -> f32 {
   return subgroupAdd(value);
 }

@@ -4,6 +4,16 @@
 const LANES = 64u; // that share a row; a power of two
 const GROUP_ROWS = 1u;
 
+struct Place { @builtin(local_invocation_index) local: u32 }
+
+fn owner_of(place: Place) -> u32 {
+  return 0u;
+}
+
+fn lane_of(place: Place) -> u32 {
+  return place.local;
+}
+
 var<workgroup> partial: array<f32, LANES>;
 
 fn row_sum(value: f32, lane: u32) -> f32 {
