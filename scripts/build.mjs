@@ -1,4 +1,4 @@
-// Bundles the library src/index.ts and every command src/commands/NAME.ts into dist/, the image thread beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
+// Bundles the library src/index.ts and every command src/commands/NAME.ts into dist/, the image thread and the process that tries images beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -27,6 +27,7 @@ await build({
       .filter(([, from]) => existsSync(from))
       .map(([out, from]) => ({ in: from, out })),
     { in: 'src/data/images/worker.ts', out: 'image-worker' },
+    { in: 'src/scale/decode-probe.ts', out: 'decode-probe' },
   ],
   outdir: 'dist',
   bundle: true,

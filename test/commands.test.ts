@@ -26,6 +26,7 @@ const commands: [string, ...string[]][] = [
   ['report', 'r'],
   ['status', 'r'],
   ['merge', 'r'],
+  ['worker', '--root', 'r'],
 ];
 
 describe.each(commands)('%s', (name, ...needed) => {

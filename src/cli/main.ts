@@ -21,6 +21,7 @@ const commands: readonly (readonly [string, string])[] = [
   ['step', 'records a training step, and shows it dispatch by dispatch'],
   ['interpret', 'lists the words nearest to learned context vectors'],
   ['encode', 'writes CLIP features of images and texts'],
+  ['worker', 'computes shards that a queue hands out'],
   ['status', 'says how far a run of shards has come'],
   ['merge', 'joins the shards of a run into one table'],
   ['export', 'writes a scoring model as ONNX'],

@@ -19,6 +19,7 @@ import { ShardRunner } from '../scale/run-shard.ts';
 import { taskOf } from '../scale/tasks.ts';
 import { ShardWorker, shardsToDo } from '../scale/work.ts';
 import { interruptedStatus, watchInterrupts } from './interrupt.ts';
+import { queueRun } from './queue-run.ts';
 import type { ShardFlags } from './shard-options.ts';
 import { startGpu, terminal } from './start.ts';
 
@@ -100,7 +101,8 @@ export async function workRun(
     tell('plan', `${rows} images in ${shards} shards of ${shardSize}, in ${run.folder}`);
     return;
   }
-  await workThrough(run, flags, flags.root);
+  if (flags.queue) await queueRun(run, flags);
+  else await workThrough(run, flags, flags.root);
 }
 
 /** Works through a plan here: all of it, or the part that `--shard` says. */

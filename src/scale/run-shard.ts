@@ -66,7 +66,7 @@ export class ShardRunner {
     for (const [index, row] of rows.entries()) {
       const found = locate(this.#root, row);
       if ('error' in found) errors.set(index, found.error);
-      else images.push({ index, file: found.file, prompt: row.prompt });
+      else images.push({ index, file: found.file, name: row.path, prompt: row.prompt });
     }
     for (const [index, error] of (await probe?.(images)) ?? []) errors.set(index, error);
     const results = new Map<number, Partial<ShardRow>>();

@@ -9,6 +9,8 @@ export interface ShardImage {
   /** Its place in the shard. */
   readonly index: number;
   readonly file: string;
+  /** What results and errors call it. */
+  readonly name: string;
   readonly prompt?: string | undefined;
 }
 

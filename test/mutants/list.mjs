@@ -674,4 +674,18 @@ export const mutants = [
     becomes: 'return results;',
     tests: ['test/image-encoder.test.ts'],
   },
+  {
+    what: 'queues: a worker that lost its lock is not told',
+    file: 'src/scale/queue/take.ts',
+    text: "worker.cancelJob(id, 'lock lost')",
+    becomes: 'id',
+    tests: ['test/shard-queue.test.ts'],
+  },
+  {
+    what: 'queues: a password on the command line is taken',
+    file: 'src/scale/queue/connection.ts',
+    text: "if (typeof given === 'string' && (url.password",
+    becomes: "if (typeof given === 'number' && (url.password",
+    tests: ['test/shard-queue.test.ts'],
+  },
 ];
