@@ -50,11 +50,11 @@ export function addShardOptions(command: Command, formats: readonly string[], ou
 const wholeOption = (flag: string) => (text: string) => (text === '0' ? 0 : countOption(flag)(text));
 
 /** Checks that options which need another one have it. */
-export function checkShardFlags(flags: ShardFlags): void {
+export function checkShardFlags(flags: ShardFlags, shards = flags.out !== undefined): void {
   const names = { planOnly: '--plan-only', shard: '--shard', shardSize: '--shard-size', format: '--format' };
   const more = { maxErrors: '--max-errors', queue: '--queue' };
   for (const [name, option] of Object.entries({ ...names, ...more }))
-    if (flags.out === undefined && flags[name as keyof ShardFlags] !== undefined)
+    if (!shards && flags[name as keyof ShardFlags] !== undefined)
       throw new UserError(`${option} is for a plan of shards`, 'Add --out DIR.');
   if (flags.queue && flags.shard !== undefined)
     throw new UserError('a queue hands out the shards, so --shard makes no sense', 'Use one of them.');

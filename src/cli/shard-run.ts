@@ -71,14 +71,16 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
   const settings = await request.settings(found);
   const kind = taskOf(request);
   const identity = await kind.identify({ settings });
-  const shardSize = flags.shardSize ?? defaultShardSize;
+  if (found.unit === 'tar' && flags.shardSize !== undefined)
+    throw new UserError('a tar is a shard by itself', 'Omit --shard-size.');
+  const shardSize = found.unit === 'tar' ? 1 : (flags.shardSize ?? defaultShardSize);
   const written = await writeManifest(folder, found.rows, shardSize);
   if (written.rows === 0) throw new UserError(`${list}: holds no images`);
   return writePlan(folder, {
     ...{ version: 1, task: request.task, request: given, settings, identity },
     variants: await variantsInForce(flags),
     format: (flags.format ?? (request.task === 'score' ? 'csv' : 'npy')) as Plan['format'],
-    ...{ extra: [...found.extra], root: found.root, shardSize, ...written },
+    ...{ extra: [...found.extra], root: found.root, unit: found.unit, shardSize, ...written },
   });
 }
 
@@ -98,7 +100,7 @@ export async function workRun(
 ): Promise<void> {
   if (flags.planOnly) {
     const { rows, shards, shardSize } = run.plan;
-    tell('plan', `${rows} images in ${shards} shards of ${shardSize}, in ${run.folder}`);
+    tell('plan', `${rows} ${run.plan.unit}s in ${shards} shards of ${shardSize}, in ${run.folder}`);
     return;
   }
   if (flags.queue) await queueRun(run, flags);
@@ -111,7 +113,7 @@ export async function workThrough(run: PlannedRun, flags: ShardFlags, root?: str
   const part = flags.shard === undefined ? undefined : parsePart(flags.shard);
   const todo = shardsToDo(run, part);
   const of = part ? `part ${part.part} of ${part.of}: ` : '';
-  tell('plan', `${of}${todo.length} of ${plan.shards} shards to do, ${plan.rows} images in all`);
+  tell('plan', `${of}${todo.length} of ${plan.shards} shards to do, ${plan.rows} ${plan.unit}s in all`);
   if (todo.length === 0) return;
   const signal = watchInterrupts();
   const kind = taskOf(plan);

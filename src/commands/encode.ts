@@ -1,14 +1,16 @@
 import { Option } from 'commander';
 import { createCommand, runCommand } from '../cli/command.ts';
+import { type EncodeFlags, encodeRun, encodesShards } from '../cli/encode-run.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
+import { addShardOptions, checkShardFlags } from '../cli/shard-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { requireFinite } from '../data/formats/finite.ts';
-import { type StorageType, storageTypes } from '../data/formats/float16.ts';
+import { storageTypes } from '../data/formats/float16.ts';
 import { writeSafetensors } from '../data/formats/safetensors.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
@@ -26,22 +28,11 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { checkVocabulary } from '../model/agiqa.ts';
 import { Clip, noTextTower } from '../model/clip.ts';
-import { type Activation, activations, type ClipConfig, type TextConfig } from '../model/config.ts';
+import { activations, type ClipConfig, type TextConfig } from '../model/config.ts';
 import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { findImages } from '../scoring/images.ts';
-
-interface Options {
-  weights: string;
-  out: string;
-  image?: string[];
-  text?: string[];
-  tensors?: string;
-  batch: number;
-  weightType: StorageType;
-  activation?: Activation;
-}
 
 const command = createCommand('encode', 'Writes CLIP features of images and texts to a safetensors file.', [
   'node dist/encode.js --weights ViT-B-16.pt --image images/ --text "a cat" "a dog" --out features.safetensors',
@@ -52,7 +43,21 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
     'CLIP weights: safetensors, .pt, a Hugging Face folder, or embedded',
     'embedded',
   )
-  .requiredOption('--out <file>', 'safetensors file to write (image_features, text_features); - for stdout')
+  .requiredOption(
+    '--out <path>',
+    'safetensors file to write (image_features, text_features); - for stdout; with / at its end, a folder of shards (docs/scale.md)',
+  )
+  .option(
+    '--list <file>',
+    'with --out DIR/: images from a CSV, JSON lines, Parquet, or a text of a path a line',
+  )
+  .option('--image-column <name>', 'with --list: column of image names')
+  .option('--root <dir>', 'with --list: folder of the images (default: that of the list)')
+  .addOption(
+    new Option('--feature-type <type>', 'with --out DIR/: type of the features (default: float32)').choices(
+      storageTypes,
+    ),
+  )
   .option('--image <path...>', 'image files, folders, or quoted patterns; - reads names from stdin')
   .option('--text <text...>', 'texts')
   .option(
@@ -79,9 +84,16 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
 
 type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
 
+addShardOptions(command, ['npy', 'safetensors'], false);
 addGpuOptions(command);
 
-await runCommand<Options & Record<string, unknown>>(command, async (given) => {
+await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) => {
+  checkShardFlags(given, encodesShards(given));
+  if (encodesShards(given)) {
+    const named = Object.keys(given).filter((name) => command.getOptionValueSource(name) === 'cli');
+    await encodeRun(given, new Set(named));
+    return;
+  }
   const options = { ...given, weights: weightsPath(given.weights) };
   const { image, text, tensors, batch } = options;
   if (!image && !text && !tensors)
@@ -132,7 +144,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (given) => {
 /** The model on whichever device works: as a whole, and as the tower of images. */
 function openModel(
   gpu: Gpu,
-  { weights, weightType, activation, image, text, tensors }: Options,
+  { weights, weightType, activation, image, text, tensors }: EncodeFlags,
   id: string,
 ): { run: WithClip; tower: (device: Gpu) => Promise<ImageTower> } {
   const clip = new OnDevice(async (device: Gpu) => {

@@ -64,8 +64,9 @@ export const encodeTask: TaskKind = {
     return {
       columns: [],
       async *compute(shard) {
-        const jobs = shard.map(({ file }) => ({
-          ...{ path: file, size: images.imageSize },
+        const jobs = shard.map(({ file, name, bytes }) => ({
+          ...(bytes ? { path: name, image: bytes } : { path: file }),
+          size: images.imageSize,
           transform: { kind: 'test' as const },
         }));
         for await (const result of images.encode(jobs)) {

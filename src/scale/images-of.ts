@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { findImages } from '../scoring/images.ts';
@@ -5,6 +6,7 @@ import { openList } from './list-reader.ts';
 import { commonRoot, isWithin, realRoot } from './locate.ts';
 import type { Cell, ManifestRow } from './manifest.ts';
 import type { Column } from './table.ts';
+import { expandRanges } from './tar.ts';
 
 /** Images that a plan is to be made of. */
 export interface PlannedImages {
@@ -14,6 +16,7 @@ export interface PlannedImages {
   /** Columns that each row carries. */
   readonly extra: readonly Column[];
   readonly prompts: boolean;
+  readonly unit: 'image' | 'tar';
   /** What folders hold besides, in words. */
   readonly leftOut: string;
 }
@@ -31,8 +34,11 @@ export interface ImagesRequest {
 export async function imagesOf(request: ImagesRequest): Promise<PlannedImages> {
   const { images, list, root } = request;
   if (list !== undefined) return listed(list, request);
-  const { paths, leftOut } = await findImages(images);
-  const none = { extra: [], prompts: false, leftOut };
+  const tars = images.flatMap(expandRanges);
+  const unit = tars.every((name) => /\.tar$/i.test(name)) ? 'tar' : 'image';
+  const { paths, leftOut } =
+    unit === 'tar' ? { paths: existing(tars), leftOut: '' } : await findImages(images);
+  const none = { extra: [], prompts: false, unit, leftOut } as const;
   if (root === undefined) {
     const common = commonRoot(paths);
     return { ...none, root: common.root, rows: rowsOf(paths, common.files) };
@@ -45,6 +51,12 @@ export async function imagesOf(request: ImagesRequest): Promise<PlannedImages> {
     return file;
   });
   return { ...none, root: top, rows: rowsOf(paths, files) };
+}
+
+function existing(tars: readonly string[]): readonly string[] {
+  const missing = tars.find((name) => !existsSync(name));
+  if (missing === undefined) return tars;
+  throw new UserError(`${missing}: no such file`, 'Name tars that are there, such as data-{000..099}.tar.');
 }
 
 function* rowsOf(paths: readonly string[], files: readonly string[]): Iterable<ManifestRow> {
@@ -75,6 +87,7 @@ async function listed(list: string, request: ImagesRequest): Promise<PlannedImag
     root: top,
     extra,
     prompts: prompt !== undefined,
+    unit: 'image',
     leftOut: '',
     rows: (async function* () {
       let number = 0;

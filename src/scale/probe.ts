@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { UserError } from '../common/errors.ts';
 import { limit } from '../common/limits.ts';
+import type { ImageJob } from '../data/images/prepare.ts';
 import type { ShardImage } from './task.ts';
 
 /**
@@ -11,9 +12,9 @@ import type { ShardImage } from './task.ts';
 export async function probeImages(images: readonly ShardImage[]): Promise<ReadonlyMap<number, string>> {
   const errors = new Map<number, string>();
   let child: ChildProcess | undefined;
-  for (const { index, file, name } of images) {
+  for (const { index, file, name, bytes } of images) {
     child ??= await start();
-    const ended = await decode(child, file);
+    const ended = await decode(child, { path: file, ...(bytes && { image: bytes }) });
     if (ended === undefined) continue;
     errors.set(index, `${name}: ends the process that decodes it (${ended})`);
     child = undefined;
@@ -22,19 +23,22 @@ export async function probeImages(images: readonly ShardImage[]): Promise<Readon
   return errors;
 }
 
+/** What goes to that process. */
+export type ProbedImage = Pick<ImageJob, 'path' | 'image'>;
+
 async function start(): Promise<ChildProcess> {
   const bundled = !import.meta.url.endsWith('.ts');
   const file = new URL(bundled ? './decode-probe.js' : '../../dist/decode-probe.js', import.meta.url);
   if (!existsSync(file)) throw new UserError('dist/decode-probe.js is missing', 'Build it: npm run build.');
-  const child = fork(file, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(file, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], serialization: 'advanced' });
   const reason = await answer(child);
   if (reason !== undefined) throw new Error(`the process that decodes did not start (${reason})`);
   return child;
 }
 
-async function decode(child: ChildProcess, file: string): Promise<string | undefined> {
+async function decode(child: ChildProcess, image: ProbedImage): Promise<string | undefined> {
   const answered = answer(child);
-  child.send(file, () => {}); // one that has ended says so by its exit
+  child.send(image, () => {}); // one that has ended says so by its exit
   const patience = setTimeout(() => child.kill('SIGKILL'), 1500 * limit('imageSeconds'));
   return answered.finally(() => clearTimeout(patience));
 }

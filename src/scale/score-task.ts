@@ -60,7 +60,7 @@ export const scoreTask: TaskKind = {
     return {
       columns,
       async *compute(images) {
-        const paths = images.map(({ file }) => file);
+        const paths = images.map(({ file, name, bytes }) => (bytes ? { name, image: bytes } : file));
         const texts = prompts ? images.map(({ prompt }) => prompt) : undefined;
         for await (const result of scoring.score(paths, { prompts: texts, exif })) {
           const { index } = images[result.index]!;

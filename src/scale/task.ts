@@ -12,6 +12,8 @@ export interface ShardImage {
   /** What results and errors call it. */
   readonly name: string;
   readonly prompt?: string | undefined;
+  /** The image itself, where it is in no file of its own. */
+  readonly bytes?: Uint8Array | undefined;
 }
 
 /** What was computed of an image: cells of the result's columns, or a feature; or why there is neither. */

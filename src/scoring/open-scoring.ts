@@ -1,4 +1,5 @@
 import { UserError } from '../common/errors.ts';
+import type { ImageInput } from '../data/images/input.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
@@ -37,7 +38,7 @@ export const scoreColumns = ({ pairs = [], alignment }: ScoringSpec, prompts: bo
 export interface Scoring {
   /** What the models are, and what their scores mean: a label and a text each. */
   readonly about: readonly (readonly [string, string])[];
-  score(paths: readonly string[], options: ScoreOptions): AsyncIterable<ScoredImage>;
+  score(images: readonly ImageInput[], options: ScoreOptions): AsyncIterable<ScoredImage>;
   /** Milliseconds so far that the device waited for images. */
   readonly waited: number;
   close(): Promise<void>;
@@ -58,11 +59,11 @@ export async function openScoring(gpu: Gpu, spec: ScoringSpec): Promise<Scoring>
         ? [['alignment', describeModel(alignment, second)] as const]
         : []),
     ],
-    score(paths, options) {
-      const scored = first.score(paths, options);
+    score(images, options) {
+      const scored = first.score(images, options);
       if (!second) return scored;
       const { exif } = options;
-      return withSecondScore(scored, second.score(paths, { exif }), alignmentColumn);
+      return withSecondScore(scored, second.score(images, { exif }), alignmentColumn);
     },
     get waited() {
       return first.waited;
