@@ -28,7 +28,8 @@ const allowed: Record<string, readonly string[]> = {
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   report: ['common', 'data', 'training', 'scale', 'evaluation'],
   evaluation: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
-  step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
+  reference: ['common', 'kernels'],
+  step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'reference'],
   cli: [
     'common',
     'kernels',

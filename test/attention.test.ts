@@ -15,9 +15,9 @@ import {
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { tune, tuned } from '../src/kernels/device/tuning.ts';
+import { type Case, referenceAttention, subtreeEnds } from '../src/reference/attention.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
-import { type Case, referenceAttention, subtreeEnds } from './reference/attention.ts';
 import { uniformRandoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 

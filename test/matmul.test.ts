@@ -6,10 +6,10 @@ import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
 import { PackedWeight, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
+import { activate } from '../src/reference/unary.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
 import { referenceMatmul } from './reference/matmul.ts';
-import { activate } from './reference/unary.ts';
 import { exactHalves, randoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { stepText } from '../src/cli/step-table.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { exact, largestError } from '../src/step/exact.ts';
 import { figuresOf, groupsOf, keys } from '../src/step/figures.ts';
 import { openStep } from '../src/step/open-step.ts';
 import { recordStep } from '../src/step/record-step.ts';
@@ -18,7 +19,9 @@ await makeScenes(root, { scenes: 10, versions: 2, size: 64, seed: 3 });
 const settings = applySettings(defaultSettings(), { root, views: 1, batchSize: 4, cache: 'none' }, 'test');
 const signal = new AbortController().signal;
 const opened = await openStep(gpu, settings, { reporter: silent, signal });
-const { data } = await recordStep({ ...opened, settings, command: 'step' }, silent, { rounds: 3 });
+const { data, capturable } = await recordStep({ ...opened, settings, command: 'step' }, silent, {
+  rounds: 3,
+});
 const figures = figuresOf(data);
 afterAll(() => opened.close());
 
@@ -78,6 +81,27 @@ describe('a recorded step', () => {
     expect(values.length).toBe(ops.length);
   });
 
+  it('agrees with float64 in every op and every gradient', () => {
+    for (const [i, one] of data.values.entries()) {
+      const { kind, part, name } = data.ops[i]!;
+      expect(one?.error, `${kind} ${part} ${name}`).toBeLessThan(3e-6);
+    }
+  });
+
+  it('hands out values and gradients by name', () => {
+    const { values, gradients } = capturable;
+    expect(values.get('text.blocks.1.attn')?.shape).toEqual([1, 35, 64]);
+    expect(gradients.get('text.blocks.1.attn')?.shape).toEqual([1, 35, 64]);
+    expect([...values.keys()]).toEqual(
+      expect.arrayContaining(['joined.concat', 'text.blocks.2.gatherRows.2', 'ctx']),
+    );
+    // The loss is linear in the last bias: its gradient is that of the head's output, added up.
+    const sum = (data: Float32Array) => data.reduce((total, value) => total + value, 0);
+    expect(sum(gradients.get('head.4')!.data)).toBeCloseTo(gradients.get('head.4.bias')!.data[0]!, 5);
+    const loss = values.get('loss')!.data[0];
+    expect(loss).toBe(data.loss);
+  });
+
   it('counts what it spares', () => {
     const [rows, tower, gradients] = [...data.ghosts].sort((a, b) => a.what.localeCompare(b.what));
     expect(rows!.what).toBe('427 of 462 prompt rows');
@@ -118,5 +142,18 @@ describe('the figures of a step', () => {
     expect(text).toMatch(/^forward +\d+ /m);
     expect(text).toContain(`dispatches ${data.dispatches.length}, `);
     expect(text).toContain('427 of 462 prompt rows');
+  });
+});
+
+describe('the largest error', () => {
+  it('is relative to the largest value, and infinite for what is not a number', () => {
+    expect(largestError([1, 2, 4], [1, 2.2, 4])).toBeCloseTo(0.05, 12);
+    expect(largestError([1, Number.NaN], [1, 2])).toBe(Number.POSITIVE_INFINITY);
+    expect(largestError([], [])).toBe(0);
+  });
+
+  it('is not told of an op that has no form in float64', () => {
+    const call = { attributes: undefined, inputs: [], dy: null, wanted: 0, gathered: null };
+    expect(exact({ ...call, name: 'an op of somebody' })).toBeNull();
   });
 });

@@ -15,7 +15,7 @@ import {
   attentionVariants,
 } from '../../src/kernels/attention/index.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
-import { referenceAttention, subtreeEnds } from '../../test/reference/attention.ts';
+import { referenceAttention, subtreeEnds } from '../../src/reference/attention.ts';
 import { uniformRandoms } from '../../test/reference/values.ts';
 import { workspace } from '../../test/reference/workspace.ts';
 import { type ceilingProbe, milliseconds } from '../ceiling.ts';

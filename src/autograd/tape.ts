@@ -169,7 +169,10 @@ function differentiate(node: Node, byId: Map<number, Tensor>, leaves: ReadonlySe
   };
   const { name, inputs, output, gathered } = node;
   const { attributes } = node;
-  const call = { name, of: output, inputs, needs: gathered.map((id) => id !== 0), dy, attributes };
+  const call = {
+    ...{ name, of: output, inputs, needs: gathered.map((id) => id !== 0), dy, attributes },
+    gathered: (i: number) => byId.get(gathered[i] ?? 0) ?? null,
+  };
   const gradients = scope(() => observed(call, () => node.gradient(dy, take)));
   // A view, since an op may hand on dy itself, or one tensor for two inputs.
   for (const [i, gradient] of gradients.entries())

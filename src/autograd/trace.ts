@@ -17,6 +17,8 @@ export interface OpCall {
   readonly needs: readonly boolean[];
   /** Of a gradient: that of the op's output. */
   readonly dy?: Tensor;
+  /** Of a gradient: what other uses have gathered of input i's, which the op may take. */
+  readonly gathered?: (i: number) => Tensor | null;
   /** Of the op: numbers and choices. */
   readonly attributes?: unknown;
 }

@@ -1,14 +1,14 @@
 import type { Operand } from '../autograd/op.ts';
-import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { packageVersion } from '../common/package.ts';
 import type { Reporter } from '../common/reporter.ts';
 import type { StepParts, TrainingLoop } from '../training/loop.ts';
 import type { Settings } from '../training/settings.ts';
+import { type Capturable, type Captured, capturable } from './capture-tensors.ts';
 import { findGhosts, type Spared } from './ghosts.ts';
 import { measureStep } from './measure.ts';
-import { type ReadCall, readCalls, valuesOfCalls } from './read-values.ts';
+import { readCalls, valuesOfCalls } from './read-values.ts';
 import { type Resident, type StepData, stepFormat, stepVersion } from './step-data.ts';
 import { StepTracer, storageOf } from './step-tracer.ts';
 
@@ -25,16 +25,14 @@ export interface StepSubject {
 }
 
 export interface RecordOptions {
-  /** Largest difference of each call's result from float64, relative to the largest value; null where it cannot tell. */
-  readonly check?: (calls: readonly ReadCall[]) => Promise<readonly (number | null)[]>;
   /** Replays of each kind, at most; fewer where they take seconds. */
   readonly rounds?: number;
 }
 
-/** What `recordStep` also hands out of: every op's result on the host. */
+/** A recording, and what may be captured of it. */
 export interface RecordedStep {
   readonly data: StepData;
-  readonly calls: readonly ReadCall[];
+  readonly capturable: Capturable;
 }
 
 /**
@@ -46,7 +44,7 @@ export interface RecordedStep {
 export async function recordStep(
   { loop, settings, weights, spared, command }: StepSubject,
   reporter: Reporter,
-  { check = async () => [], rounds = 30 }: RecordOptions = {},
+  { rounds = 30 }: RecordOptions = {},
 ): Promise<RecordedStep> {
   const { gpu, learner } = loop;
   if (!gpu.has('timestamp-query'))
@@ -55,9 +53,8 @@ export async function recordStep(
       'Record it on another adapter (--adapter).',
     );
   const parts = await loop.firstStep();
-  const loss = await lossOf(parts);
+  const { loss, parameters } = await readParameters(loop, parts);
   const calls = await readCalls(() => parts.gradients());
-  const errors = await check(calls);
   const tracer = new StepTracer();
   const { recording } = tracer.record(gpu, () => gpu.capture(() => parts.learn()));
   const bar = reporter.bar('timing replays', 2 * rounds);
@@ -88,21 +85,34 @@ export async function recordStep(
       frames: tracer.source.frames,
       stacks: tracer.source.stacks,
       files: tracer.source.files(),
-      values: valuesOfCalls(calls, errors),
+      values: valuesOfCalls(calls),
       ghosts: findGhosts(tracer, weights, spared, times.ceilings),
     };
-    return { data, calls };
+    return { data, capturable: capturable(calls, parameters) };
   } finally {
     bar.stop();
     recording.dispose();
   }
 }
 
-async function lossOf(parts: StepParts): Promise<number> {
-  const value = scope(() => parts.gradients().value);
-  const [loss] = await value.read();
-  value.dispose();
-  return loss!;
+/** The loss, and what learns with its gradient, as they are before the step. */
+async function readParameters(loop: TrainingLoop, parts: StepParts) {
+  const { value, gradients } = parts.gradients();
+  const read = async (tensor: Tensor): Promise<Captured> => ({
+    dtype: 'F32',
+    shape: tensor.shape,
+    data: await tensor.read(),
+  });
+  try {
+    const parameters = new Map<string, { value: Captured; gradient: Captured | null }>();
+    for (const [name, tensor] of loop.learner.parameters()) {
+      const gradient = gradients.get(tensor);
+      parameters.set(name, { value: await read(tensor), gradient: gradient ? await read(gradient) : null });
+    }
+    return { loss: (await value.read())[0]!, parameters };
+  } finally {
+    for (const tensor of [value, ...gradients.values()]) tensor.dispose();
+  }
 }
 
 /** Paths are this machine's business. */

@@ -1,4 +1,4 @@
-import type { UnaryName } from '../../src/kernels/unary.ts';
+import type { UnaryName } from '../kernels/unary.ts';
 
 /** erf by its Maclaurin series (|x| < 3) and the continued fraction of erfc beyond, in float64. */
 export function erf(x: number): number {

@@ -1,4 +1,4 @@
-import type { AttentionMask } from '../../src/kernels/attention/index.ts';
+import type { AttentionMask } from '../kernels/attention/index.ts';
 
 export interface Case {
   readonly batch: number;

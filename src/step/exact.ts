@@ -1,0 +1,272 @@
+import { philox } from '../common/random.ts';
+import { elementCount } from '../common/shape.ts';
+import type { UnaryName } from '../kernels/unary.ts';
+import { referenceAttention } from '../reference/attention.ts';
+import { activate } from '../reference/unary.ts';
+
+/** Values on the host, with their shape. */
+export interface Host {
+  readonly shape: readonly number[];
+  readonly data: ArrayLike<number>;
+}
+
+/** An op to be computed in float64, of the float32 values that it had. */
+export interface ExactCall {
+  readonly name: string;
+  readonly attributes: unknown;
+  readonly inputs: readonly (Host | null)[];
+  /** The gradient of the output, where that of input `wanted` is asked for. */
+  readonly dy: Host | null;
+  readonly wanted: number;
+  /** What other uses had gathered of that gradient, which the op adds. */
+  readonly gathered: Host | null;
+}
+
+type Values = Float64Array;
+
+/** What an op makes by its definition, in float64; null for an op that has no form here. */
+export function exact(call: ExactCall): Values | null {
+  const form = forms[call.name];
+  return form ? form(call) : null;
+}
+
+/** Largest difference, relative to the largest value. */
+export function largestError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let [error, largest] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(found[i]! - expected[i]!);
+    // What is not a number is as wrong as can be.
+    if (!(difference <= error)) error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    largest = Math.max(largest, Math.abs(expected[i]!));
+  }
+  return error === 0 ? 0 : error / (largest || 1);
+}
+
+const filled = (count: number, value: (i: number) => number): Values => {
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i++) out[i] = value(i);
+  return out;
+};
+const lastOf = ({ shape }: Host) => shape.at(-1) ?? 1;
+
+const elementwise =
+  (kind: UnaryName) =>
+  ({ inputs: [x], dy }: ExactCall): Values =>
+    filled(x!.data.length, (i) =>
+      dy ? dy.data[i]! * slope(kind, x!.data[i]!) : activate(kind, x!.data[i]!),
+    );
+
+/** The derivative, by a central difference in float64: good to ten digits. ReLU's is exact. */
+function slope(kind: UnaryName, x: number): number {
+  if (kind === 'none') return 1;
+  if (kind === 'relu') return Number(x > 0);
+  const h = 1e-5 * Math.max(1, Math.abs(x));
+  return (activate(kind, x + h) - activate(kind, x - h)) / (2 * h);
+}
+
+/** x [m, k] · w [n, k]ᵀ, or · w [k, n]. */
+function product(
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  m: number,
+  n: number,
+  k: number,
+  transposed: boolean,
+): Values {
+  const out = new Float64Array(m * n);
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      if (transposed) for (let q = 0; q < k; q++) sum += x[i * k + q]! * w[j * k + q]!;
+      else for (let q = 0; q < k; q++) sum += x[i * k + q]! * w[q * n + j]!;
+      out[i * n + j] = sum;
+    }
+  return out;
+}
+
+function transpose(x: ArrayLike<number>, rows: number, columns: number): Values {
+  return filled(rows * columns, (i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
+}
+
+function linear({ inputs: [x, w, bias, residual], attributes, dy, wanted }: ExactCall): Values | null {
+  const { activation } = attributes as { activation: UnaryName };
+  const [n, k] = w!.shape as [number, number];
+  const m = x!.data.length / k;
+  if (dy && wanted === 3) return Float64Array.from(dy.data);
+  const needsZ = !dy || activation !== 'none';
+  const z = needsZ ? product(x!.data, w!.data, m, n, k, true) : null;
+  if (z && bias) for (let i = 0; i < z.length; i++) z[i]! += bias.data[i % n]!;
+  if (!dy) return filled(m * n, (i) => activate(activation, z![i]!) + (residual?.data[i] ?? 0));
+  const dz = filled(m * n, (i) => dy.data[i]! * (z ? slope(activation, z[i]!) : 1));
+  if (wanted === 0) return product(dz, w!.data, m, k, n, false);
+  if (wanted === 1) return product(transpose(dz, m, n), x!.data, n, k, m, false);
+  return filled(n, (column) => {
+    let sum = 0;
+    for (let row = 0; row < m; row++) sum += dz[row * n + column]!;
+    return sum;
+  });
+}
+
+function layerNorm({ inputs: [x, gamma, beta], attributes, dy, wanted, gathered }: ExactCall): Values | null {
+  if (dy && wanted !== 0) return null;
+  const { eps } = attributes as { eps: number };
+  const width = lastOf(x!);
+  return byRows(x!, (row, at) => {
+    const mean = average(row);
+    const rstd = 1 / Math.sqrt(average(row.map((value) => (value - mean) ** 2)) + eps);
+    const normed = row.map((value) => (value - mean) * rstd);
+    const scale = (i: number) => gamma?.data[i] ?? 1;
+    if (!dy) return normed.map((value, i) => value * scale(i) + (beta?.data[i] ?? 0));
+    const g = normed.map((_, i) => dy.data[at * width + i]! * scale(i));
+    const [meanG, along] = [average(g), average(g.map((value, i) => value * normed[i]!))];
+    return g.map(
+      (value, i) => rstd * (value - meanG - normed[i]! * along) + (gathered?.data[at * width + i] ?? 0),
+    );
+  });
+}
+
+function l2Normalize({ inputs: [x], attributes, dy }: ExactCall): Values {
+  const { eps } = attributes as { eps: number };
+  const width = lastOf(x!);
+  return byRows(x!, (row, at) => {
+    const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    const n = 1 / Math.max(length, eps);
+    if (!dy) return row.map((value) => value * n);
+    const along = row.reduce((sum, value, i) => sum + value * dy.data[at * width + i]!, 0) * n * n;
+    return row.map((value, i) => n * (dy.data[at * width + i]! - (length < eps ? 0 : value * along)));
+  });
+}
+
+function attention({ inputs: [qkv, end], attributes, dy }: ExactCall): Values {
+  const sizes = attributes as {
+    batch: number;
+    queries: number;
+    keys: number;
+    heads: number;
+    headDim: number;
+    mask: 'none' | 'causal' | 'tree';
+  };
+  const width = sizes.heads * sizes.headDim;
+  const rows = sizes.batch * sizes.queries;
+  const third = (i: number) =>
+    Float32Array.from(
+      { length: rows * width },
+      (_, at) => qkv!.data[Math.floor(at / width) * 3 * width + i * width + (at % width)]!,
+    );
+  const found = referenceAttention({
+    ...{ ...sizes, end: end ? Uint32Array.from(end.data) : undefined },
+    ...{ q: third(0), k: third(1), v: third(2) },
+    dOut: dy ? Float32Array.from(dy.data) : new Float32Array(rows * width),
+  });
+  if (!dy) return found.out;
+  const parts = [found.dq, found.dk, found.dv];
+  return filled(rows * 3 * width, (at) => {
+    const column = at % (3 * width);
+    return parts[Math.floor(column / width)]![Math.floor(at / (3 * width)) * width + (column % width)]!;
+  });
+}
+
+function matmul({ inputs: [a, b], attributes, dy, wanted }: ExactCall): Values | null {
+  const { transposeA, transposeB } = attributes as { transposeA: boolean; transposeB: boolean };
+  if (a!.shape.length !== 2 || transposeA || (dy && wanted !== 0)) return null;
+  const [m, k] = a!.shape as [number, number];
+  const n = b!.shape[transposeB ? 0 : 1]!;
+  return dy
+    ? product(dy.data, b!.data, m, k, n, !transposeB)
+    : product(a!.data, b!.data, m, n, k, transposeB);
+}
+
+const additive =
+  (sign: 1 | -1) =>
+  ({ inputs: [a, b], dy, wanted }: ExactCall): Values => {
+    const [x, y] = [a!.data, b!.data];
+    if (!dy) return filled(Math.max(x.length, y.length), (i) => x[i % x.length]! + sign * y[i % y.length]!);
+    const size = (wanted === 0 ? x : y).length;
+    const out = new Float64Array(size);
+    for (let i = 0; i < dy.data.length; i++) out[i % size]! += (wanted === 0 ? 1 : sign) * dy.data[i]!;
+    return out;
+  };
+
+function gatherRows({ inputs: [table, indices], dy }: ExactCall): Values {
+  const width = lastOf(table!);
+  const at = (i: number) => indices!.data[Math.floor(i / width)]! * width + (i % width);
+  if (!dy) return filled(indices!.data.length * width, (i) => table!.data[at(i)]!);
+  const out = new Float64Array(table!.data.length);
+  for (let i = 0; i < dy.data.length; i++) out[at(i)]! += dy.data[i]!;
+  return out;
+}
+
+/** Where the elements of input `number` stand in what concat makes. */
+function concat({ inputs, attributes, dy, wanted }: ExactCall): Values {
+  const { axis } = attributes as { axis: number };
+  const widths = inputs.map((input) => elementCount(input!.shape.slice(axis)));
+  const total = widths.reduce((sum, width) => sum + width, 0);
+  const place = (number: number, i: number) =>
+    Math.floor(i / widths[number]!) * total +
+    widths.slice(0, number).reduce((sum, width) => sum + width, 0) +
+    (i % widths[number]!);
+  if (dy) return filled(inputs[wanted]!.data.length, (i) => dy.data[place(wanted, i)]!);
+  const out = new Float64Array(inputs.reduce((sum, input) => sum + input!.data.length, 0));
+  for (const [number, input] of inputs.entries())
+    for (let i = 0; i < input!.data.length; i++) out[place(number, i)] = input!.data[i]!;
+  return out;
+}
+
+function expand({ inputs: [x], attributes, dy }: ExactCall): Values {
+  const { count } = attributes as { count: number };
+  const size = x!.data.length;
+  if (!dy) return filled(count * size, (i) => x!.data[i % size]!);
+  const out = new Float64Array(size);
+  for (let i = 0; i < dy.data.length; i++) out[i % size]! += dy.data[i]!;
+  return out;
+}
+
+function dropout({ inputs: [x, seed], attributes, dy }: ExactCall): Values {
+  const { p, stream } = attributes as { p: number; stream: number };
+  const threshold = Math.floor(p * 2 ** 32);
+  let [quad, words] = [-1, [0, 0, 0, 0] as readonly number[]];
+  const source = (dy ?? x)!.data;
+  return filled(source.length, (i) => {
+    if (quad !== i >> 2) {
+      quad = i >> 2;
+      words = philox([quad, seed!.data[1]!, stream, 0], [seed!.data[0]!, 0]);
+    }
+    return words[i % 4]! < threshold ? 0 : source[i]! / (1 - p);
+  });
+}
+
+function mseLoss({ inputs: [x, t], dy }: ExactCall): Values {
+  const count = x!.data.length;
+  if (dy) return filled(count, (i) => ((dy.data[0]! * 2) / count) * (x!.data[i]! - t!.data[i]!));
+  return Float64Array.of(average(filled(count, (i) => (x!.data[i]! - t!.data[i]!) ** 2)));
+}
+
+const same = ({ inputs: [x], dy }: ExactCall): Values => Float64Array.from((dy ?? x!).data);
+
+const forms: Readonly<Record<string, (call: ExactCall) => Values | null>> = {
+  ...{ linear, layerNorm, l2Normalize, attention, matmul, gatherRows, concat, expand, dropout, mseLoss },
+  ...{
+    add: additive(1),
+    subtract: additive(-1),
+    reshape: same,
+    relu: elementwise('relu'),
+    tanh: elementwise('tanh'),
+  },
+  ...{ quickGelu: elementwise('quick_gelu'), gelu: elementwise('gelu') },
+};
+
+function byRows(x: Host, f: (row: Float64Array, at: number) => Float64Array): Values {
+  const width = lastOf(x);
+  const out = new Float64Array(x.data.length);
+  for (let at = 0; at < out.length / width; at++)
+    out.set(
+      f(
+        filled(width, (i) => x.data[at * width + i]!),
+        at,
+      ),
+      at * width,
+    );
+  return out;
+}
+
+const average = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
