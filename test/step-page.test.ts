@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium as driver, type Page } from 'playwright-core';
@@ -62,6 +62,54 @@ describe('step', () => {
     const { status, stderr } = runBuilt('step', [...args, '--compare', resolve('package.json')]);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^error: .*package\.json: format is missing\n {2}Write it with step --json/);
+  });
+});
+
+describe('train --step-page', () => {
+  it('leaves the page beside the same results, and takes it away with them', () => {
+    const weights = resolve('test/fixtures/tiny-clip.json');
+    const options = ['--root', root, '--weights', weights, '--trainer', 'image-only', '--cache', 'none'];
+    const train = (out: string, ...more: string[]) =>
+      runBuilt('train', [
+        ...options,
+        '--epochs',
+        '1',
+        '--batch-size',
+        '4',
+        '--views',
+        '1',
+        '--out',
+        path(out),
+        ...more,
+      ]);
+    const tensors = (out: string) => {
+      const bytes = readFileSync(join(path(out), 'model.safetensors'));
+      const end = 8 + Number(bytes.readBigUInt64LE());
+      const header: Record<string, { data_offsets: [number, number] }> = JSON.parse(
+        bytes.subarray(8, end).toString(),
+      );
+      // Their sums cover the header, which names the folder.
+      return Object.entries(header)
+        .filter(([name]) => !name.startsWith('__'))
+        .map(
+          ([
+            name,
+            {
+              data_offsets: [from, to],
+            },
+          ]) => [name, bytes.subarray(end + from, end + to).toString('hex')],
+        );
+    };
+    const predictions = (out: string) => readFileSync(join(path(out), 'predictions.csv'), 'utf8');
+    expect(train('plain').status).toBe(0);
+    expect(train('seen', '--step-page').stderr).toMatch(/step page +\S+step\.html/);
+    expect(tensors('seen').length).toBe(8);
+    expect(tensors('seen')).toEqual(tensors('plain'));
+    expect(predictions('seen')).toBe(predictions('plain'));
+    const page = join(path('seen'), 'step.html');
+    expect(readFileSync(page, 'utf8')).toContain('One training step of image-only');
+    expect(train('seen', '--overwrite').status).toBe(0);
+    expect(existsSync(page)).toBe(false);
   });
 });
 

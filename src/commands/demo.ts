@@ -6,9 +6,11 @@ import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { formatTable } from '../cli/table.ts';
 import { UserError } from '../common/errors.ts';
+import { commandLine } from '../common/invocation.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { evaluateModel } from '../scoring/evaluate-model.ts';
 import { Scorer } from '../scoring/scorer.ts';
+import { RunRecorder } from '../step/run-recorder.ts';
 import { checkChanges, savedSettings, withAbsolutePaths } from '../training/resume.ts';
 import { metricsText, trainRun } from '../training/run.ts';
 import { isRun } from '../training/run-folder.ts';
@@ -49,7 +51,9 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   terminal.line(
     'The images are generated scenes, distorted at known levels; every fifth scene is in the test set.',
   );
+  const inspector = new RunRecorder(terminal, commandLine('demo'));
   const { before, test, folder, seconds } = await trainRun(gpu, settings, {
+    inspector,
     resume: false,
     overwrite,
     signal,
@@ -62,6 +66,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   await scorer.close();
   gpu.close();
   const report = await reportRun(folder, terminal);
+  const page = await inspector.write(folder);
   const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
   process.stdout.write(
     `\n${formatTable(table, { columns: ['test image', 'MOS', 'score'], align: 'lrr' })}\n\n`,
@@ -70,6 +75,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   process.stdout.write(`after training   ${metricsText(test?.overall ?? null)}\n`);
   process.stdout.write(`results in ${folder}, ${(seconds / 60).toFixed(1)} minutes\n`);
   if (report) process.stdout.write(`report           ${report}\n`);
+  if (page) process.stdout.write(`a training step  ${page}\n`);
   process.stdout.write(
     'score your own   node dist/score.js IMAGE…   (with the embedded model, trained on AI-generated images and their ratings)\n',
   );

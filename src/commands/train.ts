@@ -9,7 +9,9 @@ import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { formatTable } from '../cli/table.ts';
 import { figureText } from '../common/figure-text.ts';
+import { commandLine } from '../common/invocation.ts';
 import { clearTuning } from '../kernels/device/tuning.ts';
+import { RunRecorder } from '../step/run-recorder.ts';
 import { runFolder } from '../training/default-folder.ts';
 import { metricsText, percent, type RunSummary, trainRun } from '../training/run.ts';
 import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from '../training/seeds.ts';
@@ -34,12 +36,14 @@ const command = addRunOptions(
     '--tensorboard',
     'write a TensorBoard event file to the run folder: loss, learning rate and metrics per epoch',
   )
+  .option('--step-page', 'record a training step at the end, as step.html in the run folder')
   .option('--retune', 'discard the saved timings of kernel variants for this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
 interface Options extends RunFlags {
   retune?: boolean;
   tensorboard?: boolean;
+  stepPage?: boolean;
   seeds?: string;
   json?: boolean;
 }
@@ -66,15 +70,20 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     terminal.line('settings');
     terminal.line(toYaml(settings).trimEnd().replaceAll(/^/gm, '  '));
     const { overwrite, tensorboard } = options;
-    const how = { resume, overwrite, tensorboard, signal, reporter: terminal };
+    const inspector = options.stepPage ? new RunRecorder(terminal, commandLine('train')) : undefined;
+    const show = async (summary: RunSummary) => {
+      await showRun(summary);
+      await inspector?.write(summary.folder);
+    };
+    const how = { resume, overwrite, tensorboard, signal, reporter: terminal, inspector };
     let summary: RunSummary | SeedsSummary;
     if (seeds) {
-      summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: showRun });
+      summary = await trainSeeds(gpu, settings, seeds, { ...how, finished: show });
       terminal.line(`\n${seedsTable(summary)}`);
       terminal.line(`results    ${join(summary.folder, 'seeds.json')}`);
     } else {
       summary = await trainRun(gpu, settings, how);
-      await showRun(summary);
+      await show(summary);
     }
     if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   } finally {

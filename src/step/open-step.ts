@@ -1,16 +1,13 @@
 import type { Operand } from '../autograd/op.ts';
-import { allOrNone, scope } from '../autograd/scope.ts';
-import { Tensor } from '../autograd/tensor.ts';
+import { allOrNone } from '../autograd/scope.ts';
 import { UserError } from '../common/errors.ts';
 import type { Reporter } from '../common/reporter.ts';
 import { Resources } from '../common/resources.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
-import type { FeatureExtractor } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { Clip } from '../model/clip.ts';
-import type { VisionTransformer } from '../model/vit.ts';
 import { checkLearner } from '../training/create-learner.ts';
 import { encodeRun, openImages } from '../training/encode-run.ts';
 import { TrainingLoop } from '../training/loop.ts';
@@ -21,7 +18,7 @@ import { clipOptions, type Settings } from '../training/settings.ts';
 import { trainingData } from '../training/training-data.ts';
 import type { Spared } from './ghosts.ts';
 import { sparedRows } from './spared-rows.ts';
-import { type Launched, StepTracer } from './step-tracer.ts';
+import { sparedTower } from './spared-tower.ts';
 
 /** A training that has come to its first step, without a folder: only that batch's images are encoded. */
 export interface OpenedStep {
@@ -60,8 +57,11 @@ export async function openStep(
     const images = held.hold(await openImages(gpu, vision, encoder, run));
     const features = await encodeRun(part, images);
     const cached = features.train instanceof StoredFeatures;
-    const tower = cached ? encoding(gpu, vision.vision, encoder, settings.encodeBatch) : [];
-    if (cached) vision.releaseVision();
+    const spared: Spared[] = [];
+    if (cached) {
+      spared.push(sparedTower(vision.vision, encoder, settings.encodeBatch, batch.length));
+      vision.releaseVision();
+    }
     const clip = tokenizer
       ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
       : vision;
@@ -69,18 +69,7 @@ export async function openStep(
     // Scores are scaled as by the whole training part.
     const learner = held.hold(learnerOf(run, clip, features, { ...data, train }));
     const loop = held.hold(allOrNone(() => new TrainingLoop(gpu, learner, data, settings)));
-    const spared: Spared[] = tokenizer ? sparedRows(gpu, learner, clip.text) : [];
-    if (cached)
-      spared.push({
-        what: `the image tower on ${batch.length} images`,
-        why: 'It is frozen, so each image was encoded once, before training, and its features are read from memory in every epoch.',
-        how: `Its dispatches were recorded on ${settings.encodeBatch} images, and count ${batch.length}/${settings.encodeBatch} times.`,
-        part: 'visual',
-        phase: 'forward',
-        dispatches: tower,
-        times: batch.length / settings.encodeBatch,
-        replaces: () => false,
-      });
+    if (tokenizer) spared.unshift(...sparedRows(gpu, learner, clip.text));
     return {
       loop,
       weights: new Map(clip.hasText ? clip.text.parameters.weights() : []),
@@ -91,20 +80,4 @@ export async function openStep(
     await held.release();
     throw error;
   }
-}
-
-/** What encoding a batch dispatches. */
-function encoding(
-  gpu: Gpu,
-  vision: VisionTransformer,
-  encoder: FeatureExtractor,
-  batch: number,
-): readonly Launched[] {
-  const words = (vision.config.imageSize ** 2 * 3) / 4;
-  const tracer = new StepTracer();
-  scope(() => {
-    const pixels = Tensor.from(gpu, new Uint32Array(batch * words), [batch, words]);
-    tracer.record(gpu, () => encoder.encode(vision.patchesFromBytes(pixels)));
-  });
-  return tracer.dispatches;
 }

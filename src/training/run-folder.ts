@@ -12,7 +12,7 @@ import { eventFiles } from './tensorboard.ts';
 export type RunStart = 'new' | 'resume' | 'overwrite';
 
 /** What a run leaves when it ends; an unfinished one has none of these, so that it is never taken for a finished one. */
-const results = ['model.safetensors', 'predictions.csv', 'summary.json', 'report.html'];
+const results = ['model.safetensors', 'predictions.csv', 'summary.json', 'report.html', 'step.html'];
 
 /** Every file a run makes, besides TensorBoard's, in the order in which they are removed: first what a resumed run would start from. */
 const files = [

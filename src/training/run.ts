@@ -6,9 +6,11 @@ import { writeSplitCsv } from '../data/datasets/index.ts';
 import type { DatasetFeatures } from '../features/dataset-features.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
+import type { FeatureExtractor } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
+import type { VisionTransformer } from '../model/vit.ts';
 import { mosScale } from './class-centers.ts';
 import { checkLearner, createLearner } from './create-learner.ts';
 import { runFolder } from './default-folder.ts';
@@ -33,20 +35,32 @@ import { type TrainingData, trainingData } from './training-data.ts';
 
 export { metricsText, percent, type RunSummary } from './results.ts';
 
+/** Looks at a run while what it runs on is still there. */
+export interface RunInspector {
+  /** Before the image tower is freed, where the features of all images are known. */
+  encoded(vision: VisionTransformer, encoder: FeatureExtractor, settings: Settings): void;
+  /** Once the outcome is known: the loop may be trained on from here, since nobody reads it any more. */
+  trained(loop: TrainingLoop, clip: Clip, settings: Settings): Promise<void>;
+}
+
+export interface TrainOptions extends RunOptions {
+  readonly inspector?: RunInspector | undefined;
+}
+
 /**
  * Trains as `settings` say, and leaves checkpoints, metrics and predictions in the run's folder.
  *
  * @throws UserError if the run cannot begin, go on, or ends in numbers that are not finite
  * @throws Stopped if `options.signal` ended it
  */
-export async function trainRun(gpu: Gpu, given: Settings, options: RunOptions): Promise<RunSummary> {
+export async function trainRun(gpu: Gpu, given: Settings, options: TrainOptions): Promise<RunSummary> {
   const began = performance.now();
   // Nothing learns in a zero-shot model.
   const settings = withAbsolutePaths(given.trainer === 'zero-shot' ? { ...given, epochs: 0 } : given);
   const saved = await SavedRun.open(trainingKind, runFolder(settings), settings, options);
   try {
     const run = await openRun(saved, options);
-    const outcome = await recovering(gpu, (device) => attempt(device, run), {
+    const outcome = await recovering(gpu, (device) => attempt(device, run, options.inspector), {
       progress: () => saved.done + run.encoded.count,
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),
     });
@@ -60,7 +74,7 @@ export async function trainRun(gpu: Gpu, given: Settings, options: RunOptions): 
 }
 
 /** All that needs a device: encodes what is not encoded yet, trains from the last checkpoint to the end, and reads the outcome. */
-async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
+async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<RunOutcome> {
   const { saved, settings, tokenizer, weights, dataset } = run;
   const held = new Resources();
   try {
@@ -72,7 +86,10 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
 
     const images = held.hold(await openImages(gpu, vision, encoder, run));
     const features = await encodeRun(run, images);
-    if (features.train instanceof StoredFeatures) vision.releaseVision();
+    if (features.train instanceof StoredFeatures) {
+      inspector?.encoded(vision.vision, encoder, settings);
+      vision.releaseVision();
+    }
 
     const clip = tokenizer
       ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
@@ -83,7 +100,9 @@ async function attempt(gpu: Gpu, run: Run): Promise<RunOutcome> {
 
     const start = (await saved.restore(loop.tensors())) ?? (await beginning(run, loop, data));
     const state = await trainEpochs(run, loop, start);
-    return await runOutcome(run, loop, data, state);
+    const outcome = await runOutcome(run, loop, data, state);
+    await inspector?.trained(loop, clip, settings);
+    return outcome;
   } finally {
     await held.release();
   }

@@ -5,10 +5,9 @@ import { Stopped, UserError } from '../common/errors.ts';
 import { prepareFolder, writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { runFolder } from './default-folder.ts';
-import { type RunSummary, trainRun } from './run.ts';
+import { type RunSummary, type TrainOptions, trainRun } from './run.ts';
 import { goOnCommand } from './run-command.ts';
 import { isRun, refuseRun } from './run-folder.ts';
-import type { RunOptions } from './run-kind.ts';
 import type { Settings } from './settings.ts';
 
 /** Those of scores, or the accuracy of images that belong to classes. */
@@ -50,7 +49,7 @@ export async function trainSeeds(
   gpu: Gpu,
   settings: Settings,
   seeds: readonly number[],
-  options: RunOptions & {
+  options: TrainOptions & {
     /** After each run. */
     readonly finished?: (summary: RunSummary) => Promise<void> | void;
   },
