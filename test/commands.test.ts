@@ -16,6 +16,7 @@ const run = (name: string, ...args: string[]) => runBuilt(name, args);
 const commands: [string, ...string[]][] = [
   ['train'],
   ['eval', '--model', 'm'],
+  ['evaluate'],
   ['score', 'p', '--model', 'm'],
   ['encode', '--out', 'o'],
   ['parity', '--reference', 'r'],
@@ -45,6 +46,7 @@ describe('options of another kind', () => {
     ['score', ['p', '--model', 'm', '--batch', '0'], /--batch takes an integer of at least 1, not 0/],
     ['encode', ['--out', 'o', '--batch', 'many'], /--batch takes an integer of at least 1, not many/],
     ['train', ['--config', 'rn50'], /no configuration named rn50\n.*one of .*image-only-deit.*vit_b16_ep100/],
+    ['evaluate', ['--data', 'agiqa-3k'], /agiqa-3k needs --root/],
     ['encode', ['--out', 'o', '--weight-type', 'int8'], /int8.*Allowed choices are float32, float16/],
   ] as [string, string[], RegExp][])('%s %j', (name, args, error) => {
     const { status, stderr } = run(name, ...args);

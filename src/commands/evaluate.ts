@@ -163,5 +163,7 @@ function crossSettings({ crossData, crossRoot, crossCsv, crossTarget }: Options)
   return applySettings(defaultSettings(), values, 'command line');
 }
 
-const quoted = (word: string): string =>
-  /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
