@@ -3,8 +3,17 @@ import { maxError } from '../src/common/compare.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
-import { applicableMatmuls, matmul, matmulVariants } from '../src/kernels/matmul/index.ts';
+import { few } from '../src/kernels/matmul/few.ts';
+import {
+  applicableMatmuls,
+  type MatmulOptions,
+  matmul,
+  matmulVariants,
+} from '../src/kernels/matmul/index.ts';
+import { naive } from '../src/kernels/matmul/naive.ts';
 import { PackedWeight, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
+import { shapeOf } from '../src/kernels/matmul/shape.ts';
+import { tiles } from '../src/kernels/matmul/tile.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
 import { activate } from '../src/reference/unary.ts';
 import { cacheFolder } from './cache-folder.ts';
@@ -108,13 +117,23 @@ const sizes: Case[] = [
   // Rows that the driver copies, of words and of halves, and a batch of them.
   { m: 64, n: 128, k: 128, half: true },
   { m: 64, n: 64, k: 64, batch: 2 },
+  // A k that few rows are split by, and beyond a round of it.
+  { m: 13, n: 28, k: 516 },
+  { m: 35, n: 20, k: 260, half: true, bias: true, residual: true },
 ];
+
+/** For further sizes of a tile whose shader another variant has gone through all sizes with: below and beyond it, aligned and not. */
+const furtherSizes: Case[] = [
+  { m: 132, n: 260, k: 36, bias: true, residual: true },
+  { m: 131, n: 3, k: 37 },
+];
+const sizesOf = (variant: string) => (/^tile(?!64x64)/.test(variant) ? furtherSizes : sizes);
 
 describe.each(matmulVariants)('matmul %s', (variant) => {
   it('agrees with float64 in every layout and size it applies to', async () => {
     const gpu = await sharedGpu();
     let tried = 0;
-    for (const size of sizes)
+    for (const size of sizesOf(variant))
       for (const layout of layouts) {
         const c = { ...size, ...layout };
         if (!applies(gpu, c).includes(variant)) continue;
@@ -263,6 +282,37 @@ it('multiplies more rows than a texture has by a packed weight', async () => {
   }
   b.dispose();
   release();
+});
+
+it('takes the simd kernels only where a subgroup is about a vector register', async () => {
+  const gpu = await sharedGpu();
+  const none = { kind: 'buffer' } as GpuBuffer;
+  const options = { a: none, b: none, out: none, m: 32, n: 64, k: 64, transposeB: true };
+  const taken = (subgroupMin: number) => {
+    const passing = { adapter: { ...gpu.adapter, software: false, subgroupMin }, has: () => true };
+    return applicableMatmuls(passing as unknown as Gpu, options).some((name) => name.startsWith('simd'));
+  };
+  expect([4, 8, 16, 32, 64].filter(taken)).toEqual([8, 16]);
+});
+
+it('chooses on a GPU by rows and by how many tiles there are', async () => {
+  const gpu = await sharedGpu();
+  const passing = { ...gpu, adapter: { ...gpu.adapter, software: false, subgroupMin: 32 }, has: () => true };
+  const chosen = (m: number, k: number, n: number) => {
+    const options = { m, n, k, transposeB: true, a: { kind: 'buffer' }, b: { kind: 'buffer' }, out: {} };
+    const shape = shapeOf(options as unknown as MatmulOptions);
+    const costs = [naive, ...tiles, few].map(({ name, cost }) => ({
+      name,
+      cost: cost!(passing as never, shape),
+    }));
+    return costs.reduce((best, one) => (one.cost < best.cost ? one : best)).name;
+  };
+  expect(chosen(12608, 768, 3072)).toBe('tile128x128');
+  expect(chosen(1576, 768, 3072)).toBe('tile128x128');
+  expect(chosen(1576, 768, 2304)).toBe('tile64x128');
+  expect(chosen(1576, 768, 768)).toBe('tile64x64');
+  expect(chosen(35, 512, 2048)).toBe('few');
+  expect(chosen(8, 512, 8)).toBe('naive');
 });
 
 it('packs no weight into a texture where the kernel that reads them cannot run', async () => {

@@ -3,6 +3,7 @@ import type { GpuBuffer } from './device/buffer-pool.ts';
 import type { Gpu } from './device/gpu.ts';
 import { filled } from './device/scratch.ts';
 import type { GpuTexture } from './device/texture-pool.ts';
+import { subgroupIsVector } from './subgroup-vector.ts';
 
 /**
  * Matrices in textures, four elements of a row a texel, for kernels on adapters that are a processor.
@@ -46,12 +47,11 @@ export interface MatrixLayout extends Matrix {
  * values between the first eight lanes of a subgroup.
  */
 export function canReadTextures(gpu: Gpu, ...matrices: readonly Matrix[]): boolean {
-  const { software, readsTextures, subgroupMin } = gpu.adapter;
+  const { software, readsTextures } = gpu.adapter;
   return (
     software &&
     readsTextures &&
-    gpu.has('subgroups') &&
-    subgroupMin >= 8 &&
+    subgroupIsVector(gpu) &&
     matrices.every(({ rows, length, batch = 1 }) => gpu.textures.fits(Math.ceil(length / 4), rows * batch))
   );
 }

@@ -12,6 +12,7 @@ import {
   type Matrix,
   textureSources,
 } from '../matrix-texture.ts';
+import { subgroupIsVector } from '../subgroup-vector.ts';
 import { attentionDelta, deltaSource } from './delta.ts';
 import {
   type AttentionForward,
@@ -49,10 +50,9 @@ const forwardKernel = { name: 'attention_simd', source: forwardSource };
 const backwardKernel = { name: 'attention_simd_backward', source: backwardSource };
 const productKernel = { name: 'attention_simd_product', source: productSource };
 
-/** Subgroups of at least 8, vec4 loads, and rows that fit into workgroup memory. */
+/** Subgroups of 8 or 16, vec4 loads, and rows that fit into workgroup memory. */
 const applies = (gpu: Gpu, shape: AttentionShape): boolean =>
-  gpu.has('subgroups') &&
-  gpu.adapter.subgroupMin >= 8 &&
+  subgroupIsVector(gpu) &&
   gpu.limits.maxStorageBuffersPerShaderStage >= 9 &&
   shape.aligned &&
   tiling(gpu, shape, false) !== undefined;

@@ -6,7 +6,7 @@ import { sourceVersion, tuned } from './tuning.ts';
  * feature may differ in one: a kernel's order of summation, a rule that picks another variant for a shape, how pictures are
  * resized or cropped. Features kept by another version are then computed again.
  */
-export const numericsVersion = 1;
+export const numericsVersion = 2;
 
 /**
  * Names everything about a device by which two computations of the same may differ in their bits: this engine's version, the

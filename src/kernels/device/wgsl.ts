@@ -16,8 +16,9 @@ import { shaderLibrary } from './shader-library.ts';
  *    Registers have no index at run time: an accumulator array that must live in registers is written this way, and
  *    subgroupBroadcast takes only constant lanes. Bounds are numbers or integer constants; loops nest.
  *
- * A fifth says nothing to the device: `//@work 3 * size operations, 8 * size bytes` at the end of the header is what a dispatch
- * does at least, for roofs and estimates ({@link workOf} reads it).
+ * Two more say nothing to the device, and stand at the end of the header: `//@work 3 * size operations, 8 * size bytes` is what a
+ * dispatch does at least, for roofs and estimates ({@link workOf} reads it), and `//@budget registers 32, shared 0` what a GPU's
+ * compiler may take for the kernel (bench/gpu-compilers/budget.ts reads it). Branches choose them as they choose code.
  *
  * What WGSL wants first (`enable`, `diagnostic`) may stand anywhere, also in a branch, and is moved to the top.
  */
@@ -85,7 +86,8 @@ function expand(text: string): string {
     for (let i = from; i < to; i++) {
       const directive = /^\s*\/\/@(for|if) (.+?)\s*$/.exec(lines[i]!);
       if (!directive) {
-        if (/^\s*\/\/@(?!work )/.test(lines[i]!)) throw new Error(`${lines[i]!.trim()} is out of place`);
+        if (/^\s*\/\/@(?!work |budget )/.test(lines[i]!))
+          throw new Error(`${lines[i]!.trim()} is out of place`);
         out.push(lines[i]!);
         continue;
       }

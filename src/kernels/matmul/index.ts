@@ -1,6 +1,7 @@
 import type { Gpu } from '../device/gpu.ts';
 import { classOf } from '../device/tuning.ts';
 import { family } from '../variant.ts';
+import { few } from './few.ts';
 import { naive } from './naive.ts';
 import { PackedWeight } from './packed-weight.ts';
 import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } from './shape.ts';
@@ -13,7 +14,7 @@ export type { MatmulOptions } from './shape.ts';
 
 const products = family<MatmulShape, MatmulOperands>({
   name: 'matmul',
-  variants: [naive, ...tiles, ...simd, ...textures],
+  variants: [naive, ...tiles, few, ...simd, ...textures],
 
   key({ m, n, k, transposeA, transposeB, batch, strideA, strideB, half, interleaved }) {
     const layout = `${transposeA ? 't' : 'n'}${transposeB ? 't' : 'n'}${half ? 'h' : 'f'}${interleaved ? ' interleaved' : ''}`;

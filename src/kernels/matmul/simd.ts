@@ -1,6 +1,7 @@
 import knSource from '../../../shaders/matmul_simd_kn.wgsl';
 import nkSource from '../../../shaders/matmul_simd_nk.wgsl';
 import tnSource from '../../../shaders/matmul_simd_tn.wgsl';
+import { subgroupIsVector } from '../subgroup-vector.ts';
 import type { Variant } from '../variant.ts';
 import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
@@ -21,7 +22,7 @@ export const simd = [1, 2, 3, 4, 5].map(
     sources: [nkSource, knSource, tnSource],
 
     applies(gpu, { m, transposeA, transposeB, aligned, interleaved }) {
-      if (interleaved || !aligned || !gpu.has('subgroups') || gpu.adapter.subgroupMin < 8) return false;
+      if (interleaved || !aligned || !subgroupIsVector(gpu)) return false;
       // Of A transposed there is one height; else none that is mostly beyond the product.
       return transposeA ? !transposeB && rows === 4 : 8 * rows < m + 8;
     },

@@ -4,31 +4,45 @@ import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } fr
 
 const kernel = { name: 'matmul_tile', source };
 
-/** Square tiles in shared memory, for GPUs: a larger one reuses more of what it reads, but needs enough of them to fill the device. */
-export const tiles = [64, 128].map(
-  (size): Variant<MatmulShape, MatmulOperands> => ({
-    name: `tile${size}x${size}`,
+/** Workgroups that keep a large GPU busy: two or three on each of its processors. */
+const enough = 256;
+
+/** Tiles in shared memory, for GPUs: a larger one reuses more of what it reads, but needs enough of them to fill the device. */
+export const tiles = (
+  [
+    [64, 64],
+    [64, 128],
+    [128, 128],
+  ] as const
+).map(
+  ([rows, columns]): Variant<MatmulShape, MatmulOperands> => ({
+    name: `tile${rows}x${columns}`,
     sources: [source],
     applies: (_gpu, { interleaved }) => !interleaved,
 
-    // On a GPU a rank. On a processor nanoseconds, between those of the naive kernel and of a tile in registers.
+    // On a GPU a rank: the largest tile of which there are enough. On a processor nanoseconds, between those of the naive kernel and
+    // of a tile in registers.
     cost({ adapter: { software } }, { m, n, k, batch }) {
-      if (!software) return size === 64 ? 2 : m >= 512 && n >= 512 ? 1 : 3;
-      return size === 64 && m * n >= 4096 ? 10 * m * n * k * batch : Number.POSITIVE_INFINITY;
+      const groups = Math.ceil(m / rows) * Math.ceil(n / columns) * batch;
+      if (!software)
+        return rows * columns === 64 * 64 ? 2 : groups < enough ? 3 : 2 - (rows * columns) / 2 ** 14;
+      return rows * columns === 64 * 64 && m * n >= 4096 ? 10 * m * n * k * batch : Number.POSITIVE_INFINITY;
     },
 
     launch(gpu, operands, shape) {
-      const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half } = shape;
+      const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half, aligned } = shape;
       gpu.run(kernel, {
         constants: constantsOf(operands, {
-          HALF_B: Number(half),
-          TILE: size,
+          TILE_M: rows,
+          TILE_N: columns,
           TRANSPOSE_A: Number(transposeA),
           TRANSPOSE_B: Number(transposeB),
+          VEC: Number(aligned),
+          HALF_B: Number(half),
         }),
         buffers: operandBuffers(operands),
         params: [m, n, k, strideA, strideB],
-        groups: [Math.ceil(n / size), Math.ceil(m / size), batch],
+        groups: [Math.ceil(n / columns), Math.ceil(m / rows), batch],
       });
     },
   }),

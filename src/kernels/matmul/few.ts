@@ -1,0 +1,29 @@
+import source from '../../../shaders/matmul_few.wgsl';
+import type { Variant } from '../variant.ts';
+import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
+
+const kernel = { name: 'matmul_few', source };
+
+/** Few rows, k split over the lanes of a workgroup, for GPUs: enough workgroups, and few loads that wait for one another. */
+export const few: Variant<MatmulShape, MatmulOperands> = {
+  name: 'few',
+  sources: [source],
+  applies: (_gpu, { m, transposeA, aligned, interleaved }) =>
+    m <= 64 && !transposeA && aligned && !interleaved,
+
+  // By rule for all it applies to on a GPU, but where k is short, or there are enough tiles of 64 x 64 to fill one anyway.
+  cost({ adapter: { software } }, { m, n, k, batch }) {
+    if (software) return Number.POSITIVE_INFINITY;
+    return k >= 128 && Math.ceil(n / 64) * Math.ceil(m / 64) * batch < 256 ? 1 : 2.5;
+  },
+
+  launch(gpu, operands, shape) {
+    const { m, n, k, transposeB, batch, strideA, strideB, half } = shape;
+    gpu.run(kernel, {
+      constants: constantsOf(operands, { HALF_B: Number(half), TRANSPOSE_B: Number(transposeB) }),
+      buffers: operandBuffers(operands),
+      params: [m, n, k, strideA / 4, strideB / 4],
+      groups: [Math.ceil(n / 16), Math.ceil(m / 8), batch],
+    });
+  },
+};
