@@ -28,14 +28,14 @@ const key = ({ batch, heads, queries, keys, headDim, mask }: AttentionShape): st
 
 const forward = family<AttentionShape, AttentionForward>({
   name: 'attention',
-  variants: [naive, flash, simd],
+  variants: [naive, ...flash, simd],
   key,
   trial: forwardTrial,
 });
 
 const backward = family<AttentionShape, AttentionBackward>({
   name: 'attention_backward',
-  variants: [naiveBackward, flashBackward, simdBackward],
+  variants: [naiveBackward, ...flashBackward, simdBackward],
   key,
   trial: backwardTrial,
 });
