@@ -4,6 +4,7 @@
 // Rate and bias corrections are data (settings), so that a captured step can be replayed. 1 - b comes from the host: in
 // float32 1 - 0.999 would be off by 1e-5. In place; traffic: four reads and three writes an element.
 //@work 15 * size operations, 28 * size + 12 bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -4,6 +4,7 @@
 // All terms are positive, so the relative error stays at a few roundings, where 1 - pow(b, t) would lose four digits of a
 // first step at b = 0.999.
 //@work 6 operations, 16 bytes
+//@budget registers 24, shared 0
 
 struct Params {
   complement1: f32, // 1 - b1

@@ -1,6 +1,7 @@
 // D[b, h, i] = Σ_d dO[b, i, h, d] · O[b, i, h, d], one lane a row and head: what the softmax's gradient subtracts from every
 // dP of the row (Dao et al., FlashAttention, 2022, section 3.1). It reads each of its operands once.
 //@work 2 * rows * heads * head_dim operations, 4 * rows * heads * (2 * head_dim + 1) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   rows: u32, // batch · queries

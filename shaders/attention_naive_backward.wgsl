@@ -4,6 +4,7 @@
 // which attention_delta computes without P (Dao et al., FlashAttention, 2022, section 3.1).
 //@work (2 * head_dim + 4) * z * queries * keys operations
 //@work 4 * z * (head_dim * (queries + keys) + 2 * queries + 3 * queries * keys) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   queries: u32, keys: u32, heads: u32, head_dim: u32,

@@ -1,6 +1,7 @@
 // Y[r, ·] = scale · Σ_c M[r, c] · X[c, ·] for every head, one lane an element: with M = P and X = V the last step of the
 // naive forward pass; with M = dS, dSᵀ, Pᵀ (other strides) and X = K, Q, dO those of the backward pass.
 //@work 2 * z * rows * columns * head_dim operations, 4 * z * (rows * columns + (rows + columns) * head_dim) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   rows: u32, columns: u32, heads: u32, head_dim: u32,

@@ -4,6 +4,7 @@
 // Hidden keys get a large negative score, so that the softmax gives them exactly 0.
 //@work 2 * z * head_dim * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
 //@work 4 * z * (head_dim * (queries + keys) + queries * keys) + 4 * keys * (MASK == TREE) bytes
+//@budget registers 24, shared 0
 
 //@include "lib_attention_mask.wgsl"
 

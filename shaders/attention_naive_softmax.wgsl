@@ -3,6 +3,7 @@
 // Three passes over the row: its largest score (subtracted, so that no exponential overflows), the sum of exponentials,
 // the division.
 //@work 5 * rows * keys operations, 4 * rows * (2 * keys + 1) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   rows: u32, keys: u32,

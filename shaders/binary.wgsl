@@ -1,6 +1,7 @@
 // out[i] = a[i] (+ - * /) b[i], either operand repeating with its own period: b of period n is a row added to every
 // row of a, b of period 1 is a scalar. Traffic: two reads and a write an element.
 //@work size operations, 4 * (size + min(size, a_period) + min(size, b_period)) bytes
+//@budget registers 32, shared 0
 
 //@include "lib_elementwise.wgsl"
 

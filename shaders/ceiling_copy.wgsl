@@ -1,5 +1,6 @@
 // The adapter's bandwidth ceiling: out[i] = x[i], 16 elements a lane, 64 apart.
 //@work 0 operations, 8 * 1024 * x bytes
+//@budget registers 40, shared 0
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;

@@ -1,6 +1,7 @@
 // The adapter's arithmetic ceiling: multiply-adds on 12 independent accumulators, as many as hide the latency of two
 // pipelines of an x86 core or of a GPU's warp scheduler, unrolled by 4. No memory traffic but one word in and out a lane.
 //@work 96 * rounds * 64 * x operations, 8 * 64 * x bytes
+//@budget registers 40, shared 0
 
 struct Params {
   rounds: u32, // of 48 multiply-adds

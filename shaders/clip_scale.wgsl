@@ -2,6 +2,7 @@
 // with the small number that keeps a vanishing norm harmless. Traffic: a read
 // and a write an element.
 //@work size operations, 8 * size + 4 bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -2,6 +2,7 @@
 // column of one run of `run` rows: neighboring lanes read neighboring words. The launcher adds several runs' sums by a second
 // pass. Traffic: one read an element.
 //@work rows * width operations, 4 * width * (rows + y) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   rows: u32,

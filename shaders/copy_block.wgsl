@@ -2,6 +2,7 @@
 // Slices and concatenations along any axis are this, with the axes before as rows and those after folded into the
 // columns; x_stride 0 repeats one row. Traffic: a read and a write an element.
 //@work 0 operations, 4 * (size + width + (x_stride != 0) * (size - width)) bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -1,6 +1,7 @@
 // Cross-entropy with integer classes: of each row loss[r] = log sum_c exp(x[r, c]) - x[r, t_r]; their mean is taken afterwards.
 // The lanes that share a row (lib_rows.wgsl) read it twice.
 //@work 4 * rows * width operations, 4 * rows * (width + 2) bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_log_sum_exp.wgsl"

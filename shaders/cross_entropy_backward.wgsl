@@ -1,6 +1,7 @@
 // Gradient of the mean of cross_entropy.wgsl: dx[r, c] = dloss/rows · (softmax(x_r)[c] - [c = t_r]). The lanes that share a row
 // (lib_rows.wgsl) read it three times.
 //@work 9 * rows * width operations, 4 * rows * (2 * width + 1) + 4 bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_log_sum_exp.wgsl"

@@ -3,6 +3,7 @@
 //
 // Counter: (i / 4, step, stream, 0), key: the seed; a lane draws four words and serves the four elements 4i … 4i + 3.
 //@work size operations, 8 * size + 8 bytes
+//@budget registers 64, shared 0
 
 //@include "lib_philox.wgsl"
 

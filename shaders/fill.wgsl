@@ -1,5 +1,6 @@
 // out[i] = value. Traffic: one write an element.
 //@work 0 operations, 4 * size bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -1,6 +1,7 @@
 // out[i, c] = table[indices[i], c]: rows of a matrix by number, the token embedding among them. Traffic: a read and a write
 // an element.
 //@work 0 operations, (8 - 2 * HALF) * size + 4 * size / width bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

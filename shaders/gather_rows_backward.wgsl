@@ -4,6 +4,7 @@
 // the others do nothing. So no atomics, a fixed order, and the rows that nobody named (the table is zeroed before) cost
 // nothing: n² comparisons of indices for n positions instead of a scan of the vocabulary.
 //@work count * width operations, 4 * count * (2 * width + 1) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   count: u32,

@@ -1,6 +1,7 @@
 // y = x / max(|x|, eps) for each row. The lanes that share a row (lib_rows.wgsl) read it twice. |x| is taken relative to
 // nothing: rows whose squares overflow float32 (|x| > 1e19) are not normalized.
 //@work 3 * rows * width operations, 8 * rows * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

@@ -1,6 +1,7 @@
 // Gradient of l2_normalize.wgsl by its input: with n = 1/|x|, dx = n·dy - n³·x·(x·dy), the part of dy across x; a row shorter
 // than eps is only scaled: dx = dy/eps. The lanes that share a row (lib_rows.wgsl) read it twice.
 //@work 7 * rows * width operations, 12 * rows * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

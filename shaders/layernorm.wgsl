@@ -9,6 +9,7 @@
 //   m2 = m2_a + m2_b + (mean_b - mean_a)² · n_a · n_b / (n_a + n_b).
 // Lanes then join in the same way. Traffic: one read and one write an element from memory, and mean and rstd a row if kept.
 //@work (6 + 2 * AFFINE) * rows * width operations, 8 * (rows * width + width * AFFINE + rows * STATS) bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"

@@ -6,6 +6,7 @@
 // launch, two reads and a write.
 //@work (9 + 2 * AFFINE + RESIDUAL) * rows * width operations
 //@work 4 * ((3 + RESIDUAL) * rows * width + width * AFFINE + 2 * rows) bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"

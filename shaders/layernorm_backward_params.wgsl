@@ -3,6 +3,7 @@
 // A lane owns a column of one run of `run` rows and walks down it in order, so neighboring lanes read neighboring words
 // and the sum has a fixed order. Each run's sums make a row of the outputs; if there are several, column_sum.wgsl adds them.
 //@work 5 * rows * width operations, 8 * (rows * width + rows + y * width) bytes
+//@budget registers 24, shared 0
 
 struct Params {
   rows: u32,

@@ -1,6 +1,7 @@
 // Layer norm (Ba et al., arXiv 1607.06450) by its definition, a row to a lane: with the row's mean and variance, each from a pass
 // of its own, and rstd = 1 / sqrt(variance + eps), y = (x - mean) · rstd · gamma + beta. What layernorm.wgsl is held to.
 //@work (6 + 2 * AFFINE) * rows * width operations, 8 * (rows * width + width * AFFINE + rows * STATS) bytes
+//@budget registers 24, shared 0
 
 //@include "lib_rows.wgsl"
 

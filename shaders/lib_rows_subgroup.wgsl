@@ -2,6 +2,9 @@
 // one subgroup operation, without shared memory or a barrier. It takes an adapter whose subgroups have LANES lanes, always or
 // because the shader asks for it. Which lanes are a subgroup, and in which order, WGSL leaves open: they ask. Control flow is
 // uniform in a subgroup since a row is, which WGSL's analysis cannot know: hence the directive.
+//
+// ACO takes as many registers as leave room for 16 subgroups of 32 lanes, since a reduction wants some of its own.
+//@budget registers 96, shared 0, waves 16 on navi31
 
 enable subgroups;
 requires subgroup_id;

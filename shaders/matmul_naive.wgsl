@@ -5,6 +5,7 @@
 //@work 2 * m * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
 //@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
+//@budget registers 24, shared 0
 
 //@include "lib_matmul_scalars.wgsl"
 //@include "lib_matmul_store.wgsl"

@@ -2,6 +2,7 @@
 // shorter: `size` counts all elements) and adds their sums by a second pass; a batch's few numbers are one row.
 // The lanes that share a row (lib_rows.wgsl) take every LANES-th element, in a fixed order.
 //@work 3 * size operations, 4 * (2 * size + rows) bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

@@ -1,5 +1,6 @@
 // Gradient of the mean squared error: dx[i] = dloss · 2/n · (x[i] - t[i]).
 //@work 2 * size operations, 12 * size + 4 bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

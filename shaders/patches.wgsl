@@ -4,6 +4,7 @@
 //
 // BYTES: the images come as RGB bytes, four to a word, row by row, and are normalized here: a quarter of the upload.
 //@work 2 * size * BYTES operations, (8 - 3 * BYTES) * size bytes
+//@budget registers 64, shared 0
 
 //@include "lib_elementwise.wgsl"
 

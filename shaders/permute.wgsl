@@ -5,6 +5,7 @@
 // Traffic: a read and a write an element; writes run along memory, reads jump by
 // the last axis' stride, which costs a whole cache line an element where that is long, but no barrier and no shared memory.
 //@work 0 operations, 8 * size bytes
+//@budget registers 48, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -1,6 +1,7 @@
 // y = x / sqrt(mean(x²) + eps) · gamma for each row (Zhang and Sennrich, arXiv:1910.07467). The lanes that share a row
 // (lib_rows.wgsl) read it twice.
 //@work 4 * rows * width operations, (8 * rows + 4) * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

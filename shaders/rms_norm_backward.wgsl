@@ -1,6 +1,7 @@
 // Gradients of rms_norm.wgsl. With r = 1/sqrt(mean(x²) + eps) and g = dy·gamma: dx = r·(g - x·r²·mean(g·x)), and gamma's is the sum
 // over rows of terms = dy·x·r. The lanes that share a row (lib_rows.wgsl) read it twice.
 //@work 10 * rows * width operations, (16 * rows + 4) * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

@@ -5,6 +5,7 @@
 // The lanes that share a row (lib_rows.wgsl) take every LANES-th element, in four interleaved sums, which also keeps
 // the rounding error of long rows small. Traffic: one read an element.
 //@work size * (1 + (OPERATION == SQUARES)) operations, 4 * (size + rows) bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 

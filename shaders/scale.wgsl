@@ -1,5 +1,6 @@
 // out[i] = factor · x[i]. Traffic: a read and a write an element.
 //@work size operations, 8 * size bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

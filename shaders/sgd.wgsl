@@ -4,6 +4,7 @@
 // The rate is data (settings[0]), so that a captured step can be replayed with another one. In place; traffic: three
 // reads and two writes an element.
 //@work (6 + 2 * NESTEROV) * size operations, 20 * size + 4 bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 

@@ -9,6 +9,7 @@
 // Of the vec4s at a row's ends the first read masks what belongs to a neighbor, and in the second each element takes the
 // maximum and the sum of its own row, so that every vec4 is written once and by one lane.
 //@work 9 * rows * width operations, 8 * rows * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"

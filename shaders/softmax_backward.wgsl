@@ -4,6 +4,7 @@
 // The lanes that share ROWS_PER_TURN rows (lib_rows.wgsl) read them twice, VEC_SIZE elements at once (lib_vectors.wgsl):
 // row by row for the sums, with a mask at the rows' ends, and in one sweep for the output, as in softmax.wgsl.
 //@work 4 * rows * width operations, 12 * rows * width bytes
+//@budget registers 40, shared 1
 
 //@include "lib_rows.wgsl"
 //@include "lib_vectors.wgsl"

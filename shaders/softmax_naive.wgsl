@@ -1,6 +1,7 @@
 // Softmax of each row by its definition, a row to a lane: y = exp(x - max) / sum exp(x - max), in three passes. The largest
 // element is taken off so that no exponential overflows. LOG writes the natural logarithm instead. What softmax.wgsl is held to.
 //@work 7 * rows * width operations, 8 * rows * width bytes
+//@budget registers 24, shared 0
 
 //@include "lib_rows.wgsl"
 

@@ -1,6 +1,7 @@
 // out = the halves in x, two to a word, as float32; exact. A lane takes PER_LANE words, 64 apart. Traffic: a read of 2
 // bytes and a write of 4 an element.
 //@work 0 operations, 6 * size bytes
+//@budget registers 24, shared 0
 
 const PER_LANE = 4u;
 

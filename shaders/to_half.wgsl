@@ -2,6 +2,7 @@
 // WGSL leaves open what pack2x16float makes of a number beyond the largest half, 65504, so what would round beyond it is
 // set to infinity here. A lane makes PER_LANE words, 64 apart. Traffic: a read of 4 bytes and a write of 2 an element.
 //@work 0 operations, 6 * size bytes
+//@budget registers 24, shared 0
 
 const PER_LANE = 4u;
 

@@ -1,5 +1,6 @@
 // y[i] = f(x[i]). Traffic: a read and a write an element.
 //@work size * (1 + 5 * (FUNCTION == 1) + 25 * (FUNCTION == 2)) operations, 8 * size bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 //@include "lib_unary.wgsl"

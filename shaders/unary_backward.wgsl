@@ -3,6 +3,7 @@
 // Traffic: two reads and a write an element. The activation's of a linear layer is not fused into the product that
 // follows, dz·W: each of its column tiles would compute the exponentials again.
 //@work size * (2 + 9 * (FUNCTION == 1) + 30 * (FUNCTION == 2)) operations, 12 * size bytes
+//@budget registers 24, shared 0
 
 //@include "lib_elementwise.wgsl"
 //@include "lib_unary.wgsl"

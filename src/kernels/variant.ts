@@ -46,8 +46,11 @@ export interface FamilyDeclaration<Shape, Args> {
 
 /** A kernel with its variants. */
 export interface Family<Shape, Args> {
+  readonly name: string;
   /** Of all variants. */
   readonly names: readonly string[];
+  /** The WGSL of all variants. */
+  readonly sources: ReadonlySet<string>;
   /** Those that apply. */
   variants(gpu: Gpu, shape: Shape): Variant<Shape, Args>[];
   /** The variant measured to be the fastest on this adapter, else the cheapest by rule. */
@@ -56,6 +59,9 @@ export interface Family<Shape, Args> {
   run(gpu: Gpu, args: Args, shape: Shape, variant?: string): void;
 }
 
+/** Every kernel with variants, in the order in which modules declared them, for what goes through all of them. */
+export const families: Family<never, never>[] = [];
+
 /** Largest difference from the naive variant, relative to its largest magnitude, that is put down to the order of summation. */
 const tolerance = 1e-4;
 
@@ -63,7 +69,8 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
   const { name: kernel, variants: all, key, trial } = declared;
   const byName = new Map(all.map((variant) => [variant.name, variant]));
   if (byName.size < all.length) throw new Error(`${kernel} has two variants with the same name`);
-  const version = sourceVersion(...new Set(all.flatMap(({ sources }) => sources)));
+  const sources = new Set(all.flatMap((variant) => variant.sources));
+  const version = sourceVersion(...sources);
   const tuned = { name: kernel, version };
   const names = [...byName.keys()];
 
@@ -112,8 +119,10 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
     );
   };
 
-  return {
+  const declaredFamily: Family<Shape, Args> = {
+    name: kernel,
     names,
+    sources,
     variants: applying,
     choose: chosen,
     run(gpu, args, shape, name) {
@@ -121,4 +130,6 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
       variant.launch(gpu, args, shape);
     },
   };
+  families.push(declaredFamily);
+  return declaredFamily;
 }

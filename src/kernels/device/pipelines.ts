@@ -38,6 +38,8 @@ export class PipelineCache {
   readonly #errors: DeviceErrors;
   readonly #subgroups: SubgroupSizes | undefined;
   #nextId = 1;
+  /** While it is set, called with every kernel before the driver compiles it, and with its constants and its WGSL. */
+  onCompile: ((kernel: Kernel, constants: Constants, code: string) => void) | undefined;
 
   /** @param subgroups the sizes that a shader can ask for, if it can */
   constructor(device: GPUDevice, errors: DeviceErrors, subgroups?: SubgroupSizes) {
@@ -77,6 +79,7 @@ export class PipelineCache {
     }
     const bindings = bindingsOf(code);
     const device = this.#device;
+    this.onCompile?.(kernel, constants ?? none, code);
     const { raw, layout } = this.#errors.attempt(
       () => {
         const module = device.createShaderModule({ label: name, code });
