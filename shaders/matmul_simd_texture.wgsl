@@ -2,10 +2,9 @@
 // (src/kernels/matrix-texture.ts): for adapters that are a processor.
 //
 // Tiling. As matmul_simd_nk.wgsl: one workgroup is one subgroup and makes 8·ROWS_PER_LANE rows x 8·COLS_PER_LANE columns; a lane
-// has COLS_PER_LANE columns and all the rows. Per 4 steps of k it reads ROWS_PER_LANE + COLS_PER_LANE texels for
+// has COLS_PER_LANE columns, a multiple of 4, and all the rows. Per 4 steps of k it reads ROWS_PER_LANE + COLS_PER_LANE texels for
 // 32·ROWS_PER_LANE·COLS_PER_LANE multiply-adds. A's texels run along k. B's do too where it lies as [N][K] (TRANSPOSE_B); where it
-// lies as [K][N] they hold four neighboring columns of one k, and COLS_PER_LANE is a multiple of 4. Steps of k beyond K must be
-// zeros in A.
+// lies as [K][N] they hold four neighboring columns of one k. Steps of k beyond K must be zeros in A.
 //
 // Traffic. A is read N/(8·COLS_PER_LANE) times and B M/(8·ROWS_PER_LANE) times: M·N·K·(1/COLS_PER_LANE + 1/ROWS_PER_LANE)/2 bytes.
 // The copies move 8·(M·K + N·K) bytes more; that of a frozen weight is made once.
@@ -29,12 +28,13 @@
 //@work 4 * z * height * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
 
 //@include "lib_matmul_store.wgsl"
+//@include "lib_matmul_texture.wgsl"
 
 enable subgroups;
 
 const ROWS_PER_LANE = 4u;
 const COLS_PER_LANE = 4u;
-const QUADS = COLS_PER_LANE / 4u;
+const QUADS = COLS_PER_LANE / 4u; // a lane's columns by fours
 const TRANSPOSE_B = 1u; // B lies as [N][K], not as [K][N]
 const HALF_B = 0u;
 const INTERLEAVED = 0u; // B's rows take turns by 8, a texel of each, and do not stand below one another
@@ -48,19 +48,6 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
-//@if HALF_B
-@group(0) @binding(2) var b: texture_storage_2d<rgba16float, read>;
-//@else
-@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
-//@end
-
-fn b_at(along: u32, row: u32) -> vec4f {
-  //@if INTERLEAVED
-  return textureLoad(b, vec2u(8u * along + row % 8u, row / 8u));
-  //@else
-  return textureLoad(b, vec2u(along, row));
-  //@end
-}
 
 @compute @workgroup_size(8) @subgroup_size(8)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -70,8 +57,8 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
   let row_of_a_$r = tile.z * params.a_batch + min(row + 8u * $ru + lane, params.height - 1u);
   //@end
   //@if TRANSPOSE_B
-  //@for c in 0..COLS_PER_LANE
-  let row_of_b_$c = params.b_row + tile.z * params.b_batch + min(column + 8u * $cu + lane, params.n - 1u);
+  //@for q in 0..QUADS, i in 0..4
+  let row_of_b_$q_$i = params.b_row + tile.z * params.b_batch + min(column + 8u * (4u * $qu + $iu) + lane, params.n - 1u);
   //@end
   //@else
   //@for q in 0..QUADS
@@ -79,48 +66,40 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
   //@end
   let top = params.b_row + tile.z * params.b_batch;
   //@end
-  //@for r in 0..ROWS_PER_LANE, l in 0..8, c in 0..COLS_PER_LANE
-  var sum_$r_$l_$c = 0.0;
+  //@for r in 0..ROWS_PER_LANE, l in 0..8, q in 0..QUADS, i in 0..4
+  var sum_$r_$l_$q_$i = 0.0;
   //@end
   for (var k = 0u; k < (params.k + 3u) / 4u; k++) {
     //@for r in 0..ROWS_PER_LANE
     let a_$r = textureLoad(a, vec2u(k, row_of_a_$r));
     //@end
     //@if TRANSPOSE_B
-    //@for c in 0..COLS_PER_LANE
-    let b_$c = b_at(k, row_of_b_$c);
+    //@for q in 0..QUADS, i in 0..4
+    let b_$q_$i = b_at(k, row_of_b_$q_$i);
     //@end
     //@else
     //@for q in 0..QUADS
     //@for i in 0..4
     let step_$q_$i = b_at(column_$q, top + min(4u * k + $iu, params.k - 1u));
     //@end
-    //@for c in 0..4
-    let column_$q_$c = vec4f(step_$q_0[$c], step_$q_1[$c], step_$q_2[$c], step_$q_3[$c]);
+    //@for i in 0..4
+    let b_$q_$i = vec4f(step_$q_0[$i], step_$q_1[$i], step_$q_2[$i], step_$q_3[$i]);
     //@end
-    //@end
-    let by_column = array<vec4f, COLS_PER_LANE>(
-    //@for q in 0..QUADS, c in 0..4
-      column_$q_$c,
-    //@end
-    );
-    //@for c in 0..COLS_PER_LANE
-    let b_$c = by_column[$c];
     //@end
     //@end
     //@for r in 0..ROWS_PER_LANE, l in 0..8
     {
       let a_k = subgroupBroadcast(a_$r, $lu);
-      //@for c in 0..COLS_PER_LANE
-      sum_$r_$l_$c = fma(a_k.x, b_$c.x, fma(a_k.y, b_$c.y, fma(a_k.z, b_$c.z, fma(a_k.w, b_$c.w, sum_$r_$l_$c))));
+      //@for q in 0..QUADS, i in 0..4
+      sum_$r_$l_$q_$i = fma(a_k.x, b_$q_$i.x, fma(a_k.y, b_$q_$i.y, fma(a_k.z, b_$q_$i.z, fma(a_k.w, b_$q_$i.w, sum_$r_$l_$q_$i))));
       //@end
     }
     //@end
   }
   // A loop over an array, not unrolled: so many copies of the epilogue would take the compiler seconds.
   var sums = array<f32, 8u * ROWS_PER_LANE * COLS_PER_LANE>(
-  //@for r in 0..ROWS_PER_LANE, l in 0..8, c in 0..COLS_PER_LANE
-    sum_$r_$l_$c,
+  //@for r in 0..ROWS_PER_LANE, l in 0..8, q in 0..QUADS, i in 0..4
+    sum_$r_$l_$q_$i,
   //@end
   );
   for (var i = 0u; i < 8u * ROWS_PER_LANE * COLS_PER_LANE; i++) {

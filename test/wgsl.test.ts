@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { withSubgroupSize } from '../src/kernels/device/subgroup-size.ts';
 import { bindingsOf, specialize } from '../src/kernels/device/wgsl.ts';
@@ -186,3 +187,12 @@ fn main(@builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) lane
     else expect(size).toBeGreaterThanOrEqual(subgroupMin);
   });
 });
+
+it.each(readdirSync('shaders'))(
+  '%s is a shader first: a third of its lines at most are directives',
+  (name) => {
+    const lines = readFileSync(`shaders/${name}`, 'utf8').trimEnd().split('\n');
+    const directives = lines.filter((line) => line.trimStart().startsWith('//@'));
+    expect(directives.length / lines.length).toBeLessThanOrEqual(1 / 3);
+  },
+);

@@ -7,6 +7,7 @@ import elementwise from '../../../shaders/lib_elementwise.wgsl';
 import logSumExp from '../../../shaders/lib_log_sum_exp.wgsl';
 import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
 import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
+import matmulTexture from '../../../shaders/lib_matmul_texture.wgsl';
 import matmulVectors from '../../../shaders/lib_matmul_vectors.wgsl';
 import philox from '../../../shaders/lib_philox.wgsl';
 import rows from '../../../shaders/lib_rows.wgsl';
@@ -27,6 +28,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_log_sum_exp.wgsl', logSumExp],
   ['lib_matmul_scalars.wgsl', matmulScalars],
   ['lib_matmul_store.wgsl', matmulStore],
+  ['lib_matmul_texture.wgsl', matmulTexture],
   ['lib_matmul_vectors.wgsl', matmulVectors],
   ['lib_philox.wgsl', philox],
   ['lib_rows.wgsl', rows],
