@@ -8,7 +8,7 @@ import { UserError } from '../src/common/errors.ts';
 export interface PyTorch {
   readonly version: string;
   readonly threads: number;
-  /** What OpenBLAS, if it is the one that multiplies, was told of the processor; undefined: nothing. */
+  /** The processor type that OpenBLAS, if it is the one that multiplies, was set to; undefined: none. */
   readonly coreType?: string | undefined;
   readonly imagesPerSecond: number;
   /** CLIP-AGIQA's text side in the padded form with the head, forward and backward, and SGD. */

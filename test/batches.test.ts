@@ -5,7 +5,7 @@ const part = Int32Array.from({ length: 70 }, (_, i) => 1000 + i);
 const sorted = (values: Iterable<number>) => [...values].sort((a, b) => a - b);
 
 describe('epochOrder', () => {
-  it('shuffles anew each epoch and the same way again', () => {
+  it('shuffles differently each epoch and the same way again', () => {
     const first = epochOrder(part, 1, 0);
     expect(sorted(first)).toEqual([...part]);
     expect(epochOrder(part, 1, 0)).toEqual(first);

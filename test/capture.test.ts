@@ -138,7 +138,7 @@ describe('capture and replay', () => {
   });
 });
 
-it('a captured product copies its operands into textures anew at each replay', async () => {
+it('a captured product copies its operands into textures again at each replay', async () => {
   const [m, k, n] = [24, 64, 64];
   if (!packsIntoTexture(gpu, n, k)) return;
   const [a, b, out] = [m * k, n * k, m * n].map((count) => gpu.pool.allocate(4 * count));

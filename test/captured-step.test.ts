@@ -69,7 +69,7 @@ async function trained(steps: number, capture: boolean): Promise<Float32Array[][
 }
 
 describe('a captured step', () => {
-  it('is, replayed, the step run anew each time, bit for bit', async () => {
+  it('is, replayed, the step run uncaptured each time, bit for bit', async () => {
     const replayed = await trained(40, true);
     expect(replayed).toEqual(await trained(40, false));
     // Each step did something.

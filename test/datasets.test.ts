@@ -28,7 +28,7 @@ beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'dataset-'));
 });
 afterEach(() => rmSync(scratch, { recursive: true, force: true }));
-function spoiled(name: string): string {
+function copyOf(name: string): string {
   const root = join(scratch, name);
   cpSync(sample(name), root, { recursive: true });
   return root;
@@ -68,7 +68,7 @@ describe('agiqa-3k', () => {
   });
 
   it('finds images in any sub-folder', async () => {
-    const root = spoiled('agiqa-3k');
+    const root = copyOf('agiqa-3k');
     mkdirSync(join(root, 'deep/images'), { recursive: true });
     for (const file of readdirSync(root).filter((f) => f.endsWith('.jpg')))
       renameSync(join(root, file), join(root, 'deep/images', file));
@@ -78,7 +78,7 @@ describe('agiqa-3k', () => {
   });
 
   it('reports a missing image, without moving the others between the parts', async () => {
-    const root = spoiled('agiqa-3k');
+    const root = copyOf('agiqa-3k');
     rmSync(join(root, 'DALLE2_normal_001.jpg'));
     const whole = await openDataset({ name: 'agiqa-3k', root: sample('agiqa-3k') });
     const dataset = await openDataset({ name: 'agiqa-3k', root });
@@ -91,7 +91,7 @@ describe('agiqa-3k', () => {
   });
 
   it('counts an image once, whatever links lead to it', async () => {
-    const root = spoiled('agiqa-3k');
+    const root = copyOf('agiqa-3k');
     mkdirSync(join(root, 'images'));
     for (const file of readdirSync(root).filter((f) => f.endsWith('.jpg')))
       renameSync(join(root, file), join(root, 'images', file));
@@ -103,7 +103,7 @@ describe('agiqa-3k', () => {
   });
 
   it('refuses a name that two images bear', async () => {
-    const root = spoiled('agiqa-3k');
+    const root = copyOf('agiqa-3k');
     for (const folder of ['a', 'b'])
       cpSync(join(root, 'DALLE2_normal_001.jpg'), join(root, folder, 'DALLE2_normal_001.jpg'));
     rmSync(join(root, 'DALLE2_normal_001.jpg'));
@@ -129,7 +129,7 @@ describe('agiqa-3k', () => {
   });
 
   it('names the columns there are, and the line of a bad score', async () => {
-    const root = spoiled('agiqa-3k');
+    const root = copyOf('agiqa-3k');
     writeFileSync(join(root, 'data.csv'), 'name,score\nDALLE2_normal_001.jpg,1\n');
     expect((await failureOf({ name: 'agiqa-3k', root })).message).toMatch(
       /no column "mos_quality"; found: name, score/,
@@ -191,7 +191,7 @@ describe('agin', () => {
   });
 
   it('takes other spellings of its columns', async () => {
-    const root = spoiled('agin');
+    const root = copyOf('agin');
     const text = readFileSync(join(root, 'MOS.csv'), 'utf8');
     writeFileSync(join(root, 'MOS.csv'), text.replace('MOS_rat', 'mos_Rationality'));
     expect((await openDataset({ name: 'agin', root, target: 'rationality' })).samples[0]!.mos).toBe(4.5);
@@ -219,7 +219,7 @@ describe('aigcqa', () => {
   });
 
   it('says which of its files is missing', async () => {
-    const root = spoiled('aigcqa');
+    const root = copyOf('aigcqa');
     rmSync(join(root, 'val.csv'));
     expect((await failureOf({ name: 'aigcqa', root })).message).toMatch(
       /no val\.csv; found test\.csv, test\/, train\.csv/,

@@ -209,7 +209,7 @@ describe('ImageLoader', () => {
   }
 
   it('loses a row, not the run, to an image whose decoder ends, fails or hangs', async () => {
-    const loader = new ImageLoader({ workers: 2, workerFile: thread('bad.mjs'), patience: 300 });
+    const loader = new ImageLoader({ workers: 2, workerFile: thread('bad.mjs'), timeoutMs: 300 });
     const paths = ['a', 'ends', 'b', 'throws', 'c', 'd', 'hangs', 'e', 'f', 'g', 'ends', 'h'];
     const loaded = await load(loader, paths);
     expect(loaded.map(({ index }) => index)).toEqual(paths.map((_, i) => i));
@@ -233,8 +233,8 @@ describe('ImageLoader', () => {
 
   it('decodes no more pixels at once than the budget, over all threads', async () => {
     process.env.CLIP_AGIQA_LIMITS = `pixelsAtOnce=${7 * 2 ** 20}`;
-    // The patience is shorter than the waiting, which does not count.
-    const loader = new ImageLoader({ workers: 3, workerFile: thread('large.mjs'), patience: 400 });
+    // The timeout is shorter than the waiting, which does not count.
+    const loader = new ImageLoader({ workers: 3, workerFile: thread('large.mjs'), timeoutMs: 400 });
     const loaded = await load(
       loader,
       Array.from({ length: 24 }, (_, i) => `large ${i}`),

@@ -70,7 +70,7 @@ describe('decodeImage', () => {
         .png()
         .withMetadata({ orientation })
         .toBuffer();
-      const image = await decodeImage(bytes, 'turned.png', undefined, { upright: true });
+      const image = await decodeImage(bytes, 'turned.png', undefined, { autoOrient: true });
       expect([image.width, image.height]).toEqual([width, height]);
       expect([...image.data]).toEqual([...upright]);
     },

@@ -17,7 +17,7 @@ beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'iqa-'));
 });
 afterEach(() => rmSync(scratch, { recursive: true }));
-function spoiled(name: string): string {
+function copyOf(name: string): string {
   const root = join(scratch, name);
   cpSync(sample(name), root, { recursive: true });
   return root;
@@ -110,7 +110,7 @@ describe('spaq', () => {
   });
 
   it('reads the same saved as CSV, and says what it expected', async () => {
-    const root = spoiled('spaq');
+    const root = copyOf('spaq');
     rmSync(join(root, 'Annotations'), { recursive: true });
     expect((await failureOf({ name: 'spaq', root })).message).toMatch(/no Annotations\/MOS and .*\.xlsx/);
     const csv = 'Image name;MOS\n00001.jpg;12,5\n00002.jpg;18,75\n';
@@ -162,7 +162,7 @@ describe('tid2013', () => {
   });
 
   it('names a line that is none of its own', async () => {
-    const root = spoiled('tid2013');
+    const root = copyOf('tid2013');
     writeFileSync(join(root, 'mos_with_names.txt'), '5.1 I01_01_1.bmp\n\n1e3 I01_01_2.bmp\n');
     expect((await failureOf({ name: 'tid2013', root })).message).toMatch(
       /mos_with_names\.txt, line 3: is not/,
@@ -172,7 +172,7 @@ describe('tid2013', () => {
   });
 
   it('refuses two files that differ in case alone where neither is the one named', async () => {
-    const root = spoiled('tid2013');
+    const root = copyOf('tid2013');
     const place = (name: string) => join(root, 'distorted_images', name);
     // On a file system that does not tell them apart there is one file, and nothing to refuse.
     renameSync(place('i02_10_2.bmp'), place('i02_10_2.BMP'));
@@ -199,7 +199,7 @@ describe('live', () => {
   });
 
   it('reads the scores before realignment where there are no others, and says so', async () => {
-    const root = spoiled('live');
+    const root = copyOf('live');
     rmSync(join(root, 'dmos_realigned.mat'));
     const dataset = await openDataset({ name: 'live', root });
     expect(at(dataset, 'jpeg/img3.bmp')).toMatchObject({ mos: 62.5 });
@@ -219,7 +219,7 @@ describe('live', () => {
     ['bikes.bmp img99999.bmp 0\n', /wn\/info\.txt, line 1: is not/],
     ['bikes.bmp\n', /wn\/info\.txt, line 1: is not/],
   ])('refuses an info.txt of %j', async (text, message) => {
-    const root = spoiled('live');
+    const root = copyOf('live');
     writeFileSync(join(root, 'wn/info.txt'), text);
     expect((await failureOf({ name: 'live', root })).message).toMatch(message);
   });

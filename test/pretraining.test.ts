@@ -206,7 +206,7 @@ describe('pairs and views', () => {
     );
   });
 
-  it('say how good a spoiled image still is', () => {
+  it('say how good a distorted image still is', () => {
     const pair = { name: 'p.png', path: 'p.png', text: 'a cat', generator: 'sd', quality: 1 };
     const bounds = [1, 2, 3, 4, 5].map((i) => i / 6);
     const settings = {
@@ -217,9 +217,9 @@ describe('pairs and views', () => {
     };
     const views = drawViews([pair], bounds, settings);
     expect(drawViews([pair], bounds, settings)).toEqual(views);
-    const spoiled = views.filter(({ job }) => job.distortion);
-    expect(spoiled.length).toBeGreaterThan(150);
-    expect(spoiled.length).toBeLessThan(250);
+    const distorted = views.filter(({ job }) => job.distortion);
+    expect(distorted.length).toBeGreaterThan(150);
+    expect(distorted.length).toBeLessThan(250);
     for (const { job, caption, quality } of views) {
       expect(quality).toBeCloseTo(1 - (job.distortion?.severity ?? 0), 12);
       if (!job.distortion) expect(caption).toBe('perfect a cat by sd');
@@ -227,7 +227,7 @@ describe('pairs and views', () => {
     }
     // The words that the embedded model was pre-trained on: other ones are other tokens, and another model.
     const damages = new Set(
-      spoiled.map(({ caption }) => caption.replace(/^.*, with (slight|strong|extreme) /, '')),
+      distorted.map(({ caption }) => caption.replace(/^.*, with (slight|strong|extreme) /, '')),
     );
     expect([...damages].sort()).toEqual([
       'a colour cast',

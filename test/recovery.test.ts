@@ -117,7 +117,7 @@ describe('recovering', () => {
     expect([begun, counted.submissions]).toEqual([4, 4]);
   });
 
-  it('does not give up while the work gets on, and counts anew after progress', async () => {
+  it('does not give up while the work gets on, and counts from zero again after progress', async () => {
     const gpu = await open();
     loseAt((submission) => submission <= 9);
     let [done, begun] = [0, 0];

@@ -10,7 +10,7 @@ const begin = { epoch: 0, records: [], best: null };
 const options = { steps: 3, epochs: 2, nCtx: 4, batchSize: 8 };
 
 describe('a training step', () => {
-  it('gives the same bits captured and replayed as run anew each time', async () => {
+  it('gives the same bits captured and replayed as run uncaptured each time', async () => {
     const gpu = await sharedGpu();
     const clip = await Clip.load(gpu, weights, { vision: false });
     const train = async (capture: boolean) => {
@@ -21,8 +21,8 @@ describe('a training step', () => {
       dispose();
       return { losses: records.map(({ loss }) => loss), values };
     };
-    const [replayed, anew] = [await train(true), await train(false)];
-    expect(replayed).toEqual(anew);
+    const [replayed, uncaptured] = [await train(true), await train(false)];
+    expect(replayed).toEqual(uncaptured);
     expect(new Set(replayed.losses).size).toBe(2);
     clip.dispose();
   });

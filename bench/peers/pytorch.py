@@ -1,4 +1,4 @@
-"""CLIP ViT-B/16 in PyTorch on the CPU, for comparison: pictures a second, and CLIP-AGIQA's text-and-head step in the padded form.
+"""CLIP ViT-B/16 in PyTorch on the CPU, for comparison: images a second, and CLIP-AGIQA's text-and-head step in the padded form.
 
 Usage: python3 bench/peers/pytorch.py [threads] [rounds]; prints one line of JSON. Weights are random: only time is measured.
 With no rounds (0), only the speed of a matrix product in GFLOP/s.

@@ -4,7 +4,7 @@ import { create, globals } from 'webgpu';
 /**
  * Makes Node look like a browser with WebGPU.
  *
- * @param {(device: GPUDevice) => void} opened told of the device that the library opens
+ * @param {(device: GPUDevice) => void} opened called with the device that the library opens
  */
 export function browser(opened) {
   const gpu = create(JSON.parse(process.argv[2]));
@@ -29,7 +29,7 @@ export function browser(opened) {
 const failures = [];
 
 /**
- * Sleeps in every turn of the event loop until told to stop. While something waits for Dawn in Node, the loop spins, which takes a
+ * Sleeps in every turn of the event loop until asked to stop. While something waits for Dawn in Node, the loop spins, which takes a
  * core: on a software adapter one of those that compute. This engine waits without spinning (src/kernels/device/event-loop.ts); so that the figures
  * compare kernels and not ways to wait, peers are timed both as they come and with the loop slowed in the same way.
  *

@@ -32,7 +32,7 @@ export interface Memory {
 
 /** The whole recipe in seconds, from measured parts. */
 export interface Recipe {
-  /** Random crops an image that are encoded once and kept; 0: each step encodes anew, as published. */
+  /** Random crops an image that are encoded once and kept; 0: each step encodes again, as published. */
   readonly views: number;
   readonly encodings: number;
   readonly encodingSeconds: number;

@@ -11,7 +11,7 @@ export type EncodedInput =
   | { readonly index: number; readonly path: string; readonly error: string };
 
 /** Inputs opened at once; it bounds what of their bytes is held. */
-const stretch = 64;
+const batchSize = 64;
 
 /**
  * Features of images in the order they are given in. Of an async iterable, what is there is worked on
@@ -20,17 +20,17 @@ const stretch = 64;
 export async function* encodeInputs(
   images: ImageEncoder,
   inputs: ImageInputs,
-  upright = false,
+  autoOrient = false,
 ): AsyncGenerator<EncodedInput, void, undefined> {
   let done = 0;
-  for await (const some of stretches(inputs)) {
+  for await (const some of batches(inputs)) {
     const opened: OpenedInput[] = [];
     for (const [i, input] of some.entries()) opened.push(await openInput(input, done + i));
     const size = images.imageSize;
     const jobs = opened.map(({ name: _, ...input }) => ({
       ...input,
       size,
-      upright,
+      autoOrient,
       transform: { kind: 'test' as const },
     }));
     for await (const result of images.encode(jobs)) {
@@ -43,14 +43,14 @@ export async function* encodeInputs(
   }
 }
 
-function stretches(
+function batches(
   inputs: ImageInputs,
 ): Iterable<readonly ImageInput[]> | AsyncIterable<readonly ImageInput[]> {
   if (Array.isArray(inputs)) {
     // Paths hold nothing, and are worked through without a pause.
     if (inputs.every((input) => typeof input === 'string')) return [inputs];
-    return Array.from({ length: Math.ceil(inputs.length / stretch) }, (_, i) =>
-      inputs.slice(i * stretch, (i + 1) * stretch),
+    return Array.from({ length: Math.ceil(inputs.length / batchSize) }, (_, i) =>
+      inputs.slice(i * batchSize, (i + 1) * batchSize),
     );
   }
   if (typeof inputs === 'object' && inputs !== null && Symbol.asyncIterator in inputs)
@@ -58,7 +58,7 @@ function stretches(
   throw new UserError('images are given as an array or an async iterable', 'For one image, pass [image].');
 }
 
-/** What an iterable has ready, at most a {@link stretch} at once, at least one. */
+/** What an iterable has ready, at most a {@link batchSize} at once, at least one. */
 async function* asTheyCome(inputs: AsyncIterable<ImageInput>): AsyncGenerator<readonly ImageInput[]> {
   const source = inputs[Symbol.asyncIterator]();
   const ask = () => {
@@ -73,7 +73,7 @@ async function* asTheyCome(inputs: AsyncIterable<ImageInput>): AsyncGenerator<re
       if (first.done) return;
       const ready = [first.value];
       pending = ask();
-      while (ready.length < stretch) {
+      while (ready.length < batchSize) {
         const next = await Promise.race([pending, new Promise<void>((go) => setImmediate(go))]);
         if (!next || next.done) break;
         ready.push(next.value);

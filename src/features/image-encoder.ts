@@ -47,7 +47,7 @@ export interface ImageEncoderOptions {
 }
 
 /** Features read from the cache, or written to it, at once. */
-const stretch = 256;
+const lookupBatch = 256;
 
 /** Whether an image of a file with this hash is to be encoded. */
 type Wanted = (job: ImageJob, hash: string) => boolean;
@@ -149,7 +149,7 @@ export class ImageEncoder {
       }
       const ready =
         waiting.length === this.#batch ||
-        known.length === stretch ||
+        known.length === lookupBatch ||
         // Nothing is ahead of it that a batch has to be filled for.
         (failed.length > 0 && waiting.length + known.length === 0);
       if (ready) yield* await flush();
@@ -192,7 +192,7 @@ export class ImageEncoder {
       const kept = hash === undefined ? feature : this.#cache?.put(this.#keyOf(job, hash), feature);
       return { index, feature: kept ?? feature };
     });
-    if (this.#cache && this.#cache.unwritten >= stretch) await this.#cache.flush();
+    if (this.#cache && this.#cache.unwritten >= lookupBatch) await this.#cache.flush();
     return encoded;
   }
 
@@ -229,7 +229,7 @@ export class ImageEncoder {
   }
 
   /** Holds everything that the feature depends on. */
-  #keyOf({ size, upright, transform, distortion }: ImageJob, hash: string): string {
+  #keyOf({ size, autoOrient, transform, distortion }: ImageJob, hash: string): string {
     return JSON.stringify([
       this.encoder.id,
       this.#batch,
@@ -239,7 +239,7 @@ export class ImageEncoder {
       size,
       transform,
       distortion ?? null,
-      ...(upright ? ['upright'] : []),
+      ...(autoOrient ? ['upright'] : []),
     ]);
   }
 }

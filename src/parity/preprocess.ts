@@ -8,7 +8,7 @@ import { figure, missing, type Results } from './figure.ts';
 /** JPEG decoders may differ by a level; everything else is exact. */
 const jpegShare = 0.001;
 
-/** Decoding, resizing and cropping, byte by byte: `PICTURE/test` and `PICTURE/cropN` of expected.safetensors. */
+/** Decoding, resizing and cropping, byte by byte: `IMAGE/test` and `IMAGE/cropN` of expected.safetensors. */
 export async function* checkPreprocess(folder: string): Results {
   const expected = join(folder, 'expected.safetensors');
   if (!existsSync(expected)) {

@@ -44,7 +44,7 @@ export const pretrainingKind: RunKind<PretrainingSettings, PretrainingState, obj
   format: {
     name: 'clip-agiqa-webgpu pretraining checkpoint 2',
     earlier: ['clip-agiqa-webgpu pretraining checkpoint 1'],
-    stranger: { is: 'a pre-training checkpoint' },
+    expected: { is: 'a pre-training checkpoint' },
     state: stateSchema,
     settings: (values, path) =>
       applyValues(pretrainingFields, defaultValues(pretrainingFields), values, path),

@@ -41,11 +41,11 @@ export function drawViews(
     Array.from({ length: views }, (_, epoch) => {
       const at = index * views + epoch;
       const draw = (i: number) => uniform(seed, streams.distortion, 4 * at + i);
-      const spoiled = draw(0) < distorted;
+      const isDistorted = draw(0) < distorted;
       const name = distortionNames[Math.floor(draw(1) * distortionNames.length)]!;
-      const severity = spoiled ? draw(2) : 0;
+      const severity = isDistorted ? draw(2) : 0;
       const quality = pair.quality === null ? null : pair.quality * (1 - severity);
-      const damage = spoiled
+      const damage = isDistorted
         ? `, with ${degrees[Math.floor(severity * degrees.length)]} ${damages[name]}`
         : '';
       const word = quality === null ? '' : qualityWords[classOf(quality, thresholds)]!;
@@ -54,7 +54,7 @@ export function drawViews(
           path: pair.path,
           size: imageSize,
           transform: { kind: 'crop', seed, epoch, index, minArea },
-          ...(spoiled ? { distortion: { name, severity, seed: seed * 65_536 + at } } : {}),
+          ...(isDistorted ? { distortion: { name, severity, seed: seed * 65_536 + at } } : {}),
         },
         caption: fillTemplate(templates[epoch % templates.length]!, {
           text: pair.text,

@@ -4,7 +4,7 @@ import type { Dataset } from '../data/datasets/index.ts';
 import type { Classifier } from './classifier.ts';
 
 export interface ClassEvaluation {
-  /** Share of images whose class was told; null where there are none. */
+  /** Share of images that were classified right; null where there are none. */
   readonly accuracy: number | null;
   readonly classes: readonly { readonly name: string; readonly n: number; readonly accuracy: number }[];
   readonly rows: readonly { readonly name: string; readonly class: string; readonly prediction: string }[];

@@ -24,8 +24,8 @@ export interface CheckpointFormat<Settings, State, More extends object> {
   readonly name: string;
   /** Names of formats that are still read; what they do not say stays absent. */
   readonly earlier: readonly string[];
-  /** What a file of another format is not, and what to do about it. */
-  readonly stranger: { readonly is: string; readonly advice?: string };
+  /** What a file of another format should have been, and what to do about it. */
+  readonly expected: { readonly is: string; readonly advice?: string };
   readonly state: JsonSchema<State>;
   settings(values: Readonly<Record<string, unknown>>, path: string): Settings;
   readMore(metadata: Metadata, path: string): More;
@@ -64,7 +64,7 @@ export function checkpointHeader<Settings, State, More extends object>(
 ): CheckpointHeader<Settings, State> & More {
   const found = metadata.format;
   if (found !== format.name && !(found !== undefined && format.earlier.includes(found)))
-    throw new UserError(`${path} is not ${format.stranger.is}`, format.stranger.advice);
+    throw new UserError(`${path} is not ${format.expected.is}`, format.expected.advice);
   const parse = <T>(name: string, schema: JsonSchema<T>) =>
     parseJson(metadata[name], schema, `${path}, metadata ${name}`);
   return {

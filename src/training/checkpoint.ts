@@ -27,7 +27,7 @@ export const trainingFormat: CheckpointFormat<Settings, TrainingState, TrainingM
   name: 'clip-agiqa-webgpu checkpoint 2',
   // Read as models; their runs cannot be resumed, since they do not say what they were trained on.
   earlier: ['clip-agiqa-webgpu checkpoint 1'],
-  stranger: {
+  expected: {
     is: 'a checkpoint of this program',
     advice:
       'Pass the checkpoint.safetensors or model.safetensors of a training run, or a folder of the published trainer.',

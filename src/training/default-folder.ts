@@ -34,13 +34,13 @@ export function runFolder(settings: Settings): string {
   const { out, data, target, trainer, nCtx, classSpecific, position, shots, seed } = settings;
   if (out !== '') return out;
   const few = shots > 0 ? `_${shots}shots` : '';
-  const told = ['data', 'target', 'trainer', 'shots', 'seed'];
+  const named = ['data', 'target', 'trainer', 'shots', 'seed'];
   let prompt = '';
   if (usesContext(trainer)) {
     prompt = `_nctx${nCtx}_csc${classSpecific}_ctp${position}`;
-    told.push('nCtx', 'classSpecific', 'position');
+    named.push('nCtx', 'classSpecific', 'position');
   }
-  const name = `${trainer}${few}${prompt}${settingsSuffix(settings, defaultSettings(), told)}`;
+  const name = `${trainer}${few}${prompt}${settingsSuffix(settings, defaultSettings(), named)}`;
   return join('output', target ? `${data}-${target}` : data, name, `seed${seed}`);
 }
 

@@ -34,7 +34,7 @@ export interface RunSummary {
   readonly test: Evaluation | null;
   /** Share of test images put into their quality class, by a model that classifies. */
   readonly accuracy: number | null;
-  /** Of images that belong to classes instead of having scores: test images of each class, and the share of them that was told. */
+  /** Of images that belong to classes instead of having scores: test images of each class, and the share of them that was classified right. */
   readonly classes?: readonly {
     readonly name: string;
     readonly n: number;

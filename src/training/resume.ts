@@ -35,12 +35,12 @@ type Values = Readonly<Record<string, unknown>>;
 /**
  * Compares the settings of a run with those it is to go on with.
  *
- * @returns what to tell of changes that are not without effect
+ * @returns what to say of changes that are not without effect
  * @throws UserError that names every setting that may not change, with its old and new value
  */
 export function checkChanges(before: Values, now: Values, folder: string): string[] {
   const refused: string[] = [];
-  const told: string[] = [];
+  const notes: string[] = [];
   for (const [name, value] of Object.entries(now)) {
     const old = before[name];
     if (old === value) continue;
@@ -48,11 +48,11 @@ export function checkChanges(before: Values, now: Values, folder: string): strin
     if (!kind || (kind === 'upward' && !(Number(value) > Number(old))))
       refused.push(`${optionFlag(name)} ${text(old)}, not ${text(value)}`);
     else if (kind === 'rounding')
-      told.push(
+      notes.push(
         `${optionFlag(name)} was ${text(old)}, now ${text(value)}: the last bits of the results may differ`,
       );
   }
-  if (refused.length === 0) return told;
+  if (refused.length === 0) return notes;
   throw new UserError(
     `${folder} was trained with ${refused.join('; ')}`,
     'Resume a run with its saved settings (--resume DIR alone does), or start another run with --out.',

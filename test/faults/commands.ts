@@ -15,7 +15,7 @@ export interface TorturedCommand {
   readonly share?: number;
   /** Arguments of node: the command's file in dist/, then its own. */
   start(): string[];
-  /** How to go on with what is in `folder`; begins anew where there is nothing yet. */
+  /** How to go on with what is in `folder`; starts over where there is nothing yet. */
   goOn(folder: string, draw: Draw): string[];
   /** Makes what the command needs before its first start. */
   prepare?(folder: string, shared: string): Promise<void> | void;
@@ -113,7 +113,7 @@ export const commands: readonly TorturedCommand[] = [
   ]),
 ];
 
-/** A command that begins anew each time, and whose result is whole or not there. */
+/** A command that starts over each time, and whose result is whole or not there. */
 function scoring(name: string, summary: string, args: (model: string) => string[]): TorturedCommand {
   const start = () => [inDist(name), ...args('../shared/model')];
   return { name, summary, start, goOn: start };

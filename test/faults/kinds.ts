@@ -70,7 +70,7 @@ function training(
   };
 }
 
-/** Whether there is anything to go on with: a run killed before that begins anew. */
+/** Whether there is anything to go on with: a run killed before that starts over. */
 export const hasBegun = (folder: string): boolean =>
   ['checkpoint.safetensors', 'config.yaml'].some((name) => existsSync(join(folder, name)));
 

@@ -192,7 +192,7 @@ export const mutants = [
     tests: ['test/losses.test.ts'],
   },
   {
-    what: "CLIP's mean and deviation swapped",
+    what: "CLIP's mean and std swapped",
     file: 'src/model/config.ts',
     text: `  mean: [0.48145466, 0.4578275, 0.40821073],
   std: [0.26862954, 0.26130258, 0.27577711],`,
@@ -606,8 +606,8 @@ export const mutants = [
   {
     what: 'resume: other settings are taken',
     file: 'src/training/resume.ts',
-    text: 'if (refused.length === 0) return told;',
-    becomes: 'return told;',
+    text: 'if (refused.length === 0) return notes;',
+    becomes: 'return notes;',
     tests: ['test/resume.test.ts'],
   },
   {

@@ -35,14 +35,14 @@ export const imageExtensions: ReadonlySet<string> = new Set(
  *
  * @param name stands in the error of an unreadable image
  * @param admit is waited for between the two, with the number of pixels
- * @param options.upright turns the image as its EXIF orientation says
+ * @param options.autoOrient turns the image as its EXIF orientation says
  * @throws UserError for what is no whole image, or one of more pixels than the limit
  */
 export async function decodeImage(
   bytes: Uint8Array,
   name: string,
   admit: (pixels: number) => Promise<void> = async () => {},
-  options: { readonly upright?: boolean | undefined } = {},
+  options: { readonly autoOrient?: boolean | undefined } = {},
 ): Promise<RgbImage> {
   const { pixels, space, bmp } = await inspectImage(bytes, name);
   await admit(pixels);
@@ -53,7 +53,7 @@ export async function decodeImage(
       failOn: 'error',
       ignoreIcc: true,
       limitInputPixels: limit('imagePixels'),
-      autoOrient: options.upright ?? false,
+      autoOrient: options.autoOrient ?? false,
     }).timeout({ seconds: limit('imageSeconds') });
     if (space === 'cmyk') {
       const { data, info } = await input

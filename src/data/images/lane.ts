@@ -113,7 +113,7 @@ export class WorkerLane implements Lane {
   active = 0;
   readonly #worker: Worker;
   readonly #budget: PixelBudget;
-  readonly #patience: number;
+  readonly #timeoutMs: number;
   readonly #pending = new Map<number, Pending>();
   readonly #ending = new AbortController();
   #nextId = 0;
@@ -122,10 +122,10 @@ export class WorkerLane implements Lane {
   /** Why the thread is no more, once it is. */
   #ended: { readonly reason: unknown } | undefined;
 
-  /** @param patience milliseconds that an image may take */
-  constructor(file: URL, budget: PixelBudget, patience: number) {
+  /** @param timeoutMs that an image may take */
+  constructor(file: URL, budget: PixelBudget, timeoutMs: number) {
     this.#budget = budget;
-    this.#patience = patience;
+    this.#timeoutMs = timeoutMs;
     this.#worker = new Worker(file, {
       execArgv: [],
       workerData: { began: this.#began } satisfies WorkerStart,
@@ -199,7 +199,7 @@ export class WorkerLane implements Lane {
     const pending = this.#pending.get(id);
     if (!pending || !this.#hasBegun) return;
     clearTimeout(pending.watchdog);
-    pending.watchdog = setTimeout(() => this.#giveUp(this.#patience), this.#patience);
+    pending.watchdog = setTimeout(() => this.#giveUp(this.#timeoutMs), this.#timeoutMs);
   }
 
   #giveUp(after: number): void {

@@ -23,7 +23,7 @@ export interface ImageLoaderOptions {
   /** The worker's bundle, where it is not in its usual place. */
   readonly workerFile?: URL;
   /** Milliseconds that an image may take before its thread is given up. By default the limit `imageSeconds`, and half of it more. */
-  readonly patience?: number;
+  readonly timeoutMs?: number;
 }
 
 /** Files a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
@@ -48,7 +48,7 @@ export class ImageLoader {
   readonly #ahead: number;
   readonly #workers: number;
   readonly #workerFile: URL | undefined;
-  readonly #patience: number;
+  readonly #timeoutMs: number;
   #lanes: Lane[] | undefined;
   #queue: Task[] = [];
   #closed = false;
@@ -58,7 +58,7 @@ export class ImageLoader {
     this.#ahead = Math.max(1, options.ahead ?? 64);
     this.#workerFile = options.workerFile ?? findWorker();
     // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
-    this.#patience = options.patience ?? 1500 * limit('imageSeconds');
+    this.#timeoutMs = options.timeoutMs ?? 1500 * limit('imageSeconds');
   }
 
   load(jobs: Iterable<ImageJob>): AsyncGenerator<LoadedImage, void, undefined>;
@@ -183,7 +183,7 @@ export class ImageLoader {
   #openLane(): Lane {
     const workerFile = this.#workerFile;
     if (this.#workers === 0 || workerFile === undefined) return new OwnLane(budget);
-    return new WorkerLane(workerFile, budget, this.#patience);
+    return new WorkerLane(workerFile, budget, this.#timeoutMs);
   }
 }
 

@@ -17,7 +17,7 @@ export interface ImageJob {
   /** Side of the square result in pixels. */
   readonly size: number;
   /** Turns the image as its EXIF orientation says; the published code does not. */
-  readonly upright?: boolean;
+  readonly autoOrient?: boolean;
   readonly transform:
     | { readonly kind: 'test' }
     /** Random resized crop and flip, drawn from these three numbers alone. */
@@ -81,7 +81,7 @@ export async function prepareFile(
   jobs: readonly [ImageJob, ...ImageJob[]],
   { admit = async () => {}, wanted }: PrepareOptions = {},
 ): Promise<(PreparedImage | KnownImage)[]> {
-  const [{ path, image: given, upright }] = jobs;
+  const [{ path, image: given, autoOrient }] = jobs;
   try {
     const found = given ? null : await stat(path).catch(() => null);
     // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
@@ -95,7 +95,7 @@ export async function prepareFile(
     const image =
       given && !(given instanceof Uint8Array)
         ? await rgbOf(given, path, admit)
-        : await decodeImage(bytes, path, large ? undefined : admit, { upright });
+        : await decodeImage(bytes, path, large ? undefined : admit, { autoOrient });
     const prepared: (PreparedImage | KnownImage)[] = [];
     for (const [i, job] of jobs.entries())
       prepared.push(hash !== undefined && isKnown(i) ? { known: hash } : await view(image, job, hash));

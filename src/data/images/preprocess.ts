@@ -16,7 +16,7 @@ export async function preprocess(
 ): Promise<Uint8Array> {
   const { size = 224, exif = false } = options;
   const { name: _, ...opened } = await openInput(input, 0);
-  const image = await prepareImage({ ...opened, size, upright: exif, transform: { kind: 'test' } });
+  const image = await prepareImage({ ...opened, size, autoOrient: exif, transform: { kind: 'test' } });
   if ('error' in image)
     throw new UserError(image.error, 'Check that it is a complete JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.');
   return image.pixels;

@@ -7,7 +7,7 @@ export interface WorkerStart {
   readonly began: Int32Array;
 }
 
-/** The jobs of one file, and whether its hash is to be told; or the answer to what was asked about it. */
+/** The jobs of one file, and whether its hash is wanted; or the answer to what was asked about it. */
 export type WorkerRequest =
   | { readonly id: number; readonly jobs: readonly [ImageJob, ...ImageJob[]]; readonly hashed: boolean }
   | { readonly id: number; readonly admitted: true }

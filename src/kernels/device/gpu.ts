@@ -120,7 +120,7 @@ export class Gpu {
     return this.#features.has(feature);
   }
 
-  /** Who is told of everything that is recorded. */
+  /** Observes everything that is recorded. */
   get tracer(): Tracer | undefined {
     return this.#tracer;
   }

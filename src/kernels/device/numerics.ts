@@ -3,7 +3,7 @@ import { sourceVersion, tuned } from './tuning.ts';
 
 /**
  * Version of what the engine computes of given weights and pixels, to the last bit. Raise it with any change after which a
- * feature may differ in one: a kernel's order of summation, a rule that picks another variant for a shape, how pictures are
+ * feature may differ in one: a kernel's order of summation, a rule that picks another variant for a shape, how images are
  * resized or cropped. Features kept by another version are then computed again.
  */
 export const numericsVersion = 2;

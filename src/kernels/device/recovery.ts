@@ -5,7 +5,7 @@ import type { Gpu } from './gpu.ts';
 export interface RecoveryOptions {
   /** A number that changes when the work gets on: what has been done is then not lost with the device. By default it never does. */
   readonly progress?: () => number;
-  /** Told of each loss before the new device is opened. */
+  /** Called with each loss before the new device is opened. */
   readonly lost?: (error: DeviceLostError) => void;
 }
 

@@ -7,7 +7,7 @@ export interface SubgroupSizes {
 }
 
 /**
- * A shader says with `@subgroup_size(N)` what its subgroups are made of. Where the adapter can be told, and has that size, it stays:
+ * A shader says with `@subgroup_size(N)` what its subgroups are made of. Where the adapter lets a shader choose, and has that size, it stays:
  * subgroups are then of that size and full, whatever else the driver might choose. Elsewhere it goes, and the launcher answers for
  * what the adapter has.
  */

@@ -2,7 +2,7 @@ import type { GpuStorage } from './allocation.ts';
 import type { Launch } from './launch.ts';
 import type { Kernel, Pipeline } from './pipelines.ts';
 
-/** Told of what is recorded while it is a device's `tracer`; nobody is, as a rule, and then it costs a comparison. */
+/** Observes what is recorded while it is a device's `tracer`; a device has none, as a rule, and then it costs a comparison. */
 export interface Tracer {
   /** A dispatch as its launcher asks for it; not of replays. `dispatch` follows. */
   launch?(kernel: Kernel, pipeline: Pipeline, launch: Launch): void;

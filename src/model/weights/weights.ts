@@ -90,10 +90,10 @@ class MappedWeights implements ClipWeights {
       for (const name of recipe.sources) placed.add(name);
       this.#tensors.set(canonical, { shape, recipe });
     }
-    const stranger = [...tensors.values()].find((info) => !placed.has(info.name) && isTowerWeight(info));
-    if (stranger) {
+    const unexpected = [...tensors.values()].find((info) => !placed.has(info.name) && isTowerWeight(info));
+    if (unexpected) {
       throw new UserError(
-        `${path}: tensor ${stranger.name} does not belong in this kind of model`,
+        `${path}: tensor ${unexpected.name} does not belong in this kind of model`,
         'Ignoring it would change the results: models with extra parts, or gaps in their numbering, are not supported.',
       );
     }
