@@ -1,17 +1,25 @@
 import { type Command, Option } from 'commander';
 import { adapterVariable } from '../kernels/device/adapter-choice.ts';
 import { parseProfile, profileVariable, profileWords } from '../kernels/device/adapter-profile.ts';
+import { tuningVariable } from '../kernels/device/tuning-file.ts';
 
 /**
  * The options of every command that computes. The adapter goes by the environment, so that devices opened later, in place
  * of a lost one or in other processes, follow it too.
  */
 export function addGpuOptions(command: Command): Command {
-  return command.addOption(
-    new Option('--adapter <name>', 'the adapter to compute on, by name, part of one, or number').argParser(
-      (name: string) => (process.env[adapterVariable] = name),
-    ),
-  );
+  return command
+    .addOption(
+      new Option('--adapter <name>', 'the adapter to compute on, by name, part of one, or number').argParser(
+        (name: string) => (process.env[adapterVariable] = name),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--tuning <file>',
+        'JSON of measured kernel variants to use, and add to, in place of the one in the cache folder',
+      ).argParser((file: string) => (process.env[tuningVariable] = file)),
+    );
 }
 
 /** Also how the adapter is to be seen, for commands that try the engine out. */

@@ -7,6 +7,7 @@ import { type ImageJob, ImageLoader, type LoadedImage, type UnwantedImage } from
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsId } from '../kernels/device/numerics.ts';
 import { recovering } from '../kernels/device/recovery.ts';
+import { defaultTuneChoice, type TuneChoice, tune, tunes } from '../kernels/device/tuning.ts';
 import type { VisionTransformer } from '../model/vit.ts';
 import type { FeatureCache } from './feature-cache.ts';
 import { OnDevice } from './on-device.ts';
@@ -44,6 +45,8 @@ export interface ImageEncoderOptions {
   readonly cache: FeatureCache | null;
   /** Makes the tower again on the device that was opened in place of a lost one. Without it the loss ends the work. */
   readonly reopen?: (gpu: Gpu) => Promise<ImageTower>;
+  /** Whether to time the variants of the tower's kernels before the first image; by default as the environment says. */
+  readonly tune?: TuneChoice;
 }
 
 /** Features read from the cache, or written to it, at once. */
@@ -80,6 +83,8 @@ export class ImageEncoder {
   readonly #cache: FeatureCache | null;
   readonly #loader: ImageLoader;
   #numerics = '';
+  readonly #tune: TuneChoice;
+  #tuned: Promise<void> | undefined;
   /** Images that went through the tower, those the cache spared it, and milliseconds it waited for the next image. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
 
@@ -87,7 +92,7 @@ export class ImageEncoder {
     gpu: Gpu,
     vision: VisionTransformer,
     encoder: FeatureExtractor,
-    { batch, cache, reopen }: ImageEncoderOptions,
+    { batch, cache, reopen, tune = defaultTuneChoice() }: ImageEncoderOptions,
   ) {
     this.gpu = gpu;
     this.encoder = encoder;
@@ -97,6 +102,7 @@ export class ImageEncoder {
     );
     this.#recovers = reopen !== undefined;
     this.#batch = batch;
+    this.#tune = tune;
     this.#cache = cache;
     this.#loader = new ImageLoader({ ahead: Math.max(16, 2 * batch) });
   }
@@ -106,6 +112,8 @@ export class ImageEncoder {
    * where there is a cache. Several may run at a time.
    */
   async *encode(jobs: readonly ImageJob[]): AsyncIterable<EncodedImage | UnreadableImage> {
+    // Before the first image, and before the cache is asked: what is measured decides a feature's last bits.
+    await (this.#tuned ??= this.#measure());
     const cache = this.#cache;
     const all = [...jobs.keys()];
     if (!cache) {
@@ -115,6 +123,13 @@ export class ImageEncoder {
     this.#numerics = numericsId(this.gpu);
     yield* this.#pass(jobs, all, (job, hash) => !cache.has(this.#keyOf(job, hash)));
     await cache.flush();
+  }
+
+  /** Has the variants of the tower's kernels timed on a batch of nothing, where that is asked for. */
+  async #measure(): Promise<void> {
+    if (!tunes(this.gpu, this.#tune)) return;
+    await this.#encode(new Uint8Array(this.#batch * this.imageSize ** 2 * 3));
+    await tune(this.gpu.latest);
   }
 
   /** Encodes the jobs of these indices. Those that are not wanted are looked up with the batch among which they stand. */

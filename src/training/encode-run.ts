@@ -21,7 +21,7 @@ export async function openImages(
     type: settings.cacheType,
     warn: (line) => options.reporter.line(line),
   });
-  return new ImageEncoder(gpu, vision, encoder, { batch: settings.encodeBatch, cache });
+  return new ImageEncoder(gpu, vision, encoder, { batch: settings.encodeBatch, cache, tune: settings.tune });
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { CapturedStep } from './captured-step.ts';
 import { Evaluator } from './evaluator.ts';
-import { checkFinite } from './finite.ts';
+import { checkFinite, NonFiniteError } from './finite.ts';
 import type { Batch, Learner } from './learner.ts';
 import { learningRates } from './lr-schedule.ts';
 import type { DeviceState, RunState } from './run-kind.ts';
@@ -189,6 +189,19 @@ export class TrainingLoop {
         ['dropout seed', this.#dropoutSeed],
       ]),
     };
+  }
+
+  /** Meets every shape that the run will, of a step and of predictions, and changes nothing. */
+  async rehearse(): Promise<void> {
+    if (this.#settings.epochs > 0) await this.firstStep();
+    for (const part of [this.#data.val, this.#data.test])
+      try {
+        await this.evaluator.score(part);
+        await this.evaluator.accuracy(part);
+      } catch (error) {
+        // The run itself says what that means.
+        if (!(error instanceof NonFiniteError)) throw error;
+      }
   }
 
   /** What a checkpoint holds. */

@@ -21,6 +21,7 @@ const files = [
   ...results,
   'split.csv',
   'metrics.jsonl',
+  'tuning.json',
   'best.safetensors', // of earlier versions
 ];
 
@@ -132,7 +133,8 @@ export class RunFolder {
 export function refuseRun(path: string, command: RunCommand): void {
   const found = filesOf(path);
   const unbegun = found.every(
-    (name) => name === 'split.csv' || name === 'config.yaml' || !files.includes(name),
+    (name) =>
+      name === 'split.csv' || name === 'config.yaml' || name === 'tuning.json' || !files.includes(name),
   );
   // Ended before its first checkpoint, a run leaves nothing worth keeping; a config.yaml of the user's own is another matter.
   if (found.length === 0 || (unbegun && commandOf(path))) return;

@@ -29,6 +29,7 @@ import {
 } from './results.ts';
 import { withAbsolutePaths } from './resume.ts';
 import type { RunOptions } from './run-kind.ts';
+import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
@@ -79,6 +80,7 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
   const held = new Resources();
   try {
     // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
+    if (run.options.resume !== false) await useRunTuning(gpu, saved.folder, run.options.reporter);
     const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
     checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
@@ -95,8 +97,11 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
       ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
       : vision;
     const data = trainingData(dataset, features, settings);
-    const learner = held.hold(learnerOf(run, clip, features, data));
-    const loop = held.hold(allOrNone(() => new TrainingLoop(gpu, learner, data, settings)));
+    const make = () => loopOf(gpu, run, learnerOf(run, clip, features, data), data);
+    const { loop } = held.hold(
+      await madeAsTuned(gpu, settings.tune, make, ({ loop: tried }) => tried.rehearse()),
+    );
+    await keepRunTuning(gpu, settings.tune, saved.folder);
 
     const start = (await saved.restore(loop.tensors())) ?? (await beginning(run, loop, data));
     const state = await trainEpochs(run, loop, start);
@@ -105,6 +110,23 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
     return outcome;
   } finally {
     await held.release();
+  }
+}
+
+/** The loop of a learner, which it disposes of with itself. */
+function loopOf(gpu: Gpu, { settings }: Run, learner: Learner, data: TrainingData) {
+  try {
+    const loop = allOrNone(() => new TrainingLoop(gpu, learner, data, settings));
+    return {
+      loop,
+      dispose() {
+        loop.dispose();
+        learner.dispose();
+      },
+    };
+  } catch (error) {
+    learner.dispose();
+    throw error;
   }
 }
 

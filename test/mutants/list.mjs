@@ -2,6 +2,13 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'tuning: a resumed run measures anew instead of taking its own table',
+    file: 'src/training/run.ts',
+    text: 'if (run.options.resume !== false) await useRunTuning',
+    becomes: 'if (run.options.resume === true) await useRunTuning',
+    tests: ['test/run-tuning.test.ts'],
+  },
+  {
     what: 'submissions: only the last dispatch counts',
     file: 'src/kernels/device/submission-meter.ts',
     text: 'this.#recorded = over ? work : this.#recorded + work;',

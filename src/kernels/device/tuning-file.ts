@@ -63,8 +63,13 @@ export function parseTable(adapter: AdapterDescription, text: string): Table | u
   }
 }
 
-/** The file of an adapter in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
+/** The environment variable that names a file to use in place of the one in the cache folder. */
+export const tuningVariable = 'CLIP_AGIQA_TUNING';
+
+/** The file of an adapter: the one named, else that in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
 function tuningPath(adapter: AdapterDescription): string | undefined {
+  const given = typeof process === 'undefined' ? undefined : process.env?.[tuningVariable];
+  if (given) return given;
   const path = builtin('node:path');
   const os = builtin('node:os');
   if (!path || !os) return undefined;

@@ -1,7 +1,7 @@
 import { fnv1a32 } from '../../common/fnv1a.ts';
 import type { Gpu } from './gpu.ts';
 import { runTrial, type Trial } from './trial.ts';
-import { type Measurement, readTable, saveTable, type Table } from './tuning-file.ts';
+import { type Measurement, parseTable, readTable, saveTable, type Table, tableText } from './tuning-file.ts';
 import { resolveIncludes } from './wgsl.ts';
 
 export type { Trial } from './trial.ts';
@@ -146,6 +146,15 @@ function fastest(
 export const tuneChoices = ['auto', 'always', 'never'] as const;
 export type TuneChoice = (typeof tuneChoices)[number];
 
+/** The environment variable that has other commands than training time the variants, or not. */
+export const tuneVariable = 'CLIP_AGIQA_TUNE';
+
+/** The choice of the environment, else `auto`. */
+export function defaultTuneChoice(): TuneChoice {
+  const given = typeof process === 'undefined' ? undefined : process.env?.[tuneVariable];
+  return tuneChoices.find((choice) => choice === given) ?? 'auto';
+}
+
 /** Whether the choice has the variants timed on this adapter. */
 export const tunes = (gpu: Gpu, choice: TuneChoice): boolean =>
   choice === 'always' || (choice === 'auto' && !gpu.adapter.software);
@@ -153,6 +162,24 @@ export const tunes = (gpu: Gpu, choice: TuneChoice): boolean =>
 /** As {@link tune}, where the choice says so for this adapter. */
 export async function tuneAs(gpu: Gpu, choice: TuneChoice): Promise<void> {
   if (tunes(gpu, choice)) await tune(gpu);
+}
+
+/** The table as text, for {@link importTuning} on another machine with this adapter and driver. */
+export function exportTuning(gpu: Gpu): string {
+  return tableText(gpu.adapter, tableOf(gpu));
+}
+
+/** Takes a table in place of what was measured here; false where it is damaged or another adapter's. */
+export function importTuning(gpu: Gpu, text: string): boolean {
+  const table = parseTable(gpu.adapter, text);
+  if (!table) return false;
+  // The same map: who holds it sees the change.
+  const own = tableOf(gpu);
+  own.measured.clear();
+  for (const [key, measurement] of table.measured) own.measured.set(key, measurement);
+  for (const variant of table.fatal) own.fatal.add(variant);
+  pendingOf(gpu).clear();
+  return true;
 }
 
 /** Forgets every measurement for this adapter, in memory and on disk; what is launched from now on is pending again. */
