@@ -27,7 +27,7 @@ import { startGpu, terminal } from './start.ts';
 const defaultShardSize = 1000;
 
 /** The exit status of work that was told to stop and is to be called again (EX_TEMPFAIL of sysexits.h): schedulers requeue it. */
-const tryAgain = 75;
+export const tryAgain = 75;
 
 /** What a command asks to be computed. */
 export interface ShardRequest {

@@ -7,7 +7,9 @@ import { reportRun } from '../cli/report.ts';
 import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
+import { type SweepFlags, sweepRun } from '../cli/sweep-run.ts';
 import { formatTable } from '../cli/table.ts';
+import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { commandLine } from '../common/invocation.ts';
 import { clearTuning } from '../kernels/device/tuning.ts';
@@ -25,12 +27,22 @@ const command = addRunOptions(
       'node dist/train.js --data agiqa-3k --root DIR --weights ViT-B-16.pt --limit 200 --epochs 3',
       'node dist/train.js --data csv --csv scores.csv --root images --weights ViT-B-16.pt',
       'node dist/train.js --trainer coop --seeds 1,2,3   # three runs, mean ± standard deviation',
+      'node dist/train.js --sweep sweep.yaml --out output/sweep   # every combination of lr: [0.001, 0.01] and seed: [1, 2]',
       'node dist/train.js --tensorboard --out output/my-run   # then: tensorboard --logdir output',
       'node dist/train.js --resume output/my-run   # continue from its last checkpoint, with its settings',
       'node dist/train.js --resume output/my-run --epochs 200   # continue for more epochs than planned',
     ]),
   ),
 )
+  .option(
+    '--sweep <file>',
+    'one run per combination of the settings in a YAML file of lists, in --out; continued by the same command',
+  )
+  .option(
+    '--shard <part>',
+    'with --sweep: only part I/N of the runs, or auto (Slurm array, Kubernetes Indexed Job)',
+  )
+  .option('--plan-only', 'with --sweep: write the plan and end')
   .option('--seeds <list>', 'one run per seed, e.g. 1,2,3, and the mean ± standard deviation')
   .option(
     '--tensorboard',
@@ -40,7 +52,7 @@ const command = addRunOptions(
   .option('--retune', 'discard the saved timings of kernel variants for this adapter')
   .option('--json', 'print the summary as JSON on stdout');
 
-interface Options extends RunFlags {
+interface Options extends RunFlags, SweepFlags {
   retune?: boolean;
   tensorboard?: boolean;
   stepPage?: boolean;
@@ -51,6 +63,12 @@ interface Options extends RunFlags {
 addGpuOptions(command);
 
 await runCommand<Options & Record<string, string>>(command, async (options) => {
+  if (options.sweep !== undefined) {
+    await sweep(options);
+    return;
+  }
+  if (options.shard !== undefined || options.planOnly)
+    throw new UserError('--shard and --plan-only are for a sweep', 'Add --sweep FILE.');
   const signal = watchInterrupts();
   const seeds = options.seeds === undefined ? null : parseSeeds(options.seeds);
   const { settings, resume } = await runSettings<Settings>(
@@ -90,6 +108,18 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     gpu.close();
   }
 });
+
+async function sweep(options: Options & Record<string, string>): Promise<void> {
+  const { out } = options;
+  for (const name of ['seeds', 'resume', 'overwrite', 'retune', 'tensorboard', 'json'] as const)
+    if (options[name] !== undefined)
+      throw new UserError(
+        `--sweep takes no --${name}`,
+        'Omit it; a sweep goes on by itself, and merge writes a table of its runs.',
+      );
+  if (!out) throw new UserError('a sweep needs a folder', 'Pass --out DIR.');
+  await sweepRun(out, options, settingsFrom(options));
+}
 
 async function showRun(summary: RunSummary): Promise<void> {
   const {

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { openOutput } from '../common/files.ts';
 import { readWhole } from '../common/read-file.ts';
-import type { Cell } from './manifest.ts';
+import { type Cell, Manifest } from './manifest.ts';
 import { columnsOf } from './outputs.ts';
 import { openParquetWriter } from './parquet.ts';
-import { type PlannedRun, rowsOf } from './plan.ts';
+import { type PlannedRun, rowsOf, shardName } from './plan.ts';
 import { doneName, missingShards } from './result-names.ts';
 import { shardErrors } from './shard-errors.ts';
+import { figureNames, runFigures } from './sweep.ts';
 import type { Column, TableName } from './table.ts';
 import { csvLines, tables } from './tables.ts';
 import { taskOf } from './tasks.ts';
@@ -41,6 +42,7 @@ export async function mergeRun(
       `${missing.size} of ${plan.shards} shards of ${folder} are not there yet`,
       'Run them, or merge what there is with --partial.',
     );
+  if (plan.task === 'train') return mergeSweep(run, path, format, missing, options);
   const isTable = plan.format === 'csv' || plan.format === 'jsonl' || plan.format === 'parquet';
   if (!isTable && !options.errors)
     throw new UserError(
@@ -67,6 +69,35 @@ export async function mergeRun(
     throw error;
   }
   return written;
+}
+
+/** A row a run: what the sweep set, and what came of it on the test set. */
+async function mergeSweep(
+  { folder, plan }: PlannedRun,
+  path: string,
+  format: TableName,
+  missing: ReadonlySet<number>,
+  { rawCsv, errors }: MergeOptions,
+): Promise<number> {
+  if (errors) throw new UserError(`${folder} is a sweep, whose runs have no errors`, 'Omit --errors.');
+  const manifest = new Manifest(folder, plan.manifest, plan.shards);
+  const figures = figureNames.map((name): Column => ({ name, type: 'double' }));
+  const columns: Column[] = [{ name: 'run', type: 'string' }, ...plan.extra, ...figures];
+  const rows: Cell[][] = [];
+  for (let shard = 0; shard < plan.shards; shard++) {
+    if (missing.has(shard)) continue;
+    const [row] = await manifest.read(shard);
+    rows.push([`run-${shardName(shard)}`, ...(row?.extra ?? []), ...(await runFigures(folder, shard))]);
+  }
+  const sheet = await openSheet(path, format, columns, rawCsv);
+  try {
+    await sheet.write(rows);
+    await sheet.commit();
+  } catch (error) {
+    sheet.abandon();
+    throw error;
+  }
+  return rows.length;
 }
 
 /** Rows of a shard's table, checked: as many as the plan says. */

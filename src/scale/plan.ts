@@ -24,8 +24,8 @@ const planSchema = v.object({
   format: v.picklist(['csv', 'jsonl', 'parquet', 'npy', 'safetensors', 'run']),
   /** Columns of the list that are carried through, and whether they hold numbers. */
   extra: v.array(v.object({ name: text, type: v.picklist(['string', 'double']) })),
-  /** What a row of the manifest is: an image, or a tar of images, which is then a shard by itself. */
-  unit: v.picklist(['image', 'tar']),
+  /** What a row of the manifest is: an image, or a tar of images or a training run, which are then shards by themselves. */
+  unit: v.picklist(['image', 'tar', 'run']),
   /** The folder all images lie in. */
   root: v.pipe(text, v.check(isAbsolute, 'an absolute path')),
   manifest: v.object({ name: digest, sha256: digest }),

@@ -1,4 +1,4 @@
-import { readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DiskFile, removeFile } from '../common/disk.ts';
@@ -46,6 +46,10 @@ export async function lockRun(folder: string): Promise<RunLock> {
     throw diskError(folder, error) ?? error;
   }
 }
+
+/** Whether another process holds a folder, or one of another machine may. */
+export const isHeld = (folder: string): boolean =>
+  existsSync(folder) && holderOf(realpathSync(folder), '') !== undefined;
 
 function release(place: string, own: string): void {
   held.delete(place);

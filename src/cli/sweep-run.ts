@@ -1,0 +1,108 @@
+import { Stopped, UserError } from '../common/errors.ts';
+import { prepareFolder } from '../common/files.ts';
+import { fixVariants } from '../kernels/device/tuning.ts';
+import { writeManifest } from '../scale/manifest.ts';
+import { parsePart } from '../scale/partition.ts';
+import {
+  hasPlan,
+  type PlannedRun,
+  readPlan,
+  requireIdentity,
+  requireSame,
+  writePlan,
+} from '../scale/plan.ts';
+import { missingShards } from '../scale/result-names.ts';
+import { readSweep, sweepIdentity, sweepRows, sweepSettings, trainShard } from '../scale/sweep.ts';
+import { shardsToDo } from '../scale/work.ts';
+import { isHeld } from '../training/run-lock.ts';
+import type { Settings } from '../training/settings.ts';
+import { interruptedStatus, watchInterrupts } from './interrupt.ts';
+import type { ShardFlags } from './shard-options.ts';
+import { tryAgain } from './shard-run.ts';
+import { startGpu, terminal } from './start.ts';
+
+export interface SweepFlags extends Pick<ShardFlags, 'planOnly' | 'shard'> {
+  sweep?: string;
+}
+
+const tell = (label: string, text: string) => terminal.line(`${label.padEnd(10)} ${text}`);
+
+/** Trains the runs of a sweep that are not finished; each is a shard of a plan in the folder `out`. */
+export async function sweepRun(out: string, flags: SweepFlags, base: Settings): Promise<void> {
+  const run = await planSweep(out, flags.sweep!, base);
+  const { plan } = run;
+  if (flags.planOnly) {
+    tell('plan', `${plan.shards} runs in ${out}`);
+    return;
+  }
+  const signal = watchInterrupts();
+  const part = flags.shard === undefined ? undefined : parsePart(flags.shard);
+  const todo = shardsToDo(run, part);
+  tell(
+    'plan',
+    `${part ? `part ${part.part} of ${part.of}: ` : ''}${todo.length} of ${plan.shards} runs to do`,
+  );
+  if (todo.length > 0) await trainAll(run, todo, signal);
+  const missing = missingShards(run);
+  tell('results', `${plan.shards - missing.length} of ${plan.shards} runs finished in ${out}`);
+}
+
+async function trainAll(run: PlannedRun, todo: readonly number[], signal: AbortSignal): Promise<void> {
+  const all = await sweepSettings(run);
+  requireIdentity(run, await sweepIdentity(all));
+  const gpu = await startGpu(terminal);
+  fixVariants(gpu, run.plan.variants);
+  let done = 0;
+  const stop = (what: string) =>
+    new Stopped(what, undefined, interruptedStatus() === 143 ? tryAgain : undefined);
+  try {
+    for (const shard of todo) {
+      const settings = all[shard]!;
+      if (signal.aborted)
+        throw stop(`after ${done} of ${todo.length} runs; run the same command again for the rest`);
+      if (!missingShards(run).includes(shard)) continue; // another has finished it meanwhile
+      if (isHeld(settings.out)) {
+        tell('left out', `run ${shard}: another process is at it`);
+        continue;
+      }
+      tell(`run ${shard}`, settings.out);
+      await trainShard(gpu, { ...settings, tune: 'never' }, { signal, reporter: terminal }).catch((error) => {
+        throw error instanceof Stopped
+          ? stop(`in run ${shard} ${error.done}; run the same command again for the rest`)
+          : error;
+      });
+      done++;
+    }
+  } finally {
+    gpu.close();
+  }
+}
+
+async function planSweep(out: string, file: string, base: Settings): Promise<PlannedRun> {
+  const sweep = readSweep(file);
+  const rows = sweepRows(sweep, { ...base, out: '' }, file);
+  const given = { task: 'train', runs: rows.map(({ prompt }) => prompt) };
+  if (hasPlan(out)) {
+    const run = await readPlan(out);
+    requireSame(run, { task: 'train' });
+    if (JSON.stringify(run.plan.request.runs) !== JSON.stringify(given.runs))
+      throw new UserError(
+        `${out} was planned with other runs than ${file} and the settings say`,
+        'Choose another folder with --out.',
+      );
+    return run;
+  }
+  prepareFolder(out);
+  const identity = await sweepIdentity(rows.map(({ prompt }) => JSON.parse(prompt!) as Settings));
+  const written = await writeManifest(out, rows, 1);
+  const extra = sweep.names.map((name, i) => ({
+    name,
+    type: sweep.runs.every((run) => typeof run[i]![1] === 'number')
+      ? ('double' as const)
+      : ('string' as const),
+  }));
+  return writePlan(out, {
+    ...{ version: 1, task: 'train', request: given, settings: {}, identity, variants: {} },
+    ...{ format: 'run', unit: 'run', extra, root: process.cwd(), shardSize: 1, ...written },
+  });
+}
