@@ -116,6 +116,10 @@ describe('refused', () => {
     const other = await writeModel(join(folder, 'other.safetensors'), weights, (head) => {
       head.get('head.4.bias')!.data[0]! += 1;
     });
+    // The same images in another folder of this machine are found by --root.
+    cpSync(images, join(folder, 'moved'), { recursive: true });
+    const part = ['--out', run, '--root', join(folder, 'moved'), '--shard', '1/4'];
+    expect(score(...part)).toMatchObject({ status: 0 });
     expect(score('--out', run, '--model', other).stderr).toMatch(/the plan's model is [0-9a-f]+, here it is/);
     await work(run);
     const shard = join(run, 'out/000/scores-000002.csv');

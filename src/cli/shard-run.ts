@@ -54,7 +54,8 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
   };
   if (hasPlan(folder)) {
     const run = await readPlan(folder);
-    requireSame(run, given);
+    // Images may lie elsewhere on this machine.
+    requireSame(run, { ...given, root: undefined });
     const places = Object.fromEntries(
       Object.entries(request.places).filter(([, path]) => path !== undefined),
     );

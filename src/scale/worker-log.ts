@@ -1,11 +1,12 @@
+import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import * as v from 'valibot';
 import { DiskFile, makeFolder } from '../common/disk.ts';
 import { temporaryName } from '../common/files.ts';
 import { anyObject, count, finite } from '../common/json.ts';
 import { namesIn } from '../common/publish.ts';
-import { readText } from '../common/read-file.ts';
 
 const recordSchema = v.object({
   shard: count,
@@ -56,8 +57,9 @@ export class WorkerLog {
 export async function readWorkerLogs(run: string): Promise<ShardRecord[]> {
   const records: ShardRecord[] = [];
   for (const name of namesIn(folderOf(run)).filter((one) => one.endsWith('.jsonl'))) {
-    const text = await readText(join(folderOf(run), name), 'jsonBytes');
-    for (const line of text.split('\n')) {
+    // Line by line: those of a long run have no limit.
+    const input = createReadStream(join(folderOf(run), name));
+    for await (const line of createInterface({ input })) {
       const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), anyObject, recordSchema), line);
       if (parsed.success) records.push(parsed.output);
     }
