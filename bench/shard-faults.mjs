@@ -70,7 +70,7 @@ say('first worker killed with -9 in mid-shard, after', shards(first), 'shards');
 await wait('more of the second', () => shards(second) >= 3);
 await server.kill();
 say('server killed with -9');
-await sleep(3000);
+await sleep(12000); // longer than the process that waits leaves the server alone
 server.start();
 say('server started again');
 const third = startWorker('third');

@@ -40,7 +40,7 @@ trap finish EXIT
 munged --force --key-file="$S/munge/key" --socket="$S/munge/socket" --pid-file="$S/munge/pid" --log-file="$S/munge/log" --seed-file="$S/munge/seed"
 slurmctld -c; sleep 2; slurmd; sleep 2; sinfo --version; sinfo
 node dist/score.js "$images" --csv "$S/plain.csv" --quiet
-node dist/score.js "$images" --out "$S/run" --shard-size 16 --plan-only
+node dist/score.js "$images" --out "$S/run" --shard-size 4 --plan-only
 submit() { sbatch --parsable --array=0-3 --requeue --chdir="$PWD" --output="$S/%A_%a.log" --wrap 'node dist/score.js --out '"$S"'/run --shard auto'; }
 idle() { while squeue --noheader | grep -q .; do sleep 1; done; }
 first=$(submit); echo "array $first"

@@ -54,7 +54,14 @@ async function waitFor(run: PlannedRun, watching: () => Promise<void>): Promise<
       if (now < left) bar.advance(left - now);
       left = now;
       if (missing.length === 0) return;
-      if (turn % 5 === 0) await watching();
+      // A server that is away is waited for: results come without it, too.
+      if (turn % 5 === 0)
+        await watching().catch((error) => {
+          if (error instanceof UserError) throw error;
+          terminal.warn(
+            `queue      ${(error as Error).message || (error as NodeJS.ErrnoException).code}; going on`,
+          );
+        });
       await sleep(look * 1000, undefined, { signal }).catch(() => {});
       if (signal.aborted)
         throw new Stopped(

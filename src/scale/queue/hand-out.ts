@@ -6,8 +6,12 @@ import type { ShardJob } from './connection.ts';
 /** Jobs added in one call. */
 const bulk = 1000;
 
-/** A job's id: a shard is in the queue once, however often it is handed out. Digits alone would be refused. */
-export const jobId = (plan: string, shard: number): string => `${plan}-${shard}`;
+/**
+ * A job's id: a shard is in the queue once, however often it is handed out. 60 bits of the plan's digest, as Redis packs a job tightly only as
+ * long as none of its texts, such as its options with the id, is longer than 64 bytes.
+ */
+export const jobId = (plan: string, shard: number): string =>
+  `${Buffer.from(plan, 'hex').toString('base64url').slice(0, 10)}-${shard}`;
 
 /**
  * Puts the shards that have no result into the queue. What is there already stays as it is, and what failed stays failed.
@@ -19,14 +23,13 @@ export async function handOut(queue: Queue<ShardJob>, run: PlannedRun): Promise<
   for (let at = 0; at < missing.length; at += bulk)
     await queue.addBulk(
       missing.slice(at, at + bulk).map((shard) => ({
-        name: 'shard',
+        name: 's',
         data: { plan: run.digest, shard },
         opts: {
           jobId: jobId(run.digest, shard),
           attempts: 4,
-          backoff: { type: 'exponential', delay: 5000 },
-          // What is done is what lies in the folder: a result that is lost can be handed out again.
-          removeOnComplete: true,
+          // The worker's, see take.ts.
+          backoff: { type: 's' },
         },
       })),
     );

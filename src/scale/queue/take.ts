@@ -45,6 +45,9 @@ export async function takeShards(server: QueueServer, options: TakeOptions): Pro
       lockDuration: lockSeconds * 1000,
       stalledInterval: Math.max(1000, (lockSeconds * 1000) / 4),
       maxStalledCount: 3,
+      // What is done is what lies in the folder: a result that is lost can be handed out again.
+      removeOnComplete: { count: 0 },
+      settings: { backoffStrategy: (attempts: number) => 5000 * 2 ** (attempts - 1) },
     },
   );
   worker.on('lockRenewalFailed', (ids) => {
