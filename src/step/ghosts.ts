@@ -1,6 +1,7 @@
 import type { Operand } from '../autograd/op.ts';
 import type { Ghost, Phase, StepData } from './step-data.ts';
 import type { Launched, StepTracer } from './step-tracer.ts';
+import { amountText } from './units.ts';
 
 /** Work that the step spares, recorded as it would be. */
 export interface Spared {
@@ -16,8 +17,6 @@ export interface Spared {
   /** Whether a dispatch of the step itself is what takes its place. */
   readonly replaces: (dispatch: Launched) => boolean;
 }
-
-const gib = 1e9;
 
 /** What is not there: weight gradients that nobody asks for, and the work of `spared`. */
 export function findGhosts(
@@ -73,7 +72,7 @@ function frozenGradients(
   return [
     {
       what: `weight gradients of ${layers.length} frozen linear layers`,
-      why: `The tower is frozen: the tape asks each layer for the gradient of its input alone. It also spares ${(size / gib).toPrecision(2)} GB for the gradients themselves, and as much again for an optimizer's momentum.`,
+      why: `The tower is frozen: the tape asks each layer for the gradient of its input alone. It also spares ${amountText(size, 'B')} for the gradients themselves, and as much again for an optimizer's momentum.`,
       basis: 'modeled',
       how: 'Each would be one product of the size of the layer’s own.',
       part: 'text',

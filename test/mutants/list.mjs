@@ -744,4 +744,25 @@ export const mutants = [
     becomes: 'if (spilled > 2)',
     tests: ['test/gpu-compilers.test.ts'],
   },
+  {
+    what: 'step: time above the roofline is counted below it, too',
+    file: 'src/step/figures.ts',
+    text: 'wasted: Math.max(0, ns - ideal)',
+    becomes: 'wasted: Math.abs(ns - ideal)',
+    tests: ['test/step.test.ts'],
+  },
+  {
+    what: 'step: a gradient is compared without what other uses gathered',
+    file: 'src/step/exact.ts',
+    text: ' + (gathered?.data[at * width + i] ?? 0)',
+    becomes: '',
+    tests: ['test/step.test.ts'],
+  },
+  {
+    what: 'step: a captured * takes dots',
+    file: 'src/step/capture-query.ts',
+    text: "name.replaceAll('*', '[^.]*')",
+    becomes: "name.replaceAll('*', '.*')",
+    tests: ['test/step-capture.test.ts'],
+  },
 ];

@@ -202,7 +202,9 @@ function pictures(values: Values, title: string): HTMLElement[] {
       { class: 'small' },
       values.error === null
         ? 'Not compared with float64: this op has no form there yet.'
-        : `Largest difference from float64: ${values.error.toExponential(1)} of the largest value `,
+        : values.error === 0
+          ? 'No difference from float64. '
+          : `Largest difference from float64: ${values.error.toExponential(1)} of the largest value `,
       ...(values.error === null ? [] : [basis('measured')]),
     ),
   ];

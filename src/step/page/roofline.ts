@@ -52,7 +52,7 @@ export function roofline(store: Store): HTMLElement {
   const label = (px: number, py: number, text: string, anchor = 'start') =>
     svg.append(s('text', { x: px, y: py, class: 'soft', 'text-anchor': anchor }, text));
   label(left, height - 7, 'operations a byte →');
-  label(2, 10, 'GFLOP/s');
+  label(left + 4, 10, 'GFLOP/s reached ↑');
   label(width - 4, y(gflops) - 5, `${gflops.toPrecision(3)} GFLOP/s`, 'end');
   label(x(0.02) + 4, y(0.02 * copyGBs) - 10, `${copyGBs.toPrecision(3)} GB/s`);
   for (let power = Math.ceil(y0); power < y1; power++)
