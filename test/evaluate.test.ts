@@ -14,6 +14,7 @@ import { evaluateSettings } from '../src/evaluation/evaluation.ts';
 import { publishFold } from '../src/evaluation/fold-files.ts';
 import type { EvaluationPlan } from '../src/evaluation/sweep.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
+import { runBuilt } from './built-command.ts';
 import { sharedGpu } from './gpu.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -193,7 +194,9 @@ describe('an evaluation', () => {
 
 describe('no epoch is chosen on the test part', () => {
   it('by a validation part, the same whatever the test scores are', async () => {
-    const changes = { finalModel: 'best_val', valSize: 0.25, epochs: 6, lr: 0.02, warmupEpochs: 0 } as const;
+    // All epochs at the rate of the warm-up, so that a run of fewer epochs begins in the same way.
+    const rate = { warmupEpochs: 6, warmupLr: 0.02 };
+    const changes = { ...rate, finalModel: 'best_val', valSize: 0.25, epochs: 6 } as const;
     await evaluated(settingsOf('chosen', changes), { protocols: 'prompt' });
     const csv = join(folder, 'turned.csv');
     const tested = new Set(foldOf('chosen', 'prompt-1of3-seed1').names);
@@ -218,7 +221,13 @@ describe('no epoch is chosen on the test part', () => {
       foldOf('chosen', 'prompt-2of3-seed1').predictions,
     );
     const epochs = [1, 2, 3].map((i) => foldOf('chosen', `prompt-${i}of3-seed1`).epoch);
-    expect(epochs.some((epoch) => epoch < 6)).toBe(true);
+    const early = epochs.findIndex((epoch) => epoch < 6) + 1;
+    expect(early).toBeGreaterThan(0);
+    // What is tested is the model of that epoch: that of a run which ends with it.
+    const shorter = settingsOf('shorter', { ...changes, epochs: epochs[early - 1]! });
+    await evaluated(shorter, { protocols: 'prompt' });
+    const name = `prompt-${early}of3-seed1`;
+    expect(foldOf('shorter', name).predictions).toEqual(foldOf('chosen', name).predictions);
   });
 });
 
@@ -334,3 +343,41 @@ async function srccOf(out: string, name: string): Promise<number> {
     names.map((image) => scores.get(image)!),
   );
 }
+
+it('is a command with help, errors in one line and results as JSON', () => {
+  const help = runBuilt('evaluate', ['--help']).stdout;
+  for (const word of ['--protocols', '--against', 'node dist/evaluate.js --config small_clip_quality'])
+    expect(help).toContain(word);
+  const cache = join(folder, 'cache');
+  const given = [
+    '--data',
+    'scenes',
+    '--root',
+    images,
+    '--weights',
+    weights,
+    '--cache',
+    cache,
+    '--trainer',
+    'image-only',
+  ];
+  const wrong = (...args: string[]) => {
+    const { status, stderr } = runBuilt('evaluate', [...given, ...args]);
+    return [status, stderr.split('\n').find((line) => line.startsWith('error'))];
+  };
+  expect(wrong('--folds', '1')).toEqual([1, 'error: --folds takes an integer of at least 2']);
+  expect(wrong('--shots', '4,x')).toEqual([
+    1,
+    'error: --shots takes distinct integers of at least 1, not 4,x',
+  ]);
+  const out = join(folder, 'by-command');
+  const { status, stdout, stderr } = runBuilt('evaluate', [
+    ...[...given, '--augment', 'none', '--epochs', '1', '--protocols', 'prompt', '--folds', '2'],
+    ...['--out', out, '--resamples', '20', '--json', '--against', join(folder, 'other')],
+  ]);
+  expect(stderr).toMatch(/unseen prompts +72 +2 +1/);
+  expect(status).toBe(0);
+  const result = JSON.parse(stdout);
+  expect(result.rows[0].srcc.interval).toHaveLength(2);
+  expect(result.paired.notes).toHaveLength(1);
+});

@@ -72,3 +72,23 @@ it('warns of a test set whose scores are all equal', async () => {
   const data = dataset(['a', 'bb', 'ccc', 'dddd'], [1, 2, 3, 3], { train: [0, 1], val: [], test: [2, 3] });
   expect((await told(data)).at(-1)).toBe('warning    all test scores are equal: correlations are undefined');
 });
+
+it('says how many test images share their prompt with a training image', async () => {
+  const of = (contents: readonly (string | undefined)[]) => {
+    const data = dataset(['a', 'b', 'c', 'd', 'e'], [1, 2, 3, 4, 5], {
+      train: [0, 1],
+      val: [2],
+      test: [3, 4],
+    });
+    return { ...data, samples: data.samples.map((sample, at) => ({ ...sample, content: contents[at] })) };
+  };
+  const warnings = async (data: Dataset) =>
+    (await told(data)).filter((line) => /^warning .* prompt/.test(line));
+  expect(await warnings(of(['x', 'y', 'x', 'y', 'z']))).toEqual([
+    expect.stringMatching(
+      /^warning {4}2 of 3 test and validation images share their prompt with a training image/,
+    ),
+  ]);
+  expect(await warnings(of(['x', 'y', 'z', 'w', 'w']))).toEqual([]);
+  expect(await warnings(of([undefined, undefined, undefined, undefined, undefined]))).toEqual([]);
+});

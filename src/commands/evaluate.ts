@@ -163,7 +163,7 @@ function crossSettings({ crossData, crossRoot, crossCsv, crossTarget }: Options)
   return applySettings(defaultSettings(), values, 'command line');
 }
 
-/** A word as a shell takes it. */
+/** A word of a command line as a shell reads it. */
 function quoted(word: string): string {
   return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

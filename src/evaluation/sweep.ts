@@ -8,6 +8,7 @@ import { srcc } from '../data/metrics/correlation.ts';
 import { EncodedSoFar } from '../features/dataset-features.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
+import { samePictures } from '../features/same-pictures.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
@@ -19,7 +20,7 @@ import { withAbsolutePaths } from '../training/resume.ts';
 import { clipOptions, datasetOptions, type Settings } from '../training/settings.ts';
 import { type FoldFile, publishFold, readFold } from './fold-files.ts';
 import { type Fold, makeFolds } from './folds.ts';
-import { type Choice, chooseProtocols, type GeneratorUnit } from './protocols.ts';
+import { type Choice, chooseProtocols, type GeneratorUnit, usedSamples } from './protocols.ts';
 import { evaluationFolder, openFolder } from './results-folder.ts';
 import { trainFold } from './train-fold.ts';
 
@@ -79,6 +80,11 @@ export async function sweep(
   const { run, dataset } = opened;
   const folder = evaluationFolder(given);
   await openFolder(folder, settings, opened.digest, run.weights.id);
+  const explained = (error: unknown, done: string) =>
+    signal?.aborted && error === signal.reason ? new Stopped(done, options.goOn) : error;
+  const pictures = await picturesOf(dataset, opened.cross, settings, options).catch((error) => {
+    throw explained(error, 'before anything was trained');
+  });
   const jobs = plan.seeds.map((seed) => ({
     seed,
     folds: makeFolds(dataset, {
@@ -88,6 +94,7 @@ export async function sweep(
       seed,
       valSize: settings.finalModel === 'best_val' ? settings.valSize : 0,
       cross: opened.cross,
+      pictures,
     }),
   }));
   const outcomes = new Map<Fold, Outcome>();
@@ -125,8 +132,7 @@ export async function sweep(
         lost: ({ message }) => reporter.line(`recovering ${message}`),
       });
   } catch (error) {
-    if (!signal?.aborted || error !== signal.reason) throw error;
-    throw new Stopped(`after ${outcomes.size} of ${total} folds`, options.goOn);
+    throw explained(error, `after ${outcomes.size} of ${total} folds`);
   }
   const { chosen, refused } = opened.choice;
   return {
@@ -138,6 +144,21 @@ export async function sweep(
     refused,
     outcomes: [...outcomes.values()],
   };
+}
+
+/** What is the same picture; not asked of images that are versions of others on purpose. */
+async function picturesOf(
+  dataset: Dataset,
+  cross: readonly number[] | undefined,
+  { cache }: Settings,
+  { reporter, signal }: EvaluationOptions,
+): Promise<Int32Array | undefined> {
+  if (dataset.versions) return undefined;
+  return samePictures(dataset.samples, [...usedSamples(dataset), ...(cross ?? [])], {
+    cache,
+    reporter,
+    signal,
+  });
 }
 
 function figureOf({ names, predictions }: FoldFile, { split }: Fold, { samples }: Dataset): string {

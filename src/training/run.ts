@@ -32,6 +32,7 @@ import type { RunOptions } from './run-kind.ts';
 import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
+import { tellOfPictures } from './tell-of-pictures.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
 
 export { metricsText, percent, type RunSummary } from './results.ts';
@@ -61,6 +62,7 @@ export async function trainRun(gpu: Gpu, given: Settings, options: TrainOptions)
   const saved = await SavedRun.open(trainingKind, runFolder(settings), settings, options);
   try {
     const run = await openRun(saved, options);
+    if (!saved.last) await tellOfPictures(run.dataset, { ...options, cache: settings.cache });
     const outcome = await recovering(gpu, (device) => attempt(device, run, options.inspector), {
       progress: () => saved.done + run.encoded.count,
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),

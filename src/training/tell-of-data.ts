@@ -13,7 +13,12 @@ export async function tellOfData(dataset: Dataset, settings: Settings, reporter:
   else reporter.line(`scores     ${target}, ${range.join(' to ')}, ${count} images`);
   for (const note of notes) reporter.line(`note       ${note}`);
   const warnings = classNames ? classWarnings(dataset, classNames) : scoreWarnings(dataset);
-  for (const warning of [...warnings, ...(await twinWarnings(dataset)), ...settingWarnings(settings)])
+  for (const warning of [
+    ...warnings,
+    ...promptWarnings(dataset),
+    ...(await twinWarnings(dataset)),
+    ...settingWarnings(settings),
+  ])
     reporter.line(`warning    ${warning}`);
 }
 
@@ -33,6 +38,20 @@ function classWarnings({ samples, split }: Dataset, classNames: readonly string[
   const seen = new Set(Array.from(split.train, (at) => samples[at]!.mos));
   const unseen = classNames.filter((_, at) => !seen.has(at));
   return unseen.length > 0 ? [`there is no training image of ${listed(unseen, 8)}`] : [];
+}
+
+/** Images of a prompt that is trained on are no test of other prompts. */
+function promptWarnings({ samples, split }: Dataset): string[] {
+  const contents = new Set(Array.from(split.train, (at) => samples[at]!.content));
+  const held = [...split.test, ...split.val];
+  const shared = held.filter((at) => {
+    const { content } = samples[at]!;
+    return content !== undefined && contents.has(content);
+  });
+  if (shared.length === 0) return [];
+  return [
+    `${shared.length} of ${held.length} test and validation images share their prompt with a training image: figures on unseen prompts are lower (measure them with \`evaluate\`)`,
+  ];
 }
 
 async function twinWarnings(dataset: Dataset): Promise<string[]> {

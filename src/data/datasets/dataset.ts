@@ -29,6 +29,8 @@ export interface Dataset {
   readonly thresholds: readonly number[];
   /** Set where the thresholds are quantiles of the training images' scores, not published ones. */
   readonly quantileThresholds?: boolean;
+  /** Set where the images are versions of others, as by distortion, that are nearly alike on purpose. */
+  readonly versions?: boolean;
   /** Of images that belong to classes instead of having scores: the classes' names, of which `mos` is the number from 0. */
   readonly classNames?: readonly string[];
   /** Smallest and largest MOS of the samples. */

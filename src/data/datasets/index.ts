@@ -98,6 +98,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     split,
     thresholds,
     ...(!published && { quantileThresholds: true }),
+    ...(labels.some(({ content }) => content !== undefined) && { versions: true }),
     ...(classNames && { classNames }),
     range,
     missing,
