@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { evaluationTables } from '../src/cli/evaluation-table.ts';
 import { guardDisk } from '../src/common/disk.ts';
+import { figureText } from '../src/common/figure-text.ts';
 import { streams, uniforms } from '../src/common/random.ts';
 import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
@@ -13,6 +14,7 @@ import { plcc, srcc } from '../src/data/metrics/correlation.ts';
 import { evaluateSettings } from '../src/evaluation/evaluation.ts';
 import { publishFold } from '../src/evaluation/fold-files.ts';
 import type { EvaluationPlan } from '../src/evaluation/sweep.ts';
+import { evaluationPage } from '../src/report/evaluation-page.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { runBuilt } from './built-command.ts';
 import { sharedGpu } from './gpu.ts';
@@ -289,6 +291,11 @@ describe('two evaluations', () => {
       expect(row![name].interval[0]).toBeCloseTo(sorted[Math.floor(0.025 * 60)]!, 12);
       expect(row![name].interval[1]).toBeCloseTo(sorted[Math.floor(0.975 * 60)]!, 12);
     }
+    const page = evaluationPage({ ...result, refused: [{ protocol: 'cross', reason: 'no <b>' }] });
+    expect(page).toContain('Paired differences');
+    expect(page).toContain(figureText(row!.srcc.value, 3));
+    expect(page).toContain('cross: not done, no &lt;b&gt;');
+    expect(page).not.toMatch(/(?:src|href)=/);
     // Folds that the other lacks are named, not compared.
     const wider = await evaluated(settingsOf('whole'), { against: join(folder, 'other') });
     expect(wider.result.paired!.rows.map(({ name }) => name)).toEqual(['unseen prompts']);
@@ -377,6 +384,7 @@ it('is a command with help, errors in one line and results as JSON', () => {
   ]);
   expect(stderr).toMatch(/unseen prompts +72 +2 +1/);
   expect(status).toBe(0);
+  expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('unseen prompts');
   const result = JSON.parse(stdout);
   expect(result.rows[0].srcc.interval).toHaveLength(2);
   expect(result.paired.notes).toHaveLength(1);

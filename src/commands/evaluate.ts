@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { evaluationTables } from '../cli/evaluation-table.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
@@ -7,6 +8,7 @@ import { countOption } from '../cli/numbers.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
+import { writeOutput } from '../common/files.ts';
 import { commandLine } from '../common/invocation.ts';
 import { evaluateSettings } from '../evaluation/evaluation.ts';
 import { protocolNames, protocols } from '../evaluation/protocols.ts';
@@ -104,7 +106,12 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     const against = await otherFolder(options.against, settings, plan, how);
     const result = await evaluateSettings(settings, plan, { ...how, against });
     terminal.line(`\n${evaluationTables(result)}\n`);
+    const page = join(result.folder, 'report.html');
+    // Loaded when it is needed: the plotting library would slow the start of every command.
+    const { evaluationPage } = await import('../report/evaluation-page.ts');
+    await writeOutput(page, evaluationPage(result));
     terminal.line(`results    ${result.folder}`);
+    terminal.line(`report     ${page}`);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   } finally {
     gpu?.close();
