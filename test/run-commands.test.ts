@@ -3,7 +3,6 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'nod
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Stopped } from '../src/common/errors.ts';
-import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
 import { writeSafetensors } from '../src/data/formats/safetensors.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
@@ -175,7 +174,7 @@ describe('eval', () => {
         }
       },
     } as unknown as Scorer;
-    const error = await evaluateModel(scorer, dataset, 'test', silent, stop.signal).catch((reason) => reason);
+    const error = await evaluateModel(scorer, dataset, { signal: stop.signal }).catch((reason) => reason);
     expect(error).toBeInstanceOf(Stopped);
     expect(error.message).toBe('after 4 of 6 images; nothing was written');
   });

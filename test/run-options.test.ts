@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type RunFlags, runSettings } from '../src/cli/run-options.ts';
+import type { RunFlags } from '../src/cli/run-options.ts';
 import { silent } from '../src/common/reporter.ts';
 import { RunFolder } from '../src/training/run-folder.ts';
+import { runSettings } from '../src/training/run-settings.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

@@ -62,7 +62,7 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const dataset = await openDataset(datasetOptions(settings));
   const scorer = await Scorer.load(gpu, folder);
   const some = { ...dataset, split: { ...dataset.split, test: dataset.split.test.slice(0, shown) } };
-  const { rows } = await evaluateModel(scorer, some, 'test', terminal, signal);
+  const { rows } = await evaluateModel(scorer, some, { reporter: terminal, signal });
   await scorer.close();
   gpu.close();
   const report = await reportRun(folder, terminal);

@@ -81,7 +81,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
   const gpu = await startGpu(terminal);
   if (ofClasses) {
     const classifier = await Classifier.load(gpu, options.model, { weights: settings.weights });
-    const found = await evaluateClasses(classifier, dataset, part, terminal, signal);
+    const found = await evaluateClasses(classifier, dataset, { part, reporter: terminal, signal });
     await classifier.close();
     gpu.close();
     await writeClasses(found, options);
@@ -95,7 +95,11 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     position: settings.position,
     scoreBy: settings.scoreBy,
   });
-  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, part, terminal, signal);
+  const { evaluation, rows, skipped } = await evaluateModel(scorer, dataset, {
+    part,
+    reporter: terminal,
+    signal,
+  });
   await scorer.close();
   gpu.close();
   for (const error of skipped) terminal.line(`skipped    ${error}`);

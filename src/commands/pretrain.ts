@@ -1,7 +1,7 @@
 import { createCommand, runCommand } from '../cli/command.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
-import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
+import { addRunOptions, type RunFlags } from '../cli/run-options.ts';
 import { addFieldOptions, fieldValuesFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { applyValues, defaultValues } from '../common/fields.ts';
@@ -9,6 +9,7 @@ import { clearTuning } from '../kernels/device/tuning.ts';
 import { pretrainRun } from '../pretraining/run.ts';
 import { type PretrainingSettings, pretrainingFields } from '../pretraining/settings.ts';
 import { pretrainingFolder } from '../training/default-folder.ts';
+import { runSettings } from '../training/run-settings.ts';
 
 const command = addRunOptions(
   addFieldOptions(

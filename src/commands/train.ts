@@ -4,7 +4,7 @@ import { createCommand, runCommand } from '../cli/command.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { reportRun } from '../cli/report.ts';
-import { addRunOptions, type RunFlags, runSettings } from '../cli/run-options.ts';
+import { addRunOptions, type RunFlags } from '../cli/run-options.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { type SweepFlags, sweepRun } from '../cli/sweep-run.ts';
@@ -16,6 +16,7 @@ import { clearTuning } from '../kernels/device/tuning.ts';
 import { RunRecorder } from '../step/run-recorder.ts';
 import { runFolder } from '../training/default-folder.ts';
 import { metricsText, percent, type RunSummary, trainRun } from '../training/run.ts';
+import { runSettings } from '../training/run-settings.ts';
 import { parseSeeds, type SeedFigures, type SeedsSummary, trainSeeds } from '../training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../training/settings.ts';
 

@@ -1,12 +1,16 @@
-import { Stopped } from '../common/errors.ts';
-import type { Reporter } from '../common/reporter.ts';
+import { Stopped, UserError } from '../common/errors.ts';
+import { silent } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
 import type { Classifier } from './classifier.ts';
+import { type EvaluateOptions, samplesOf } from './evaluate-model.ts';
 
+/** What {@link evaluateClasses} finds. */
 export interface ClassEvaluation {
   /** Share of images that were classified right; null where there are none. */
   readonly accuracy: number | null;
+  /** Of each class that has images, how many, and the share of them that was told. */
   readonly classes: readonly { readonly name: string; readonly n: number; readonly accuracy: number }[];
+  /** Of each image that could be read, by its name in the dataset. */
   readonly rows: readonly { readonly name: string; readonly class: string; readonly prediction: string }[];
   /** Why an image was left out, by name. */
   readonly skipped: readonly string[];
@@ -15,16 +19,18 @@ export interface ClassEvaluation {
 /**
  * Classifies one part of a dataset and compares with its classes, by name.
  *
+ * @throws UserError for a dataset of scores, or a part without images
  * @throws Stopped if `signal` ended it
  */
 export async function evaluateClasses(
   classifier: Classifier,
-  { samples: all, split, classNames = [] }: Dataset,
-  part: 'train' | 'val' | 'test',
-  reporter: Reporter,
-  signal?: AbortSignal,
+  dataset: Dataset,
+  { part = 'test', reporter = silent, signal }: EvaluateOptions = {},
 ): Promise<ClassEvaluation> {
-  const samples = Array.from(split[part], (at) => all[at]!);
+  const { classNames } = dataset;
+  if (!classNames)
+    throw new UserError(`${dataset.name} has scores, not classes`, 'Evaluate a Scorer, with evaluateModel.');
+  const samples = samplesOf(dataset, part);
   const rows: { name: string; class: string; prediction: string }[] = [];
   const skipped: string[] = [];
   const bar = reporter.bar(`classifying the ${part} set`, samples.length);

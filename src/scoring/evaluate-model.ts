@@ -1,11 +1,30 @@
-import { Stopped } from '../common/errors.ts';
-import type { Reporter } from '../common/reporter.ts';
-import type { Dataset } from '../data/datasets/index.ts';
+import { Stopped, UserError } from '../common/errors.ts';
+import { type Reporter, silent } from '../common/reporter.ts';
+import type { Dataset, Sample } from '../data/datasets/index.ts';
 import { type Evaluation, evaluate } from '../data/metrics/evaluation.ts';
 import type { Scorer } from './scorer.ts';
 
+/** How a saved model is evaluated. */
+export interface EvaluateOptions {
+  /** Which part of the dataset; `test` by default. */
+  readonly part?: 'train' | 'val' | 'test' | undefined;
+  /** Shown how far it has come. */
+  readonly reporter?: Reporter | undefined;
+  /** Ends it before its next image. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The samples of a part, of which there is to be at least one. */
+export function samplesOf({ name, split, samples }: Dataset, part: 'train' | 'val' | 'test'): Sample[] {
+  if (split[part].length === 0) throw new UserError(`${name} has no ${part} set`);
+  return Array.from(split[part], (at) => samples[at]!);
+}
+
+/** What {@link evaluateModel} finds. */
 export interface ModelEvaluation {
+  /** Correlations and errors over all images and by group, with bootstrap 95 % intervals (1000 resamples). */
   readonly evaluation: Evaluation;
+  /** Of each image that could be read, by its name in the dataset; both in the unit of the MOS. */
   readonly rows: readonly { readonly name: string; readonly mos: number; readonly prediction: number }[];
   /** Why an image was left out, by name. */
   readonly skipped: readonly string[];
@@ -14,16 +33,21 @@ export interface ModelEvaluation {
 /**
  * Scores one part of a dataset and compares with its MOS.
  *
+ * @param dataset as `openDataset` gives it; of the settings in which the model was trained, `openDataset(datasetOptions(scorer.settings))`
+ * @throws UserError for a dataset of classes, or a part without images
  * @throws Stopped if `signal` ended it
  */
 export async function evaluateModel(
   scorer: Scorer,
   dataset: Dataset,
-  part: 'train' | 'val' | 'test',
-  reporter: Reporter,
-  signal?: AbortSignal,
+  { part = 'test', reporter = silent, signal }: EvaluateOptions = {},
 ): Promise<ModelEvaluation> {
-  const samples = Array.from(dataset.split[part], (at) => dataset.samples[at]!);
+  if (dataset.classNames)
+    throw new UserError(
+      `${dataset.name} has classes, not scores`,
+      'Evaluate a Classifier, with evaluateClasses.',
+    );
+  const samples = samplesOf(dataset, part);
   const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
   const skipped: string[] = [];
   const paths = samples.map(({ path }) => path);

@@ -8,7 +8,7 @@ import { weightsId } from '../model/weights/weights-id.ts';
 import { type TrainingMetadata, trainingFormat } from './checkpoint.ts';
 import { usesText } from './create-learner.ts';
 import { type DataIdentity, dataIdentity } from './data-identity.ts';
-import type { TrainingState } from './loop.ts';
+import type { EpochRecord, TrainingState } from './loop.ts';
 import type { RunKind, RunOptions } from './run-kind.ts';
 import type { SavedRun } from './saved-run.ts';
 import { datasetOptions, type Settings } from './settings.ts';
@@ -26,6 +26,11 @@ export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = 
   openCurves: (folder) => TensorBoardLog.open(folder),
 };
 
+export interface TrainingOptions extends RunOptions {
+  /** After each epoch, once its checkpoint is on the disk; waited for. */
+  readonly epoch?: (record: EpochRecord) => void | Promise<void>;
+}
+
 /** Where a run stands on the disk, as far as what it reads depends on that. */
 export type RunRecord = Pick<
   SavedRun<Settings, TrainingState, TrainingMetadata>,
@@ -36,7 +41,7 @@ export type RunRecord = Pick<
 export interface Run<Saved extends RunRecord = SavedRun<Settings, TrainingState, TrainingMetadata>> {
   readonly saved: Saved;
   readonly settings: Settings;
-  readonly options: RunOptions;
+  readonly options: TrainingOptions;
   /** With the split in use. */
   readonly dataset: Dataset;
   readonly data: DataIdentity;
@@ -56,7 +61,7 @@ export interface Run<Saved extends RunRecord = SavedRun<Settings, TrainingState,
  */
 export async function openRun<Saved extends RunRecord>(
   saved: Saved,
-  options: RunOptions,
+  options: TrainingOptions,
 ): Promise<Run<Saved>> {
   const { settings, last } = saved;
   const { resume, reporter, signal } = options;

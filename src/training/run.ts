@@ -18,7 +18,7 @@ import { encodeRun, openImages } from './encode-run.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Learner } from './learner.ts';
 import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
-import { openRun, type Run, type RunRecord, trainingKind } from './open-run.ts';
+import { openRun, type Run, type RunRecord, type TrainingOptions, trainingKind } from './open-run.ts';
 import {
   metricsText,
   percent,
@@ -28,7 +28,6 @@ import {
   writeResults,
 } from './results.ts';
 import { withAbsolutePaths } from './resume.ts';
-import type { RunOptions } from './run-kind.ts';
 import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
@@ -45,7 +44,7 @@ export interface RunInspector {
   trained(loop: TrainingLoop, clip: Clip, settings: Settings): Promise<void>;
 }
 
-export interface TrainOptions extends RunOptions {
+export interface InspectedOptions extends TrainingOptions {
   readonly inspector?: RunInspector | undefined;
 }
 
@@ -55,7 +54,7 @@ export interface TrainOptions extends RunOptions {
  * @throws UserError if the run cannot begin, go on, or ends in numbers that are not finite
  * @throws Stopped if `options.signal` ended it
  */
-export async function trainRun(gpu: Gpu, given: Settings, options: TrainOptions): Promise<RunSummary> {
+export async function trainRun(gpu: Gpu, given: Settings, options: InspectedOptions): Promise<RunSummary> {
   const began = performance.now();
   // Nothing learns in a zero-shot model.
   const settings = withAbsolutePaths(given.trainer === 'zero-shot' ? { ...given, epochs: 0 } : given);
@@ -181,6 +180,7 @@ async function trainEpochs(run: Run, loop: TrainingLoop, start: TrainingState): 
       const best = settings.finalModel === 'best_val' ? bestOf(state, saved.last?.state) : null;
       await saved.save(state, loop.tensors(), more, best);
       options.reporter.line(epochText(record, settings.epochs, improved));
+      await options.epoch?.(record);
     },
   };
   try {

@@ -5,7 +5,7 @@ import { Stopped, UserError } from '../common/errors.ts';
 import { prepareFolder, writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { runFolder } from './default-folder.ts';
-import { type RunSummary, type TrainOptions, trainRun } from './run.ts';
+import { type InspectedOptions, type RunSummary, trainRun } from './run.ts';
 import { goOnCommand } from './run-command.ts';
 import { isRun, refuseRun } from './run-folder.ts';
 import type { Settings } from './settings.ts';
@@ -49,7 +49,7 @@ export async function trainSeeds(
   gpu: Gpu,
   settings: Settings,
   seeds: readonly number[],
-  options: TrainOptions & {
+  options: InspectedOptions & {
     /** After each run. */
     readonly finished?: (summary: RunSummary) => Promise<void> | void;
   },

@@ -160,6 +160,7 @@ export const datasetSettings = [
   'seed',
 ] as const satisfies readonly SettingName[];
 
+/** Every setting as it is where nothing else is asked for. */
 export const defaultSettings = (): Settings => defaultValues(fields);
 
 /** Merges values, from a file or the command line, over settings; unknown names and wrong types are refused. */

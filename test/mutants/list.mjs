@@ -807,4 +807,11 @@ export const mutants = [
     becomes: 'if (sum > nearMean * a.length) return false;',
     tests: ['test/same-pictures.test.ts'],
   },
+  {
+    what: 'train: a program that is told of an epoch is not waited for',
+    file: 'src/training/run.ts',
+    text: 'await options.epoch?.(record);',
+    becomes: 'void options.epoch?.(record);',
+    tests: ['test/library-training.test.ts'],
+  },
 ];

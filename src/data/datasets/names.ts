@@ -13,6 +13,7 @@ const names: Readonly<Record<string, readonly string[]>> = {
   scenes: [],
 };
 
+/** Names of the datasets that there are readers of. */
 export const datasetNames: readonly string[] = Object.keys(names);
 
 /** Letters and digits alone tell names apart: `AGIQA-3K`, `agiqa_3k` and `agiqa3k` are one. */

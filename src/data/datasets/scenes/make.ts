@@ -1,6 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import sharp from 'sharp';
 import { streams } from '../../../common/random.ts';
+import type { Reporter } from '../../../common/reporter.ts';
 import { distortionNames, distortions } from '../../images/distort.ts';
 import { Dice, drawScene, sceneKinds } from './draw.ts';
 import { SceneFolder } from './folder.ts';
@@ -23,10 +24,7 @@ const worst = 1;
 
 /** Who is informed that scenes are drawn, and can stop it. */
 export interface Drawing {
-  readonly reporter: {
-    line(text: string): void;
-    bar(label: string, total: number): { advance(items?: number): void; stop(): void };
-  };
+  readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
 }
 
