@@ -137,7 +137,7 @@ describe('the package', () => {
   it('runs the programs of docs/library.md', () => {
     const page = readFileSync('docs/library.md', 'utf8');
     const blocks = [...page.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
-    expect(blocks).toHaveLength(4);
+    expect(blocks).toHaveLength(7);
     const outputs = blocks.map((code, i) => {
       // What a client of the server sees, which then ends.
       const client = `server.on('listening', async () => {
@@ -163,8 +163,14 @@ describe('the package', () => {
     const lines = outputs[1]!.trim().split('\n');
     expect(lines.length).toBeGreaterThan(10);
     for (const line of lines) expect(line).toMatch(/(^|\.png )-?\d+\.\d+$/);
-    expect(outputs[2]).toContain('difference');
-    expect(outputs[3]).toContain('[ 1, 3, 224, 224 ]');
+    expect(outputs[2]!.match(/\{\s+path: 'images\/[^']*\.png',\s+cosine: -?[\d.e-]+\s+\}/g)).toHaveLength(3);
+    expect(outputs[3]!.trim().split('\n')).toEqual([
+      ...[1, 2, 3].map((epoch) => expect.stringMatching(`^${epoch} \\d+\\.\\d+ -?\\d[.\\d]*$`)),
+      expect.stringMatching(/^output.mine.model\.safetensors -?\d/),
+    ]);
+    expect(outputs[4]).toMatch(/n: 4,[\s\S]*\[ -?[\d.]+, -?[\d.]+ \] 4 \[\]\n$/);
+    expect(outputs[5]).toContain('difference');
+    expect(outputs[6]).toContain('[ 1, 3, 224, 224 ]');
   });
 
   it('is reached by require, too', () => {
@@ -187,6 +193,28 @@ describe('the package', () => {
       "import library = require('clip-agiqa-webgpu');\nexport const open: () => Promise<library.Gpu> = library.openGpu;\n",
     );
     expect(compile('typed.cts')).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  it('types what a program gives and gets', () => {
+    writeFileSync(
+      join(consumer, 'typed.ts'),
+      `import { ClipEncoder, type Dataset, evaluateModel, type Gpu, type ImageInput, openDataset, Scorer, train } from 'clip-agiqa-webgpu';
+      export async function all(gpu: Gpu, inputs: ImageInput[], signal: AbortSignal): Promise<number> {
+        const encoder = await ClipEncoder.load(gpu, 'embedded', { text: false, cache: 'features' });
+        for await (const result of encoder.encodeImages(inputs, { normalize: true }))
+          if ('feature' in result) { const feature: Float32Array = result.feature; feature.fill(0); }
+        // @ts-expect-error texts are an array
+        await encoder.encodeTexts('a cat');
+        // @ts-expect-error there is no such setting
+        await train(gpu, { epoch: 3 });
+        const { model, summary } = await train(gpu, { data: 'csv', trainer: 'image-only' }, { signal, onEpoch: ({ loss }) => console.log(loss.toFixed(3)) });
+        const dataset: Dataset = await openDataset({ name: 'csv', csv: 'scores.csv', root: summary.folder });
+        const { evaluation, rows } = await evaluateModel(await Scorer.load(gpu, model), dataset, { part: 'test', signal });
+        return evaluation.overall.srcc + rows[0]!.prediction;
+      }
+      declare const console: { log(text: string): void };\n`,
+    );
+    expect(compile('typed.ts')).toMatchObject({ status: 0, stdout: '' });
   });
 
   it('has one program for all commands, which help and messages call as it was called', () => {
