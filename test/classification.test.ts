@@ -16,6 +16,7 @@ import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { trainRun } from '../src/training/run.ts';
 import { trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
+import { runBuilt } from './built-command.ts';
 import { sharedGpu } from './gpu.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -211,6 +212,16 @@ describe('a model of classes', () => {
       expect(classifier.classes).toEqual(classes);
       const found: ClassifiedImage[] = [];
       for await (const result of classifier.classify([...paths, '/nowhere.png'])) found.push(result);
+      const given = await Promise.all(
+        paths.map(async (path, i) => {
+          if (i % 2 === 0) return { name: path, image: readFileSync(path) };
+          const { data, info } = await sharp(path).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+          return { name: path, image: { data, ...info } };
+        }),
+      );
+      const ofBytes: ClassifiedImage[] = [];
+      for await (const result of classifier.classify(given)) ofBytes.push(result);
+      expect(ofBytes).toEqual(found.slice(0, 6));
       await classifier.close();
       const { rows } = await readCsv(join(folder, run, 'predictions.csv'));
       expect(found.slice(0, 6).map((result) => 'class' in result && result.class)).toEqual(
@@ -253,6 +264,16 @@ describe('a model of classes', () => {
     expect(JSON.parse(run('score', paths[2]!, ...model, '--json'))).toMatchObject({
       index: 0,
       class: 'green',
+    });
+    const list = join(folder, 'prompts.csv');
+    writeFileSync(list, `name,prompt\n${paths[0]},a cat\n`);
+    const listed = runBuilt('score', ['--list', list, ...model]);
+    expect(listed.stdout).toMatch(/24\.png +blue /);
+    expect(listed.stderr).toContain('the prompts of the list are not used');
+    const asked = runBuilt('score', ['--list', list, '--prompt-column', 'prompt', ...model]);
+    expect(asked).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('--prompt-column are for scores'),
     });
     expect(() => run('export', model[1]!, '--out', join(folder, 'a.onnx'))).toThrow(/Command failed/);
     expect(run('eval', ...model)).toMatch(/^all +6 +1\.0000$/m);

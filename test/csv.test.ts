@@ -64,6 +64,20 @@ describe('dialects', () => {
     ]);
   });
 
+  it('Windows-1252 is read as such, and said; a few damaged characters of UTF-8 are only said', async () => {
+    const latin = await readCsv(file(Buffer.from('name;mos\ncaf\xe9 \x96 \x80.png;2,5\n', 'latin1')));
+    expect(latin.rows[0]!.fields.name).toBe('café – €.png');
+    expect(latin.note).toMatch(/\.csv: not in UTF-8: read as Windows-1252/);
+    const damaged = await readCsv(
+      file(
+        Buffer.concat([Buffer.from('name,mos\nカフェ.png,1\ncaf'), Buffer.of(0xe9), Buffer.from('.png,2\n')]),
+      ),
+    );
+    expect(damaged.rows.map(({ fields }) => fields.name)).toEqual(['カフェ.png', 'caf\ufffd.png']);
+    expect(damaged.note).toMatch(/\.csv: 1 of its characters are damaged/);
+    expect(await readCsv(file('name,mos\ncafé.png,1\n'))).not.toHaveProperty('note');
+  });
+
   it('tells separators apart by the records where the header has several', async () => {
     const semicolons = await readCsv(file('name;mos, mean;prompt, if any\na;1;x\nb;2;y\n'));
     expect(semicolons.columns).toEqual(['name', 'mos, mean', 'prompt, if any']);

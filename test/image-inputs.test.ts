@@ -93,11 +93,42 @@ describe('an image that is in no file', () => {
     expect(errorOf(results[5])).toBe('image 6: its data are not bytes');
   });
 
+  it('is under the limits of files', async () => {
+    const side = 1e5;
+    const huge = await sharp({ create: { width: 300, height: 300, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer();
+    const bytes = Buffer.from(huge);
+    // IHDR says a side of a million; its checksum is not looked at before the size is.
+    bytes.writeUInt32BE(1e6, 16);
+    bytes.writeUInt32BE(1e6, 20);
+    const results = await all([
+      { data: new Uint8Array(3), width: side, height: side, channels: 3 },
+      { name: 'a bomb', image: bytes },
+      images[0]!,
+    ]);
+    expect(errorOf(results[0])).toMatch(/^image 1: is 100,000 x 100,000 pixels, more than the limit/);
+    expect(errorOf(results[1])).toMatch(/^a bomb: /);
+    expect(scoreOf(results[2]!)).toBe(expected[0]);
+    process.env.CLIP_AGIQA_LIMITS = 'imageBytes=1000';
+    try {
+      await expect(preprocess(huge.length > 1000 ? huge : Buffer.alloc(1001))).rejects.toThrow(
+        /^image 1: has [\d,]+ bytes, more than the limit of 1,000/,
+      );
+    } finally {
+      delete process.env.CLIP_AGIQA_LIMITS;
+    }
+  });
+
   it('is refused where it is none at all', async () => {
     const wrong = (value: unknown) => all(value as ImageInputs);
     await expect(wrong([images[0], undefined])).rejects.toThrow(
       'image 2: a value of type undefined is no image',
     );
+    await expect(wrong([sharp(images[0]!)])).rejects.toMatchObject({
+      message: 'image 1: a sharp instance is no image',
+      advice: expect.stringContaining('.raw().toBuffer({ resolveWithObject: true })'),
+    });
     await expect(wrong('a.png')).rejects.toThrow('images are given as an array or an async iterable');
   });
 

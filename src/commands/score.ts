@@ -127,6 +127,7 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   if (!options.zeroShot && (await trainedSettings(options.model ?? 'embedded')).classColumn !== '') {
+    if (prompts) tell('note', 'this model tells classes apart: the prompts of the list are not used');
     await classify(gpu, paths, options, signal);
     return;
   }
@@ -180,10 +181,10 @@ async function classify(
   options: ScoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const { model = 'embedded', pairs, alignment, exif, sort, strict } = options;
-  if (pairs || alignment !== undefined || exif || sort)
+  const { model = 'embedded', pairs, alignment, exif, sort, promptColumn, strict } = options;
+  if (pairs || alignment !== undefined || exif || sort || promptColumn !== undefined)
     throw new UserError(
-      `${model} tells classes apart: --pairs, --alignment, --exif and --sort are for scores`,
+      `${model} tells classes apart: --pairs, --alignment, --exif, --sort and --prompt-column are for scores`,
       'Omit them.',
     );
   const classifier = await Classifier.load(gpu, model, options);
@@ -214,6 +215,7 @@ async function requestedImages(options: ScoreFlags, args: readonly string[]): Pr
   }
   if (args.length > 0)
     throw new UserError('images are named both by --list and on the command line', 'Use one of them.');
-  const { paths, prompts } = await readImageList(list, options);
+  const { paths, prompts, note } = await readImageList(list, options);
+  if (note !== undefined) tell('note', note);
   return { paths, prompts: prompts ?? undefined, leftOut: '' };
 }

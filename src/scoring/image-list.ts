@@ -11,6 +11,8 @@ export interface ImageList {
   readonly paths: readonly string[];
   /** In the order of the paths, undefined where one has none; null where the list has no prompts. */
   readonly prompts: readonly (string | undefined)[] | null;
+  /** What is worth telling of how it was read. */
+  readonly note?: string;
 }
 
 export interface ImageListOptions {
@@ -55,6 +57,7 @@ export async function readImageList(path: string, options: ImageListOptions = {}
   return {
     paths: found.map((place, i) => place ?? resolve(root, names[i]!)),
     prompts: prompt === undefined ? null : table.rows.map(({ fields }) => fields[prompt] || undefined),
+    ...(table.note !== undefined && { note: table.note }),
   };
 }
 

@@ -42,11 +42,14 @@ export const anyCsv: DatasetLayout = {
       labels,
       split,
       ...classes,
-      notes: unused
-        ? [
-            `column "${unused}" says which images are for training and for testing, but is not used: the split is drawn by --split-seed (use the column with --split-column ${unused})`,
-          ]
-        : [],
+      notes: [
+        ...(table.note === undefined ? [] : [table.note]),
+        ...(unused
+          ? [
+              `column "${unused}" says which images are for training and for testing, but is not used: the split is drawn by --split-seed (use the column with --split-column ${unused})`,
+            ]
+          : []),
+      ],
     };
   },
 };

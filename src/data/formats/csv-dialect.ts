@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** What stands between the fields of a table: spreadsheets write a semicolon where the comma is the decimal sign. */
 export type Separator = ',' | ';' | '\t';
 
@@ -16,22 +18,52 @@ export interface CsvDialect {
   readonly separator: Separator;
   /** Whether the first line is no header, but `sep=;`. */
   readonly named: boolean;
+  /** What is worth telling of its encoding. */
+  readonly note?: string;
 }
 
-/** How a table is written, by its first bytes and records; what is neither UTF-8 nor UTF-16 with a byte order mark is left as it is. */
+/** How a table is written, by its bytes and first records; what is no text is left as it is. */
 export function csvDialect(file: Uint8Array): CsvDialect {
-  const bytes = utf8(file);
+  const { bytes, note } = utf8(file);
   const start = Buffer.from(bytes.subarray(0, sampleBytes)).toString('utf8');
   const named = separatorLine.exec(start)?.[1] as Separator | undefined;
-  return { bytes, separator: named ?? guessSeparator(start), named: named !== undefined };
+  return {
+    bytes,
+    separator: named ?? guessSeparator(start),
+    named: named !== undefined,
+    ...(note && { note }),
+  };
 }
 
-/** UTF-16 with a byte order mark becomes UTF-8. */
-function utf8(bytes: Uint8Array): Uint8Array {
+/** Where Windows-1252 differs from Latin-1: bytes 0x80 to 0x9f (https://encoding.spec.whatwg.org/#index-windows-1252). */
+const specials = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90\u2018\u2019\u201c\u201d•–—˜™š›œ\x9džŸ';
+
+/** Not TextDecoder's: Node 20 and 22 read Latin-1 by that name (nodejs/node issue 56542). */
+const windows1252 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('latin1')
+    .replaceAll(/[\x80-\x9f]/g, (character) => specials[character.charCodeAt(0) - 0x80]!);
+
+/** UTF-16 with a byte order mark becomes UTF-8, and so does Windows-1252, which spreadsheets of Western Europe and America write. */
+function utf8(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly note?: string } {
   const [first, second] = bytes;
   const encoding =
     first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : null;
-  return encoding ? Buffer.from(new TextDecoder(encoding).decode(bytes)) : bytes;
+  if (encoding) return { bytes: Buffer.from(new TextDecoder(encoding).decode(bytes)) };
+  // Zero bytes are in no text of either.
+  if (isUtf8(bytes) || bytes.includes(0)) return { bytes };
+  const text = new TextDecoder().decode(bytes);
+  const wrong = text.match(/\ufffd/g)?.length ?? 0;
+  const right = text.match(/[^\0-\x7f\ufffd]/g)?.length ?? 0;
+  if (right > wrong)
+    return {
+      bytes,
+      note: `${wrong} of its characters are damaged: they are not in UTF-8, as the others are`,
+    };
+  return {
+    bytes: Buffer.from(windows1252(bytes)),
+    note: 'not in UTF-8: read as Windows-1252 (Latin-1); if names or prompts look wrong, save it in UTF-8',
+  };
 }
 
 /**

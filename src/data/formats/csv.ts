@@ -19,12 +19,14 @@ export interface CsvTable {
   readonly separator: Separator | null;
   readonly columns: readonly string[];
   readonly rows: readonly CsvRow[];
+  /** What is worth telling of how it was read. */
+  readonly note?: string;
 }
 
 /**
  * Reads a table whose first line names the columns: CSV (RFC 4180), or the first sheet of an Excel workbook. Fields of a CSV are
- * separated by commas, or by semicolons or tabs where the first records say so; it is in UTF-8, with or without byte order mark, or
- * in UTF-16 with one.
+ * separated by commas, or by semicolons or tabs where the first records say so; it is in UTF-8, with or without byte order mark, in
+ * UTF-16 with one, or in Windows-1252, which `note` then tells.
  *
  * @throws UserError for a file that is no such table, or is larger than the limits allow
  */
@@ -50,7 +52,7 @@ async function tableOfWorkbook(path: string): Promise<CsvTable> {
 }
 
 function tableOfText(path: string, file: Uint8Array): CsvTable {
-  const { bytes, separator, named } = csvDialect(file);
+  const { bytes, separator, named, note } = csvDialect(file);
   checkText(path, bytes, separator);
   let columns: readonly string[] | undefined;
   const rows: CsvRow[] = [];
@@ -77,7 +79,7 @@ function tableOfText(path: string, file: Uint8Array): CsvTable {
     );
   }
   if (!columns || rows.length === 0) throw noRows(path);
-  return { path, separator, columns, rows };
+  return { path, separator, columns, rows, ...(note !== undefined && { note: `${path}: ${note}` }) };
 }
 
 const noRows = (path: string) =>

@@ -69,6 +69,12 @@ async function openSource(source: ImageSource, name: string): Promise<OpenedInpu
       const { data, width, height, channels } = source;
       return { name, path: name, image: { data, width, height, channels } };
     }
+    // What it gives depends on what was asked of it before, down to a JPEG that is compressed again.
+    if ('toBuffer' in source)
+      throw new UserError(
+        `${name}: a sharp instance is no image`,
+        'Pass its pixels, { data, ...info } of .raw().toBuffer({ resolveWithObject: true }), or the bytes of the file.',
+      );
     if ('arrayBuffer' in source) return { name, path: name, image: await readBlob(source, name) };
   }
   throw new UserError(
