@@ -67,6 +67,9 @@ beforeAll(() => {
   );
   mkdirSync(at('runs', 'begun'));
   writeFileSync(at('runs', 'begun', 'config.yaml'), '');
+  mkdirSync(at('small-clip'));
+  writeFileSync(at('small-clip', 'config.yaml'), '');
+  writeFileSync(at('small-clip', 'summary.json'), '{ "steps": 10, "parameters": 100 }');
   symlinkSync(at('runs'), at('runs', 'loop'));
   writeFileSync(at('notes.txt'), '');
 });
@@ -103,7 +106,10 @@ describe('comparing runs', () => {
     expect(differing).toEqual(['trainer', 'lr']);
     expect(baseline).toBe('other <b>');
     expect(comparisons.map(({ images }) => images)).toEqual([50, 50]);
-    expect(notes).toEqual([`${at('runs', 'begun')}: not finished`]);
+    expect(notes).toEqual([
+      `${at('runs', 'begun')}: not finished`,
+      `${at('small-clip')}: pre-training, which predicts no scores`,
+    ]);
     const seeds = [1, 2].map((stream) => srcc(predicted(0.2, stream), mos));
     expect(groups[2]!.figures.srcc.mean).toBeCloseTo((seeds[0]! + seeds[1]!) / 2, 12);
     expect(groups[2]!.figures.srcc.std).toBeCloseTo(Math.abs(seeds[0]! - seeds[1]!) / Math.SQRT2, 12);

@@ -4,7 +4,7 @@ import { UserError } from '../common/errors.ts';
 import { type PairedDifference, type PairedMetric, pairedDifferences } from '../data/metrics/paired.ts';
 import { meanAndStd } from '../training/seeds.ts';
 import { type SettingName, settingNames } from '../training/settings.ts';
-import { isFinished, type RunFiles, readResults } from './run-files.ts';
+import { isFinished, isPretraining, type RunFiles, readResults } from './run-files.ts';
 
 export interface ComparedRun extends RunFiles {
   readonly folder: string;
@@ -57,7 +57,7 @@ export async function compareRuns(
   folders: readonly string[],
   options: { readonly baseline?: string; readonly resamples?: number } = {},
 ): Promise<RunsCompared> {
-  const { found, unfinished } = findRuns(folders);
+  const { found, unfinished, pretrained } = findRuns(folders);
   if (found.length < 2)
     throw new UserError(
       `there ${found.length === 1 ? 'is one finished run' : 'are no finished runs'} in ${folders.join(', ')}`,
@@ -74,7 +74,10 @@ export async function compareRuns(
     });
   const groups = groupRuns(runs);
   const baseline = baselineOf(groups, options.baseline);
-  const notes = unfinished.map((folder) => `${folder}: not finished`);
+  const notes = [
+    ...unfinished.map((folder) => `${folder}: not finished`),
+    ...pretrained.map((folder) => `${folder}: pre-training, which predicts no scores`),
+  ];
   const comparisons: Comparison[] = [];
   for (const group of groups) {
     if (group === baseline) continue;
@@ -85,11 +88,13 @@ export async function compareRuns(
   return { groups, differing: differingSettings(groups), baseline: baseline.name, comparisons, notes };
 }
 
-function findRuns(folders: readonly string[]): { found: string[]; unfinished: string[] } {
+function findRuns(folders: readonly string[]): Record<'found' | 'unfinished' | 'pretrained', string[]> {
   const found = new Set<string>();
+  const pretrained = new Set<string>();
   const unfinished = new Set<string>();
   const look = (folder: string, depth: number) => {
-    if (isFinished(folder)) found.add(resolve(folder));
+    if (isPretraining(folder)) pretrained.add(folder);
+    else if (isFinished(folder)) found.add(resolve(folder));
     else {
       const entries = readdirSync(folder, { withFileTypes: true });
       if (entries.some(({ name }) => name === 'config.yaml')) unfinished.add(folder);
@@ -107,7 +112,7 @@ function findRuns(folders: readonly string[]): { found: string[]; unfinished: st
   }
   const order = (set: ReadonlySet<string>) =>
     [...set].sort(new Intl.Collator('en', { numeric: true }).compare);
-  return { found: order(found), unfinished: order(unfinished) };
+  return { found: order(found), unfinished: order(unfinished), pretrained: order(pretrained) };
 }
 
 /** Each folder without the folders above that all have in common. */

@@ -72,6 +72,12 @@ export async function readResults(folder: string): Promise<RunFiles> {
 /** Whether a folder holds a finished training run. */
 export const isFinished = (folder: string): boolean => existsSync(join(folder, 'summary.json'));
 
+/** Whether a folder holds a finished run of pre-training, which has neither a split nor predictions. */
+export const isPretraining = (folder: string): boolean =>
+  isFinished(folder) &&
+  existsSync(join(folder, 'config.yaml')) &&
+  !['split.csv', 'predictions.csv'].some((name) => existsSync(join(folder, name)));
+
 async function readSummary(path: string): Promise<RunSummary> {
   const { settings, ...summary } = await readJson(path, summarySchema, damaged);
   return { ...summary, settings: applySettings(defaultSettings(), settings, path) };
