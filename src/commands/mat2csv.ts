@@ -22,7 +22,7 @@ const command = createCommand(
     'node dist/mat2csv.js AIGCIQA2023/MOS        # mos_quality.csv, mos_authenticity.csv, mos_correspondence.csv in that folder',
     'node dist/mat2csv.js AIGCIQA2023/MOS --out scores',
     'node dist/mat2csv.js MOS/mosz1.mat --out mos_quality.csv',
-    'node dist/mat2csv.js scores.mat --variable MOS --names "img_{i}.jpg"   # prints to standard output',
+    'node dist/mat2csv.js scores.mat --variable MOSz --names "img_{i}.jpg"   # prints to standard output',
   ],
 )
   .argument(

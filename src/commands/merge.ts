@@ -23,7 +23,7 @@ const command = createCommand(
   [
     'node dist/merge.js output/scores --csv scores.csv            # the same bytes as score --csv of one process',
     'node dist/merge.js output/scores --parquet scores.parquet    # needs: npm install hyparquet-writer',
-    'node dist/merge.js output/features --errors errors.csv       # only what could not be read, and why',
+    'node dist/merge.js output/scores --errors errors.csv         # only what could not be read, and why',
   ],
 )
   .argument('<run>', 'the folder given as --out')
