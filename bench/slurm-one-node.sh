@@ -4,7 +4,7 @@
 # The daemons run on loopback, without cgroups and without systemd, and are stopped at the end.
 set -eu
 images=$(realpath "$1")
-S=$(mktemp -d /tmp/slurm-XXXXXX); H=$(hostname -s)
+S=$(mktemp -d -t slurm-XXXXXX); H=$(hostname -s)
 mkdir -p "$S/state" "$S/spool" "$S/munge"; chmod 755 "$S"; chmod 711 "$S/munge"
 (umask 077; head -c 1024 /dev/urandom > "$S/munge/key")
 cat > "$S/slurm.conf" <<C
