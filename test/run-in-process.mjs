@@ -11,6 +11,8 @@ import { globals } from 'webgpu';
 const dist = resolve('dist');
 process.chdir(process.argv[2]);
 process.setMaxListeners(0);
+/** Buffers, textures and query sets of the command that runs. */
+const resources = [];
 keepDevices(globals);
 
 /** What a command throws in place of ending the process. */
@@ -42,6 +44,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   // A pipe, a redirection or a variable needs a shell.
   if (name === undefined || /[|<>;&]/.test(rest.replace(/"[^"]*"|'[^']*'/g, ''))) inShell(line);
   else await here(name, rest);
+  freeResources();
   writeSync(1, `${JSON.stringify({ status: status ?? process.exitCode ?? 0, output })}\n`);
 }
 process.reallyExit(0);
@@ -74,6 +77,11 @@ function inShell(line) {
   status = result.status ?? 1;
 }
 
+/** What a command has taken of a device: with the device it would go by itself. */
+function freeResources() {
+  for (const resource of resources.splice(0)) resource.destroy();
+}
+
 /** From now on a device that is asked for as another was is that one, and none is destroyed. */
 function keepDevices({ GPUAdapter, GPUDevice }) {
   const { requestDevice } = GPUAdapter.prototype;
@@ -84,4 +92,12 @@ function keepDevices({ GPUAdapter, GPUDevice }) {
     return devices.get(key);
   };
   GPUDevice.prototype.destroy = () => {};
+  for (const name of ['createBuffer', 'createTexture', 'createQuerySet']) {
+    const create = GPUDevice.prototype[name];
+    GPUDevice.prototype[name] = function (wanted) {
+      const resource = create.call(this, wanted);
+      resources.push(resource);
+      return resource;
+    };
+  }
 }
