@@ -28,6 +28,7 @@ const replaced: readonly (readonly [RegExp, string, string])[] = [
     'needs ten images of each generator',
   ],
   [/--batch-size 256 --chunk-size 64/, '--batch-size 4 --chunk-size 2', 'there are twelve images'],
+  [/-profile gpu,/, '-profile ', 'the kernels of GPUs took two minutes on a processor'],
   [/lab\/FAMILY/, 'lab/matmul', 'one of the families'],
   [/--info FILE/, '--info ViT-B-16.pt', 'weights'],
 ];
