@@ -37,6 +37,11 @@ const replaced: readonly (readonly [RegExp, string, string])[] = [
 const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
   [/^node dist\/(train|pretrain)\.js --resume/, [], 'a saved run knows its settings'],
   [
+    /^node dist\/train\.js --sweep/,
+    ['--epochs 1', '--batch-size 4', '--views 1', '--cache none'],
+    'as many runs as the sweep has; it goes on by itself',
+  ],
+  [
     /^node dist\/(train|demo|clip-agiqa-webgpu)\.js(?! score)/,
     ['--epochs 1', '--batch-size 4', '--views 1', '--cache none', '--overwrite'],
     'as published: 50 to 150 epochs',

@@ -156,7 +156,9 @@ describe.each([false, true])('a packed weight, halves: %s', (half) => {
     const byRows = async (weight: Operand) => run(rowsOf(weight, 16, 48), x, dyOfRows);
     const [expectedOfRows, gotOfRows] = [await byRows(plain), await byRows(packed)];
     for (const part of [0, 1] as const) expectClose(gotOfRows[part], expectedOfRows[part], 2e-6);
-    expectClose(gotOfRows[0], await slice(Tensor.from(gpu, got[0], [m, n]), 1, 16, 48).read(), 1e-12);
+    // Another variant may suit fewer columns; packed into a texture there is one order of sums.
+    const tolerance = packed.interleaved ? 1e-12 : 2e-6;
+    expectClose(gotOfRows[0], await slice(Tensor.from(gpu, got[0], [m, n]), 1, 16, 48).read(), tolerance);
     packed.dispose();
     expect(() => linear(x, packed, null)).toThrow(`weight [${n}, ${k}] is disposed`);
     for (const one of [x, dy, dyOfRows, plain]) one.dispose();

@@ -393,21 +393,21 @@ describe('a run', () => {
         parts(() => 3, 4),
         2,
       ),
-    ).toMatch(/^warning +all scores are equal.*$/);
+    ).toMatch(/^warning +all scores are equal.*$/m);
     expect(
       await warnings(
         'single',
         parts((i) => i, 1),
         2,
       ),
-    ).toMatch(/^warning +the test set is a single image.*$/);
+    ).toMatch(/^warning +the test set is a single image.*$/m);
     expect(
       await warnings(
         'warm',
         parts((i) => i, 4),
         1,
       ),
-    ).toMatch(/^warning +every epoch is a warm-up epoch.*$/);
+    ).toMatch(/^warning +every epoch is a warm-up epoch.*$/m);
   });
 });
 

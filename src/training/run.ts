@@ -61,7 +61,6 @@ export async function trainRun(gpu: Gpu, given: Settings, options: InspectedOpti
   const saved = await SavedRun.open(trainingKind, runFolder(settings), settings, options);
   try {
     const run = await openRun(saved, options);
-    if (!saved.last) await tellOfPictures(run.dataset, { ...options, cache: settings.cache });
     const outcome = await recovering(gpu, (device) => attempt(device, run, options.inspector), {
       progress: () => saved.done + run.encoded.count,
       lost: ({ message }) => options.reporter.line(`recovering ${message}`),
@@ -85,7 +84,10 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
     const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
     checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
-    if (await saved.begin(settings.epochs)) await writeSplitCsv(saved.folder.file('split.csv'), dataset);
+    if (await saved.begin(settings.epochs)) {
+      await writeSplitCsv(saved.folder.file('split.csv'), dataset);
+      await tellOfPictures(dataset, { ...run.options, cache: settings.cache });
+    }
 
     const images = held.hold(await openImages(gpu, vision, encoder, run));
     const features = await encodeRun(run, images);
