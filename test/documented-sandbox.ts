@@ -26,6 +26,7 @@ export async function fillSandbox(home: string): Promise<void> {
 
   // 64 columns in the joint space, as the results of the published trainer below have.
   const spec = readFileSync(join(fixtures, 'tiny-clip.json'), 'utf8').replaceAll('[64, 32]', '[64, 64]');
+  writeFileSync(at('sweep.yaml'), 'lr: [0.001, 0.01]\nseed: [1]\n');
   for (const name of ['weights.json', 'spec.json']) writeFileSync(at(name), spec);
   for (const name of [
     'nctx16_cscFalse_ctpend/seed1',
