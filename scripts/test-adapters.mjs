@@ -20,7 +20,13 @@ const machines = [
   { name: 'lavapipe, subgroups of 8', env: lavapipe(8), profile: '' },
   { name: 'lavapipe, subgroups of 8', env: lavapipe(8), profile: 'gpu', quick: true, parity: true },
   { name: 'lavapipe, subgroups of 8', env: lavapipe(8), profile: 'no-subgroups' },
-  { name: 'lavapipe, subgroups of 8', env: lavapipe(8), profile: 'gpu,no-subgroups', quick: true },
+  {
+    name: 'lavapipe, subgroups of 8',
+    env: lavapipe(8),
+    profile: 'gpu,no-subgroups',
+    quick: true,
+    more: ['run-tuning'],
+  },
   {
     name: 'lavapipe, subgroups of 8',
     env: lavapipe(8),
@@ -76,7 +82,7 @@ if (values.report)
   writeFileSync(values.report, `${JSON.stringify({ passed, failed, machines: results }, null, 1)}\n`);
 if (failed > 0 || passed === 0) process.exit(1);
 
-function tryOn({ name, env, driver: needsDriver, profile, quick, parity }) {
+function tryOn({ name, env, driver: needsDriver, profile, quick, parity, more = [] }) {
   const title = profile ? `${name}, seen as: ${profile}` : name;
   if (needsDriver && driver.missing) {
     process.stdout.write(`${title.padEnd(88)} ${values.ci ? 'FAILED' : 'left out'}: ${driver.missing}\n`);
@@ -92,7 +98,7 @@ function tryOn({ name, env, driver: needsDriver, profile, quick, parity }) {
     XDG_CACHE_HOME: join(work, 'cache'),
     NO_COLOR: '1',
   };
-  const tests = runTests(values.quick ? quickTests : kernelTests, environment);
+  const tests = runTests([...(values.quick ? quickTests : kernelTests), ...more], environment);
   const figures = values.quick && !parity ? { passed: 0, failed: 0, lines: [] } : runParity(environment);
   const passed = tests.passed + figures.passed;
   const failed = tests.failed + figures.failed;

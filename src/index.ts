@@ -68,6 +68,7 @@ export type { Recording } from './kernels/device/recording.ts';
 export { type RecoveryOptions, recovering } from './kernels/device/recovery.ts';
 export type { Tracer } from './kernels/device/tracer.ts';
 export { HangError } from './kernels/device/watchdog.ts';
+export type { Constants } from './kernels/device/wgsl.ts';
 export type { Work, WorkOf } from './kernels/device/work.ts';
 export { elementGroups } from './kernels/elementwise.ts';
 export type { PackedWeight } from './kernels/matmul/packed-weight.ts';

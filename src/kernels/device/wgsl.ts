@@ -4,7 +4,7 @@ import { shaderLibrary } from './shader-library.ts';
 /**
  * The four things WGSL lacks that hand-tuned kernels need, kept so small that every shader file stays readable.
  *
- * 1. Including. `//@include "lib_philox.wgsl"` stands for that file of shaders/ (see {@link shaderLibrary}), so that a shader
+ * 1. Including. `//@include "lib_philox.wgsl"` stands for that file of shaders/ (see `shaderLibrary`), so that a shader
  *    says itself what it is made of. A file is included once, wherever it is named again.
  * 2. Specialization. A shader declares its tunables as ordinary constants with a default,
  *    `const ROWS = 4u;` or `alias Element = f32;`, and a launcher replaces the value. Unlike pipeline overrides, the
@@ -17,7 +17,7 @@ import { shaderLibrary } from './shader-library.ts';
  *    subgroupBroadcast takes only constant lanes. Bounds are numbers or integer constants; loops nest.
  *
  * Two more say nothing to the device, and stand at the end of the header: `//@work 3 * size operations, 8 * size bytes` is what a
- * dispatch does at least, for roofs and estimates ({@link workOf} reads it), and `//@budget registers 32, shared 0` what a GPU's
+ * dispatch does at least, for roofs and estimates (`workOf` reads it), and `//@budget registers 32, shared 0` what a GPU's
  * compiler may take for the kernel (bench/gpu-compilers/budget.ts reads it). Branches choose them as they choose code.
  *
  * What WGSL wants first (`enable`, `diagnostic`) may stand anywhere, also in a branch, and is moved to the top.
