@@ -2,6 +2,7 @@
  * What a training step costs the host: the step of `train.js` with cached features, at ViT-B/16's size, on Dawn's null
  * backend, which accepts every command and computes nothing.
  */
+import { median } from '../src/common/median.ts';
 import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type BenchOptions, digits, markdownTable, type Section } from './section.ts';
@@ -87,9 +88,6 @@ async function cost(gpu: Gpu, epochs: number, capture: boolean): Promise<HostCos
     microsecondsPerDispatch: microsecondsPerStep / dispatchesPerStep,
   };
 }
-
-const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 const emptyKernel = {
   name: 'empty',

@@ -1,4 +1,5 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
+import { environmentVariable } from '../common/environment.ts';
 import { printable } from '../common/printable.ts';
 
 /** Without a terminal a bar is a line at most this often. */
@@ -92,7 +93,7 @@ function clear(): void {
 }
 
 /** Whether lines may be drawn over: a log file keeps each, and a terminal may say that it cannot move the cursor. */
-const isTerminal = () => process.stderr.isTTY === true && process.env.TERM !== 'dumb';
+const isTerminal = () => process.stderr.isTTY === true && environmentVariable('TERM') !== 'dumb';
 
 interface BarText {
   readonly label: string;

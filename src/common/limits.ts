@@ -1,3 +1,4 @@
+import { environmentVariable } from './environment.ts';
 import { UserError } from './errors.ts';
 
 const kibi = 2 ** 10;
@@ -86,7 +87,7 @@ let parsed: { readonly text: string; readonly values: Readonly<Record<LimitName,
 
 /** A limit: the standard one, or the one that the environment gives. Throws `UserError` if the environment makes no sense. */
 export function limit(name: LimitName): number {
-  const text = process.env[variable] ?? '';
+  const text = environmentVariable(variable) ?? '';
   if (parsed?.text !== text) parsed = { text, values: { ...standard, ...parse(text) } };
   return parsed.values[name];
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DiskFile, makeFolder } from '../common/disk.ts';
 import { UserError } from '../common/errors.ts';
 import { diskError, removeTemporaries } from '../common/files.ts';
-import { cacheFolder } from '../common/folders.ts';
+import { cacheFile } from '../common/folders.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { float16ToFloat32, float32ToFloat16, type StorageType } from '../data/formats/float16.ts';
 import {
@@ -268,7 +268,7 @@ export async function openFeatureCache(
   setting: string,
   options: FeatureCacheOptions,
 ): Promise<FeatureCache | null> {
-  return setting === 'none' ? null : FeatureCache.open(setting || join(cacheFolder(), 'features'), options);
+  return setting === 'none' ? null : FeatureCache.open(setting || cacheFile('features'), options);
 }
 
 const hashOf = (key: string): Buffer => createHash('sha256').update(key).digest();

@@ -1,3 +1,4 @@
+import { median } from '../common/median.ts';
 import { type CeilingLaunches, ceilingLaunches } from '../kernels/ceiling.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Recording } from '../kernels/device/recording.ts';
@@ -102,10 +103,4 @@ async function repeat(many: number, advance: () => void, body: () => Promise<voi
     await body();
     advance();
   }
-}
-
-function median(list: readonly number[]): number {
-  const sorted = [...list].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return sorted.length % 2 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../common/errors.ts';
-import { cacheFolder } from '../../common/folders.ts';
+import { cacheFile } from '../../common/folders.ts';
 import { readCsv } from '../formats/csv.ts';
 import { anyCsv } from './csv.ts';
 import type { DatasetLayout } from './dataset.ts';
@@ -50,7 +50,7 @@ const holdsFiles = (folder: string): boolean =>
  * temporary files. Drawn there if need be, and if allowed.
  */
 async function standardFolder(draw: Drawing | undefined): Promise<string> {
-  const cached = join(cacheFolder(), 'scenes-2');
+  const cached = cacheFile('scenes-2');
   const others = join(tmpdir(), `clip-agiqa-webgpu-${process.getuid?.() ?? ''}`);
   const temporary = isOwn(others) ? join(others, 'scenes-2') : undefined;
   const found = [cached, temporary].find((folder) => folder && existsSync(join(folder, 'data.csv')));

@@ -1,3 +1,4 @@
+import { environmentVariable } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
 
 /**
@@ -13,8 +14,7 @@ const nobody = '<none of them>';
 
 /** The adapter asked for: what is given, else the environment's; undefined for Dawn's own choice. */
 export function adapterAskedFor(given: string | undefined): string | undefined {
-  const environment = typeof process === 'undefined' ? undefined : process.env?.[adapterVariable];
-  return given ?? (environment || undefined);
+  return given ?? environmentVariable(adapterVariable);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { environmentVariable } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
 
 /**
@@ -44,8 +45,7 @@ export function parseProfile(text: string): ProfileWord[] {
 /** The profile to use: the one given, else the environment's. */
 export function adapterProfile(given: readonly ProfileWord[] | undefined): readonly ProfileWord[] {
   if (given) return parseProfile(given.join());
-  const environment = typeof process === 'undefined' ? undefined : process.env?.[profileVariable];
-  return parseProfile(environment ?? '');
+  return parseProfile(environmentVariable(profileVariable) ?? '');
 }
 
 /** Whether a profile leaves a feature alone. Without subgroups none has a size. */

@@ -1,3 +1,4 @@
+import { inNode } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
 import { adapterAskedFor, adapterName } from './adapter-choice.ts';
 import { adapterProfile, keepsFeature, type OptionalFeature, type ProfileWord } from './adapter-profile.ts';
@@ -79,8 +80,6 @@ export function dawnFlags(options: AdapterOptions): string[] {
   if (options.backend) flags.push(`backend=${options.backend}`);
   return flags;
 }
-
-const inNode = typeof process !== 'undefined' && Boolean(process.versions?.node);
 
 /** What asks for the adapter: the browser's `navigator.gpu`, or Dawn in Node. */
 async function webgpu(options: AdapterOptions): Promise<GPU> {

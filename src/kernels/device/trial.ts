@@ -1,3 +1,5 @@
+import { maxError } from '../../common/compare.ts';
+import { median } from '../../common/median.ts';
 import type { GpuBuffer } from './buffer-pool.ts';
 import type { Gpu } from './gpu.ts';
 
@@ -105,21 +107,25 @@ export async function runTrial(
       return new Float32Array(await gpu.read(result, 4 * part.output));
     });
     if (!expected) return { times: {}, leftOut };
-    const limit = trial.tolerance * expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const poison = new Float32Array(trial.output).fill(Number.NaN);
     const right: string[] = [];
     for (const variant of variants) {
       // The reference is not timed where it computes a part only: it would take as long as all others together.
       if (part && variant === trial.reference) continue;
       // Poisoned, so that a variant that writes nothing is not taken for right.
-      gpu.write(output, new Float32Array(trial.output).fill(Number.NaN));
+      gpu.write(output, poison);
       const got = await attempt(variant, async () => {
         trial.run(variant, inputs, output);
-        const parts: ArrayBuffer[] = [];
-        for (const [start, length] of runs) parts.push(await gpu.read(output, 4 * length, 4 * start));
-        return parts.flatMap((bytes) => [...new Float32Array(bytes)]);
+        const parts = new Float32Array(expected.length);
+        let at = 0;
+        for (const [start, length] of runs) {
+          parts.set(new Float32Array(await gpu.read(output, 4 * length, 4 * start)), at);
+          at += length;
+        }
+        return parts;
       });
       if (!got) continue;
-      if (got.every((value, i) => Math.abs(value - expected[i]!) <= limit)) right.push(variant);
+      if (maxError(got, expected) <= trial.tolerance) right.push(variant);
       else leftOut[variant] = 'gives another result than the reference';
     }
     const samples = new Map<string, number[]>(right.map((variant) => [variant, []]));
@@ -160,12 +166,6 @@ function launches(gpu: Gpu): NonNullable<TrialOptions['clock']> {
     await gpu.finish();
     return (performance.now() - start) / times;
   };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 /** Uniform in ±1/2. */

@@ -1,5 +1,7 @@
+import { builtin, environmentVariable, inNode } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
-import { fnv1a32 } from '../../common/fnv1a.ts';
+import { fnv1aHex } from '../../common/fnv1a.ts';
+import { cacheFile } from '../../common/folders.ts';
 import type { AdapterDescription } from './adapter.ts';
 
 /** The result of a shape's trial. */
@@ -68,15 +70,10 @@ export const tuningVariable = 'CLIP_AGIQA_TUNING';
 
 /** The file of an adapter: the one named, else that in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
 function tuningPath(adapter: AdapterDescription): string | undefined {
-  const given = typeof process === 'undefined' ? undefined : process.env?.[tuningVariable];
-  if (given) return given;
-  const path = builtin('node:path');
-  const os = builtin('node:os');
-  if (!path || !os) return undefined;
+  const given = environmentVariable(tuningVariable);
+  if (given || !inNode) return given;
   const slug = adapter.name.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
-  const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  const version = fnv1a32(adapterKey(adapter)).toString(16).padStart(8, '0');
-  return path.join(cache, 'clip-agiqa-webgpu', 'tuning', `${slug}-${version}.json`);
+  return cacheFile('tuning', `${slug}-${fnv1aHex(adapterKey(adapter))}.json`);
 }
 
 /** What earlier runs measured on the adapter. Missing or damaged it is empty: it is a cache, so the next tuning writes it again. */
@@ -102,9 +99,4 @@ export async function saveTable(adapter: AdapterDescription, table: Table): Prom
     // What was measured serves this process all the same; a run in a container without a home ends in no error.
     console.warn(`tuning     ${error.message}; the next run will measure again`);
   }
-}
-
-/** Node's built-in modules without an import, which a browser could not resolve. */
-function builtin<T extends 'node:fs' | 'node:os' | 'node:path'>(name: T) {
-  return typeof process === 'undefined' ? undefined : process.getBuiltinModule?.(name);
 }

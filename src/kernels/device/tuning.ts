@@ -1,4 +1,5 @@
-import { fnv1a32 } from '../../common/fnv1a.ts';
+import { environmentVariable } from '../../common/environment.ts';
+import { fnv1aHex } from '../../common/fnv1a.ts';
 import type { Gpu } from './gpu.ts';
 import { runTrial, type Trial } from './trial.ts';
 import { type Measurement, parseTable, readTable, saveTable, type Table, tableText } from './tuning-file.ts';
@@ -35,7 +36,7 @@ export const classOf = (count: number): number =>
 
 /** Names a family's version after the text of its shaders, with what they include (FNV-1a, 32 bits). */
 export function sourceVersion(...sources: readonly string[]): string {
-  return fnv1a32(sources.map(resolveIncludes).join('')).toString(16).padStart(8, '0');
+  return fnv1aHex(sources.map(resolveIncludes).join(''));
 }
 
 /**
@@ -151,7 +152,7 @@ export const tuneVariable = 'CLIP_AGIQA_TUNE';
 
 /** The choice of the environment, else `auto`. */
 export function defaultTuneChoice(): TuneChoice {
-  const given = typeof process === 'undefined' ? undefined : process.env?.[tuneVariable];
+  const given = environmentVariable(tuneVariable);
   return tuneChoices.find((choice) => choice === given) ?? 'auto';
 }
 

@@ -1,3 +1,4 @@
+import { environmentVariable } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
 
 /** The GPU works on something without end, as far as anyone can see. Nothing more can be done with it. */
@@ -120,7 +121,7 @@ export class Watchdog {
 
 /** The seconds to use: those given, else the environment's, else the usual ones. */
 export function watchdogSeconds(given: number | undefined): number {
-  const environment = typeof process === 'undefined' ? undefined : process.env?.[variable];
+  const environment = environmentVariable(variable);
   const seconds = given ?? (environment ? Number(environment) : usualSeconds);
   if (!(seconds >= 0) || seconds === Number.POSITIVE_INFINITY)
     throw new UserError(
