@@ -1,160 +1,113 @@
 // node bench/shard-faults.mjs redis|postgres IMAGES [score options]: two workers share a run in shards of 64 while one is killed with -9
 // in mid-shard, the server is killed and started again, a third worker joins late, and the run is handed out twice. Then the merged file
 // must be that of one process, byte for byte. Needs a build, and redis-server, or PostgreSQL's programs and a user postgres if run by root.
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startPostgres, startRedis } from '../scripts/queue-servers.mjs';
 
+const begin = { redis: startRedis, postgres: startPostgres };
 const [kind, images, ...options] = process.argv.slice(2);
-if (!['redis', 'postgres'].includes(kind) || !images) {
+if (!begin[kind] || !images) {
   process.stderr.write('usage: node bench/shard-faults.mjs redis|postgres IMAGES [score options]\n');
   process.exit(1);
 }
-const folder = mkdtempSync(join(tmpdir(), 'faults-'));
-const run = join(folder, 'run');
-const began = performance.now();
-const say = (...words) =>
-  console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`.padStart(9), ...words);
-const wait = async (what, done, seconds = 600) => {
-  for (let waited = 0; !done(); waited += 0.05) {
-    if (waited > seconds) throw new Error(`${what}: nothing in ${seconds} s`);
-    await sleep(50);
-  }
+/** Milliseconds without a server: more than the process that waits for the run lets pass between two looks at it. */
+const outage = 12_000;
+
+const started = performance.now();
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+const say = (...words) => console.log(seconds(started).padStart(9), ...words);
+const until = async (what, done) => {
+  for (const from = performance.now(); !done(); await sleep(50))
+    if (performance.now() - from > 600_000) throw new Error(`${what}: nothing in 600 s`);
 };
 
-const server = kind === 'redis' ? redis() : postgres();
-server.start();
-const env = { ...process.env, QUEUE_URL: server.url };
-const command = (name, ...args) =>
-  spawnSync(process.execPath, [`dist/${name}.js`, ...args], { env, encoding: 'utf8' });
-const workers = [];
-function startWorker(name) {
-  const args = ['dist/worker.js', '--root', '/', '--lock-seconds', '10'];
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const worker = { name, child, text: '' };
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (worker.text += data));
-  workers.push(worker);
-  return worker;
-}
-const shards = (worker) => (worker.text.match(/^shard \d+: written/gm) ?? []).length;
-
-const plain = join(folder, 'plain.csv');
-const one = command('score', images, '--csv', plain, ...options);
-if (one.status !== 0) throw new Error(one.stderr);
-say('one process:', readFileSync(plain, 'utf8').split('\n').length - 2, 'rows');
-const planned = command('score', images, '--out', run, '--shard-size', '64', '--plan-only', ...options);
-if (planned.status !== 0) throw new Error(planned.stderr);
-for (let i = 0; i < 2; i++) {
-  const { stderr } = command('score', '--out', run, '--queue', '--detach');
-  say('handed out:', /queue +(.*)/.exec(stderr)?.[1] ?? stderr);
-}
-const began2 = performance.now();
-const waiting = spawn(process.execPath, ['dist/score.js', '--out', run, '--queue'], { env, stdio: 'ignore' });
-const ended = new Promise((done) => waiting.on('close', done));
-const [first, second] = [startWorker('first'), startWorker('second')];
-await wait('the first shards', () => shards(first) >= 1 && shards(second) >= 1);
-await sleep(700);
-first.child.kill('SIGKILL');
-say('first worker killed with -9 in mid-shard, after', shards(first), 'shards');
-await wait('more of the second', () => shards(second) >= 3);
-await server.kill();
-say('server killed with -9');
-await sleep(12000); // longer than the process that waits leaves the server alone
-server.start();
-say('server started again');
-const third = startWorker('third');
-say('third worker joins');
-const status = await ended;
-say('all there: exit status', status, `; ${((performance.now() - began2) / 1000).toFixed(1)} s for the run`);
-for (const { child } of [second, third]) child.kill('SIGTERM');
-await sleep(2000);
-for (const worker of workers)
-  say(
-    `${worker.name}:`,
-    shards(worker),
-    'shards written,',
-    (worker.text.match(/: (same|already)/g) ?? []).length,
-    'found done,',
-    (worker.text.match(/^(stalled|failed)/gm) ?? []).length,
-    'stalled or failed',
-  );
-const merged = join(folder, 'merged.csv');
-command('merge', run, '--csv', merged);
-const equal = readFileSync(merged).equals(readFileSync(plain));
-say('merged file equals the one-process file byte for byte:', equal);
-await server.kill();
-for (const { child } of workers) child.kill('SIGKILL');
-rmSync(folder, { recursive: true });
-process.exit(equal && status === 0 ? 0 : 1);
-
-function redis() {
-  const socket = join(folder, 's');
-  let child;
-  return {
-    url: `redis+unix://${socket}`,
-    start() {
-      rmSync(socket, { force: true });
-      const args = [
-        '--port',
-        '0',
-        '--unixsocket',
-        socket,
-        '--dir',
-        folder,
-        '--appendonly',
-        'yes',
-        '--save',
-        '',
-      ];
-      child = spawn('redis-server', args, { stdio: 'ignore' });
-    },
-    async kill() {
-      child.kill('SIGKILL');
-      await sleep(300);
-    },
-  };
+const folder = mkdtempSync(join(tmpdir(), 'faults-'));
+const children = new Set();
+let server;
+try {
+  server = await begin[kind]();
+  process.exitCode = (await scenario()) ? 0 : 1;
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  await server?.stop();
+  rmSync(folder, { recursive: true });
 }
 
-function postgres() {
-  const root = '/usr/lib/postgresql';
-  const programs = existsSync(root) ? join(root, readdirSync(root).at(-1), 'bin') : '';
-  const data = join(folder, 'data');
-  mkdirSync(data);
-  const id = (flag) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
-  const owner = process.getuid() === 0 ? { uid: id('-u'), gid: id('-g') } : {};
-  chmodSync(folder, 0o777);
-  if (owner.uid) chownSync(data, owner.uid, owner.gid);
-  execFileSync(join(programs, 'initdb'), ['-D', data, '-A', 'trust', '-U', 'postgres'], {
-    ...owner,
-    cwd: data,
-    stdio: 'ignore',
+async function scenario() {
+  const run = join(folder, 'run');
+  const plain = join(folder, 'plain.csv');
+  command('score', images, '--csv', plain, ...options);
+  say('one process:', readFileSync(plain, 'utf8').split('\n').length - 2, 'rows');
+  command('score', images, '--out', run, '--shard-size', '64', '--plan-only', ...options);
+  for (let i = 0; i < 2; i++)
+    say('handed out:', /queue +(.*)/.exec(command('score', '--out', run, '--queue', '--detach'))?.[1]);
+
+  const shared = performance.now();
+  const waiting = start('score', '--out', run, '--queue');
+  const [first, second] = [startWorker('first'), startWorker('second')];
+  await until('two shards of the first', () => first.written.length >= 2);
+  const [before, last] = first.written.slice(-2);
+  await sleep((last - before) / 2);
+  first.child.kill('SIGKILL');
+  say('first worker killed with -9 in mid-shard, after', first.written.length, 'shards');
+  await until('three shards of the second', () => second.written.length >= 3);
+  await server.kill();
+  say('server killed with -9');
+  await sleep(outage);
+  await server.start();
+  say('server started again');
+  const third = startWorker('third');
+  say('third worker joins');
+  const status = await waiting.ended;
+  say(`all there: exit status ${status}; ${seconds(shared)} for the run`);
+  for (const { child } of [second, third]) child.kill('SIGTERM');
+  for (const worker of [first, second, third]) {
+    await worker.ended;
+    const count = (pattern) => (worker.text.match(pattern) ?? []).length;
+    const [found, failed] = [count(/: (same|already)/g), count(/^(stalled|failed)/gm)];
+    const { name, written } = worker;
+    say(`${name}: ${written.length} shards written, ${found} found done, ${failed} stalled or failed`);
+  }
+  const merged = join(folder, 'merged.csv');
+  command('merge', run, '--csv', merged);
+  const equal = readFileSync(merged).equals(readFileSync(plain));
+  say('merged file equals the one-process file byte for byte:', equal);
+  return equal && status === 0;
+}
+
+/** What a command that must succeed wrote to stderr. */
+function command(name, ...args) {
+  const env = { ...process.env, QUEUE_URL: server.url };
+  const { status, stderr } = spawnSync(process.execPath, [`dist/${name}.js`, ...args], {
+    env,
+    encoding: 'utf8',
   });
-  let child;
-  return {
-    url: `postgres://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`,
-    start() {
-      rmSync(join(data, 'postmaster.pid'), { force: true });
-      child = spawn(join(programs, 'postgres'), ['-D', data, '-k', folder, '-c', 'listen_addresses='], {
-        ...owner,
-        cwd: data,
-        stdio: 'ignore',
-      });
-      spawnSync('sleep', ['3']);
-    },
-    async kill() {
-      child.kill('SIGKILL');
-      await sleep(1000);
-    },
+  if (status !== 0) throw new Error(stderr);
+  return stderr;
+}
+
+function start(name, ...args) {
+  const child = spawn(process.execPath, [`dist/${name}.js`, ...args], {
+    env: { ...process.env, QUEUE_URL: server.url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.add(child);
+  const begun = { child, text: '', ended: new Promise((done) => child.on('close', done)) };
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (begun.text += data));
+  return begun;
+}
+
+/** A worker, with the times at which it wrote its shards. */
+function startWorker(name) {
+  const worker = Object.assign(start('worker', '--root', '/', '--lock-seconds', '10'), { name, written: [] });
+  const note = () => {
+    const shards = (worker.text.match(/^shard \d+: written/gm) ?? []).length;
+    while (worker.written.length < shards) worker.written.push(performance.now());
   };
+  for (const stream of [worker.child.stdout, worker.child.stderr]) stream.on('data', note);
+  return worker;
 }

@@ -4,19 +4,19 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  postgresPrograms,
+  type QueueServerProcess,
+  redisProgram,
+  startPostgres,
+  startRedis,
+} from '../scripts/queue-servers.mjs';
 import { readPlan } from '../src/scale/plan.ts';
 import { openQueueServer, queueUrl } from '../src/scale/queue/connection.ts';
 import { handOut, isEmpty } from '../src/scale/queue/hand-out.ts';
 import { takeShards } from '../src/scale/queue/take.ts';
 import { missingShards } from '../src/scale/result-names.ts';
 import { runBuilt } from './built-command.ts';
-import {
-  postgresPrograms,
-  redisProgram,
-  startPostgres,
-  startRedis,
-  type TestServer,
-} from './queue-servers.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
 import { merged, work } from './shard-fixture.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -58,27 +58,24 @@ function start(name: string, args: readonly string[], env: Record<string, string
   return started;
 }
 
-const [redis, postgres] = [redisProgram, postgresPrograms];
-const programs = {
-  redis: redis && (() => startRedis(redis)),
-  postgres: postgres && (() => startPostgres(postgres)),
-};
+// With CI set a server that is missing fails its tests.
+const inCi = process.env.CI !== undefined;
+const [hasRedis, hasPostgres] = [redisProgram, postgresPrograms].map((place) => inCi || place !== undefined);
 
-// With CI set a server that is missing fails the test.
-describe.each(['redis', 'postgres'] as const)('%s', (kind) => {
-  const begin = programs[kind];
-  const missing = `skipped: no ${kind === 'redis' ? 'redis-server (apt install redis-server, brew install valkey)' : 'postgres'}`;
-  const wanted = begin !== undefined || (process.env.CI !== undefined && kind === 'redis');
-  let server: TestServer;
+describe.each([
+  ['redis', startRedis, hasRedis, 'apt install redis-server, brew install valkey'],
+  ['postgres', startPostgres, hasPostgres, 'apt install postgresql'],
+] as const)('%s', (kind, begin, wanted, install) => {
+  let server: QueueServerProcess;
   beforeAll(async () => {
-    if (begin) server = await begin();
+    if (wanted) server = await begin();
   });
   afterAll(async () => {
     await server?.stop();
   });
 
   it.runIf(wanted)(
-    `workers that an image ends, a killed server and a double submission come to the bytes of one process${begin ? '' : ` (${missing})`}`,
+    `workers that an image ends, a killed server and a double submission come to the bytes of one process${wanted ? '' : ` (skipped: ${install})`}`,
     async () => {
       const out = plan(kind);
       const env = { QUEUE_URL: server.url };
@@ -126,16 +123,16 @@ describe.each(['redis', 'postgres'] as const)('%s', (kind) => {
 });
 
 describe('a queue', () => {
-  let server: TestServer;
+  let server: QueueServerProcess;
   beforeAll(async () => {
-    if (redisProgram) server = await startRedis(redisProgram);
+    if (hasRedis) server = await startRedis();
   });
   afterAll(async () => {
     await server?.stop();
   });
   const open = () => openQueueServer(new URL(server.url), () => {});
 
-  it.runIf(redisProgram)('has each shard once, and again what was lost', async () => {
+  it.runIf(hasRedis)('has each shard once, and again what was lost', async () => {
     const run = await readPlan(plan('once'));
     const connection = await open();
     const queue = connection.queue();
@@ -152,7 +149,7 @@ describe('a queue', () => {
     await connection.close();
   });
 
-  it.runIf(redisProgram)('gives a shard back when told to stop, and takes nothing but shards', async () => {
+  it.runIf(hasRedis)('gives a shard back when told to stop, and takes nothing but shards', async () => {
     const run = await readPlan(plan('back'));
     const connection = await open();
     const queue = connection.queue();
@@ -181,7 +178,7 @@ describe('a queue', () => {
     await connection.close();
   });
 
-  it.runIf(redisProgram)('stops a worker that has lost its lock', async () => {
+  it.runIf(hasRedis)('stops a worker that has lost its lock', async () => {
     const run = await readPlan(plan('lock'));
     const connection = await open();
     const queue = connection.queue();
@@ -207,15 +204,9 @@ describe('a queue', () => {
     await connection.close();
   });
 
-  it.runIf(redisProgram)('works for a user who may do nothing else (docs/scale.md)', async () => {
+  it.runIf(hasRedis)('works for a user who may do nothing else (docs/scale.md)', async () => {
     const rule = /ACL SETUSER worker on >PASSWORD (.*)/.exec(readFileSync('docs/scale.md', 'utf8'))?.[1];
-    const limited = await startRedis(redisProgram!, [
-      '--user',
-      'worker',
-      'on',
-      '>secret',
-      ...rule!.split(' '),
-    ]);
+    const limited = await startRedis(['--user', 'worker', 'on', '>secret', ...rule!.split(' ')]);
     try {
       const url = new URL(limited.url.replace('redis+unix://', 'redis+unix://worker:secret@localhost'));
       const told: string[] = [];
@@ -267,9 +258,8 @@ describe('the address of a queue', () => {
   });
 });
 
-it('a worker refuses runs and images outside of its roots', async () => {
-  if (!redisProgram) return;
-  const server = await startRedis(redisProgram);
+it.runIf(hasRedis)('a worker refuses runs and images outside of its roots', async () => {
+  const server = await startRedis();
   try {
     const inner = join(folder, 'inner');
     mkdirSync(inner);
