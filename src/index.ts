@@ -26,6 +26,7 @@ export { type MatmulAttributes, matmul } from './autograd/ops/matmul.ts';
 export { l2Normalize } from './autograd/ops/normalize.ts';
 export { maxAll, mean, sum, sumOfSquares } from './autograd/ops/reduce.ts';
 export { rmsNorm } from './autograd/ops/rms-norm.ts';
+export { fidelityLoss, gradedResponseLoss, normInNormLoss, plccLoss } from './autograd/ops/row-losses.ts';
 export { concat, expand, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
 export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/unary.ts';

@@ -14,6 +14,12 @@ import { matmul } from '../src/autograd/ops/matmul.ts';
 import { l2Normalize } from '../src/autograd/ops/normalize.ts';
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
 import { rmsNorm } from '../src/autograd/ops/rms-norm.ts';
+import {
+  fidelityLoss,
+  gradedResponseLoss,
+  normInNormLoss,
+  plccLoss,
+} from '../src/autograd/ops/row-losses.ts';
 import { concat, expand, permute, reshape, slice } from '../src/autograd/ops/shape.ts';
 import { logSoftmax, softmax } from '../src/autograd/ops/softmax.ts';
 import * as activations from '../src/autograd/ops/unary.ts';
@@ -59,7 +65,9 @@ const calls: Record<string, () => Tensor> = {
   crossEntropy: () => crossEntropy(floats(2, 3), words(2)),
   dropout: () => dropout(floats(3), 0.5, { seed: words(2), stream: 1 }),
   expand: () => expand(floats(3), 2),
+  fidelityLoss: () => fidelityLoss(floats(3), floats(3)),
   gatherRows: () => gatherRows(floats(2, 3), words(2)),
+  gradedResponseLoss: () => gradedResponseLoss(floats(2, 3), words(2)),
   l2Normalize: () => l2Normalize(floats(2, 3)),
   layerNorm: () => layerNorm(floats(2, 3), null, null),
   linear: () => linear(floats(2, 3), floats(4, 3), null),
@@ -67,7 +75,9 @@ const calls: Record<string, () => Tensor> = {
   matmul: () => matmul(floats(2, 3), floats(3, 2)),
   mean: () => mean(floats(3)),
   mseLoss: () => mseLoss(floats(3), floats(3)),
+  normInNormLoss: () => normInNormLoss(floats(3), floats(3)),
   permute: () => permute(floats(2, 3), [1, 0]),
+  plccLoss: () => plccLoss(floats(3), floats(3)),
   reshape: () => reshape(floats(2, 3), [6]),
   rmsNorm: () => rmsNorm(floats(2, 3), floats(3)),
   scale: () => scale(floats(3), 2),

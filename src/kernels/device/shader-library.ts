@@ -4,6 +4,8 @@ import attentionFlashKeys from '../../../shaders/lib_attention_flash_keys.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
 import attentionSimd from '../../../shaders/lib_attention_simd.wgsl';
 import elementwise from '../../../shaders/lib_elementwise.wgsl';
+import fidelity from '../../../shaders/lib_fidelity.wgsl';
+import gradedResponse from '../../../shaders/lib_graded_response.wgsl';
 import logSumExp from '../../../shaders/lib_log_sum_exp.wgsl';
 import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
 import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
@@ -14,6 +16,7 @@ import rows from '../../../shaders/lib_rows.wgsl';
 import rowsLane from '../../../shaders/lib_rows_lane.wgsl';
 import rowsSubgroup from '../../../shaders/lib_rows_subgroup.wgsl';
 import rowsWorkgroup from '../../../shaders/lib_rows_workgroup.wgsl';
+import standing from '../../../shaders/lib_standing.wgsl';
 import unary from '../../../shaders/lib_unary.wgsl';
 import vectors from '../../../shaders/lib_vectors.wgsl';
 
@@ -25,6 +28,8 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_attention_flash_keys.wgsl', attentionFlashKeys],
   ['lib_attention_simd.wgsl', attentionSimd],
   ['lib_elementwise.wgsl', elementwise],
+  ['lib_fidelity.wgsl', fidelity],
+  ['lib_graded_response.wgsl', gradedResponse],
   ['lib_log_sum_exp.wgsl', logSumExp],
   ['lib_matmul_scalars.wgsl', matmulScalars],
   ['lib_matmul_store.wgsl', matmulStore],
@@ -35,6 +40,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_rows_lane.wgsl', rowsLane],
   ['lib_rows_subgroup.wgsl', rowsSubgroup],
   ['lib_rows_workgroup.wgsl', rowsWorkgroup],
+  ['lib_standing.wgsl', standing],
   ['lib_unary.wgsl', unary],
   ['lib_vectors.wgsl', vectors],
 ]);
