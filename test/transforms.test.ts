@@ -3,7 +3,13 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { decodeImage } from '../src/data/images/decode.ts';
 import type { Box } from '../src/data/images/resize.ts';
-import { cropTransform, drawCrop, testTransform, toNormalizedCHW } from '../src/data/images/transforms.ts';
+import {
+  cropTransform,
+  drawCrop,
+  nativeCrop,
+  testTransform,
+  toNormalizedCHW,
+} from '../src/data/images/transforms.ts';
 
 const folder = new URL('./fixtures/preprocess/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder));
@@ -27,6 +33,44 @@ describe('test transform and given crops', () => {
       expect(largest).toBe(0);
     },
   );
+});
+
+describe('nativeCrop', () => {
+  /** Of an image in which every byte of a pixel says where it is. */
+  const places = (width: number, height: number) => ({
+    width,
+    height,
+    data: Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+      const pixel = Math.floor(i / 3);
+      return [pixel % width, Math.floor(pixel / width), 7][i % 3]!;
+    }),
+  });
+  const corner = (pixels: Uint8Array, at: number) => [...pixels.subarray(3 * at, 3 * at + 3)];
+
+  it('copies pixels as they are, from the corners to the center', () => {
+    const image = places(60, 41);
+    for (const [x, y, left, top] of [
+      [0, 0, 0, 0],
+      [1, 1, 28, 9],
+      [0.5, 0.5, 14, 5],
+      [1, 0, 28, 0],
+    ] as const) {
+      const pixels = nativeCrop(image, { x, y }, 32);
+      expect(pixels.length).toBe(32 * 32 * 3);
+      expect([corner(pixels, 0), corner(pixels, 32 * 32 - 1)]).toEqual([
+        [left, top, 7],
+        [left + 31, top + 31, 7],
+      ]);
+    }
+  });
+
+  it('enlarges the largest square of an image that is smaller', () => {
+    const image = places(60, 20);
+    const square = { left: 40, top: 0, width: 20, height: 20 };
+    expect(nativeCrop(image, { x: 1, y: 0.5 }, 32)).toEqual(
+      cropTransform(image, { box: square, flip: false }, 32),
+    );
+  });
 });
 
 describe('drawCrop', () => {

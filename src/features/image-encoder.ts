@@ -244,7 +244,7 @@ export class ImageEncoder {
   }
 
   /** Holds everything that the feature depends on. */
-  #keyOf({ size, autoOrient, transform, distortion }: ImageJob, hash: string): string {
+  #keyOf({ size, autoOrient, transform, distortion, degradation }: ImageJob, hash: string): string {
     return JSON.stringify([
       this.encoder.id,
       this.#batch,
@@ -255,6 +255,7 @@ export class ImageEncoder {
       transform,
       distortion ?? null,
       ...(autoOrient ? ['upright'] : []),
+      ...(degradation ? [{ degradation }] : []),
     ]);
   }
 }

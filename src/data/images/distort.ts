@@ -1,48 +1,50 @@
 import sharp, { type Sharp } from 'sharp';
 import { normals, streams } from '../../common/random.ts';
+import type { RgbImage } from './decode.ts';
 
-/** RGB pixels of a square image, row by row. */
-export interface Pixels {
-  readonly data: Uint8Array;
-  readonly size: number;
-}
+/** Distorts an image; `severity` from 0 (visible at a close look) to 1 (ruined), and milder below 0. */
+export type Distortion = (image: RgbImage, severity: number, seed: number) => Promise<RgbImage>;
 
-/** Distorts an image; `severity` from 0 (barely visible) to 1 (ruined). */
-export type Distortion = (image: Pixels, severity: number, seed: number) => Promise<Pixels>;
+const open = ({ data, width, height }: RgbImage) => sharp(data, { raw: { width, height, channels: 3 } });
 
-const open = ({ data, size }: Pixels) => sharp(data, { raw: { width: size, height: size, channels: 3 } });
-
-async function close(image: Sharp, size: number): Promise<Pixels> {
-  return { data: await image.removeAlpha().toColourspace('srgb').raw().toBuffer(), size };
+async function close(image: Sharp, { width, height }: RgbImage): Promise<RgbImage> {
+  return { data: await image.removeAlpha().toColourspace('srgb').raw().toBuffer(), width, height };
 }
 
 /** Geometric between two values, as the eye takes severity: equal steps are equal ratios. */
 const between = (from: number, to: number, severity: number) => from * (to / from) ** severity;
 
-function mapBytes({ data, size }: Pixels, change: (value: number, index: number) => number): Pixels {
+function mapBytes(
+  { data, width, height }: RgbImage,
+  change: (value: number, index: number) => number,
+): RgbImage {
   const out = Buffer.alloc(data.length);
   for (let i = 0; i < data.length; i++) out[i] = Math.min(255, Math.max(0, Math.round(change(data[i]!, i))));
-  return { data: out, size };
+  return { data: out, width, height };
 }
 
 /** The mean of each square of `side` pixels in its place: what very coarse coding leaves. */
-function blocks({ data, size }: Pixels, side: number, strength: number): Pixels {
+function blocks({ data, width, height }: RgbImage, side: number, strength: number): RgbImage {
   const out = Buffer.from(data);
-  for (let y0 = 0; y0 < size; y0 += side)
-    for (let x0 = 0; x0 < size; x0 += side)
+  for (let y0 = 0; y0 < height; y0 += side)
+    for (let x0 = 0; x0 < width; x0 += side)
       for (let c = 0; c < 3; c++) {
         let sum = 0;
         let count = 0;
-        for (let y = y0; y < Math.min(size, y0 + side); y++)
-          for (let x = x0; x < Math.min(size, x0 + side); x++, count++) sum += data[(y * size + x) * 3 + c]!;
-        for (let y = y0; y < Math.min(size, y0 + side); y++)
-          for (let x = x0; x < Math.min(size, x0 + side); x++) {
-            const i = (y * size + x) * 3 + c;
+        for (let y = y0; y < Math.min(height, y0 + side); y++)
+          for (let x = x0; x < Math.min(width, x0 + side); x++, count++)
+            sum += data[(y * width + x) * 3 + c]!;
+        for (let y = y0; y < Math.min(height, y0 + side); y++)
+          for (let x = x0; x < Math.min(width, x0 + side); x++) {
+            const i = (y * width + x) * 3 + c;
             out[i] = Math.round(data[i]! * (1 - strength) + (sum / count) * strength);
           }
       }
-  return { data: out, size };
+  return { data: out, width, height };
 }
+
+/** Numbers of noise that are drawn; a larger image repeats them, so that their memory does not grow with it. */
+const noiseDraws = 2 ** 22;
 
 /** The distortions there are, by name. */
 export const distortions: Readonly<Record<string, Distortion>> = {
@@ -51,15 +53,15 @@ export const distortions: Readonly<Record<string, Distortion>> = {
     const coded = await open(image)
       .jpeg({ quality: Math.round(between(40, 2, severity)) })
       .toBuffer();
-    return close(sharp(coded), image.size);
+    return close(sharp(coded), image);
   },
   /** Gaussian blur of 0.6 to 7 pixels. */
-  blur: async (image, severity) => close(open(image).blur(between(0.6, 7, severity)), image.size),
+  blur: async (image, severity) => close(open(image).blur(between(0.6, 7, severity)), image),
   /** Gaussian noise of standard deviation 6 to 80 levels. */
   noise: async (image, severity, seed) => {
     const std = between(6, 80, severity);
-    const draws = normals(image.data.length, seed, streams.noise);
-    return mapBytes(image, (value, i) => value + std * draws[i]!);
+    const draws = normals(Math.min(image.data.length, noiseDraws), seed, streams.noise);
+    return mapBytes(image, (value, i) => value + std * draws[i % draws.length]!);
   },
   /** Levels reduced from 24 to 2. */
   banding: async (image, severity) => {
@@ -68,10 +70,13 @@ export const distortions: Readonly<Record<string, Distortion>> = {
   },
   /** Shrunk to 1/1.5 to 1/10 and enlarged again. */
   resample: async (image, severity) => {
-    const small = Math.max(4, Math.round(image.size / between(1.5, 10, severity)));
-    const shrunk = await open(image).resize(small, small, { kernel: 'cubic' }).raw().toBuffer();
-    const enlarged = sharp(shrunk, { raw: { width: small, height: small, channels: 3 } });
-    return close(enlarged.resize(image.size, image.size, { kernel: 'nearest' }), image.size);
+    const factor = between(1.5, 10, severity);
+    const [width, height] = [image.width, image.height].map((side) =>
+      Math.max(4, Math.round(side / factor)),
+    ) as [number, number];
+    const shrunk = await open(image).resize(width, height, { kernel: 'cubic', fit: 'fill' }).raw().toBuffer();
+    const enlarged = sharp(shrunk, { raw: { width, height, channels: 3 } });
+    return close(enlarged.resize(image.width, image.height, { kernel: 'nearest', fit: 'fill' }), image);
   },
   /** Red and blue moved apart by 10 to 110 levels. */
   color: async (image, severity) => {
@@ -89,20 +94,19 @@ export const distortionNames = Object.keys(distortions);
 export interface DistortionDraw {
   /** One of `distortionNames`. */
   readonly name: string;
-  /** From 0 (barely visible) to 1 (ruined). */
+  /** From 0 (visible at a close look) to 1 (ruined), and milder below 0. */
   readonly severity: number;
   readonly seed: number;
 }
 
-/** RGB bytes of a square image, distorted. */
+/** An image, distorted; its pixels are a copy of their own, which may go to another thread with their whole buffer. */
 export async function distort(
-  pixels: Uint8Array,
-  size: number,
+  { data, width, height }: RgbImage,
   { name, severity, seed }: DistortionDraw,
-): Promise<Uint8Array> {
+): Promise<RgbImage> {
   const spoil = distortions[name];
   if (!spoil) throw new Error(`no distortion named ${name}`);
-  const data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength);
-  // A copy of its own: the bytes may go to another thread with their whole buffer.
-  return new Uint8Array((await spoil({ data, size }, severity, seed)).data);
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const spoiled = await spoil({ data: bytes, width, height }, severity, seed);
+  return { ...spoiled, data: new Uint8Array(spoiled.data) };
 }

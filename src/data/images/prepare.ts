@@ -6,7 +6,7 @@ import { readWhole } from '../../common/read-file.ts';
 import { decodeImage, type RgbImage, rgbOf } from './decode.ts';
 import { type DistortionDraw, distort } from './distort.ts';
 import type { RawImage } from './input.ts';
-import { cropTransform, drawCrop, testTransform } from './transforms.ts';
+import { cropTransform, drawCrop, nativeCrop, testTransform } from './transforms.ts';
 
 /** An image to be made ready for the network, and how: plain data, so that it can go to another thread. */
 export interface ImageJob {
@@ -34,9 +34,13 @@ export interface ImageJob {
         readonly kind: 'box';
         readonly box: readonly [number, number, number, number];
         readonly flip: boolean;
-      };
+      }
+    /** `size` x `size` pixels as they are, from 0, 0 (top left) to 1, 1 (bottom right); see {@link nativeCrop}. */
+    | { readonly kind: 'native'; readonly x: number; readonly y: number };
   /** Spoils the result. */
   readonly distortion?: DistortionDraw;
+  /** Spoils the image before anything is cut out of it, as if its file were a spoiled one. */
+  readonly degradation?: DistortionDraw;
 }
 
 /** The pixels, RGB row by row, size·size·3, and the SHA-256 (hex) of the file's bytes where that was asked for; or why there are none. */
@@ -97,8 +101,11 @@ export async function prepareFile(
         ? await rgbOf(given, path, admit)
         : await decodeImage(bytes, path, large ? undefined : admit, { autoOrient });
     const prepared: (PreparedImage | KnownImage)[] = [];
-    for (const [i, job] of jobs.entries())
-      prepared.push(hash !== undefined && isKnown(i) ? { known: hash } : await view(image, job, hash));
+    const degrade = lastOf((draw: DistortionDraw) => distort(image, draw));
+    for (const [i, job] of jobs.entries()) {
+      if (hash !== undefined && isKnown(i)) prepared.push({ known: hash });
+      else prepared.push(await view(job.degradation ? await degrade(job.degradation) : image, job, hash));
+    }
     return prepared;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -106,10 +113,21 @@ export async function prepareFile(
   }
 }
 
+/** Keeps the last result: crops of one degraded image follow each other. */
+function lastOf<A, T>(make: (given: A) => Promise<T>): (given: A) => Promise<T> {
+  let last: { readonly key: string; readonly made: T } | undefined;
+  return async (given) => {
+    const key = JSON.stringify(given);
+    if (last?.key !== key) last = { key, made: await make(given) };
+    return last.made;
+  };
+}
+
 async function view(image: RgbImage, job: ImageJob, hash: string | undefined): Promise<PreparedImage> {
   try {
     const cropped = transformImage(image, job);
-    const pixels = job.distortion ? await distort(cropped, job.size, job.distortion) : cropped;
+    const square = { data: cropped, width: job.size, height: job.size };
+    const pixels = job.distortion ? (await distort(square, job.distortion)).data : cropped;
     return { pixels, ...(hash !== undefined && { hash }) };
   } catch (error) {
     if (error instanceof UserError) return { error: error.message };
@@ -140,6 +158,7 @@ function bytesOf(given: Uint8Array | RawImage, name: string): Uint8Array {
 
 function transformImage(image: RgbImage, { path, size, transform }: ImageJob): Uint8Array {
   if (transform.kind === 'test') return testTransform(image, size);
+  if (transform.kind === 'native') return nativeCrop(image, transform, size);
   if (transform.kind === 'crop') {
     const { seed, epoch, index, minArea } = transform;
     const crop = drawCrop(image.width, image.height, seed, epoch, index, minArea);

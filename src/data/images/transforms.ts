@@ -45,6 +45,23 @@ export function cropTransform(image: RgbImage, { box, flip }: CropDraw, size: nu
   return pixels;
 }
 
+/**
+ * `size` x `size` pixels of the image as they are, not resized, which the resized image has no longer: grain, sharpness, compression. Of an
+ * image with a shorter side, the largest square, enlarged. RGB bytes, row by row, size·size·3.
+ *
+ * @param place where it lies in what room there is: 0, 0 is the top left corner, 0.5, 0.5 the center
+ */
+export function nativeCrop(
+  image: RgbImage,
+  place: { readonly x: number; readonly y: number },
+  size: number,
+): Uint8Array {
+  const side = Math.min(size, image.width, image.height);
+  const left = Math.round(place.x * (image.width - side));
+  const top = Math.round(place.y * (image.height - side));
+  return cropTransform(image, { box: { left, top, width: side, height: side }, flip: false }, size);
+}
+
 /** Mirrors RGB rows of `width` pixels left to right, in place. */
 function flipRows(pixels: Uint8Array, width: number): void {
   const line = width * 3;

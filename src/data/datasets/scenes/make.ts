@@ -69,7 +69,11 @@ async function* drawnScenes({ scenes, versions, size, seed }: SceneOptions) {
     const dice = new Dice(seed, streams.scene + scene);
     const kind = sceneKinds[scene % sceneKinds.length]!;
     const svg = Buffer.from(drawScene(kind, size, dice));
-    const drawn = { data: await sharp(svg).removeAlpha().toColourspace('srgb').raw().toBuffer(), size };
+    const drawn = {
+      data: await sharp(svg).removeAlpha().toColourspace('srgb').raw().toBuffer(),
+      width: size,
+      height: size,
+    };
     for (let version = 0; version < versions; version++) {
       const name = version === 0 ? 'clean' : dice.pick(distortionNames);
       const severity = version === 0 ? 0 : dice.range(0, 1);
