@@ -44,7 +44,8 @@ fn unary_derivative(kind: u32, x: f32) -> f32 {
     }
     case 5u: { return exp(x); }
     case 6u: { return 1.0 / x; }
-    case 7u: { return 0.5 / sqrt(x); }
+    // At 0, where there is none, 0, as of a standard deviation in PyTorch: its inverse would make NaN of ReLU's 0 before it.
+    case 7u: { return select(0.5 / sqrt(x), 0.0, x == 0.0); }
     default: { return 1.0; }
   }
 }

@@ -92,7 +92,8 @@ export class VisionTransformer {
     const found = new Map<string, Tensor>();
     const names = blocks.map((block) => `visual.block${block - 1}`);
     const observe: StageObserver = (name, output) => {
-      if (names.includes(name)) found.set(name, output.view());
+      // By the op, so that the tape knows what the outputs are of.
+      if (names.includes(name)) found.set(name, reshape(output, output.shape));
     };
     const last = this.#run(patches, upTo, observe, false);
     return { outputs: names.map((name) => getOrThrow(found, name)), last };

@@ -34,5 +34,5 @@ export const tanh = elementwise('tanh', 'tanh');
 export const exp = elementwise('exp', 'exp');
 /** Natural logarithm. */
 export const log = elementwise('log', 'log');
-/** Square root. */
+/** Square root. Its gradient at 0 is taken to be 0. */
 export const sqrt = elementwise('sqrt', 'sqrt');
