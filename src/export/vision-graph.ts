@@ -1,6 +1,5 @@
-import type { VisionFeature } from '../features/feature-extractor.ts';
 import type { Activation, VisionConfig } from '../model/config.ts';
-import type { Pool } from '../model/pooling.ts';
+import type { Pool, VisionFeature } from '../model/pooling.ts';
 import type { OnnxGraph, OnnxValue } from './onnx-graph.ts';
 
 /** Puts a tensor of the weights into the graph, by its canonical name, and gives its value; transposed where asked. */

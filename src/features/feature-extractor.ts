@@ -3,7 +3,7 @@ import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import type { VisionConfig } from '../model/config.ts';
-import { type Pool, poolTokens, poolWidth } from '../model/pooling.ts';
+import { type Pool, poolTokens, poolWidth, type VisionFeature } from '../model/pooling.ts';
 import type { VisionTransformer } from '../model/vit.ts';
 import type { FeatureExtractor } from './image-encoder.ts';
 
@@ -15,11 +15,6 @@ export interface FeatureChoice {
   readonly pool: Pool;
   readonly weightType: string;
 }
-
-/** Which numbers of the image tower are the feature: the projected class token, or tokens of some blocks (1 is the first), pooled. */
-export type VisionFeature =
-  | { readonly kind: 'projected' }
-  | { readonly kind: 'pooled'; readonly blocks: readonly number[]; readonly pool: Pool };
 
 /**
  * The image feature that a run's settings ask for: the tower's projected one, or, image-only, what --layers and --pool say.
