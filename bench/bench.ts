@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { createCommand, runCommand } from '../src/cli/command.ts';
 import { addTryOutOptions } from '../src/cli/gpu-options.ts';
 import { Progress } from '../src/cli/progress.ts';
+import { startGpu, terminal } from '../src/cli/start.ts';
 import { UserError } from '../src/common/errors.ts';
 import { writeOutput } from '../src/common/files.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
 import { encodeSection } from './encode.ts';
 import { growthSection } from './growth/section.ts';
 import { hostSection } from './host.ts';
@@ -83,9 +83,8 @@ async function measure(
   { quick = false, python, peers = false, out, json }: Options,
 ): Promise<number> {
   // Open until the end: the sections open devices of their own, and Dawn dies where one on another backend follows a closed one.
-  const gpu = await openGpu();
+  const gpu = await startGpu(terminal);
   const { adapter } = gpu;
-  Progress.line(`adapter    ${adapter.name}${adapter.software ? '  (software adapter)' : ''}`);
   const measured: Record<string, unknown> = {};
   let failed = 0;
   for (const section of chosen) {

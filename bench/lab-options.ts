@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { createCommand } from '../src/cli/command.ts';
 import { UserError } from '../src/common/errors.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/self-check/open.ts';
 import { type Clock, ceilingProbe } from './ceiling.ts';
 import { type LadderTable, ladderText, saveLadder } from './ladder.ts';
 

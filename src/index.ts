@@ -61,7 +61,7 @@ export type { AdapterDescription, AdapterOptions } from './kernels/device/adapte
 export type { OptionalFeature } from './kernels/device/adapter-profile.ts';
 export type { BufferPool, GpuBuffer, GpuStorage, PoolStatistics } from './kernels/device/buffer-pool.ts';
 export { DeviceLostError } from './kernels/device/errors.ts';
-export { foldGroups, type Gpu, type Launch, openGpu } from './kernels/device/gpu.ts';
+export { foldGroups, type Gpu, type Launch } from './kernels/device/gpu.ts';
 export { OutOfMemoryError } from './kernels/device/memory.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/device/pipelines.ts';
 export type { DispatchTime, KernelTime } from './kernels/device/profiler.ts';
@@ -97,6 +97,8 @@ export { type ClassEvaluation, evaluateClasses } from './scoring/evaluate-classe
 export { type EvaluateOptions, evaluateModel, type ModelEvaluation } from './scoring/evaluate-model.ts';
 export type { ScorerOptions } from './scoring/open-model.ts';
 export { promptColumn, type ScoredImage, type ScoreOptions, Scorer } from './scoring/scorer.ts';
+export type { SelfCheckChoice } from './self-check/index.ts';
+export { type OpenOptions, openGpu } from './self-check/open.ts';
 export type { EpochRecord } from './training/loop.ts';
 export type { RunSummary } from './training/results.ts';
 export type { Plan } from './training/run-kind.ts';

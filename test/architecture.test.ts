@@ -29,6 +29,7 @@ const allowed: Record<string, readonly string[]> = {
   report: ['common', 'data', 'training', 'scale', 'evaluation'],
   evaluation: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
   reference: ['common', 'kernels'],
+  'self-check': ['common', 'kernels', 'reference'],
   step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'reference'],
   cli: [
     'common',
@@ -42,6 +43,7 @@ const allowed: Record<string, readonly string[]> = {
     'evaluation',
     'report',
     'step',
+    'self-check',
   ],
   commands: [
     ...['common', 'kernels', 'data', 'autograd', 'model', 'features'],
@@ -56,9 +58,10 @@ const allowed: Record<string, readonly string[]> = {
       'report',
       'step',
       'cli',
+      'self-check',
     ],
   ],
-  index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring'],
+  index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring', 'self-check'],
 };
 
 interface Import {

@@ -1,6 +1,6 @@
 /** Times every task here and in the peers, in turns, and checks every result. */
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
-import { openGpu } from '../../src/kernels/device/gpu.ts';
+import { openGpu } from '../../src/self-check/open.ts';
 import { type Ceiling, ceilingProbe, milliseconds } from '../ceiling.ts';
 import { Schedule } from '../schedule.ts';
 import type { BenchOptions } from '../section.ts';

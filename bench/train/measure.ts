@@ -6,8 +6,9 @@
 import { availableParallelism } from 'node:os';
 import { keep, scope } from '../../src/autograd/scope.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import type { Clip } from '../../src/model/clip.ts';
+import { openGpu } from '../../src/self-check/open.ts';
 import type { Learner } from '../../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../../src/training/learners/clip-agiqa.ts';
 import { alternate } from '../alternate.ts';

@@ -28,6 +28,7 @@ const commands: readonly (readonly [string, string])[] = [
   ['weights', 'inspects, converts or generates weights'],
   ['pretrain', 'pre-trains a small CLIP'],
   ['parity', 'checks numbers against reference figures'],
+  ['adapter', 'says what computes, and checks that it does so rightly'],
   ['mat2csv', 'turns scores in MATLAB files into CSV'],
   ['demo', 'trains on generated images and scores some'],
 ];

@@ -1,5 +1,6 @@
 import type { Reporter } from '../common/reporter.ts';
 import { type Gpu, type GpuOptions, openGpu } from '../kernels/device/gpu.ts';
+import { checkAdapter, selfCheckLines } from '../self-check/index.ts';
 import { withoutNativeLines } from './native-stderr.ts';
 import { Progress } from './progress.ts';
 
@@ -27,16 +28,24 @@ export const terminal: Terminal = {
 const dawnRemarks =
   /^Warning: maxDynamic(Uniform|Storage)BuffersPerPipelineLayout artificially reduced from \d+ to \d+ to fit dynamic offset allocation limit\.$/m;
 
-/** Opens the adapter and says plainly what it is. */
-export async function startGpu(reporter: Reporter, options: GpuOptions = {}): Promise<Gpu> {
-  const gpu = await openGpu({
-    ...options,
-    requesting: (request) => withoutNativeLines(dawnRemarks, request),
-  });
-  const { name, driver, software, features } = gpu.adapter;
+/** Opens the adapter without Dawn's remarks. */
+export const openTerminalGpu = (options: GpuOptions = {}): Promise<Gpu> =>
+  openGpu({ ...options, requesting: (request) => withoutNativeLines(dawnRemarks, request) });
+
+/** Says plainly what computes. */
+export function sayAdapter(reporter: Reporter, { adapter }: Gpu): void {
+  const { name, driver, software, features } = adapter;
   reporter.line(
     `adapter    ${name.replace(/-+$/, '')}${software ? '  (software adapter: correct, but many times slower than a GPU)' : ''}`,
   );
   reporter.line(`driver     ${driver || 'unknown'}; ${features.join(', ') || 'no optional features'}`);
-  return gpu;
+}
+
+/** Opens the adapter, says what it is, and checks it where that has not been done before. */
+export async function startGpu(reporter: Reporter, options: GpuOptions = {}): Promise<Gpu> {
+  const opened = await openTerminalGpu(options);
+  sayAdapter(reporter, opened);
+  const check = await checkAdapter(opened);
+  for (const line of selfCheckLines(check)) reporter.line(line);
+  return check.gpu;
 }

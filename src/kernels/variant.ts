@@ -1,5 +1,6 @@
 import type { GpuBuffer } from './device/buffer-pool.ts';
 import type { Gpu } from './device/gpu.ts';
+import { isMasked } from './device/masks.ts';
 import type { TrialPart } from './device/trial.ts';
 import { choose, sourceVersion, type Trial } from './device/tuning.ts';
 
@@ -37,6 +38,8 @@ export interface FamilyTrial<Shape, Args> extends Pick<Trial, 'inputs' | 'output
 
 export interface FamilyDeclaration<Shape, Args> {
   readonly name: string;
+  /** The kernels whose classes of variants a self-check masks together; by default this one alone. */
+  readonly masks?: string;
   /** The first is the naive one, which any other is held to before it is timed: it computes every shape there is a trial of. */
   readonly variants: readonly Variant<Shape, Args>[];
   /** A shape in a few words: what was measured of one holds for all with the same key. */
@@ -66,7 +69,7 @@ export const families: Family<never, never>[] = [];
 const tolerance = 1e-4;
 
 export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): Family<Shape, Args> {
-  const { name: kernel, variants: all, key, trial } = declared;
+  const { name: kernel, masks = kernel, variants: all, key, trial } = declared;
   const byName = new Map(all.map((variant) => [variant.name, variant]));
   if (byName.size < all.length) throw new Error(`${kernel} has two variants with the same name`);
   const sources = new Set(all.flatMap((variant) => variant.sources));
@@ -74,7 +77,9 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
   const tuned = { name: kernel, version };
   const names = [...byName.keys()];
 
-  const applying = (gpu: Gpu, shape: Shape) => all.filter((variant) => variant.applies(gpu, shape));
+  const applies = (variant: Variant<Shape, Args>, gpu: Gpu, shape: Shape) =>
+    !isMasked(gpu.adapter, masks, variant.name) && variant.applies(gpu, shape);
+  const applying = (gpu: Gpu, shape: Shape) => all.filter((variant) => applies(variant, gpu, shape));
 
   const trialOf = (gpu: Gpu, asked: Shape): Trial => {
     const { inputs, output, shape = asked, part, args } = trial(asked);
@@ -99,8 +104,10 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
     const candidates: string[] = [];
     let [cheapest, least] = [undefined as Variant<Shape, Args> | undefined, Number.POSITIVE_INFINITY];
     for (const variant of all) {
-      if (!variant.applies(gpu, shape)) continue;
+      if (!applies(variant, gpu, shape)) continue;
       const cost = variant.cost?.(gpu, shape) ?? 1;
+      // Better than none, where those that are worth it are masked.
+      if (cost === Number.POSITIVE_INFINITY) cheapest ??= variant;
       if (cost === Number.POSITIVE_INFINITY) continue;
       candidates.push(variant.name);
       if (cost < least) [cheapest, least] = [variant, cost];
@@ -112,7 +119,7 @@ export function family<Shape, Args>(declared: FamilyDeclaration<Shape, Args>): F
   const named = (gpu: Gpu, shape: Shape, name: string): Variant<Shape, Args> => {
     const variant = byName.get(name);
     if (!variant) throw new Error(`${kernel} has no variant ${name}; it has: ${names.join(', ')}`);
-    if (variant.applies(gpu, shape)) return variant;
+    if (applies(variant, gpu, shape)) return variant;
     const others = applying(gpu, shape).map((other) => other.name);
     throw new Error(
       `${kernel}: variant ${name} does not apply to ${key(shape)} on ${gpu.adapter.name}; these do: ${others.join(', ')}`,

@@ -50,6 +50,8 @@ export interface AdapterDescription {
   readonly readsTextures: boolean;
   /** The words of its profile; left out where it is seen as it is. */
   readonly profile?: string;
+  /** What a self-check found wrong and the engine does without; left out where nothing is. */
+  readonly masked?: readonly string[];
 }
 
 export interface OpenedDevice {
@@ -133,8 +135,13 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     requiredLimits: profile.includes('default-limits') ? {} : ownLimits(adapter),
   });
   const { info } = adapter;
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
-  const processor = /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
+  const names = {
+    name: info.device || info.description || info.vendor || 'unknown adapter',
+    vendor: info.vendor,
+    architecture: info.architecture,
+    driver: info.description,
+  };
+  const processor = isProcessor(names);
   const textures = language?.has('readonly_and_readwrite_storage_textures') ?? false;
   return {
     device,
@@ -143,10 +150,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     immediate: inNode,
     watchdog,
     description: {
-      name: info.device || info.description || info.vendor || 'unknown adapter',
-      vendor: info.vendor,
-      architecture: info.architecture,
-      driver: info.description,
+      ...names,
       software: processor && !profile.includes('gpu'),
       subgroupMin: device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMax: device.features.has('subgroups') ? (info.subgroupMaxSize ?? 0) : 0,
@@ -155,6 +159,15 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       ...(profile.length > 0 && { profile: profile.join() }),
     },
   };
+}
+
+/** Whether a processor computes, whatever it is seen as. */
+export function isProcessor(
+  adapter: Pick<AdapterDescription, 'name' | 'vendor' | 'architecture' | 'driver'>,
+) {
+  const { vendor, architecture, name, driver } = adapter;
+  const text = `${vendor} ${architecture} ${name} ${driver}`;
+  return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
 }
 
 /** Everything that an adapter can and kernels use. */

@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
+import { AdapterView } from './adapter-view.ts';
 import { checkArea, checkRange, type TextureArea, texelBytes } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
@@ -32,14 +33,10 @@ export type GpuOptions = AdapterOptions;
  */
 export class Gpu {
   readonly device: GPUDevice;
-  readonly adapter: AdapterDescription;
   readonly pool: BufferPool;
   readonly textures: TexturePool;
   readonly pipelines: PipelineCache;
-  readonly limits: Pick<
-    GPUSupportedLimits,
-    'maxComputeWorkgroupStorageSize' | 'maxStorageBuffersPerShaderStage'
-  >;
+  readonly limits: AdapterView['limits'];
   readonly #opened: OpenedDevice;
   readonly #lineage: Lineage<Gpu>;
   readonly #errors: DeviceErrors;
@@ -49,7 +46,7 @@ export class Gpu {
   #released = false;
   #commands: Command[] | undefined; // what a capture under way has recorded
   readonly #bindGroups: BindGroups;
-  readonly #features: ReadonlySet<string>;
+  readonly #view: AdapterView;
   readonly #memory: DeviceMemory;
   readonly #staging: Staging;
   /** Dispatches and submissions so far. */
@@ -63,11 +60,8 @@ export class Gpu {
     this.#watchdog = this.#errors.watchdog;
     this.#meter = new SubmissionMeter(opened.processor && opened.description.software);
     this.device = opened.device;
-    this.adapter = opened.description;
-    // Copied: each question to the device crosses into native code.
-    this.#features = new Set(this.device.features);
-    const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = this.device.limits;
-    this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
+    this.#view = new AdapterView(opened, lineage.masked);
+    this.limits = this.#view.limits;
     this.#encoder = new Encoder(this.device, () => this.flush());
     this.#memory = new DeviceMemory(this.device, this.#errors);
     this.#staging = new Staging(this.#memory, this.#errors);
@@ -115,9 +109,20 @@ export class Gpu {
     return lineage.replace(latest.adapter, (opened) => new Gpu(opened, lineage));
   }
 
+  /** What computes, less what is masked. */
+  get adapter(): AdapterDescription {
+    return this.#view.description;
+  }
+
+  /** Does without what a self-check found wrong, here and on what is opened in place of this device; masks.ts has the words. */
+  mask(words: readonly string[]): void {
+    this.#lineage.masked = words;
+    this.#view.mask(words);
+  }
+
   /** Whether the device was opened with an optional feature. */
   has(feature: OptionalFeature): boolean {
-    return this.#features.has(feature);
+    return this.#view.has(feature);
   }
 
   /** Observes everything that is recorded. */

@@ -9,6 +9,8 @@ export class Lineage<Device> {
   /** The one opened last in place of another. */
   latest: Device | undefined;
   closed = false;
+  /** What a self-check found wrong: it holds for those that are opened in place of another, too. */
+  masked: readonly string[] = [];
   readonly #open: () => Promise<OpenedDevice>;
   #opening: Promise<Device> | undefined;
 

@@ -13,8 +13,18 @@ export const numericsVersion = 2;
  * adapter with its driver and features, and which kernel variants were measured to be the fastest.
  */
 export function numericsId(gpu: Gpu): string {
-  const { vendor, architecture, name, driver, features, subgroupMin, subgroupMax, readsTextures, profile } =
-    gpu.adapter;
+  const {
+    vendor,
+    architecture,
+    name,
+    driver,
+    features,
+    subgroupMin,
+    subgroupMax,
+    readsTextures,
+    profile,
+    masked,
+  } = gpu.adapter;
   const variants = [...tuned(gpu)].map(([shape, { variant }]) => `${shape} ${variant}`);
   return JSON.stringify([
     numericsVersion,
@@ -23,5 +33,6 @@ export function numericsId(gpu: Gpu): string {
     [subgroupMin, subgroupMax, readsTextures],
     sourceVersion(...variants.sort()),
     ...(profile ? [profile] : []),
+    ...(masked ?? []),
   ]);
 }

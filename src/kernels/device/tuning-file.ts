@@ -1,8 +1,7 @@
-import { builtin, environmentVariable, inNode } from '../../common/environment.ts';
+import { builtin, environmentVariable } from '../../common/environment.ts';
 import { UserError } from '../../common/errors.ts';
-import { fnv1aHex } from '../../common/fnv1a.ts';
-import { cacheFile } from '../../common/folders.ts';
 import type { AdapterDescription } from './adapter.ts';
+import { adapterFile, adapterKey } from './adapter-file.ts';
 
 /** The result of a shape's trial. */
 export interface Measurement {
@@ -26,18 +25,6 @@ interface TuningFile {
 export interface Table {
   readonly measured: Measurements;
   readonly fatal: Set<string>;
-}
-
-/** What the measurements hold for: the adapter, its driver, and the features that decide which variants exist. */
-export function adapterKey(adapter: AdapterDescription): string {
-  return [
-    adapter.vendor,
-    adapter.architecture,
-    adapter.name,
-    adapter.driver,
-    ...[...adapter.features].sort(),
-    ...(adapter.profile ? [adapter.profile] : []),
-  ].join('|');
 }
 
 /** The table as a file of text. */
@@ -70,10 +57,7 @@ export const tuningVariable = 'CLIP_AGIQA_TUNING';
 
 /** The file of an adapter: the one named, else that in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
 function tuningPath(adapter: AdapterDescription): string | undefined {
-  const given = environmentVariable(tuningVariable);
-  if (given || !inNode) return given;
-  const slug = adapter.name.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
-  return cacheFile('tuning', `${slug}-${fnv1aHex(adapterKey(adapter))}.json`);
+  return environmentVariable(tuningVariable) || adapterFile('tuning', adapter);
 }
 
 /** What earlier runs measured on the adapter. Missing or damaged it is empty: it is a cache, so the next tuning writes it again. */

@@ -1,5 +1,6 @@
 import type { GpuBuffer } from '../device/buffer-pool.ts';
 import { foldGroups, type Gpu } from '../device/gpu.ts';
+import { isMasked } from '../device/masks.ts';
 import { classOf } from '../device/tuning.ts';
 import type { Constants } from '../device/wgsl.ts';
 import { type FamilyTrial, family, type Variant } from '../variant.ts';
@@ -72,9 +73,9 @@ export function withRowVariant<T>(variant: string | undefined, f: () => T): T {
 }
 
 /** Lanes of a subgroup that owns a row, whose shader has to know them: the one size there is, or one that can be asked for; else 0. */
-function subgroupLanes(gpu: Gpu): number {
+export function subgroupLanes(gpu: Gpu): number {
   const { subgroupMin, subgroupMax } = gpu.adapter;
-  if (!gpu.has('subgroups') || subgroupMin === 0) return 0;
+  if (!gpu.has('subgroups') || subgroupMin === 0 || isMasked(gpu.adapter, 'rows', 'subgroup')) return 0;
   if (subgroupMin === subgroupMax) return subgroupMin;
   return gpu.has('subgroup-size-control') ? Math.min(subgroupMax, Math.max(subgroupMin, 32)) : 0;
 }
@@ -150,6 +151,7 @@ export function rowKernel(name: string, source: string, options: RowKernelOption
 
   const kernels = family({
     name,
+    masks: 'rows',
     variants: [naive, ...(Object.keys(owners) as Owner[]).map(owned)],
     key: ({ rows, width }) => `${classOf(rows)}x${width}`,
     trial({ rows, width }) {

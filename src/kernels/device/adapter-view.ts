@@ -1,0 +1,39 @@
+import type { AdapterDescription, OpenedDevice } from './adapter.ts';
+import type { OptionalFeature } from './adapter-profile.ts';
+import { maskedFeature, withoutMasked } from './masks.ts';
+
+/** What an adapter is and has, without what is masked. Copied: each question to the device crosses into native code. */
+export class AdapterView {
+  readonly limits: Pick<
+    GPUSupportedLimits,
+    'maxComputeWorkgroupStorageSize' | 'maxStorageBuffersPerShaderStage'
+  >;
+  readonly #whole: AdapterDescription;
+  readonly #offered: readonly string[];
+  #description: AdapterDescription;
+  #features: ReadonlySet<string>;
+
+  constructor({ device, description }: OpenedDevice, masked: readonly string[]) {
+    const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = device.limits;
+    this.limits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
+    this.#whole = this.#description = description;
+    this.#offered = [...device.features];
+    this.#features = new Set(this.#offered);
+    this.mask(masked);
+  }
+
+  get description(): AdapterDescription {
+    return this.#description;
+  }
+
+  /** Whether the device was opened with a feature that is not masked. */
+  has(feature: OptionalFeature): boolean {
+    return this.#features.has(feature);
+  }
+
+  /** Leaves out these, and these alone. */
+  mask(words: readonly string[]): void {
+    this.#description = withoutMasked(this.#whole, words);
+    this.#features = new Set(this.#offered.filter((feature) => !maskedFeature(words, feature)));
+  }
+}
