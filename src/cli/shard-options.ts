@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { UserError } from '../common/errors.ts';
+import { isS3 } from '../scale/s3/s3-url.ts';
 import { countOption } from './numbers.ts';
 
 /** Options of a command whose work can be cut into shards. */
@@ -60,4 +61,10 @@ export function checkShardFlags(flags: ShardFlags, shards = flags.out !== undefi
     throw new UserError('a queue hands out the shards, so --shard makes no sense', 'Use one of them.');
   for (const name of ['detach', 'retry'] as const)
     if (flags[name] && !flags.queue) throw new UserError(`--${name} is for a queue`, 'Add --queue URL.');
+}
+
+/** Objects of a bucket are fetched for shards, whose results are kept as they come. */
+export function refuseObjects(names: readonly string[] = []): void {
+  const url = names.find(isS3);
+  if (url !== undefined) throw new UserError(`${url}: s3:// needs a plan of shards`, 'Add --out DIR/.');
 }

@@ -68,7 +68,6 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
     );
   prepareFolder(folder);
   const found = await imagesOf(request.images);
-  if (found.leftOut !== '') tell('left out', found.leftOut);
   const settings = await request.settings(found);
   const kind = taskOf(request);
   const identity = await kind.identify({ settings });
@@ -76,6 +75,7 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
     throw new UserError('a tar is a shard by itself', 'Omit --shard-size.');
   const shardSize = found.unit === 'tar' ? 1 : (flags.shardSize ?? defaultShardSize);
   const written = await writeManifest(folder, found.rows, shardSize);
+  if (found.leftOut() !== '') tell('left out', found.leftOut());
   if (written.rows === 0) throw new UserError(`${list}: holds no images`);
   return writePlan(folder, {
     ...{ version: 1, task: request.task, request: given, settings, identity },

@@ -4,7 +4,7 @@ import { type EncodeFlags, encodeRun, encodesShards } from '../cli/encode-run.ts
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
-import { addShardOptions, checkShardFlags } from '../cli/shard-options.ts';
+import { addShardOptions, checkShardFlags, refuseObjects } from '../cli/shard-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
@@ -58,7 +58,10 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
       storageTypes,
     ),
   )
-  .option('--image <path...>', 'image files, folders, or quoted patterns; - reads names from stdin')
+  .option(
+    '--image <path...>',
+    'image files, folders, or quoted patterns; - reads names from stdin; with --out DIR/ also .tar files and s3:// (docs/scale.md)',
+  )
   .option('--text <text...>', 'texts')
   .option(
     '--tensors <file>',
@@ -98,6 +101,7 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   const { image, text, tensors, batch } = options;
   if (!image && !text && !tensors)
     throw new UserError('nothing to encode', 'Pass --image, --text or --tensors.');
+  refuseObjects(image);
   checkOutput(options.out);
   const found = image && (await findImages(image));
   const paths = found?.paths;

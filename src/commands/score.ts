@@ -8,7 +8,7 @@ import { countOption } from '../cli/numbers.ts';
 import { addEpochFileOption } from '../cli/original-options.ts';
 import { type ScoreFlags, scoreRun, specOf } from '../cli/score-run.ts';
 import { ScoreSheet } from '../cli/score-sheet.ts';
-import { addShardOptions, checkShardFlags } from '../cli/shard-options.ts';
+import { addShardOptions, checkShardFlags, refuseObjects } from '../cli/shard-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
@@ -36,7 +36,7 @@ const command = addEpochFileOption(
 )
   .argument(
     '[image...]',
-    'image files, folders, or quoted patterns such as "**/*.png"; - reads names from stdin',
+    'image files, folders, or quoted patterns such as "**/*.png"; - reads names from stdin; with --out also .tar files and s3:// (docs/scale.md)',
   )
   .option(
     '--model <path>',
@@ -123,6 +123,7 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
     await scoreRun(options.out, options, args);
     return;
   }
+  refuseObjects([...args, ...(options.list === undefined ? [] : [options.list]), options.root ?? '']);
   const { paths, prompts, leftOut } = await requestedImages(options, args);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);

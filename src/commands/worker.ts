@@ -31,7 +31,7 @@ const command = createCommand('worker', 'Computes shards that score --queue and 
   .option('--queue [url]', 'redis://, rediss:// (TLS), redis+unix:// or postgres:// (default: QUEUE_URL)')
   .requiredOption(
     '--root <dir>',
-    'work only on runs and images in this folder; repeatable',
+    'work only on runs and images in this folder, or on images of this bucket or prefix (s3://BUCKET/PREFIX); repeatable',
     (dir: string, dirs: string[] = []) => [...dirs, dir],
   )
   .option('--drain', 'end once the queue has nothing to give (default: wait for more)')

@@ -108,13 +108,16 @@ function parse(text: string): Partial<Record<LimitName, number>> {
   );
 }
 
+/** The error of {@link beyondLimit}. */
+export class LimitError extends UserError {}
+
 /**
  * The error of a file that asks for more than a limit.
  *
  * @param problem what is too much, e.g. `a.pt has 200,000 tensors`; the limit is added
  */
-export function beyondLimit(name: LimitName, problem: string): UserError {
-  return new UserError(
+export function beyondLimit(name: LimitName, problem: string): LimitError {
+  return new LimitError(
     `${problem}, more than the limit of ${limit(name).toLocaleString('en')}`,
     `The file is damaged or malicious; if you trust it, raise the limit: ${variable}=${name}=NUMBER.`,
   );

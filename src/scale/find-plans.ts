@@ -2,13 +2,14 @@ import { type Dirent, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isWithin, realRoot } from './locate.ts';
 import { hasPlan, type PlannedRun, readPlan } from './plan.ts';
+import { isS3 } from './s3/s3-url.ts';
 
 /** Folders below a root that are looked into. */
 const deepest = 4;
 
 /** The run with this plan below the roots; undefined where there is none. Links are not followed. */
 export async function findPlan(roots: readonly string[], digest: string): Promise<PlannedRun | undefined> {
-  for (const root of roots)
+  for (const root of roots.filter((root) => !isS3(root)))
     for (const folder of foldersBelow(realRoot(root), deepest)) {
       if (!hasPlan(folder)) continue;
       // Another run's may be damaged, or of another version.

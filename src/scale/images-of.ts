@@ -5,21 +5,11 @@ import { findImages } from '../scoring/images.ts';
 import { openList } from './list-reader.ts';
 import { commonRoot, isWithin, realRoot } from './locate.ts';
 import type { Cell, ManifestRow } from './manifest.ts';
+import { objectsOf } from './objects-of.ts';
+import type { PlannedImages } from './planned-images.ts';
+import { isS3 } from './s3/s3-url.ts';
 import type { Column } from './table.ts';
 import { expandRanges } from './tar.ts';
-
-/** Images that a plan is to be made of. */
-export interface PlannedImages {
-  readonly rows: Iterable<ManifestRow> | AsyncIterable<ManifestRow>;
-  /** The folder that all of them lie in. */
-  readonly root: string;
-  /** Columns that each row carries. */
-  readonly extra: readonly Column[];
-  readonly prompts: boolean;
-  readonly unit: 'image' | 'tar';
-  /** What folders hold besides, in words. */
-  readonly leftOut: string;
-}
 
 export interface ImagesRequest {
   /** Files, folders and patterns, as `score` takes them. */
@@ -34,11 +24,12 @@ export interface ImagesRequest {
 export async function imagesOf(request: ImagesRequest): Promise<PlannedImages> {
   const { images, list, root } = request;
   if (list !== undefined) return listed(list, request);
+  if (images.some(isS3)) return objectsOf(images, root);
   const tars = images.flatMap(expandRanges);
   const unit = tars.every((name) => /\.tar$/i.test(name)) ? 'tar' : 'image';
   const { paths, leftOut } =
     unit === 'tar' ? { paths: existing(tars), leftOut: '' } : await findImages(images);
-  const none = { extra: [], prompts: false, unit, leftOut } as const;
+  const none = { extra: [], prompts: false, unit, leftOut: () => leftOut } as const;
   if (root === undefined) {
     const common = commonRoot(paths);
     return { ...none, root: common.root, rows: rowsOf(paths, common.files) };
@@ -76,7 +67,7 @@ async function listed(list: string, request: ImagesRequest): Promise<PlannedImag
       `Name it with ${option}.`,
     );
   };
-  const { imageColumn, promptColumn, root = dirname(list) } = request;
+  const { imageColumn, promptColumn, root = folderOf(list) } = request;
   const image = find(imageColumn === undefined ? imageColumns : [imageColumn], '--image-column');
   const prompt = promptColumn ?? (names.includes('prompt') ? 'prompt' : undefined);
   if (prompt !== undefined) find([prompt], '--prompt-column');
@@ -88,7 +79,7 @@ async function listed(list: string, request: ImagesRequest): Promise<PlannedImag
     extra,
     prompts: prompt !== undefined,
     unit: 'image',
-    leftOut: '',
+    leftOut: () => '',
     rows: (async function* () {
       let number = 0;
       for await (const row of file.rows()) {
@@ -96,7 +87,7 @@ async function listed(list: string, request: ImagesRequest): Promise<PlannedImag
         const path = row[image];
         if (typeof path !== 'string' || path === '')
           throw new UserError(`${list}, row ${number}: ${image} is empty`, 'Fix or remove that row.');
-        const inside = isAbsolute(path) ? { file: relative(top, realRoot(path)) } : {};
+        const inside = isAbsolute(path) && !isS3(top) ? { file: relative(top, realRoot(path)) } : {};
         const text = prompt === undefined ? undefined : row[prompt];
         yield {
           path,
@@ -108,6 +99,10 @@ async function listed(list: string, request: ImagesRequest): Promise<PlannedImag
     })(),
   };
 }
+
+/** The folder or prefix that a list lies in. */
+const folderOf = (list: string): string =>
+  isS3(list) ? list.slice(0, list.lastIndexOf('/')) : dirname(list);
 
 function cellOf(value: unknown, { type }: Column): Cell {
   if (value === undefined || value === null) return null;

@@ -1,18 +1,20 @@
 import { realpathSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { ManifestRow } from './manifest.ts';
+import { isS3, isWithinS3, parseS3, s3Folder } from './s3/s3-url.ts';
 
-/** Where a row's image lies, or why it is not looked for. */
+/** Where a row's image lies, a path or an `s3://` URL, or why it is not looked for. */
 export type Located = { readonly file: string } | { readonly error: string };
 
 /**
- * A row's file below a root. A manifest may come from anyone, so nothing leads out: no absolute path, no `..`, and no symbolic link to
- * a place outside.
+ * A row's file below a root. A manifest may come from anyone, so nothing leads out: no absolute path, no `..`, no symbolic link to a
+ * place outside, and of a bucket no other bucket or prefix.
  *
  * @param root as {@link realRoot} gives it
  */
 export function locate(root: string, { path, file = path }: ManifestRow): Located {
   const refused = { error: `${path}: leads out of the folder of images` };
+  if (isS3(root)) return locateObject(root, file) ?? refused;
   if (isAbsolute(file) || file.includes('\0')) return refused;
   const place = resolve(root, file);
   if (!isWithin(root, place)) return refused;
@@ -25,8 +27,20 @@ export function locate(root: string, { path, file = path }: ManifestRow): Locate
   return isWithin(root, real) ? { file: real } : refused;
 }
 
+function locateObject(root: string, file: string): Located | undefined {
+  if (file.startsWith('/')) return undefined;
+  const url = isS3(file) ? file : `${root}/${file}`;
+  try {
+    parseS3(url);
+  } catch {
+    return undefined;
+  }
+  return isWithin(root, url) ? { file: url } : undefined;
+}
+
 /** A root as all that lies in it is compared with. Where there is no such folder nothing lies in it. */
 export function realRoot(root: string): string {
+  if (isS3(root)) return s3Folder(root);
   try {
     return realpathSync(root);
   } catch {
@@ -34,8 +48,9 @@ export function realRoot(root: string): string {
   }
 }
 
-/** Whether a path is a folder itself or lies in it. */
+/** Whether a path is a folder itself or lies in it; no bucket lies in a folder, and no folder in a bucket. */
 export function isWithin(folder: string, path: string): boolean {
+  if (isS3(folder) || isS3(path)) return isS3(folder) && isWithinS3(folder, path);
   const way = relative(folder, path);
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way));
 }

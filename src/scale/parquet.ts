@@ -1,5 +1,7 @@
 import type { Cell } from './manifest.ts';
 import { optional } from './optional.ts';
+import { isS3 } from './s3/s3-url.ts';
+import { objectBuffer } from './source.ts';
 import type { Column, TableFormat } from './table.ts';
 
 const writer = () => optional('hyparquet-writer', 'Parquet', () => import('hyparquet-writer'));
@@ -70,7 +72,7 @@ export async function openParquet(
   path: string,
 ): Promise<{ columns: readonly Column[]; rows: () => AsyncIterable<Readonly<Record<string, unknown>>> }> {
   const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await reader();
-  const file = await asyncBufferFromFile(path);
+  const file = isS3(path) ? await objectBuffer(path) : await asyncBufferFromFile(path);
   const metadata = await parquetMetadataAsync(file);
   const columns = parquetSchema(metadata).children.map(
     ({ element }): Column => ({

@@ -6,6 +6,7 @@ import { UserError } from '../common/errors.ts';
 import { anyObject, count, parseJson } from '../common/json.ts';
 import { publish } from '../common/publish.ts';
 import { readText } from '../common/read-file.ts';
+import { isS3 } from './s3/s3-url.ts';
 
 const text = v.string();
 const digest = v.pipe(text, v.regex(/^[0-9a-f]{16,64}$/));
@@ -26,8 +27,11 @@ const planSchema = v.object({
   extra: v.array(v.object({ name: text, type: v.picklist(['string', 'double']) })),
   /** What a row of the manifest is: an image, or a tar of images or a training run, which are then shards by themselves. */
   unit: v.picklist(['image', 'tar', 'run']),
-  /** The folder all images lie in. */
-  root: v.pipe(text, v.check(isAbsolute, 'an absolute path')),
+  /** The folder all images lie in, or a bucket's prefix. */
+  root: v.pipe(
+    text,
+    v.check((root) => isAbsolute(root) || isS3(root), 'an absolute path or an s3:// URL'),
+  ),
   manifest: v.object({ name: digest, sha256: digest }),
   rows: count,
   /** Rows of a shard, the last of which may have fewer. */

@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../common/errors.ts';
 import type { Published } from '../common/publish.ts';
-import { locate, realRoot } from './locate.ts';
+import { realRoot } from './locate.ts';
 import { Manifest, type ManifestRow } from './manifest.ts';
 import { publishShard } from './outputs.ts';
 import type { PlannedRun } from './plan.ts';
 import { doneName } from './result-names.ts';
+import { type Part, partsOf } from './shard-parts.ts';
 import type { ShardRow } from './shard-row.ts';
-import { tarImages } from './tar.ts';
 import type { ShardImage, Task } from './task.ts';
 
 /** What became of a shard: `already` there, `stopped` before its end, or published now. */
@@ -21,7 +20,7 @@ export interface ShardOutcome {
 }
 
 export interface ShardOptions {
-  /** Where images lie on this machine; by default where the plan says. */
+  /** Where images are read from on this machine; by default where the plan says. */
   readonly root?: string | undefined;
   /** Ends the work at the next batch, without a result. */
   readonly signal?: AbortSignal | undefined;
@@ -37,6 +36,8 @@ export class ShardRunner {
   readonly #task: Task;
   readonly #manifest: Manifest;
   readonly #root: string;
+  /** Milliseconds that the bytes of a tar or a bucket were waited for. */
+  #fetching = 0;
 
   constructor(run: PlannedRun, task: Task, root?: string) {
     this.run = run;
@@ -47,7 +48,14 @@ export class ShardRunner {
 
   /** Milliseconds so far that the device waited for images. */
   get waited(): number {
-    return this.#task.waited();
+    return this.#task.waited() + this.#fetching;
+  }
+
+  async #waitFor<T>(parts: AsyncGenerator<T>): Promise<IteratorResult<T>> {
+    const asked = performance.now();
+    const next = await parts.next();
+    this.#fetching += performance.now() - asked;
+    return next;
   }
 
   /**
@@ -63,47 +71,23 @@ export class ShardRunner {
     if (existsSync(join(folder, doneName(plan, shard)))) return { outcome: 'already', ...none };
     const began = performance.now();
     const done: ShardRow[] = [];
-    for await (const part of this.#parts(shard)) {
-      const computed = await this.#computePart(part, { signal, advance, probe });
-      if (!computed) return { outcome: 'stopped', ...none };
-      for (const row of computed) done.push(row);
+    const parts = partsOf(await this.#manifest.read(shard), this.#root, plan, signal);
+    try {
+      for (let next = await this.#waitFor(parts); !next.done; next = await this.#waitFor(parts)) {
+        const computed = await this.#computePart(next.value, { signal, advance, probe });
+        if (!computed) return { outcome: 'stopped', ...none };
+        for (const row of computed) done.push(row);
+      }
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) return { outcome: 'stopped', ...none };
+      throw error;
+    } finally {
+      await parts.return();
     }
     const publishing = performance.now();
     const outcome = await publishShard(this.run, shard, this.#task.columns, done);
     const ended = performance.now();
     return { outcome, rows: done, seconds: (ended - began) / 1000, published: (ended - publishing) / 1000 };
-  }
-
-  /** The images of a shard: all of them, or those of a tar by and by. */
-  async *#parts(shard: number): AsyncIterable<Part> {
-    const rows = await this.#manifest.read(shard);
-    if (this.run.plan.unit === 'tar') {
-      for (const row of rows) yield* this.#tar(row);
-      return;
-    }
-    const part: Part = { rows, images: [], errors: new Map() };
-    for (const [index, row] of rows.entries()) {
-      const found = locate(this.#root, row);
-      if ('error' in found) part.errors.set(index, found.error);
-      else part.images.push({ index, file: found.file, name: row.path, prompt: row.prompt });
-    }
-    yield part;
-  }
-
-  async *#tar(row: ManifestRow): AsyncIterable<Part> {
-    const found = locate(this.#root, row);
-    if ('error' in found) throw new UserError(found.error, 'Plan again with a --root that holds all tars.');
-    let part: { rows: ManifestRow[]; images: ShardImage[]; errors: Map<number, string> } | undefined;
-    for await (const { name, bytes } of tarImages(found.file)) {
-      part ??= { rows: [], images: [], errors: new Map() };
-      const index = part.rows.push({ path: name }) - 1;
-      if (bytes) part.images.push({ index, file: name, name, bytes });
-      else part.errors.set(index, `${name}: is larger than an image may be`);
-      if (part.rows.length < tarPart) continue;
-      yield part;
-      part = undefined;
-    }
-    if (part) yield part;
   }
 
   /** Undefined where it was told to stop. */
@@ -130,16 +114,6 @@ export class ShardRunner {
       };
     });
   }
-}
-
-/** Images of a tar that are in memory at once, a multiple of the batch. */
-const tarPart = 256;
-
-/** Images of a shard that are computed in one go. */
-interface Part {
-  readonly rows: readonly ManifestRow[];
-  readonly images: ShardImage[];
-  readonly errors: Map<number, string>;
 }
 
 /** An error names the image as the list does: where it lies differs between machines, and results do not. */

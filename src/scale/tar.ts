@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { UserError } from '../common/errors.ts';
 import { limit } from '../common/limits.ts';
 import { isImageName } from '../data/images/find.ts';
 import { optional } from './optional.ts';
+import { streamOf } from './source.ts';
 
 /** An image of a tar. */
 export interface TarImage {
@@ -12,11 +12,11 @@ export interface TarImage {
   readonly bytes: Uint8Array | null;
 }
 
-/** The images of a tar in its order, as WebDataset and img2dataset write them; other members are passed over. One at a time is in memory. */
+/** The images of a tar, a file or an object, in its order, as WebDataset and img2dataset write them; other members are passed over. One at a time is in memory. */
 export async function* tarImages(path: string): AsyncGenerator<TarImage, void, undefined> {
   const { extract } = await optional('tar-stream', 'a tar', () => import('tar-stream'));
   const members = extract();
-  const source = createReadStream(path);
+  const source = streamOf(path);
   source.on('error', (error) => members.destroy(error));
   source.pipe(members);
   try {
@@ -33,6 +33,7 @@ export async function* tarImages(path: string): AsyncGenerator<TarImage, void, u
       yield { name, bytes: Buffer.concat(pieces) };
     }
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`${path}: ${(error as Error).message}`, 'The tar is damaged; copy it again.', {
       cause: error,
     });
