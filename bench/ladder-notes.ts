@@ -83,6 +83,10 @@ export const ladders: readonly LadderNotes[] = [
         says: 'For GPUs, FlashAttention: tiles of keys in shared memory and an online softmax, so that scores never reach memory. The gradient recomputes the probabilities from the saved log-sum-exp, once by queries and once by keys, without atomics.',
       },
       {
+        version: /^head$/,
+        says: 'For GPUs and up to 64 tokens, as in a training step, the gradients alone: one workgroup a head keeps P and dS in shared memory between its queries and its keys. One launch in place of three, and five products in place of seven.',
+      },
+      {
         version: /^simd$/,
         says: 'For adapters that run on a CPU: a lane owns whole rows of scores, which fit into workgroup memory for 8 to 40 queries; only values of K and V pass between lanes. Reads textures where a copy pays.',
       },

@@ -4,13 +4,13 @@ import { type LadderTable, ladderFolder, ladderText } from '../bench/ladder.ts';
 import { ladders } from '../bench/ladder-notes.ts';
 import { ladderPage } from '../bench/ladder-page.ts';
 import { readResults } from '../bench/results.ts';
-import { attentionVariants } from '../src/kernels/attention/index.ts';
+import { attentionGradientVariants } from '../src/kernels/attention/index.ts';
 import { matmulVariants } from '../src/kernels/matmul/index.ts';
 import { rowVariants } from '../src/kernels/rows/row-kernel.ts';
 
 describe.each([
   ['matmul', matmulVariants],
-  ['attention', attentionVariants],
+  ['attention', attentionGradientVariants],
   ['row-kernels', rowVariants],
 ] as const)('the ladder of %s', (lab, variants) => {
   const { steps, detours } = ladders.find((one) => one.lab === lab)!;

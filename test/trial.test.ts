@@ -222,6 +222,7 @@ describe('what the naive variant computes', () => {
       headDim: 64,
       mask: 'none' as const,
       aligned: true,
+      gradientsTogether: true,
     };
     expect(forwardTrial(attention).part!.shape.batch).toBe(1);
     expect(forwardTrial(attention).shape!.batch).toBeLessThan(96);
@@ -237,6 +238,7 @@ describe('what the naive variant computes', () => {
       headDim: 64,
       mask: 'none' as const,
       aligned: true,
+      gradientsTogether: true,
     };
     await checkPart(gpu, forwardTrial(shape), forwardTrial, (args, of) =>
       naiveAttention.launch(gpu, args, of),

@@ -10,9 +10,10 @@ import { UserError } from '../../src/common/errors.ts';
 import {
   type AttentionMask,
   applicableAttention,
+  applicableAttentionGradients,
   attentionBackward,
   attentionForward,
-  attentionVariants,
+  attentionGradientVariants,
 } from '../../src/kernels/attention/index.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { referenceAttention, subtreeEnds } from '../../src/reference/attention.ts';
@@ -31,7 +32,7 @@ import type { LadderTable } from '../ladder.ts';
 
 const form = 'BxHxTxD:mask';
 const masks: readonly AttentionMask[] = ['none', 'causal', 'tree'];
-const command = labCommand('attention', attentionVariants, {
+const command = labCommand('attention', attentionGradientVariants, {
   form: `${form} with a mask of ${masks.join(', ')}`,
   byDefault: '8x12x197x64:none,6x8x77x64:causal,1x8x35x64:tree',
 });
@@ -52,7 +53,7 @@ function parseShape(text: string): Shape {
 }
 
 await runCommand<LabOptions>(command, async (options, given) => {
-  const chosen = chosenVersions(given, attentionVariants);
+  const chosen = chosenVersions(given, attentionGradientVariants);
   const shapes = options.shapes.split(',').map(parseShape);
   await runLab('attention', options, shapes, (gpu, probe, shape, number) =>
     measure(gpu, probe, number, shape, chosen, options),
@@ -101,14 +102,15 @@ async function measure(
   const tensors = { ...common, end: ends, q: third(qkv, 0), k: third(qkv, 1), v: third(qkv, 2), out, lse };
   const gradients = { dOut: dO, dq: third(dqkv, 0), dk: third(dqkv, 1), dv: third(dqkv, 2) };
 
-  const applicable = applicableAttention(gpu, tensors);
+  const applicable = applicableAttentionGradients(gpu, tensors);
+  const forward = applicableAttention(gpu, tensors);
   const runs = chosen.flatMap((n) => {
-    const variant = attentionVariants[n];
+    const variant = attentionGradientVariants[n];
     if (!variant || !applicable.includes(variant)) return [];
-    return [
-      { n, variant, name: 'forward', times: [] as number[], error: 0, ops: 4 },
-      { n, variant, name: 'backward', times: [] as number[], error: 0, ops: 10 },
+    const run = (name: 'forward' | 'backward', ops: number) => [
+      { n, variant, name, times: [] as number[], error: 0, ops },
     ];
+    return [...(forward.includes(variant) ? run('forward', 4) : []), ...run('backward', 10)];
   });
   const encode = ({ name, variant }: (typeof runs)[number]) =>
     name === 'forward'

@@ -48,13 +48,16 @@ const nameOf = (tileRows: TileRows) => (tileRows === 16 ? 'flash' : `flash${tile
 
 /** How a workgroup shares the work: the shaders' constants, and its rows. */
 function tiling(gpu: Gpu, headDim: number, tileRows: TileRows) {
-  const d4 = headDim / 4;
-  const quad = gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && d4 % 4 === 0;
-  const lanesPerRow = quad ? 4 : 1;
+  const LANES_PER_ROW = lanesPerRow(gpu, headDim);
   return {
-    constants: { D4: d4, LANES_PER_ROW: lanesPerRow, TILE_ROWS: tileRows },
-    rows: lanes / lanesPerRow,
+    constants: { D4: headDim / 4, LANES_PER_ROW, TILE_ROWS: tileRows },
+    rows: lanes / LANES_PER_ROW,
   };
+}
+
+/** Four where shuffles join their sums, and each gets as many vec4s of a head. */
+export function lanesPerRow(gpu: Gpu, headDim: number): 1 | 4 {
+  return gpu.has('subgroups') && gpu.adapter.subgroupMin >= 4 && headDim % 16 === 0 ? 4 : 1;
 }
 
 /** Online softmax over tiles of keys in workgroup memory: one dispatch, nothing but the output written. */

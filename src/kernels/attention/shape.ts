@@ -24,6 +24,8 @@ export interface AttentionSizes {
 export interface AttentionShape extends AttentionSizes {
   /** Every vector of a head starts at a multiple of 4 elements, as the fused kernels' vec4 loads need; in the gradients, too. */
   readonly aligned: boolean;
+  /** All gradients are views of one buffer. */
+  readonly gradientsTogether: boolean;
 }
 
 /** What both directions of a variant are. */
@@ -66,10 +68,17 @@ export interface AttentionBackward extends AttentionOptions {
 }
 
 /** The shape of attention on these views: q, k and v, and their gradients in the backward pass. */
-export function shapeOf(sizes: AttentionSizes, ...views: readonly StridedView[]): AttentionShape {
+export function shapeOf(
+  sizes: AttentionSizes,
+  views: readonly StridedView[],
+  gradients: readonly StridedView[] = [],
+): AttentionShape {
   const { batch, queries, keys, heads, headDim, mask } = sizes;
-  const aligned = views.every(({ offset, stride }) => (headDim | offset | stride) % 4 === 0);
-  return { batch, queries, keys, heads, headDim, mask, aligned };
+  const aligned = [...views, ...gradients].every(
+    ({ offset, stride }) => (headDim | offset | stride) % 4 === 0,
+  );
+  const gradientsTogether = gradients.every(({ buffer }) => buffer === gradients[0]!.buffer);
+  return { batch, queries, keys, heads, headDim, mask, aligned, gradientsTogether };
 }
 
 /** The MASK constant of the attention kernels, as lib_attention_mask.wgsl numbers the masks. */

@@ -13,12 +13,12 @@ const mostChecked = 1e8;
  * is worth timing, of which the last one is checked.
  */
 function trialOf(asked: AttentionShape) {
-  const { queries, keys, heads, headDim } = asked;
+  const { queries, keys, heads, headDim, aligned, gradientsTogether } = asked;
   const width = heads * headDim;
   const most = Math.max(1, Math.floor(mostTimed / (2 * queries * keys * width)));
   const batch = Math.min(asked.batch, most);
   const mask = asked.mask === 'none' ? asked.mask : ('causal' as const);
-  const shape: AttentionShape = { batch, queries, keys, heads, headDim, mask, aligned: asked.aligned };
+  const shape: AttentionShape = { batch, queries, keys, heads, headDim, mask, aligned, gradientsTogether };
   return {
     shape,
     /** Elements of q and of k or v, of all entries. */
