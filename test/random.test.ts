@@ -3,6 +3,7 @@ import {
   type Counter,
   type Key,
   normal,
+  normals,
   permutation,
   philox,
   randomWord,
@@ -87,6 +88,12 @@ describe('streams', () => {
       expect([...uniforms(count, seed, stream)]).toEqual(
         Array.from({ length: count }, (_, i) => uniform(seed, stream, i)),
       );
+  });
+
+  it.each([0, 1, 5])('give %i normal draws at once as one by one, of a standard deviation', (count) => {
+    expect([...normals(count, 3, 8, 0.02)]).toEqual(
+      Array.from({ length: count }, (_, i) => normal(3, 8, i) * 0.02),
+    );
   });
 
   it('are uniform and normal in their first moments', () => {

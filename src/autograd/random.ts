@@ -11,6 +11,6 @@ export function randomNormal(
   stream: number,
   std = 1,
 ): Tensor {
-  const values = Float32Array.from(normals(elementCount(shape), seed, stream), (value) => std * value);
+  const values = new Float32Array(normals(elementCount(shape), seed, stream, std));
   return Tensor.from(gpu, values, shape);
 }

@@ -12,15 +12,18 @@ const weyl1 = 0xbb67ae85;
 export type Counter = readonly [number, number, number, number];
 export type Key = readonly [number, number];
 
-/** High 32 bits of a·b, both unsigned 32-bit: JavaScript's doubles cannot hold the 64-bit product, so by halves. */
+/**
+ * High 32 bits of a·b, both unsigned 32-bit: JavaScript's doubles cannot hold the 64-bit product, so by halves. Every sum stays below
+ * 2^32, so that all of it is integer arithmetic.
+ */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + Math.floor((aLow * bLow) / 0x10000);
-  const carry = (middle % 0x10000) + aLow * bHigh;
-  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) >>> 0;
+  const middle = ((Math.imul(aHigh, bLow) >>> 0) + (Math.imul(aLow, bLow) >>> 16)) >>> 0;
+  const carry = ((middle & 0xffff) + (Math.imul(aLow, bHigh) >>> 0)) >>> 0;
+  return ((Math.imul(aHigh, bHigh) >>> 0) + (middle >>> 16) + (carry >>> 16)) >>> 0;
 }
 
 /** Ten rounds of Philox-4x32: a block of four unsigned 32-bit words from a 128-bit counter and a 64-bit key. */
@@ -123,14 +126,14 @@ export function normal(seed: number, stream: number, index: number): number {
   return radius * (index % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
 }
 
-/** The first `count` draws of a stream, each as {@link normal} gives it. */
-export function normals(count: number, seed: number, stream: number): Float64Array {
+/** The first `count` draws of a stream, each as {@link normal} gives it, times `std`. */
+export function normals(count: number, seed: number, stream: number, std = 1): Float64Array {
   const draws = uniforms(count + (count % 2), seed, stream);
   for (let even = 0; even < count; even += 2) {
     const radius = Math.sqrt(-2 * Math.log(1 - draws[even]!));
     const angle = 2 * Math.PI * draws[even + 1]!;
-    draws[even] = radius * Math.cos(angle);
-    draws[even + 1] = radius * Math.sin(angle);
+    draws[even] = radius * Math.cos(angle) * std;
+    draws[even + 1] = radius * Math.sin(angle) * std;
   }
   return draws.subarray(0, count);
 }

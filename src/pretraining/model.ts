@@ -115,8 +115,5 @@ export class PretrainingModel {
 }
 
 function headWeights(outputs: number, inputs: number, seed: number): Float32Array {
-  return Float32Array.from(
-    normals(outputs * inputs, seed, streams.distillationHead),
-    (value) => value * inputs ** -0.5,
-  );
+  return new Float32Array(normals(outputs * inputs, seed, streams.distillationHead, inputs ** -0.5));
 }

@@ -19,7 +19,7 @@ export function initialWeights(config: ClipConfig, seed: number): Map<string, Ho
     const std = initialStd(name, config);
     const data =
       std > 0
-        ? Float32Array.from(normals(count, seed, stream), (value) => value * std)
+        ? new Float32Array(normals(count, seed, stream, std))
         : new Float32Array(count).fill(constant(name));
     weights.set(name, { shape, data });
     stream++;
