@@ -96,6 +96,7 @@ export { type ClassifiedImage, Classifier } from './scoring/classifier.ts';
 export { type ClassEvaluation, evaluateClasses } from './scoring/evaluate-classes.ts';
 export { type EvaluateOptions, evaluateModel, type ModelEvaluation } from './scoring/evaluate-model.ts';
 export type { ScorerOptions } from './scoring/open-model.ts';
+export type { PixelScorer } from './scoring/pixel-scorer.ts';
 export { promptColumn, type ScoredImage, type ScoreOptions, Scorer } from './scoring/scorer.ts';
 export type { SelfCheckChoice } from './self-check/index.ts';
 export { type OpenOptions, openGpu } from './self-check/open.ts';

@@ -63,6 +63,11 @@ const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
     'a training per part of the data',
   ],
   [
+    /^node dist\/score\.js .*--explain /,
+    ['--explain-limit 1'],
+    'an explanation takes as long as a hundred scores, and Shapley values five times as long',
+  ],
+  [
     /^node dist\/step\.js/,
     ['--batch-size 2', '--views 1', '--cache none', '--weights ViT-B-16.pt'],
     'a page of every value of the embedded model',

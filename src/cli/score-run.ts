@@ -4,13 +4,14 @@ import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import type { ScoringSpec } from '../scoring/open-scoring.ts';
 import { trainedSettings } from '../scoring/trained-model.ts';
+import type { ExplainFlags } from './explain-options.ts';
 import { epochFile } from './original-options.ts';
 import type { SheetOrder } from './score-sheet.ts';
 import type { ShardFlags } from './shard-options.ts';
 import { absolute, planRun, workRun } from './shard-run.ts';
 
 /** Options of `score`. */
-export interface ScoreFlags extends ShardFlags {
+export interface ScoreFlags extends ShardFlags, ExplainFlags {
   model?: string;
   zeroShot?: boolean;
   epochFile?: string;

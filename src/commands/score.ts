@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { printClasses } from '../cli/class-sheet.ts';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
+import { addExplainOptions, checkExplainFlags, explainFlagsOf } from '../cli/explain-options.ts';
 import { addGpuOptions } from '../cli/gpu-options.ts';
 import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
@@ -12,6 +13,8 @@ import { addShardOptions, checkShardFlags, refuseObjects } from '../cli/shard-op
 import { startGpu, terminal } from '../cli/start.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
+import type { ScoredFile } from '../explain/explain-images.ts';
+import { prepareExplanations } from '../explain/explanation-files.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { parsePair } from '../scoring/antonyms.ts';
@@ -31,6 +34,7 @@ const command = addEpochFileOption(
     'node dist/score.js --list prompts.csv --prompt-column prompt    # also how well each image shows its prompt',
     'node dist/score.js folder/ --weights ViT-B-16.pt --zero-shot --pairs "sharp|blurry" --pairs "natural|artificial"',
     'node dist/score.js folder/ --out output/scores/                   # resumable, a file a shard; also for many machines',
+    'node dist/score.js folder/ --explain output/why                   # a page: which parts raise a score, which lower it',
     'node dist/score.js a.jpg --model nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt',
   ]),
 )
@@ -109,12 +113,14 @@ Exit status: 0 if an image was scored; 1 if none was, if any could not be with -
 130 or 143 if stopped by Ctrl-C or SIGTERM (what was scored until then is written).`,
   );
 
+addExplainOptions(command);
 addShardOptions(command, ['csv', 'jsonl', 'parquet']);
 addGpuOptions(command);
 
 await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, args) => {
   const { csv, json, exif, strict } = options;
   checkShardFlags(options);
+  checkExplainFlags(options);
   if (json && csv === '-') throw new UserError('--json and --csv - both print to stdout', 'Use one of them.');
   if (options.zeroShot && options.model !== undefined)
     throw new UserError('--zero-shot uses no --model', 'Use one of them.');
@@ -128,6 +134,8 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   if (!options.zeroShot && (await trainedSettings(options.model ?? 'embedded')).classColumn !== '') {
+    if (options.explain !== undefined)
+      throw new UserError('this model tells classes apart, and --explain is for scores', 'Omit --explain.');
     if (prompts) tell('note', 'this model tells classes apart: the prompts of the list are not used');
     await classify(gpu, paths, options, signal);
     return;
@@ -135,6 +143,9 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
   const scoring = await openScoring(gpu, specOf(options));
   for (const [label, text] of scoring.about) tell(label, text);
   const columns = scoreColumns(specOf(options), prompts !== undefined);
+  const { explain } = options;
+  if (explain !== undefined) prepareExplanations(explain);
+  const scored: ScoredFile[] = [];
   const sheet = new ScoreSheet(columns, options);
   const summary = new ScoreSummary();
   const began = performance.now();
@@ -154,6 +165,7 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
       summary.add(result);
       sheet.take(result);
       if ('error' in result) terminal.warn(`skipped    ${result.error}`);
+      else if (explain !== undefined) scored.push({ path: result.path, score: result.score });
       if (signal.aborted) break;
     }
   } catch (error) {
@@ -162,13 +174,18 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
     throw error;
   }
   finish();
-  const { failed, scored } = summary.counts;
+  const { failed, scored: count } = summary.counts;
   if (failed > 0) terminal.warn(`skipped    ${failed} of ${paths.length} images could not be read`);
+  if (explain !== undefined && !signal.aborted) {
+    const { explainRun } = await import('../cli/explain-run.ts'); // with what draws charts
+    const how = { ...explainFlagsOf(options, explain), about: scoring.about, reporter: terminal, signal };
+    await explainRun(scoring.pixels, scored, how);
+  }
   await scoring.close();
   gpu.close();
   if (summary.reached < paths.length) throw new Stopped(`${done()}; run the same command again for the rest`);
   if (csv !== undefined) tell('results', done());
-  if (scored === 0 || (strict && failed > 0)) process.exitCode = 1;
+  if (count === 0 || (strict && failed > 0)) process.exitCode = 1;
 });
 
 function tell(label: string, text: string): void {

@@ -83,6 +83,8 @@ export const streams = {
   weights: 0x2000,
   /** + resample: the rows of a bootstrap resample. Shares its numbers with `weights`. */
   bootstrap: 0x2000,
+  /** + pair of permutations: in which order the regions of an image are shown. */
+  shapley: 0x3000,
   /** + scene: what a drawn scene shows. */
   scene: 0x5000,
 } as const;

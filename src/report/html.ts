@@ -4,13 +4,13 @@ import { style } from './style.ts';
 /** Text made safe to stand in HTML. */
 export const text = (value: string | number): string => escapeUTF8(String(value));
 
-/** A page that needs nothing beside itself, of these parts; empty ones are left out. `wide`: for tables of many columns. */
+/** A page that needs nothing beside itself, of these parts; empty ones are left out. `wide`: for tables of many columns; `style`: more of it. */
 export function htmlPage(
   title: string,
   body: readonly string[],
-  options: { readonly script?: string; readonly wide?: boolean } = {},
+  options: { readonly script?: string; readonly wide?: boolean; readonly style?: string } = {},
 ): string {
-  const { script = '', wide = false } = options;
+  const { script = '', wide = false, style: more = '' } = options;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -18,7 +18,7 @@ export function htmlPage(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${text(title)}</title>
-<style>${style}</style>
+<style>${style}${more}</style>
 </head>
 <body${wide ? ' class="wide"' : ''}>
 ${body.filter((part) => part !== '').join('\n')}${script === '' ? '' : `\n<script>${script}</script>`}

@@ -4,6 +4,7 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import { pairName, parsePair } from './antonyms.ts';
+import type { PixelScorer } from './pixel-scorer.ts';
 import { promptColumn, type ScoredImage, type ScoreOptions, Scorer } from './scorer.ts';
 import { withSecondScore } from './second-score.ts';
 
@@ -39,6 +40,8 @@ export interface Scoring {
   /** What the models are, and what their scores mean: a label and a text each. */
   readonly about: readonly (readonly [string, string])[];
   score(images: readonly ImageInput[], options: ScoreOptions): AsyncIterable<ScoredImage>;
+  /** The first model, on images that are ready for it. */
+  readonly pixels: PixelScorer;
   /** Milliseconds so far that the device waited for images. */
   readonly waited: number;
   close(): Promise<void>;
@@ -65,6 +68,7 @@ export async function openScoring(gpu: Gpu, spec: ScoringSpec): Promise<Scoring>
       const { exif } = options;
       return withSecondScore(scored, second.score(images, { exif }), alignmentColumn);
     },
+    pixels: first.pixels,
     get waited() {
       return first.waited;
     },

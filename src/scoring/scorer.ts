@@ -1,4 +1,3 @@
-import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
@@ -15,11 +14,12 @@ import { recovering } from '../kernels/device/recovery.ts';
 import { Clip } from '../model/clip.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
-import { type AntonymPair, pairName, pairProbability, pairPrompts } from './antonyms.ts';
+import { pairProbability } from './antonyms.ts';
 import { encoderBesideText, scoreEncoder } from './encoders.ts';
 import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
+import { encodePairs, type PairTexts } from './pair-texts.ts';
+import { PixelScorer, readOut, type ScoringTower } from './pixel-scorer.ts';
 import { checkFeatureWidth } from './scoring-constants.ts';
-import type { ScoringModel } from './scoring-model.ts';
 
 /** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given, `path` that of
  * its file, or the name of one that was given as bytes or pixels. */
@@ -48,17 +48,6 @@ export interface ScoreOptions {
   readonly label?: string | undefined;
 }
 
-/** All of a scorer that lives on a device. */
-interface ScoringTower {
-  readonly clip: Clip;
-  readonly scoring: ScoringModel;
-}
-
-interface Pair {
-  readonly name: string;
-  readonly texts: readonly [Float32Array, Float32Array];
-}
-
 /**
  * Scores images with a trained model, or with CLIP as it is. Needs the image tower and a head; the text features are constants.
  * Where the device is lost it goes on by itself on a new one, with the same results.
@@ -70,7 +59,7 @@ export class Scorer {
   readonly #tower: OnDevice<ScoringTower>;
   readonly #first: ScoringTower;
   readonly #batch: number;
-  readonly #pairs: readonly Pair[];
+  readonly #pairs: readonly PairTexts[];
   readonly #logitScale: number;
   #images: ImageEncoder | undefined;
   #imagesBesideText: ImageEncoder | undefined;
@@ -80,7 +69,7 @@ export class Scorer {
     model: OpenedModel,
     tower: OnDevice<ScoringTower>,
     first: ScoringTower,
-    pairs: readonly Pair[],
+    pairs: readonly PairTexts[],
     batch: number,
   ) {
     this.settings = model.settings;
@@ -185,13 +174,23 @@ export class Scorer {
     // In a batch of the usual shape, as score() has it.
     const rows = new Float32Array(this.#batch * feature.length);
     rows.set(feature);
-    const [score] = await recovering(this.#gpu, async (device) => {
-      const { scoring } = await this.#tower.on(device);
-      const scores = scope(() => scoring.predict(Tensor.from(device, rows, [this.#batch, feature.length])));
-      return scores.read().finally(() => scores.dispose());
-    });
+    const [score] = await this.#on(({ scoring }, device) =>
+      readOut(() => scoring.predict(Tensor.from(device, rows, [this.#batch, feature.length]))),
+    );
     if (!Number.isFinite(score)) throw new UserError(`the score is ${score}`, 'The model is damaged.');
     return score!;
+  }
+
+  /** The model on images that are ready for the network: why their scores are what they are. */
+  get pixels(): PixelScorer {
+    const { id, settings } = this.#model;
+    const { imageSize } = this.#first.clip.vision.config;
+    return new PixelScorer({ imageSize, id, settings, on: (work) => this.#on(work) });
+  }
+
+  /** Works with all of the model that lives on a device, again on another where that one was lost. */
+  #on<T>(work: (tower: ScoringTower, device: Gpu) => Promise<T>): Promise<T> {
+    return recovering(this.#gpu, async (device) => work(await this.#tower.on(device), device));
   }
 
   /** Milliseconds so far that the device waited for images to be read and decoded. */
@@ -270,18 +269,4 @@ export class Scorer {
     if (prompt) columns[promptColumn] = cosineToUnit(projected, prompt);
     return columns;
   }
-}
-
-async function encodePairs(
-  gpu: Gpu,
-  settings: Settings,
-  pairs: readonly AntonymPair[],
-): Promise<readonly Pair[]> {
-  const names = pairs.map(pairName);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new UserError(`the pair ${twice} was given twice`);
-  if (pairs.length === 0) return [];
-  const texts = pairs.flatMap(pairPrompts);
-  const { features } = await encodeTexts(gpu, settings.weights, texts, clipOptions(settings));
-  return names.map((name, i) => ({ name, texts: [features[2 * i]!, features[2 * i + 1]!] }));
 }

@@ -46,20 +46,41 @@ function blocks({ data, width, height }: RgbImage, side: number, strength: numbe
 /** Numbers of noise that are drawn; a larger image repeats them, so that their memory does not grow with it. */
 const noiseDraws = 2 ** 22;
 
+/** What severities 0 and 1 of a distortion are in its own unit; those between are {@link between} them. */
+const ranges = {
+  /** JPEG's quality. */
+  jpeg: [40, 2],
+  /** The standard deviation of a Gaussian in pixels. */
+  blur: [0.6, 7],
+  /** The standard deviation of Gaussian noise in levels of 255. */
+  noise: [6, 80],
+  /** How many times smaller each side gets. */
+  resample: [1.5, 10],
+} as const;
+
+/** Distortions that are measured in a unit of their own. */
+export type MeasuredDistortion = keyof typeof ranges;
+
+/** The severity of a distortion that is given in its own unit. */
+export function severityOf(name: MeasuredDistortion, value: number): number {
+  const [from, to] = ranges[name];
+  return Math.log(value / from) / Math.log(to / from);
+}
+
 /** The distortions there are, by name. */
 export const distortions: Readonly<Record<string, Distortion>> = {
   /** JPEG at quality 40 down to 2. */
   jpeg: async (image, severity) => {
     const coded = await open(image)
-      .jpeg({ quality: Math.round(between(40, 2, severity)) })
+      .jpeg({ quality: Math.round(between(...ranges.jpeg, severity)) })
       .toBuffer();
     return close(sharp(coded), image);
   },
   /** Gaussian blur of 0.6 to 7 pixels. */
-  blur: async (image, severity) => close(open(image).blur(between(0.6, 7, severity)), image),
+  blur: async (image, severity) => close(open(image).blur(between(...ranges.blur, severity)), image),
   /** Gaussian noise of standard deviation 6 to 80 levels. */
   noise: async (image, severity, seed) => {
-    const std = between(6, 80, severity);
+    const std = between(...ranges.noise, severity);
     const draws = normals(Math.min(image.data.length, noiseDraws), seed, streams.noise);
     return mapBytes(image, (value, i) => value + std * draws[i % draws.length]!);
   },
@@ -70,7 +91,7 @@ export const distortions: Readonly<Record<string, Distortion>> = {
   },
   /** Shrunk to 1/1.5 to 1/10 and enlarged again. */
   resample: async (image, severity) => {
-    const factor = between(1.5, 10, severity);
+    const factor = between(...ranges.resample, severity);
     const [width, height] = [image.width, image.height].map((side) =>
       Math.max(4, Math.round(side / factor)),
     ) as [number, number];

@@ -1,0 +1,107 @@
+import { scope } from '../autograd/scope.ts';
+import { Tensor } from '../autograd/tensor.ts';
+import { UserError } from '../common/errors.ts';
+import { featureExtractor, visionFeature } from '../features/feature-extractor.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import type { Clip } from '../model/clip.ts';
+import { type Explanation, explain } from '../model/explain.ts';
+import type { Settings } from '../training/settings.ts';
+import type { ScoringModel } from './scoring-model.ts';
+
+/** All of a scorer that lives on a device. */
+export interface ScoringTower {
+  readonly clip: Clip;
+  readonly scoring: ScoringModel;
+}
+
+/** Does work with the tower, and does it again on another device where the one it began on was lost. */
+export type WithTower = <T>(work: (tower: ScoringTower, device: Gpu) => Promise<T>) => Promise<T>;
+
+interface PixelModel {
+  readonly imageSize: number;
+  /** SHA-256 of the weights. */
+  readonly id: string;
+  readonly settings: Settings;
+  readonly on: WithTower;
+}
+
+/** Images that go through the tower at once. */
+const batch = 16;
+
+/** A scoring model on images as `preprocess` makes them for it: what a program needs to ask what a score depends on. */
+export class PixelScorer {
+  readonly #model: PixelModel;
+
+  constructor(model: PixelModel) {
+    this.#model = model;
+  }
+
+  /** Side in pixels of the square images that it takes. */
+  get imageSize(): number {
+    return this.#model.imageSize;
+  }
+
+  /**
+   * Which patches of an image raise its score, and which lower it: gradient-weighted relevance, by one forward and one backward pass.
+   *
+   * @param pixels RGB bytes, row by row, imageSize · imageSize · 3
+   * @throws UserError if it has another size
+   */
+  explain(pixels: Uint8Array): Promise<Explanation> {
+    this.#check(pixels);
+    const { settings, on } = this.#model;
+    return on(async (tower, device) => {
+      const { vision } = tower.clip;
+      const patches = scope(() => vision.patchesFromBytes(byteTensor(device, pixels.slice(), 1)));
+      const feature = visionFeature(vision.config, settings);
+      const score = (x: Tensor) => this.#scores(tower, x);
+      return explain({ vision, feature, score }, patches).finally(() => patches.dispose());
+    });
+  }
+
+  /** Scores of images, each as {@link explain} takes it. Their last bits may differ from those that files get, which come in other batches. */
+  async score(images: readonly Uint8Array[]): Promise<Float32Array> {
+    const result = new Float32Array(images.length);
+    const size = 3 * this.imageSize ** 2;
+    const pixels = new Uint8Array(batch * size);
+    for (let at = 0; at < images.length; at += batch) {
+      const part = images.slice(at, at + batch);
+      for (const [i, image] of part.entries()) {
+        this.#check(image);
+        pixels.set(image, i * size);
+      }
+      const scores = await this.#model.on((tower, device) =>
+        readOut(() =>
+          this.#scores(tower, tower.clip.vision.patchesFromBytes(byteTensor(device, pixels, batch))),
+        ),
+      );
+      result.set(scores.subarray(0, part.length), at);
+    }
+    return result;
+  }
+
+  #check(pixels: Uint8Array): void {
+    const { imageSize } = this;
+    if (pixels.length !== 3 * imageSize ** 2)
+      throw new UserError(
+        `an image for this model has ${imageSize} x ${imageSize} pixels of 3 bytes, not ${pixels.length} bytes`,
+        `Make it by preprocess(image, { size: ${imageSize} }).`,
+      );
+  }
+
+  #scores({ clip, scoring }: ScoringTower, patches: Tensor): Tensor {
+    const { id, settings } = this.#model;
+    const { encode } = featureExtractor(clip.vision, id, settings);
+    return scope(() => scoring.predict(encode(patches)));
+  }
+}
+
+/** @param pixels fill a buffer of their own */
+const byteTensor = (gpu: Gpu, { buffer }: Uint8Array, count: number): Tensor =>
+  Tensor.from(gpu, new Uint32Array(buffer), [count, buffer.byteLength / 4 / count]);
+
+/** The values of a tensor, which is freed. */
+export async function readOut(compute: () => Tensor): Promise<Float32Array> {
+  const tensor = scope(compute);
+  return tensor.read().finally(() => tensor.dispose());
+}
