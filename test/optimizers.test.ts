@@ -159,3 +159,30 @@ describe.each([
     for (const optimizer of [first, second]) optimizer.dispose();
   });
 });
+
+/** Parameters of sizes that end and begin workgroups at every place, and gradients of all but one. */
+describe.each([
+  ['Sgd', (parameters: Tensor[]) => new Sgd(parameters, { lr: 0.1, momentum: 0.9, weightDecay: 1e-3 })],
+  ['AdamW', (parameters: Tensor[]) => new AdamW(parameters, { lr: 0.1 })],
+] as const)('%s of many parameters', (_, create) => {
+  it('is that of each by itself, bit for bit, in a few launches', async () => {
+    const gpu = await sharedGpu();
+    const sizes = [1, 511, 512, 513, 64, 3, 2000, 1, 1, 700, 5, 1025];
+    const values = (seed: number) => sizes.map((count, i) => randoms(count, seed + i));
+    const of = (seed: number) => values(seed).map((one) => Tensor.from(gpu, one));
+    const [together, apart] = [of(1), of(1)];
+    const whole = create(together);
+    const each = apart.map((parameter) => create([parameter]));
+    for (let step = 0; step < 3; step++) {
+      const gradients = of(100 + 20 * step);
+      const { dispatches } = gpu.counters;
+      whole.step(new Map(together.flatMap((one, i) => (i === 4 ? [] : [[one, gradients[i]!] as const]))));
+      expect(gpu.counters.dispatches - dispatches).toBeLessThan(sizes.length - 3);
+      for (const [i, one] of apart.entries())
+        each[i]!.step(i === 4 ? new Map() : new Map([[one, gradients[i]!]]));
+    }
+    for (const [i, one] of together.entries()) expect(await one.read()).toEqual(await apart[i]!.read());
+    expect(await together[4]!.read()).toEqual(values(1)[4]);
+    for (const one of [whole, ...each, ...together, ...apart]) one.dispose();
+  });
+});

@@ -66,20 +66,19 @@ export class Sgd {
 
   /** Updates the parameters in place; one that has no gradient stays as it is. */
   step(gradients: ReadonlyMap<Tensor, Tensor>): void {
-    for (const { parameter, velocity } of this.#states) {
+    const tensors = this.#states.flatMap(({ parameter, velocity }) => {
       const gradient = gradients.get(parameter);
-      if (!gradient) continue;
-      sgd(parameter.gpu, {
-        parameter: parameter.buffer,
-        gradient: gradient.buffer,
-        velocity: velocity.buffer,
-        settings: this.#settings.buffer,
-        size: parameter.size,
-        momentum: this.#momentum,
-        weightDecay: this.#weightDecay,
-        nesterov: this.#nesterov,
-      });
-    }
+      if (!gradient) return [];
+      const { buffer, size } = parameter;
+      return [{ parameter: buffer, gradient: gradient.buffer, velocity: velocity.buffer, size }];
+    });
+    sgd(this.#settings.gpu, {
+      tensors,
+      settings: this.#settings.buffer,
+      momentum: this.#momentum,
+      weightDecay: this.#weightDecay,
+      nesterov: this.#nesterov,
+    });
   }
 
   /** The momentum buffers, by the parameters' order. */
@@ -154,21 +153,27 @@ export class AdamW {
   /** Updates the parameters in place; one that has no gradient stays as it is. */
   step(gradients: ReadonlyMap<Tensor, Tensor>): void {
     adamwAdvance(this.#settings.gpu, this.#settings.buffer, this.#betas);
-    for (const { parameter, first, second } of this.#states) {
+    const tensors = this.#states.flatMap(({ parameter, first, second }) => {
       const gradient = gradients.get(parameter);
-      if (!gradient) continue;
-      adamw(parameter.gpu, {
-        parameter: parameter.buffer,
-        gradient: gradient.buffer,
-        first: first.buffer,
-        second: second.buffer,
-        settings: this.#settings.buffer,
-        size: parameter.size,
-        betas: this.#betas,
-        eps: this.#eps,
-        weightDecay: this.#weightDecay,
-      });
-    }
+      if (!gradient) return [];
+      const { buffer, size } = parameter;
+      return [
+        {
+          parameter: buffer,
+          gradient: gradient.buffer,
+          first: first.buffer,
+          second: second.buffer,
+          size,
+        },
+      ];
+    });
+    adamw(this.#settings.gpu, {
+      tensors,
+      settings: this.#settings.buffer,
+      betas: this.#betas,
+      eps: this.#eps,
+      weightDecay: this.#weightDecay,
+    });
   }
 
   /** The two moments, by the parameters' order; and the learning rate with the bias corrections of the last step. */

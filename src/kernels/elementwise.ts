@@ -11,12 +11,12 @@ const scaleKernel = { name: 'scale', source: scaleSource };
 const operations = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const;
 export type BinaryOperation = keyof typeof operations;
 
-/** Elements of a workgroup of a kernel that includes lib_elementwise.wgsl. */
-const perGroup = 64 * 8;
+/** Elements of a workgroup of a kernel that includes lib_elementwise.wgsl, or lib_tensors.wgsl. */
+export const elementsOfGroup = 64 * 8;
 
 /** Workgroups for `size` elements. */
 export function elementGroups(size: number): [number, number] {
-  return foldGroups(Math.ceil(size / perGroup));
+  return foldGroups(Math.ceil(size / elementsOfGroup));
 }
 
 /**

@@ -17,6 +17,7 @@ import rowsLane from '../../../shaders/lib_rows_lane.wgsl';
 import rowsSubgroup from '../../../shaders/lib_rows_subgroup.wgsl';
 import rowsWorkgroup from '../../../shaders/lib_rows_workgroup.wgsl';
 import standing from '../../../shaders/lib_standing.wgsl';
+import tensors from '../../../shaders/lib_tensors.wgsl';
 import unary from '../../../shaders/lib_unary.wgsl';
 import vectors from '../../../shaders/lib_vectors.wgsl';
 
@@ -41,6 +42,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_rows_subgroup.wgsl', rowsSubgroup],
   ['lib_rows_workgroup.wgsl', rowsWorkgroup],
   ['lib_standing.wgsl', standing],
+  ['lib_tensors.wgsl', tensors],
   ['lib_unary.wgsl', unary],
   ['lib_vectors.wgsl', vectors],
 ]);
