@@ -14,11 +14,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> delta: array<f32>; // [batch, heads, queries]
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let row = index / params.heads;
   if (row >= params.rows) {

@@ -12,15 +12,6 @@
 // Traffic: Q is read and O written once, K and V once for every ROWS queries; no score ever reaches memory.
 //@work (16 * D4 + 4) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
 //@work 4 * z * heads * (8 * D4 * (queries + keys) + queries * LSE) + 4 * keys * (MASK == TREE) bytes
-//@if TILE_ROWS == 32
-//@budget registers 144, shared 20, waves 4 on navi31, waves 1 on gfx940
-//@else
-//@if D4 == 16
-//@budget registers 144, shared 10, waves 8 on navi31, waves 2 on gfx940
-//@else
-//@budget registers 144, shared 10
-//@end
-//@end
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_flash.wgsl"

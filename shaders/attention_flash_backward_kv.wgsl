@@ -8,15 +8,6 @@
 // Traffic: K, V, dK and dV once, Q and dO once for every ROWS keys.
 //@work (32 * D4 + 5) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
 //@work 8 * z * heads * (4 * D4 * (queries + 2 * keys) + queries) + 4 * keys * (MASK == TREE) bytes
-//@if TILE_ROWS == 32
-//@budget registers 144, shared 20, waves 4 on navi31, waves 1 on gfx940
-//@else
-//@if D4 == 16
-//@budget registers 144, shared 10, waves 8 on navi31, waves 2 on gfx940
-//@else
-//@budget registers 144, shared 10
-//@end
-//@end
 
 //@include "lib_attention_backward.wgsl"
 //@include "lib_attention_flash.wgsl"

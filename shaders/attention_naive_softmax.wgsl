@@ -5,20 +5,14 @@
 //@work 5 * rows * keys operations, 4 * rows * (2 * keys + 1) bytes
 //@budget registers 24, shared 0
 
-struct Params {
-  rows: u32, keys: u32,
-}
+struct Params { rows: u32, keys: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scores: array<f32>; // [rows, keys]
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>; // [rows]
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = (group.y * groups.x + group.x) * 64u + lane;
   if (row >= params.rows) {
     return;

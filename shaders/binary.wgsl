@@ -7,11 +7,7 @@
 
 const OPERATION = 0u; // 0 add, 1 subtract, 2 multiply, 3 divide
 
-struct Params {
-  size: u32,
-  a_period: u32,
-  b_period: u32,
-}
+struct Params { size: u32, a_period: u32, b_period: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;

@@ -2,9 +2,7 @@
 //@work 0 operations, 32 * x * y * 64 bytes
 //@budget registers 24, shared 0
 
-struct Params {
-  width: u32, height: u32,
-}
+struct Params { width: u32, height: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var texture: texture_storage_2d<rgba32float, read>;

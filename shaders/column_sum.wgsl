@@ -4,12 +4,7 @@
 //@work rows * width operations, 4 * width * (rows + y) bytes
 //@budget registers 24, shared 0
 
-struct Params {
-  rows: u32,
-  width: u32,
-  factor: f32,
-  run: u32,
-}
+struct Params { rows: u32, width: u32, factor: f32, run: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

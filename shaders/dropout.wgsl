@@ -20,11 +20,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let quad = (group.y * groups.x + group.x) * 64u + lane;
   let words = philox(vec4u(quad, seed[1], params.stream, 0u), vec2u(seed[0], 0u));
   for (var j = 0u; j < 4u; j++) {

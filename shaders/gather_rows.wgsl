@@ -7,10 +7,7 @@
 
 const HALF = 0u; // the table holds halves, two to a word
 
-struct Params {
-  size: u32,
-  width: u32,
-}
+struct Params { size: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<u32>;

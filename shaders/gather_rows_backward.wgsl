@@ -6,10 +6,7 @@
 //@work count * width operations, 4 * count * (2 * width + 1) bytes
 //@budget registers 24, shared 0
 
-struct Params {
-  count: u32,
-  width: u32,
-}
+struct Params { count: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -17,11 +14,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> dtable: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = group.y * groups.x + group.x;
   if (first >= params.count) {
     return;

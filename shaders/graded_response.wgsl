@@ -6,10 +6,7 @@
 //@include "lib_rows.wgsl"
 //@include "lib_graded_response.wgsl"
 
-struct Params {
-  rows: u32,
-  width: u32,
-}
+struct Params { rows: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;

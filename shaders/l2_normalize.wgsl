@@ -5,11 +5,7 @@
 
 //@include "lib_rows.wgsl"
 
-struct Params {
-  rows: u32,
-  width: u32,
-  eps: f32,
-}
+struct Params { rows: u32, width: u32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -17,11 +17,7 @@
 const AFFINE = 1u;
 const STATS = 0u;
 
-struct Params {
-  rows: u32,
-  width: u32,
-  eps: f32,
-}
+struct Params { rows: u32, width: u32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Vec>;

@@ -14,10 +14,7 @@
 const AFFINE = 1u;
 const RESIDUAL = 0u;
 
-struct Params {
-  rows: u32,
-  width: u32,
-}
+struct Params { rows: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Vec>;

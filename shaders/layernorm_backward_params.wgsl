@@ -5,11 +5,7 @@
 //@work 5 * rows * width operations, 8 * (rows * width + rows + y * width) bytes
 //@budget registers 24, shared 0
 
-struct Params {
-  rows: u32,
-  width: u32,
-  run: u32,
-}
+struct Params { rows: u32, width: u32, run: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

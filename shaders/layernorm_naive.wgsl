@@ -5,11 +5,7 @@
 
 //@include "lib_rows.wgsl"
 
-struct Params {
-  rows: u32,
-  width: u32,
-  eps: f32,
-}
+struct Params { rows: u32, width: u32, eps: f32 }
 
 const AFFINE = 1u; // with gamma and beta
 const STATS = 0u; // keep mean and rstd

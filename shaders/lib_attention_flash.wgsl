@@ -1,5 +1,15 @@
 // How the 64 lanes of a workgroup share its rows (queries, or keys) in the flash kernels: LANES_PER_ROW neighboring lanes have a
-// row between them, each every LANES_PER_ROW-th vec4 of its vectors in registers.
+// row between them, each every LANES_PER_ROW-th vec4 of its vectors in registers. What a compiler may take for it holds for
+// all three kernels: their tiles are of one size.
+//@if TILE_ROWS == 32
+//@budget registers 144, shared 20, waves 4 on navi31, waves 1 on gfx940
+//@else
+//@if D4 == 16
+//@budget registers 144, shared 10, waves 8 on navi31, waves 2 on gfx940
+//@else
+//@budget registers 144, shared 10
+//@end
+//@end
 
 const D4 = 16u; // head size / 4
 const LANES_PER_ROW = 1u; // or 4

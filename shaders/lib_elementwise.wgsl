@@ -7,11 +7,7 @@
 const PER_LANE = 8u;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let start = (group.y * groups.x + group.x) * 64u * PER_LANE + lane;
   for (var j = 0u; j < PER_LANE; j++) {
     let i = start + j * 64u;

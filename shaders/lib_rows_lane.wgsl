@@ -6,18 +6,7 @@ const GROUP_ROWS = 8u; // of a workgroup, or turns of rows
 
 struct Place { @builtin(local_invocation_index) local: u32 }
 
-fn owner_of(place: Place) -> u32 {
-  return place.local;
-}
-
-fn lane_of(place: Place) -> u32 {
-  return 0u;
-}
-
-fn row_sum(value: f32, lane: u32) -> f32 {
-  return value;
-}
-
-fn row_max(value: f32, lane: u32) -> f32 {
-  return value;
-}
+fn owner_of(place: Place) -> u32 { return place.local; }
+fn lane_of(place: Place) -> u32 { return 0u; }
+fn row_sum(value: f32, lane: u32) -> f32 { return value; }
+fn row_max(value: f32, lane: u32) -> f32 { return value; }

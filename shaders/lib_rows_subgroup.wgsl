@@ -15,18 +15,7 @@ const GROUP_ROWS = 4u; // of a workgroup, or turns of rows
 
 struct Place { @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32 }
 
-fn owner_of(place: Place) -> u32 {
-  return place.subgroup;
-}
-
-fn lane_of(place: Place) -> u32 {
-  return place.lane;
-}
-
-fn row_sum(value: f32, lane: u32) -> f32 {
-  return subgroupAdd(value);
-}
-
-fn row_max(value: f32, lane: u32) -> f32 {
-  return subgroupMax(value);
-}
+fn owner_of(place: Place) -> u32 { return place.subgroup; }
+fn lane_of(place: Place) -> u32 { return place.lane; }
+fn row_sum(value: f32, lane: u32) -> f32 { return subgroupAdd(value); }
+fn row_max(value: f32, lane: u32) -> f32 { return subgroupMax(value); }

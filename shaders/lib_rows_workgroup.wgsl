@@ -6,13 +6,8 @@ const GROUP_ROWS = 1u;
 
 struct Place { @builtin(local_invocation_index) local: u32 }
 
-fn owner_of(place: Place) -> u32 {
-  return 0u;
-}
-
-fn lane_of(place: Place) -> u32 {
-  return place.local;
-}
+fn owner_of(place: Place) -> u32 { return 0u; }
+fn lane_of(place: Place) -> u32 { return place.local; }
 
 var<workgroup> partial: array<f32, LANES>;
 

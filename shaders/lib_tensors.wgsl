@@ -7,11 +7,7 @@ const COUNT = 2u;
 const PER_LANE = 8u;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let number = group.y * groups.x + group.x;
   //@for t in 0..COUNT
   // Before the tensor's first workgroup the difference wraps, to what is beyond any size.

@@ -7,30 +7,14 @@ const VEC_SIZE = 4u;
 alias Vec = vec4f;
 alias Columns = vec4u;
 
-fn columns_of(i: u32) -> Columns {
-  return 4u * i + vec4u(0u, 1u, 2u, 3u);
-}
-
-fn sum_of(v: Vec) -> f32 {
-  return (v.x + v.y) + (v.z + v.w);
-}
-
-fn max_of(v: Vec) -> f32 {
-  return max(max(v.x, v.y), max(v.z, v.w));
-}
+fn columns_of(i: u32) -> Columns { return 4u * i + vec4u(0u, 1u, 2u, 3u); }
+fn sum_of(v: Vec) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+fn max_of(v: Vec) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 //@else
 alias Vec = f32;
 alias Columns = u32;
 
-fn columns_of(i: u32) -> Columns {
-  return i;
-}
-
-fn sum_of(v: Vec) -> f32 {
-  return v;
-}
-
-fn max_of(v: Vec) -> f32 {
-  return v;
-}
+fn columns_of(i: u32) -> Columns { return i; }
+fn sum_of(v: Vec) -> f32 { return v; }
+fn max_of(v: Vec) -> f32 { return v; }
 //@end

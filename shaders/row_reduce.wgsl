@@ -14,12 +14,7 @@ const SUM = 0u;
 const SQUARES = 1u;
 const MAX = 2u;
 
-struct Params {
-  rows: u32,
-  width: u32,
-  size: u32,
-  factor: f32,
-}
+struct Params { rows: u32, width: u32, size: u32, factor: f32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

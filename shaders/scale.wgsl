@@ -4,10 +4,7 @@
 
 //@include "lib_elementwise.wgsl"
 
-struct Params {
-  size: u32,
-  factor: f32,
-}
+struct Params { size: u32, factor: f32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -18,10 +18,7 @@ const LOG = 0u;
 const LOG2_E = 1.4426950408889634;
 const LOWEST = -1e38; // less than any element; finite after the change of base too, since shaders may take infinities for impossible
 
-struct Params {
-  rows: u32,
-  width: u32,
-}
+struct Params { rows: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Vec>;

@@ -11,10 +11,7 @@
 
 const LOG = 0u;
 
-struct Params {
-  rows: u32,
-  width: u32,
-}
+struct Params { rows: u32, width: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> y: array<Vec>;

@@ -10,9 +10,7 @@
 
 const FUNCTION = 0u; // see lib_unary.wgsl
 
-struct Params {
-  size: u32,
-}
+struct Params { size: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

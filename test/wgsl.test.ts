@@ -190,7 +190,6 @@ fn main(@builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) lane
 
 /** Shaders of GPUs whose forms are many; they may only become plainer. */
 const fullOfForms = new Map([
-  ['attention_flash.wgsl', 0.35],
   ['matmul_few.wgsl', 0.4],
   ['matmul_tile.wgsl', 0.4],
 ]);
