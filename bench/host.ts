@@ -3,7 +3,8 @@
  * backend, which accepts every command and computes nothing.
  */
 import { median } from '../src/common/median.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { generatedClip, trainingSetup } from './model.ts';
 import { type BenchOptions, digits, markdownTable, type Section } from './section.ts';
 

@@ -1,7 +1,7 @@
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { packageFile } from '../src/common/package.ts';
-import type { AdapterDescription } from '../src/kernels/device/adapter.ts';
+import type { AdapterDescription } from '../src/kernels/device/adapter-description.ts';
 import { environment, saveSection } from './results.ts';
 
 /** One version of a kernel at one shape. */

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../src/common/errors.ts';
 import { writeOutput } from '../src/common/files.ts';
-import type { AdapterDescription } from '../src/kernels/device/adapter.ts';
+import type { AdapterDescription } from '../src/kernels/device/adapter-description.ts';
 
 /** How and when a section was measured. Figures are compared within a section only: each is one run. */
 export interface Measured {

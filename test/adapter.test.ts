@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { dawnFlags, openDevice } from '../src/kernels/device/adapter.ts';
-import { listedNames, pickAdapter } from '../src/kernels/device/adapter-choice.ts';
 import { keepsFeature, parseProfile } from '../src/kernels/device/adapter-profile.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { numericsId } from '../src/kernels/device/numerics.ts';
 import { packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
+import { listedNames, pickAdapter } from '../src/kernels/node/adapter-choice.ts';
+import { dawnFlags, openDevice, openGpu } from '../src/kernels/node/open-gpu.ts';
 
 describe('the choice of an adapter', () => {
   const message = `no suitable backends found

@@ -14,8 +14,9 @@ import {
   attentionVariants,
 } from '../src/kernels/attention/index.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { tune, tuned } from '../src/kernels/device/tuning.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { type Case, referenceAttention, subtreeEnds } from '../src/reference/attention.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
 import { Arena, BufferPool, sizeClass } from '../src/kernels/device/buffer-pool.ts';
 import { DeviceErrors } from '../src/kernels/device/errors.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
 import { DeviceMemory } from '../src/kernels/device/memory.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();

@@ -8,10 +8,11 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { HangError } from '../src/kernels/device/watchdog.ts';
 import { matmul } from '../src/kernels/matmul/index.ts';
 import { packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference/values.ts';
 

@@ -6,7 +6,8 @@ import { AdamW } from '../src/autograd/optimizers.ts';
 import { keep } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { CapturedStep, type StepOptions } from '../src/training/captured-step.ts';
 import { randoms } from './reference/values.ts';
 

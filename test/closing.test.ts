@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { nextTicks } from '../src/kernels/device/event-loop.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 
 const source = `@group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(8) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = 2.0; }`;

@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { multiply } from '../src/autograd/ops/arithmetic.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openDevice } from '../src/kernels/device/adapter.ts';
 import { nextTicks } from '../src/kernels/device/event-loop.ts';
 import { Gpu } from '../src/kernels/device/gpu.ts';
 import { Lineage } from '../src/kernels/device/lineage.ts';
+import { openDevice } from '../src/kernels/node/open-gpu.ts';
 
 const bindings = `
 @group(0) @binding(1) var<storage, read> x: array<f32>;

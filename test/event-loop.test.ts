@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { openDevice } from '../src/kernels/device/adapter.ts';
 import { DeviceErrors, DeviceLostError } from '../src/kernels/device/errors.ts';
 import { waitWithoutSpinning } from '../src/kernels/device/event-loop.ts';
+import { openDevice } from '../src/kernels/node/open-gpu.ts';
 
 const later = <T>(value: T, milliseconds: number) =>
   new Promise<T>((resolve) => setTimeout(resolve, milliseconds, value));

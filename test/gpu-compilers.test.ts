@@ -5,8 +5,8 @@ import { readOutput } from '../bench/gpu-compilers/compile.ts';
 import { compileEverything, everyShader, switched } from '../bench/gpu-compilers/every-kernel.ts';
 import { gpuCompilersPage, type PageData } from '../bench/gpu-compilers/page.ts';
 import { type Statistics, statisticsOf } from '../bench/gpu-compilers/statistics.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
 import { specialize } from '../src/kernels/device/wgsl.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { families } from '../src/kernels/variant.ts';
 
 /** A loop of a slice, with an inner one: 4 multiply-adds of 6 vector instructions, and a wait on either side of the barrier. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { maxError } from '../src/common/compare.ts';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { type Measurement, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { few } from '../src/kernels/matmul/few.ts';
 import {
@@ -14,6 +14,7 @@ import { naive } from '../src/kernels/matmul/naive.ts';
 import { PackedWeight, packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
 import { shapeOf } from '../src/kernels/matmul/shape.ts';
 import { tiles } from '../src/kernels/matmul/tile.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
 import { activate } from '../src/reference/unary.ts';
 import { cacheFolder } from './cache-folder.ts';

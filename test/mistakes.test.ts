@@ -15,7 +15,7 @@ import { Sgd } from '../src/autograd/optimizers.ts';
 import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
 

@@ -6,13 +6,13 @@ import { Sgd } from '../src/autograd/optimizers.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { openDevice } from '../src/kernels/device/adapter.ts';
 import { DeviceLostError } from '../src/kernels/device/errors.ts';
-import { Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import { Gpu } from '../src/kernels/device/gpu.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { Lineage } from '../src/kernels/device/lineage.ts';
 import { recovering } from '../src/kernels/device/recovery.ts';
 import { tuned } from '../src/kernels/device/tuning.ts';
+import { openDevice, openGpu } from '../src/kernels/node/open-gpu.ts';
 import { randoms } from './reference/values.ts';
 
 let unguard: (() => void) | undefined;

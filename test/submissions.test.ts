@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { matmul } from '../src/kernels/matmul/index.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 /** Operations of each submission, and of what is left, as the tracer and the shapes tell. */

@@ -29,7 +29,7 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { trace } from '../src/autograd/trace.ts';
 import { UserError } from '../src/common/errors.ts';
 import { elementCount } from '../src/common/shape.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();

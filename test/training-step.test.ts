@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../bench/host.ts';
 import { trainingSetup } from '../bench/model.ts';
-import { openGpu } from '../src/kernels/device/gpu.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { Clip } from '../src/model/clip.ts';
 import { sharedGpu } from './gpu.ts';
 

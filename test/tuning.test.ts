@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import {
   choose,
   clearTuning,
@@ -13,6 +13,7 @@ import {
   tuned,
 } from '../src/kernels/device/tuning.ts';
 import { binary, fill } from '../src/kernels/elementwise.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { cacheFolder } from './cache-folder.ts';
 
 const size = 4096;

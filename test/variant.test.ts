@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GpuBuffer } from '../src/kernels/device/buffer-pool.ts';
-import { type Gpu, openGpu } from '../src/kernels/device/gpu.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { pendingShapes, tune, tuned } from '../src/kernels/device/tuning.ts';
 import { binary, fill } from '../src/kernels/elementwise.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { type Family, family, type Variant } from '../src/kernels/variant.ts';
 import { cacheFolder } from './cache-folder.ts';
 

@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { UserError } from '../../src/common/errors.ts';
-import { dawnFlags } from '../../src/kernels/device/adapter.ts';
+import { dawnFlags } from '../../src/kernels/node/open-gpu.ts';
 import type { Inputs, Task } from './tasks.ts';
 
 /** From dist/bench.js. */

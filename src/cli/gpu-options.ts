@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import { adapterVariable } from '../kernels/device/adapter-choice.ts';
 import { parseProfile, profileVariable, profileWords } from '../kernels/device/adapter-profile.ts';
-import { tuningVariable } from '../kernels/device/tuning-file.ts';
+import { adapterVariable } from '../kernels/node/adapter-choice.ts';
+import { tuningVariable } from '../kernels/node/file-store.ts';
 
 /**
  * The options of every command that computes. The adapter goes by the environment, so that devices opened later, in place

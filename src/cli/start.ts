@@ -1,5 +1,6 @@
 import type { Reporter } from '../common/reporter.ts';
-import { type Gpu, type GpuOptions, openGpu } from '../kernels/device/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { type AdapterOptions, openGpu } from '../kernels/node/open-gpu.ts';
 import { checkAdapter, selfCheckLines } from '../self-check/index.ts';
 import { withoutNativeLines } from './native-stderr.ts';
 import { Progress } from './progress.ts';
@@ -29,7 +30,7 @@ const dawnRemarks =
   /^Warning: maxDynamic(Uniform|Storage)BuffersPerPipelineLayout artificially reduced from \d+ to \d+ to fit dynamic offset allocation limit\.$/m;
 
 /** Opens the adapter without Dawn's remarks. */
-export const openTerminalGpu = (options: GpuOptions = {}): Promise<Gpu> =>
+export const openTerminalGpu = (options: AdapterOptions = {}): Promise<Gpu> =>
   openGpu({ ...options, requesting: (request) => withoutNativeLines(dawnRemarks, request) });
 
 /** Says plainly what computes. */
@@ -42,7 +43,7 @@ export function sayAdapter(reporter: Reporter, { adapter }: Gpu): void {
 }
 
 /** Opens the adapter, says what it is, and checks it where that has not been done before. */
-export async function startGpu(reporter: Reporter, options: GpuOptions = {}): Promise<Gpu> {
+export async function startGpu(reporter: Reporter, options: AdapterOptions = {}): Promise<Gpu> {
   const opened = await openTerminalGpu(options);
   sayAdapter(reporter, opened);
   const check = await checkAdapter(opened);

@@ -66,14 +66,14 @@ export async function checkAdapter(gpu: Gpu, options: SelfCheckOptions = {}): Pr
   if (choice === 'never' || gpu.adapter.name === 'null-backend') return { gpu, findings: [], known: false };
   const whole = gpu.adapter;
   const version = sourceVersion(...families.flatMap(({ sources }) => [...sources]));
-  const saved = choice === 'auto' ? savedFindings(whole, version) : undefined;
+  const saved = choice === 'auto' ? savedFindings(gpu, version) : undefined;
   const findings: Finding[] = [];
   if (saved) {
     findings.push(...saved);
     gpu.mask(masksOf(findings));
   } else {
     gpu = await tryAll(gpu, checks, findings, onFinding);
-    await saveFindings(whole, version, findings);
+    await saveFindings(gpu, whole, version, findings);
   }
   const fatal = findings.find(({ wrong, masks }) => wrong !== undefined && masks?.length === 0);
   usable(

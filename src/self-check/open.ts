@@ -1,8 +1,9 @@
-import { type Gpu, type GpuOptions, openGpu as open } from '../kernels/device/gpu.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
+import { type AdapterOptions, openGpu as open } from '../kernels/node/open-gpu.ts';
 import { checkAdapter, type SelfCheckChoice, selfCheckLines } from './index.ts';
 
 /** How {@link openGpu} opens the adapter. */
-export interface OpenOptions extends GpuOptions {
+export interface OpenOptions extends AdapterOptions {
   /**
    * When to check that the adapter computes rightly what the engine relies on: `auto`, once for each adapter, driver and version of
    * the kernels; `always`; or `never`. By default the environment variable CLIP_AGIQA_SELF_CHECK, else `auto`.

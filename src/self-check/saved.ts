@@ -1,8 +1,7 @@
 import * as v from 'valibot';
-import { builtin } from '../common/environment.ts';
-import { UserError } from '../common/errors.ts';
-import type { AdapterDescription } from '../kernels/device/adapter.ts';
-import { adapterFile, adapterKey } from '../kernels/device/adapter-file.ts';
+import type { AdapterDescription } from '../kernels/device/adapter-description.ts';
+import { adapterKey } from '../kernels/device/adapter-store.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 
 /** What came of a check. */
 export interface Finding {
@@ -27,31 +26,29 @@ const fileSchema = v.object({
   ),
 });
 
-/** What an earlier run found on this adapter with these kernels; undefined where none did, or the file is damaged. */
-export function savedFindings(adapter: AdapterDescription, version: string): Finding[] | undefined {
-  const path = adapterFile('self-check', adapter);
-  if (!path) return undefined;
+/** What an earlier run found on this adapter with these kernels; undefined where none did, or the text is damaged. */
+export function savedFindings({ store, adapter }: Gpu, version: string): Finding[] | undefined {
+  const text = store?.read('self-check', adapter);
+  if (text === undefined) return undefined;
   try {
-    const file = v.parse(fileSchema, JSON.parse(builtin('node:fs')!.readFileSync(path, 'utf8')));
+    const file = v.parse(fileSchema, JSON.parse(text));
     return file.adapter === adapterKey(adapter) && file.version === version ? file.findings : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** A cache: where it cannot be written, the next run checks again. */
+/**
+ * Where they cannot be kept, the next run checks again.
+ *
+ * @param adapter as it was before anything was masked
+ */
 export async function saveFindings(
+  { store }: Gpu,
   adapter: AdapterDescription,
   version: string,
   findings: readonly Finding[],
 ): Promise<void> {
-  const path = adapterFile('self-check', adapter);
-  if (!path) return;
-  const { writeOutput } = await import('../common/files.ts');
   const file = { adapter: adapterKey(adapter), version, findings };
-  try {
-    await writeOutput(path, `${JSON.stringify(file, null, 1)}\n`);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-  }
+  await store?.write('self-check', adapter, `${JSON.stringify(file, null, 1)}\n`);
 }

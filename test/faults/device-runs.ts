@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Progress } from '../../src/cli/progress.ts';
 import { uniform } from '../../src/common/random.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import {
   loseDevice,
   pickNumbers,

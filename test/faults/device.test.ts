@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { loseDevice, pickNumbers, refuseMemory, runOnDevice } from './device-faults.ts';
 import { deviceKinds, prepareImages } from './kinds.ts';

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Progress } from '../../src/cli/progress.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import { describePoints } from './disk-states.ts';
 import { type Kind, kinds, prepareImages } from './kinds.ts';
 import { chosenBy, type Outcome, type Part, type TortureOptions } from './part.ts';

@@ -13,7 +13,8 @@ import { torchGlobal, torchStorage } from '../../src/data/formats/torch-pickle.t
 import { prepareImage } from '../../src/data/images/prepare.ts';
 import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
 import { FeatureCache } from '../../src/features/feature-cache.ts';
-import { type Gpu, openGpu } from '../../src/kernels/device/gpu.ts';
+import type { Gpu } from '../../src/kernels/device/gpu.ts';
+import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import { describeWeights } from '../../src/model/weights/describe.ts';
 import { readOriginalCheckpoint, readOriginalContext } from '../../src/model/weights/original-checkpoint.ts';
 import { openClipWeights } from '../../src/model/weights/weights.ts';

@@ -1,4 +1,5 @@
-import type { AdapterDescription, OpenedDevice } from './adapter.ts';
+import type { OpenedDevice } from './adapter.ts';
+import type { AdapterDescription } from './adapter-description.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
 import { maskedFeature, withoutMasked } from './masks.ts';
 

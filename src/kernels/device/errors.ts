@@ -36,7 +36,12 @@ export class DeviceErrors {
   /** Errors on their way. */
   readonly #scopes = new Set<Promise<void>>();
 
-  constructor({ device, processor, immediate, watchdog }: Omit<OpenedDevice, 'instance' | 'description'>) {
+  constructor({
+    device,
+    processor,
+    immediate,
+    watchdog,
+  }: Pick<OpenedDevice, 'device' | 'processor' | 'immediate' | 'watchdog'>) {
     this.#device = device;
     this.#software = processor;
     this.#immediate = immediate;

@@ -1,3 +1,5 @@
+import { inNode } from '../../common/environment.ts';
+
 /**
  * Waiting without taking a core. Cause: Dawn in Node (webgpu 0.6) learns that the GPU has finished by polling in every turn of the
  * event loop, and the loop turns as fast as it can while something waits. Measured: on lavapipe with two cores, where that core is
@@ -11,8 +13,9 @@ const spinMs = { software: 0.05, hardware: 2 };
 
 const maxSleepMs = 1;
 
-/** Node's own, whatever a test puts in its place; a browser has none. */
-const nextTurn = globalThis.setImmediate as ((callback: () => void) => unknown) | undefined;
+/** Node's own, whatever a test puts in its place. A page has none, or a polyfill's, and may neither share memory nor sleep. */
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+const nextTurn = inNode ? setImmediate : undefined;
 
 /** Waits under way, when the last of them began, and how long that one may spin. */
 let waiting = 0;

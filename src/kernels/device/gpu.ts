@@ -1,6 +1,7 @@
-import { UserError } from '../../common/errors.ts';
-import { type AdapterDescription, type AdapterOptions, type OpenedDevice, openDevice } from './adapter.ts';
+import type { OpenedDevice } from './adapter.ts';
+import type { AdapterDescription } from './adapter-description.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
+import type { AdapterStore } from './adapter-store.ts';
 import { AdapterView } from './adapter-view.ts';
 import { checkArea, checkRange, type TextureArea, texelBytes } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
@@ -25,7 +26,6 @@ import type { Watchdog } from './watchdog.ts';
 
 export { foldGroups } from './groups.ts';
 export type { Launch } from './launch.ts';
-export type GpuOptions = AdapterOptions;
 
 /**
  * A device with its buffer pool, pipelines and one command encoder: the only thing kernel launchers need.
@@ -95,6 +95,11 @@ export class Gpu {
   /** The same object for a device and for those that were opened in its place: what outlives a loss may be kept by it. */
   get lineage(): object {
     return this.#lineage;
+  }
+
+  /** Keeps what is found out about the adapter; null: it is forgotten with the device. */
+  get store(): AdapterStore | null {
+    return this.#opened.store;
   }
 
   /**
@@ -293,8 +298,7 @@ export class Gpu {
   }
 }
 
-/** Opens the machine's adapter; throws a {@link UserError} with advice where there is none. */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const open = () => openDevice(options);
+/** A device that is opened by this function, as are those in its place should it be lost. */
+export async function openGpuOf(open: () => Promise<OpenedDevice>): Promise<Gpu> {
   return new Gpu(await open(), new Lineage(open));
 }

@@ -1,4 +1,5 @@
-import type { AdapterDescription, OpenedDevice } from './adapter.ts';
+import type { OpenedDevice } from './adapter.ts';
+import type { AdapterDescription } from './adapter-description.ts';
 import { DeviceLostError } from './errors.ts';
 
 /** Seconds before each look for an adapter after a loss: a driver that resets takes its time. */

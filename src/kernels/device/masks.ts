@@ -1,4 +1,4 @@
-import type { AdapterDescription } from './adapter.ts';
+import type { AdapterDescription } from './adapter-description.ts';
 
 /**
  * What an adapter is found to do wrong is masked: the engine goes on as if the adapter lacked it. A word is an optional feature,

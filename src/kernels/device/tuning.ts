@@ -2,11 +2,11 @@ import { environmentVariable } from '../../common/environment.ts';
 import { fnv1aHex } from '../../common/fnv1a.ts';
 import type { Gpu } from './gpu.ts';
 import { runTrial, type Trial } from './trial.ts';
-import { type Measurement, parseTable, readTable, saveTable, type Table, tableText } from './tuning-file.ts';
+import { type Measurement, parseTable, type Table, tableText } from './tuning-table.ts';
 import { resolveIncludes } from './wgsl.ts';
 
 export type { Trial } from './trial.ts';
-export type { Measurement } from './tuning-file.ts';
+export type { Measurement } from './tuning-table.ts';
 
 /**
  * Which variant of a kernel runs for a shape: the fastest one measured on this adapter, else the launcher's rule of thumb.
@@ -126,7 +126,7 @@ export async function tune(gpu: Gpu, options: TuneOptions = {}): Promise<void> {
   } finally {
     // Scratch of shapes that may never come again.
     if (!gpu.ended) gpu.trim();
-    await saveTable(gpu.adapter, table);
+    await saveTable(gpu, table);
   }
 }
 
@@ -189,13 +189,23 @@ export async function clearTuning(gpu: Gpu): Promise<void> {
   table.measured.clear();
   table.fatal.clear();
   pendingOf(gpu).clear();
-  await saveTable(gpu.adapter, table);
+  await saveTable(gpu, table);
 }
 
 function tableOf(gpu: Gpu): Table {
   let table = tables.get(gpu.lineage);
-  if (!table) tables.set(gpu.lineage, (table = readTable(gpu.adapter)));
+  if (!table) tables.set(gpu.lineage, (table = readTable(gpu)));
   return table;
+}
+
+/** What earlier runs measured on the adapter. Missing or damaged it is empty, so the next tuning writes it again. */
+function readTable({ store, adapter }: Gpu): Table {
+  const text = store?.read('tuning', adapter);
+  return (text && parseTable(adapter, text)) || { measured: new Map(), fatal: new Set() };
+}
+
+async function saveTable({ store, adapter }: Gpu, table: Table): Promise<void> {
+  await store?.write('tuning', adapter, tableText(adapter, table));
 }
 
 /** What is pending runs on the device that met it. */

@@ -1,7 +1,5 @@
-import { builtin, environmentVariable } from '../../common/environment.ts';
-import { UserError } from '../../common/errors.ts';
-import type { AdapterDescription } from './adapter.ts';
-import { adapterFile, adapterKey } from './adapter-file.ts';
+import type { AdapterDescription } from './adapter-description.ts';
+import { adapterKey } from './adapter-store.ts';
 
 /** The result of a shape's trial. */
 export interface Measurement {
@@ -27,7 +25,7 @@ export interface Table {
   readonly fatal: Set<string>;
 }
 
-/** The table as a file of text. */
+/** The table as text, to be kept. */
 export function tableText(adapter: AdapterDescription, { measured, fatal }: Table): string {
   const file: TuningFile = {
     adapter: adapterKey(adapter),
@@ -49,38 +47,5 @@ export function parseTable(adapter: AdapterDescription, text: string): Table | u
     return { measured: new Map(entries), fatal: new Set(fatal) };
   } catch {
     return undefined;
-  }
-}
-
-/** The environment variable that names a file to use in place of the one in the cache folder. */
-export const tuningVariable = 'CLIP_AGIQA_TUNING';
-
-/** The file of an adapter: the one named, else that in the user's cache folder; undefined in a browser, where measurements last as long as the page. */
-function tuningPath(adapter: AdapterDescription): string | undefined {
-  return environmentVariable(tuningVariable) || adapterFile('tuning', adapter);
-}
-
-/** What earlier runs measured on the adapter. Missing or damaged it is empty: it is a cache, so the next tuning writes it again. */
-export function readTable(adapter: AdapterDescription): Table {
-  const path = tuningPath(adapter);
-  const none = { measured: new Map(), fatal: new Set<string>() };
-  if (!path) return none;
-  try {
-    return parseTable(adapter, builtin('node:fs')!.readFileSync(path, 'utf8')) ?? none;
-  } catch {
-    return none;
-  }
-}
-
-export async function saveTable(adapter: AdapterDescription, table: Table): Promise<void> {
-  const path = tuningPath(adapter);
-  if (!path) return;
-  const { writeOutput } = await import('../../common/files.ts');
-  try {
-    await writeOutput(path, tableText(adapter, table));
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    // What was measured serves this process all the same; a run in a container without a home ends in no error.
-    console.warn(`tuning     ${error.message}; the next run will measure again`);
   }
 }

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { environmentVariable } from '../../common/environment.ts';
+import { UserError } from '../../common/errors.ts';
+import { writeOutput } from '../../common/files.ts';
+import { fnv1aHex } from '../../common/fnv1a.ts';
+import { cacheFile } from '../../common/folders.ts';
+import type { AdapterDescription } from '../device/adapter-description.ts';
+import { type AdapterStore, adapterKey, type StoredKind } from '../device/adapter-store.ts';
+
+/** The environment variable that names a file of measurements to use in place of the one in the cache folder. */
+export const tuningVariable = 'CLIP_AGIQA_TUNING';
+
+/** The file of an adapter in the user's cache folder. */
+function pathOf(kind: StoredKind, adapter: AdapterDescription): string {
+  const given = kind === 'tuning' ? environmentVariable(tuningVariable) : undefined;
+  const slug = adapter.name.replace(/[^A-Za-z0-9]+/g, '-').toLowerCase();
+  return given ?? cacheFile(kind, `${slug}-${fnv1aHex(adapterKey(adapter))}.json`);
+}
+
+/** A file for each adapter. */
+export const fileStore: AdapterStore = {
+  read(kind, adapter) {
+    try {
+      return readFileSync(pathOf(kind, adapter), 'utf8');
+    } catch {
+      return undefined;
+    }
+  },
+
+  async write(kind, adapter, text) {
+    try {
+      await writeOutput(pathOf(kind, adapter), text);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      // What was measured serves this process all the same; a run in a container without a home ends in no error.
+      if (kind === 'tuning') console.warn(`tuning     ${error.message}; the next run will measure again`);
+    }
+  },
+};
