@@ -1,6 +1,6 @@
 import { uniform } from '../src/common/random.ts';
 import { elementCount } from '../src/common/shape.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import { StoredFeatures } from '../src/features/feature-source.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { Clip, type ClipOptions } from '../src/model/clip.ts';
@@ -104,7 +104,7 @@ export async function trainingSetup(
   const features = new StoredFeatures(width, 1, rows);
   const mos = Float32Array.from({ length: count }, (_, sample) => 5 * uniform(settings.seed, 32, sample));
   const scale = { centers: Float32Array.from({ length: 6 }, (_, i) => i), range: [0, 5] as const };
-  const learner = createLearner(clip, await Tokenizer.load(), width, settings, scale, () => {
+  const learner = createLearner(clip, await loadTokenizer(), width, settings, scale, () => {
     throw new Error('these features are not scaled');
   });
   const none = new Int32Array();

@@ -1,6 +1,7 @@
-// Bundles the library src/index.ts and every command src/commands/NAME.ts into dist/, the image thread and the process that tries images beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
+// Bundles the library src/index.ts (for pages: src/browser.ts) and every command src/commands/NAME.ts into dist/, the image thread and the process that tries images beside them, bench/bench.ts into dist/bench.js, bench/lab/NAME.ts into dist/bench/lab/NAME.js, and what people run of test/ (`tests`). WGSL is inlined as text; npm packages stay external.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
+import { browserLibrary, inBrowser } from './browser-bundles.mjs';
 
 // What the package depends on stays outside of the bundles. Apache ECharts is a development dependency that goes into them: the
 // parts that draw reports are 1.4 MB, the package 62 MB. Their licenses go along.
@@ -40,19 +41,15 @@ await build({
   loader: { '.wgsl': 'text' },
   logLevel: 'warning',
 });
-// What runs in a browser: whole files, which commands put into the pages they write.
+await build({ ...browserLibrary, outdir: 'dist' });
+// What commands put into the pages they write.
 await build({
+  ...inBrowser,
   entryPoints: [
     { in: 'src/step/page/main.ts', out: 'step-page' },
     { in: 'src/step/page/style.css', out: 'step-page' },
   ],
   outdir: 'dist',
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  platform: 'browser',
-  target: 'es2022',
-  logLevel: 'warning',
 });
 mkdirSync('dist/licenses');
 for (const name of ['echarts', 'zrender'])

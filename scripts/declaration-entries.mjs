@@ -4,6 +4,11 @@
 import { writeFileSync } from 'node:fs';
 
 const dom = '/// <reference lib="dom" />\n';
-const library = "export * from './index.js';\n";
-writeFileSync('dist/types/library.d.ts', `${dom}${library}`);
-writeFileSync('dist/types/library-5.d.ts', `${dom}/// <reference types="@webgpu/types" />\n${library}`);
+for (const [entry, module] of [
+  ['library', 'index'],
+  ['browser-library', 'browser'],
+]) {
+  const library = `export * from './${module}.js';\n`;
+  writeFileSync(`dist/types/${entry}.d.ts`, `${dom}${library}`);
+  writeFileSync(`dist/types/${entry}-5.d.ts`, `${dom}/// <reference types="@webgpu/types" />\n${library}`);
+}

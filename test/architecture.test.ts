@@ -11,6 +11,8 @@ import { streams } from '../src/common/random.ts';
 const allowed: Record<string, readonly string[]> = {
   common: [],
   'kernels/device': ['common', 'shaders'],
+  'kernels/node': ['common', 'kernels/device'],
+  'kernels/browser': ['common', 'kernels/device'],
   kernels: ['common', 'shaders', 'kernels/device'],
   'data/formats': ['common'],
   'data/images': ['common'],
@@ -66,6 +68,11 @@ const allowed: Record<string, readonly string[]> = {
   ],
   index: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'scoring', 'self-check'],
 };
+
+/** What is bundled for browsers: nothing that these import, by whatever way, knows Node. */
+const browserEntries = ['src/browser.ts'];
+/** Packages that they may take. */
+const browserPackages: readonly string[] = ['valibot'];
 
 interface Import {
   readonly from: string;
@@ -167,6 +174,55 @@ describe('imports', () => {
     expect(shaders.filter((path) => users(path).some((from) => !within(roomOf(from), 'kernels')))).toEqual(
       [],
     );
+  });
+});
+
+/** Everything that a file imports, by whatever way, other than types. */
+function reached(entries: readonly string[]): string[] {
+  const found = new Set(entries);
+  for (const file of found)
+    for (const { from, to, typesOnly } of imports) if (from === file && !typesOnly) found.add(to);
+  return [...found].filter((name) => name.endsWith('.ts'));
+}
+
+/** What of Node a file names: modules and packages, and globals that a page lacks. */
+function platformOf(text: string): string[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|(?<![:'"`\\])\/\/.*/g, '');
+  const modules = [...code.matchAll(/(?:\sfrom\s+|\bimport\(\s*|^import\s+)'([^.'][^']*)'/gm)]
+    .map(([, name]) => name!)
+    .filter((name) => !browserPackages.includes(name));
+  const globals = code.match(/(?<![\w.$'"`-])(?:process|Buffer|__dirname|require)(?=[.[(])/g) ?? [];
+  return [...modules, ...globals];
+}
+
+describe('what runs in a browser', () => {
+  const files = reached(browserEntries);
+
+  it('imports no module of Node and no native package, and asks for no process', () => {
+    expect(files.length).toBeGreaterThan(80);
+    const found = files.flatMap((name) =>
+      platformOf(readFileSync(name, 'utf8')).map((word) => `${name}: ${word}`),
+    );
+    // Asks whether there is one.
+    expect(found).toEqual([]);
+  });
+
+  it('has all of the engine in it', () => {
+    const engine = sources.filter((name) => /^src\/(?:kernels|autograd)\/(?!node\/)/.test(name));
+    const outside = engine.filter(
+      (name) => !files.includes(name) && platformOf(readFileSync(name, 'utf8')).length > 0,
+    );
+    expect(outside).toEqual([]);
+  });
+
+  it('would be told from what does not', () => {
+    expect(platformOf("import { open } from 'node:fs/promises';")).toEqual(['node:fs/promises']);
+    expect(platformOf("const dawn = await import('webgpu');")).toEqual(['webgpu']);
+    expect(platformOf('const size = Buffer.byteLength(text) + process.pid; // not process.env')).toEqual([
+      'Buffer',
+      'process',
+    ]);
+    expect(platformOf(readFileSync('src/kernels/node/open-gpu.ts', 'utf8'))).toContain('webgpu');
   });
 });
 

@@ -11,8 +11,8 @@ import { openDataset } from '../src/data/datasets/index.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { classOf } from '../src/data/datasets/splits.ts';
 import { srcc } from '../src/data/metrics/correlation.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { createPrompts } from '../src/training/create-learner.ts';
@@ -90,8 +90,8 @@ describe('coop', () => {
 
   it('has the gradient that differences of its loss give', async () => {
     const gpu = await sharedGpu();
-    const clip = await Clip.load(gpu, weights);
-    const prompts = createPrompts(clip.text, await Tokenizer.load(), settingsOf('-', { trainer: 'coop' }));
+    const clip = await loadClip(gpu, weights);
+    const prompts = createPrompts(clip.text, await loadTokenizer(), settingsOf('-', { trainer: 'coop' }));
     const learner = new CoopLearner(prompts, new Float32Array(6), clip.logitScale);
     const width = clip.vision.featureWidth;
     const batch = {
@@ -149,8 +149,8 @@ describe('zero-shot', () => {
     const summary = await train(settings);
     expect(summary.readings!.antonyms!.rmse).toBeCloseTo(summary.test!.overall.rmse, 6);
     const { constants } = await readCheckpoint(join(folder, 'plain', 'model.safetensors'));
-    const clip = await Clip.load(await sharedGpu(), weights);
-    const tokenizer = await Tokenizer.load();
+    const clip = await loadClip(await sharedGpu(), weights);
+    const tokenizer = await loadTokenizer();
     const texts = {
       words: ['terrible', 'bad', 'poor', 'average', 'good', 'perfect'].map((word) => `${word} image`),
       antonyms: ['Good photo.', 'Bad photo.'],

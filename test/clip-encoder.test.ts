@@ -2,14 +2,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
-  Clip,
   ClipEncoder,
   cosine,
   type EncodedInput,
   type ImageInputs,
+  loadClip,
+  loadTokenizer,
   preprocess,
   Tensor,
-  Tokenizer,
   toNormalizedCHW,
 } from '../src/index.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
@@ -43,7 +43,7 @@ it('images have the features of the model, in a file or not', async () => {
   expect(features.map(({ length }) => length)).toEqual(images.map(() => encoder.width));
   const bytes = await Promise.all(images.map((path) => readFile(path)));
   expect((await all(encoder, bytes)).map(featureOf)).toEqual(features);
-  const clip = await Clip.load(gpu, 'embedded', { text: false });
+  const clip = await loadClip(gpu, 'embedded', { text: false });
   const { imageSize, mean, std } = clip.config.vision;
   const pixels = await preprocess(images[1]!, { size: imageSize });
   const normalized = toNormalizedCHW(pixels, imageSize, mean, std);
@@ -59,9 +59,9 @@ it('texts have the features of the model, beside others or alone', async () => {
   const texts = ['a good photo', 'a bad photo'];
   const encoded = await encoder.encodeTexts(texts);
   expect(await encoder.encodeTexts([texts[1]!])).toEqual([encoded[1]]);
-  const clip = await Clip.load(gpu, 'embedded', { vision: false });
+  const clip = await loadClip(gpu, 'embedded', { vision: false });
   expect(encoder.logitScale).toBe(clip.logitScale);
-  const tokens = (await Tokenizer.load()).tokenize(texts, clip.text.config.contextLength);
+  const tokens = (await loadTokenizer()).tokenize(texts, clip.text.config.contextLength);
   const expected = clip.encodeTokens(tokens);
   const values = await expected.read();
   expected.dispose();

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { timmDefaults } from '../src/model/config.ts';
 import { huggingFaceTensors, timmTensors, tinyConfig, tinyTensors } from './tiny-clip.ts';
 

@@ -9,7 +9,7 @@ import { explainRun } from '../src/cli/explain-run.ts';
 import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { readCsv } from '../src/data/formats/csv.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { distort, severityOf } from '../src/data/images/distort.ts';
 import { preprocess } from '../src/data/images/preprocess.ts';
 import { agreementOf, meanAgreement } from '../src/explain/agreement.ts';

@@ -8,7 +8,7 @@ import { prepareImage } from '../src/data/images/prepare.ts';
 import { type ExportOptions, exportOnnx } from '../src/export/export-onnx.ts';
 import { modelCard } from '../src/export/model-card.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readScoringConstants } from '../src/scoring/scoring-constants.ts';
 import { readModel } from '../src/scoring/trained-model.ts';

@@ -11,7 +11,7 @@ import {
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCsv } from '../src/data/formats/csv.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { runBuilt } from './built-command.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';

@@ -11,7 +11,8 @@ import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { type Measurement, tuned } from '../src/kernels/device/tuning.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
-import { Clip, type ClipOptions } from '../src/model/clip.ts';
+import type { Clip, ClipOptions } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import type { VisionTransformer } from '../src/model/vit.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
@@ -36,7 +37,7 @@ let caches = 0;
 const newCache = () => join(folder, `cache-${caches++}`);
 
 async function visionOf(options: ClipOptions = {}): Promise<VisionTransformer> {
-  const clip = await Clip.load(gpu, weights, { ...options, text: false });
+  const clip = await loadClip(gpu, weights, { ...options, text: false });
   clips.push(clip);
   return clip.vision;
 }

@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import { qualityWords } from '../src/model/agiqa.ts';
 import { nearestRows } from '../src/model/nearest-tokens.ts';
 import { weightsId } from '../src/model/weights/weights-id.ts';
@@ -48,7 +49,7 @@ async function writeRun(name: string, parameters: Map<string, { shape: number[];
 }
 
 beforeAll(async () => {
-  tokenizer = await Tokenizer.load();
+  tokenizer = await loadTokenizer();
   const text = { ...tinyConfig.text!, vocabSize: tokenizer.vocabSize };
   const tensors = tinyTensors({ ...tinyConfig, text });
   table = tensors.get('token_embedding.weight')!.data;

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
-import { count, finite, parseJson, readJson } from '../src/common/json.ts';
+import { count, finite, parseJson } from '../src/common/json.ts';
+import { readJson } from '../src/common/json-file.ts';
 import { readTextSync } from '../src/common/read-file.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

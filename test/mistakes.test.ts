@@ -16,7 +16,7 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { sharedGpu } from './gpu.ts';
 
 const gpu = await sharedGpu();
@@ -175,7 +175,7 @@ it('tensors of two devices, and of one that was closed', async () => {
   expect(() => add(x, y)).toThrow(/^add: inputs 0 and 1 are on different devices/);
   other.close();
   expect(() => Tensor.from(other, [1])).toThrow(/this GPU is closed: open another with openGpu\(\)/);
-  await expect(Clip.load(other, 'test/fixtures/tiny-clip.json')).rejects.toThrow(/this GPU is closed/);
+  await expect(loadClip(other, 'test/fixtures/tiny-clip.json')).rejects.toThrow(/this GPU is closed/);
   await expect(y.read()).rejects.toThrow(/this GPU is closed/);
   x.dispose();
   y.dispose();

@@ -2,10 +2,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findNonFinite, nonFiniteTensors, requireFinite } from '../src/data/formats/finite.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
-import { Clip } from '../src/model/clip.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { loadClip } from '../src/model/load-clip.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { sharedGpu } from './gpu.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { huggingFaceTensors, tinyTensors, writeEdited } from './tiny-clip.ts';
@@ -99,7 +99,7 @@ describe('numbers that are not finite', () => {
       all.set('visual.conv1.weight', broken),
     );
     const gpu = await sharedGpu();
-    await expect(Clip.load(gpu, path)).rejects.toThrow(
+    await expect(loadClip(gpu, path)).rejects.toThrow(
       /nan\.safetensors: tensor visual\.conv1\.weight holds -Infinity at \[63, 2, 3, 3\]/,
     );
     const file = await openTensorFile(path);
@@ -113,14 +113,14 @@ describe('numbers that are not finite', () => {
     const path = await writeEdited(at('scale.safetensors'), tensors, (all) =>
       all.set('logit_scale', { dtype: 'F32', shape: [], data: Float32Array.of(89) }),
     );
-    await expect(Clip.load(await sharedGpu(), path)).rejects.toThrow(/logit_scale is 89, beyond/);
+    await expect(loadClip(await sharedGpu(), path)).rejects.toThrow(/logit_scale is 89, beyond/);
   });
 });
 
 test('token ids that are not in the vocabulary never reach the GPU', async () => {
   const path = at('tiny.safetensors');
   await writeSafetensors(path, tensors);
-  const clip = await Clip.load(await sharedGpu(), path, { vision: false });
+  const clip = await loadClip(await sharedGpu(), path, { vision: false });
   const row = [9, 1, 10, 0, 0, 0, 0];
   const encode = (...tokens: number[]) => clip.encodeTokens(Int32Array.from(tokens));
   for (const id of [-1, 11, 50_000, 2 ** 30])

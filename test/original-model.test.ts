@@ -7,8 +7,8 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { openTensorFile, type TensorFile } from '../src/data/formats/tensor-file.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { ClipAgiqa } from '../src/model/agiqa.ts';
-import { Clip } from '../src/model/clip.ts';
 import { RegressionHead, readHead } from '../src/model/head.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { type Position, promptSlotsFromIds, type Slot } from '../src/model/prefix-tree.ts';
 import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
@@ -27,7 +27,7 @@ async function array(file: TensorFile, name: string) {
 /** The reference run's prompts, and its images' features with what the whole model predicts of them. */
 async function reference(run: TensorFile) {
   const gpu = await sharedGpu();
-  const clip = await Clip.load(gpu, weights);
+  const clip = await loadClip(gpu, weights);
   const ctx = await array(run, 'final.ctx');
   const tokens = [...(await run.read('tokens'))];
   const position = run.metadata.position as Position;

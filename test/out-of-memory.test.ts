@@ -23,7 +23,8 @@ import { DeviceMemory, OutOfMemoryError } from '../src/kernels/device/memory.ts'
 import { Staging } from '../src/kernels/device/staging.ts';
 import { Clip } from '../src/model/clip.ts';
 import { initialHead, RegressionHead } from '../src/model/head.ts';
-import { openClipWeights, type WeightValues } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
+import type { WeightValues } from '../src/model/weights/weights.ts';
 import { weightsId } from '../src/model/weights/weights-id.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';

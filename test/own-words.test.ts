@@ -9,9 +9,9 @@ import { silent } from '../src/common/reporter.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { classOf } from '../src/data/datasets/splits.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import { qualityWords } from '../src/model/agiqa.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { contextWords } from '../src/scoring/learned-context.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
@@ -78,7 +78,7 @@ describe('own words', () => {
     const { words, parameters, settings } = await model('agiqa');
     expect(words).toEqual(['ugly', 'plain', 'very pretty']);
     expect(settings.words).toBe('ugly,plain,very pretty');
-    const clip = await Clip.load(await sharedGpu(), weights);
+    const clip = await loadClip(await sharedGpu(), weights);
     expect(parameters.get('head.1.weight')!.shape[1]).toBe(4 * clip.text.config.outputWidth);
     clip.dispose();
     for (const [mine, theirs] of await predictions('agiqa')) expect(theirs).toBeCloseTo(mine, 4);
@@ -103,8 +103,8 @@ describe('own words', () => {
     await train(settings);
     const { constants, words } = await model('zero');
     expect(words).toEqual(['dull', 'vivid']);
-    const clip = await Clip.load(await sharedGpu(), weights);
-    const tokens = (await Tokenizer.load()).tokenize(
+    const clip = await loadClip(await sharedGpu(), weights);
+    const tokens = (await loadTokenizer()).tokenize(
       ['a dull one', 'a vivid one'],
       clip.text.config.contextLength,
     );

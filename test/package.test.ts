@@ -86,6 +86,8 @@ describe('the package', () => {
       'dist/types/index.d.ts',
       'dist/types/library.d.ts',
       'dist/types/library-5.d.ts',
+      'dist/browser.js',
+      'dist/types/browser-library.d.ts',
       'docs/engine.md',
       'models/small-clip.safetensors',
       'models/small-clip-quality.safetensors',
@@ -253,7 +255,9 @@ describe('the package', () => {
   });
 
   it('has a docstring in its declarations for everything it exports: what editors show, and npm run docs makes docs/api of', () => {
-    const index = readFileSync('src/index.ts', 'utf8');
+    const index = ['index', 'engine', 'browser']
+      .map((name) => readFileSync(`src/${name}.ts`, 'utf8'))
+      .join('\n');
     const exported = [...index.matchAll(/^export (?:type )?\{([^}]*)\} from '\.\/(.*)\.ts';$/gm)].flatMap(
       ([, list, module]) =>
         list!

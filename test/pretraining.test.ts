@@ -10,7 +10,7 @@ import { openDataset } from '../src/data/datasets/index.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { initialWeights } from '../src/model/weights/initial.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { pretrainingLoss } from '../src/pretraining/objective.ts';

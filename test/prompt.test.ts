@@ -3,16 +3,16 @@ import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { elementCount } from '../src/common/shape.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import { qualityWords } from '../src/model/agiqa.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { type Position, paddedRows, prefixTree, promptSlots } from '../src/model/prefix-tree.ts';
 import { PromptLearner } from '../src/model/prompt-learner.ts';
 import { sharedGpu } from './gpu.ts';
 import { randoms } from './reference/values.ts';
 
 const wordsOf = async (nCtx: number, position: Position) => {
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   return qualityWords.map((word) => promptSlots(tokenizer, word, nCtx, position));
 };
 describe('PromptLearner', () => {
@@ -24,7 +24,7 @@ describe('PromptLearner', () => {
     'packed equals padded, features and gradients: word at the %s, class-specific %s',
     async (position, classSpecific) => {
       const gpu = await sharedGpu();
-      const clip = await Clip.load(gpu, new URL('./fixtures/tiny-clip.json', import.meta.url).pathname, {
+      const clip = await loadClip(gpu, new URL('./fixtures/tiny-clip.json', import.meta.url).pathname, {
         vision: false,
       });
       const prompts = await wordsOf(4, position);

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import {
   type Position,
   type PrefixTree,
@@ -17,7 +18,7 @@ const [sot, eot, dot] = [49406, 49407, 269];
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
-  tokenizer = await Tokenizer.load();
+  tokenizer = await loadTokenizer();
 });
 
 const show = (slots: readonly Slot[]) =>

@@ -6,7 +6,7 @@ import { guardDisk } from '../src/common/disk.ts';
 import { Stopped } from '../src/common/errors.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';

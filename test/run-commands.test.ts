@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Stopped } from '../src/common/errors.ts';
 import { openDataset } from '../src/data/datasets/index.ts';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { evaluateModel } from '../src/scoring/evaluate-model.ts';
 import type { Scorer } from '../src/scoring/scorer.ts';

@@ -1,7 +1,11 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 as crc32OfNode } from 'node:zlib';
 import { describe, expect, it, test } from 'vitest';
-import { openSafetensors, writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { crc32 } from '../src/common/crc32.ts';
+import { blobSource } from '../src/data/formats/byte-source.ts';
+import { readSafetensors, safetensorsBytes } from '../src/data/formats/safetensors.ts';
+import { openSafetensors, writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -182,5 +186,42 @@ describe('checksums', () => {
     whole[whole.length - 1]! ^= 1;
     writeFileSync(path, whole);
     expect((await readAll()).names).toHaveLength(4);
+  });
+});
+
+describe('without a file', () => {
+  it('a model is read from a Blob as from the disk, and checked alike', async () => {
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    const tensors = { weight: { dtype: 'F32', shape: [3], data: Float32Array.of(1, -2, 0.5) } } as const;
+    for await (const part of safetensorsBytes(tensors, { a: 'b' }, { checksums: true }))
+      parts.push(new Uint8Array(part));
+    const file = await readSafetensors(blobSource(new Blob(parts), 'dropped.safetensors'));
+    expect(file.metadata).toEqual({ a: 'b' });
+    expect([...(await file.read('weight'))]).toEqual([1, -2, 0.5]);
+    await file.close();
+    const path = join(folder, 'same.safetensors');
+    await writeSafetensors(path, tensors, { a: 'b' }, { checksums: true });
+    expect(readFileSync(path).equals(Buffer.concat(parts))).toBe(true);
+
+    const whole = Buffer.concat(parts);
+    whole[whole.length - 1]! ^= 1;
+    const damaged = await readSafetensors(
+      blobSource(new Blob([whole.subarray(0, -1), whole.subarray(-1)]), 'x'),
+    )
+      .then((opened) => opened.read('weight'))
+      .catch((error: Error) => error.message);
+    expect(damaged).toMatch(/^x: .*does not match its checksum$/);
+    await expect(readSafetensors(blobSource(new Blob([whole.subarray(0, 40)]), 'cut'))).rejects.toThrow(
+      /^cut: claims a header/,
+    );
+    await expect(blobSource(new Blob(parts), 'short').read(whole.length - 4, 8)).rejects.toThrow(
+      /^short: ends at byte \d+, but bytes/,
+    );
+  });
+
+  it.each([0, 1, 7, 8, 9, 63, 1000])('the checksum of %i bytes is that of zip files', (length) => {
+    const bytes = Uint8Array.from({ length: length + 3 }, (_, i) => (i * 167 + 13) % 256).subarray(3);
+    expect(crc32(bytes)).toBe(crc32OfNode(bytes));
+    expect(crc32(bytes, 12345)).toBe(crc32OfNode(bytes, 12345));
   });
 });

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 import { encodeBatch } from '../src/features/encode-batch.ts';
 import { encodeImageRows, encodeTokenRows, type WithClip } from '../src/features/tensor-features.ts';
-import { Clip } from '../src/model/clip.ts';
+import type { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { sharedGpu } from './gpu.ts';
@@ -53,7 +54,7 @@ describe('features of texts and of ready images', () => {
   let clip: Clip;
   const run: WithClip = (work) => work(clip);
   beforeAll(async () => {
-    clip = await Clip.load(await sharedGpu(), weightsPath('embedded'));
+    clip = await loadClip(await sharedGpu(), weightsPath('embedded'));
   });
   afterAll(() => clip.dispose());
 
@@ -69,7 +70,7 @@ describe('features of texts and of ready images', () => {
       'a',
       'a photo of a very good quality, sharp and bright',
     ];
-    const tokens = (await Tokenizer.load()).tokenize(texts, contextLength);
+    const tokens = (await loadTokenizer()).tokenize(texts, contextLength);
     const all = await encodeTokenRows(tokens, contextLength, run);
     const { shape, data } = all;
     expect(shape).toEqual([5, clip.text.config.outputWidth]);

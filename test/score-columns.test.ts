@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { prepareImage } from '../src/data/images/prepare.ts';
-import { Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
+import type { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { parsePair } from '../src/scoring/antonyms.ts';
 import { promptColumn, type ScoredImage, type ScoreOptions, Scorer } from '../src/scoring/scorer.ts';
@@ -22,7 +23,7 @@ let clip: Clip;
 
 beforeAll(async () => {
   images = await drawImages(join(folder, 'images'), 5);
-  clip = await Clip.load(gpu, weightsPath('embedded'));
+  clip = await loadClip(gpu, weightsPath('embedded'));
 });
 afterAll(() => {
   clip.dispose();
@@ -54,7 +55,7 @@ async function imageFeature(path: string): Promise<number[]> {
   return unit(await vision.features(vision.patchesFromBytes(pixels)).read());
 }
 async function textFeature(text: string): Promise<number[]> {
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   return unit(await clip.encodeTokens(tokenizer.tokenize([text], 77, { truncate: true })).read());
 }
 const probability = async (path: string, positive: string, negative: string) => {

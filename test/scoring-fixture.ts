@@ -5,7 +5,7 @@ import { normals } from '../src/common/random.ts';
 import { visionFeature } from '../src/features/feature-extractor.ts';
 import { poolWidth } from '../src/model/pooling.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { weightsId } from '../src/model/weights/weights-id.ts';
 import { writeCheckpoint } from '../src/training/checkpoint.ts';
 import { defaultSettings, type Settings } from '../src/training/settings.ts';

@@ -4,7 +4,8 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { featureExtractor } from '../src/features/feature-extractor.ts';
-import { Clip } from '../src/model/clip.ts';
+import type { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { sharedGpu } from './gpu.ts';
 
 // A plain ViT: exact GELU, eps 1e-6, a patch bias, no layer norm before the blocks. With QuickGELU or eps 1e-5 the
@@ -16,7 +17,7 @@ const figures = new Map<string, Float32Array>();
 
 beforeAll(async () => {
   const gpu = await sharedGpu();
-  clip = await Clip.load(gpu, `${folder}/model.safetensors`);
+  clip = await loadClip(gpu, `${folder}/model.safetensors`);
   const file = await openTensorFile(`${folder}/expected.safetensors`);
   for (const name of file.tensors.keys()) figures.set(name, await file.read(name));
   images = Tensor.from(gpu, figures.get('images')!, file.tensors.get('images')!.shape);

@@ -1,4 +1,4 @@
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { type ClipConfig, canonicalShapes, clipDefaults } from '../src/model/config.ts';
 import { generateValues } from '../src/model/weights/weights-spec.ts';
 

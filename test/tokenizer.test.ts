@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../src/common/errors.ts';
-import { endOfTextAt, Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { endOfTextAt, type Tokenizer } from '../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../src/data/tokenizer/vocabulary.ts';
 
 const { cases } = JSON.parse(
   readFileSync(new URL('./fixtures/tokenizer/tokenizer.json', import.meta.url), 'utf8'),
@@ -12,7 +13,7 @@ const { cases } = JSON.parse(
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
-  tokenizer = await Tokenizer.load();
+  tokenizer = await loadTokenizer();
 });
 
 describe('Tokenizer', () => {

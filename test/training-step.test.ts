@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { countCalls } from '../bench/host.ts';
 import { trainingSetup } from '../bench/model.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
-import { Clip } from '../src/model/clip.ts';
+import { loadClip } from '../src/model/load-clip.ts';
 import { sharedGpu } from './gpu.ts';
 
 const weights = new URL('./fixtures/tiny-clip.json', import.meta.url).pathname;
@@ -12,7 +12,7 @@ const options = { steps: 3, epochs: 2, nCtx: 4, batchSize: 8 };
 describe('a training step', () => {
   it('gives the same bits captured and replayed as run uncaptured each time', async () => {
     const gpu = await sharedGpu();
-    const clip = await Clip.load(gpu, weights, { vision: false });
+    const clip = await loadClip(gpu, weights, { vision: false });
     const train = async (capture: boolean) => {
       const { loop, learner, dispose } = await trainingSetup(gpu, clip, options, { capture });
       const { records } = await loop.run(begin);
@@ -30,7 +30,7 @@ describe('a training step', () => {
   it('once captured makes no buffer and no bind group, and is submitted once', async () => {
     const gpu = await openGpu({ backend: 'null' });
     const calls = countCalls(gpu.device, ['createBuffer', 'createBindGroup']);
-    const clip = await Clip.load(gpu, weights, { vision: false });
+    const clip = await loadClip(gpu, weights, { vision: false });
     const { loop, dispose } = await trainingSetup(gpu, clip, options);
     const steps: number[][] = [];
     await loop.run(begin, {

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import type { HostTensor } from '../src/data/formats/tensor.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { type RunSummary, trainRun } from '../src/training/run.ts';

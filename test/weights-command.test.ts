@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { canonicalShapes } from '../src/model/config.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { generateValues } from '../src/model/weights/weights-spec.ts';
 import { runBuilt } from './built-command.ts';
 import { temporaryFolder } from './temporary-folder.ts';

@@ -1,13 +1,13 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { writeSafetensors } from '../src/data/formats/safetensors.ts';
+import { writeSafetensors } from '../src/data/formats/safetensors-file.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
 import { writeTorchScript } from '../src/data/formats/torchscript-writer.ts';
 import { type ClipConfig, timmDefaults } from '../src/model/config.ts';
 import { convertWeights } from '../src/model/weights/convert.ts';
 import { describeWeights } from '../src/model/weights/describe.ts';
-import { openClipWeights } from '../src/model/weights/weights.ts';
+import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import {
   huggingFaceTensors,

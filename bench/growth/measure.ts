@@ -4,7 +4,7 @@ import { scope } from '../../src/autograd/scope.ts';
 import { valueAndGradients } from '../../src/autograd/tape.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
 import { uniform } from '../../src/common/random.ts';
-import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../../src/data/tokenizer/vocabulary.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import type { Clip } from '../../src/model/clip.ts';
 import { promptSlots } from '../../src/model/prefix-tree.ts';
@@ -161,7 +161,7 @@ async function encoderBatch(gpu: Gpu, clip: Clip, sizes: readonly number[], roun
 /** Forward and backward of the text side, for prompts of these words and context length. */
 async function textSide(gpu: Gpu, clip: Clip, words: readonly string[], nCtx: number) {
   const { width, outputWidth } = clip.text.config;
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const values = (count: number, stream: number) =>
     Float32Array.from({ length: count }, (_, i) => 0.06 * (uniform(1, stream, i) - 0.5));
   const ctx = Tensor.from(gpu, values(nCtx * width, 1), [nCtx, width]);
@@ -181,7 +181,7 @@ async function textSide(gpu: Gpu, clip: Clip, words: readonly string[], nCtx: nu
 
 /** Distinct words of one token each. */
 async function oneTokenWords(count: number): Promise<string[]> {
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const candidates =
     'terrible bad poor average good perfect nice great fine sharp soft dark bright clean dirty noisy flat deep rich pale warm cold real fake old new big small red blue green black white gray long short high low fast slow hard easy loud quiet strong weak thick thin wide narrow smooth rough wet dry hot cool'.split(
       ' ',

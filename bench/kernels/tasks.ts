@@ -1,6 +1,6 @@
 /** What the section `kernels` computes: CLIP's shapes, their operations and bytes, and the values that go in. */
 import { uniforms } from '../../src/common/random.ts';
-import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../../src/data/tokenizer/vocabulary.ts';
 import { qualityPrompts } from '../../src/model/agiqa.ts';
 import { type PrefixTree, prefixTree } from '../../src/model/prefix-tree.ts';
 import { vitB16 } from '../model.ts';
@@ -163,7 +163,7 @@ export function taskInputs(task: Task): Inputs {
 
 /** The six prompts as one prefix tree; rowOf[prompt][depth] is the row that holds it. */
 export async function packedPrompts(): Promise<{ tree: PrefixTree; rowOf: number[][] }> {
-  const slots = qualityPrompts(text, await Tokenizer.load(), 16, 'end');
+  const slots = qualityPrompts(text, await loadTokenizer(), 16, 'end');
   const tree = prefixTree(slots, { classSpecific: false });
   const rowOf = slots.map((_, prompt) => {
     const path: number[] = [];

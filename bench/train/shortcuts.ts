@@ -9,7 +9,7 @@ import { maxError } from '../../src/common/compare.ts';
 import { getOrThrow } from '../../src/common/get-or-throw.ts';
 import { uniforms } from '../../src/common/random.ts';
 import { elementCount } from '../../src/common/shape.ts';
-import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../../src/data/tokenizer/vocabulary.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { qualityPrompts, qualityWords } from '../../src/model/agiqa.ts';
 import type { Clip } from '../../src/model/clip.ts';
@@ -73,7 +73,7 @@ const comparison = (milliseconds: number, plainMilliseconds: number, error: numb
 /** The text side alone: features of the six prompts, and the gradient by the context from one of the features. */
 export async function comparePrompts(gpu: Gpu, clip: Clip, rounds: number) {
   const { config } = clip.text;
-  const slots = qualityPrompts(config, await Tokenizer.load(), 16, 'end');
+  const slots = qualityPrompts(config, await loadTokenizer(), 16, 'end');
   const ctx = Tensor.from(gpu, randoms(16 * config.width, 2, 0.03), [16, config.width]);
   const count = qualityWords.length * config.outputWidth;
   const dy = Tensor.from(gpu, randoms(count, 3), [qualityWords.length, config.outputWidth]);

@@ -11,9 +11,10 @@ import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { requireFinite } from '../data/formats/finite.ts';
 import { storageTypes } from '../data/formats/float16.ts';
-import { writeSafetensors } from '../data/formats/safetensors.ts';
+import { writeSafetensors } from '../data/formats/safetensors-file.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
@@ -27,8 +28,9 @@ import {
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { checkVocabulary } from '../model/agiqa.ts';
-import { Clip, noTextTower } from '../model/clip.ts';
+import { noTextTower } from '../model/clip.ts';
 import { activations, type ClipConfig, type TextConfig } from '../model/config.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
@@ -122,7 +124,7 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
     if (tokens) add('text_features', await encodeTokenRows(tokens, textOf(config).contextLength, model.run));
   }
   if (text) {
-    const tokenizer = await Tokenizer.load();
+    const tokenizer = await loadTokenizer();
     const { contextLength } = checkVocabularyOf(config, tokenizer);
     add(
       'text_features',
@@ -154,7 +156,7 @@ function openModel(
   const clip = new OnDevice(async (device: Gpu) => {
     if (device !== gpu && (await weightsId(weights)) !== id)
       throw new UserError(`${weights} has changed since it was opened`, 'Run the command again.');
-    return Clip.load(device, weights, {
+    return loadClip(device, weights, {
       weightType,
       activation,
       vision: Boolean(image || tensors),

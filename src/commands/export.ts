@@ -13,7 +13,7 @@ import { type ExportInput, exportOnnx } from '../export/export-onnx.ts';
 import { modelCard } from '../export/model-card.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
-import { openClipWeights } from '../model/weights/weights.ts';
+import { openClipWeights } from '../model/weights/open-weights.ts';
 import { tellsClasses } from '../scoring/classifier.ts';
 import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
 import { readScoringConstants, type ScoringConstants } from '../scoring/scoring-constants.ts';

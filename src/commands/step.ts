@@ -7,7 +7,7 @@ import { startGpu, terminal } from '../cli/start.ts';
 import { comparisonText, stepText } from '../cli/step-table.ts';
 import { checkOutput, writeOutput } from '../common/files.ts';
 import { commandLine } from '../common/invocation.ts';
-import { writeSafetensors } from '../data/formats/safetensors.ts';
+import { writeSafetensors } from '../data/formats/safetensors-file.ts';
 import { type CaptureQuery, parseCapture } from '../step/capture-query.ts';
 import { capture } from '../step/capture-tensors.ts';
 import { csvOf, traceOf } from '../step/export-step.ts';

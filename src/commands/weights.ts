@@ -6,13 +6,13 @@ import { shortened, UserError } from '../common/errors.ts';
 import { checkOutput } from '../common/files.ts';
 import { printable } from '../common/printable.ts';
 import { type StorageType, storageTypes } from '../data/formats/float16.ts';
-import { writeSafetensors } from '../data/formats/safetensors.ts';
+import { writeSafetensors } from '../data/formats/safetensors-file.ts';
 import { writeTorchScript } from '../data/formats/torchscript-writer.ts';
 import { type Activation, activations, type TransformerConfig } from '../model/config.ts';
 import { convertWeights, specTensors } from '../model/weights/convert.ts';
 import { describeWeights, type WeightsDescription } from '../model/weights/describe.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
-import { openClipWeights } from '../model/weights/weights.ts';
+import { openClipWeights } from '../model/weights/open-weights.ts';
 import { readWeightsSpec } from '../model/weights/weights-spec.ts';
 import { shareModel } from '../scoring/share-model.ts';
 

@@ -1,7 +1,6 @@
 import * as v from 'valibot';
 import { shortened, shown, UserError } from './errors.ts';
 import { checkLimit } from './limits.ts';
-import { readText } from './read-file.ts';
 
 /** What a text in JSON must be, in valibot's terms. */
 export type JsonSchema<T> = v.GenericSchema<unknown, T>;
@@ -39,11 +38,6 @@ export function parseJsonText(text: string, where: string, advice = damaged): un
     const reason = (error as Error).message.replace(/, (\.\.\.)?".*/s, '');
     throw new UserError(`${where}: is not JSON (${shortened(reason, 100)})`, advice);
   }
-}
-
-/** As {@link parseJson}, of a whole file. */
-export async function readJson<T>(path: string, schema: JsonSchema<T>, advice?: string): Promise<T> {
-  return parseJson(await readText(path, 'jsonBytes'), schema, path, advice);
 }
 
 /** Checks a value that is parsed already; see {@link parseJson}. */

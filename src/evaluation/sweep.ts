@@ -11,7 +11,7 @@ import { StoredFeatures } from '../features/feature-source.ts';
 import { samePictures } from '../features/same-pictures.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { checkLearner } from '../training/create-learner.ts';
 import { dataIdentity } from '../training/data-identity.ts';
 import { encodeRun, openImages } from '../training/encode-run.ts';
@@ -244,7 +244,7 @@ async function trainSeed(
   const { settings, weights, tokenizer } = run;
   const held = new Resources();
   try {
-    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    const vision = held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), text: false }));
     checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
     const images = held.hold(await openImages(gpu, vision, encoder, run));
@@ -257,7 +257,7 @@ async function trainSeed(
     const features = await encodeRun(whole, images);
     if (features.train instanceof StoredFeatures) vision.releaseVision();
     const clip = tokenizer
-      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      ? held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), vision: false }))
       : vision;
     const steps = (fold: Fold) =>
       settings.epochs *

@@ -8,7 +8,7 @@ import type { HostTensor } from '../data/formats/tensor.ts';
 import type { DatasetFeatures } from '../features/dataset-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Clip } from '../model/clip.ts';
-import { toHost } from '../training/checkpoint-file.ts';
+import { toHost } from '../training/checkpoint-format.ts';
 import { NonFiniteError } from '../training/finite.ts';
 import { TrainingLoop } from '../training/loop.ts';
 import type { Run, RunRecord } from '../training/open-run.ts';

@@ -2,7 +2,8 @@ import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip, type ClipOptions } from '../model/clip.ts';
+import type { Clip, ClipOptions } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { unit } from './cosine.ts';
@@ -66,7 +67,7 @@ export class ClipEncoder {
     const tower = new OnDevice(async (device: Gpu) => {
       if (device !== gpu && (await weightsId(path)) !== id)
         throw new UserError(`${weights} has changed since it was opened`, 'Open it again.');
-      return Clip.load(device, path, load);
+      return loadClip(device, path, load);
     });
     const run: WithClip = (work) => recovering(gpu, async (device) => work(await tower.on(device)));
     const clip = await run(async (loaded) => loaded);

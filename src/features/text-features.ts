@@ -1,9 +1,10 @@
 import type { Bar } from '../common/reporter.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { checkVocabulary } from '../model/agiqa.ts';
-import { Clip, type ClipOptions } from '../model/clip.ts';
+import type { ClipOptions } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { unit } from './cosine.ts';
 import { OnDevice } from './on-device.ts';
 import { encodeTokenRows, type WithClip } from './tensor-features.ts';
@@ -34,7 +35,7 @@ export async function encodeTextsWith(
   texts: readonly string[],
   { truncate = false, bar }: TextOptions = {},
 ): Promise<TextFeatures> {
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const config = await run(async (clip) => clip.text.config);
   checkVocabulary(config, tokenizer);
   const { contextLength } = config;
@@ -64,7 +65,7 @@ export async function encodeTexts(
 ): Promise<TextFeatures & { readonly logitScale: number }> {
   const { weightType, activation } = options;
   const tower = new OnDevice((device: Gpu) =>
-    Clip.load(device, weights, { weightType, activation, vision: false }),
+    loadClip(device, weights, { weightType, activation, vision: false }),
   );
   const run: WithClip = (work) => recovering(gpu, async (device) => work(await tower.on(device)));
   try {

@@ -9,7 +9,7 @@ import type { Activation, ClipConfig } from './config.ts';
 import { checkTokens, TextTransformer, trimTokens } from './text.ts';
 import { VisionTransformer } from './vit.ts';
 import { loadParameters, type Parameters, type WeightType } from './weights/parameters.ts';
-import { openClipWeights, type WeightValues } from './weights/weights.ts';
+import type { WeightValues } from './weights/weights.ts';
 
 /** What to load, and how to store it. */
 export interface ClipOptions {
@@ -45,17 +45,7 @@ export class Clip {
     this.logitScale = logitScale;
   }
 
-  /** Loads a model from any file or folder that openClipWeights knows. */
-  static async load(gpu: Gpu, path: string, options: ClipOptions = {}): Promise<Clip> {
-    const weights = await openClipWeights(path, { activation: options.activation });
-    try {
-      return await Clip.from(gpu, weights, options);
-    } finally {
-      await weights.close();
-    }
-  }
-
-  /** As {@link Clip.load}, from weights that are open; they stay open. */
+  /** Loads a model from weights that are open; they stay open. */
   static async from(gpu: Gpu, weights: WeightValues, options: ClipOptions = {}): Promise<Clip> {
     const { config } = weights;
     const loaded: Parameters[] = [];

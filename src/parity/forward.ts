@@ -5,7 +5,7 @@ import { Tensor } from '../autograd/tensor.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import { endOfTextAt } from '../data/tokenizer/tokenizer.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { missing, ofMax, type Results } from './figure.ts';
 import { upload } from './upload.ts';
 
@@ -41,7 +41,7 @@ export async function* checkForward(gpu: Gpu, folder: string): Results {
 }
 
 async function* checkStages(gpu: Gpu, folder: string, reference: TensorFile): Results {
-  const clip = await Clip.load(gpu, join(folder, 'openai.safetensors'));
+  const clip = await loadClip(gpu, join(folder, 'openai.safetensors'));
   const { images, tokens } = await inputs(gpu, reference);
   const stages: [string, Tensor][] = [];
   // The fast path is what everything else runs; the observed one names the first stage that departs.
@@ -93,7 +93,7 @@ async function* checkArchive(
   { file, prefix, tolerance }: (typeof archives)[number],
   reference: TensorFile,
 ): Results {
-  const clip = await Clip.load(gpu, path);
+  const clip = await loadClip(gpu, path);
   const { images, tokens } = await inputs(gpu, reference);
   const found = { image_features: clip.encodeImages(images), text_features: clip.encodeTokens(tokens) };
   for (const [name, tensor] of Object.entries(found)) {

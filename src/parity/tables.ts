@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { trainTestSplit } from '../data/datasets/splits.ts';
 import { krcc, plcc, rmse, srcc } from '../data/metrics/correlation.ts';
 import { logisticFit } from '../data/metrics/logistic.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import { learningRates } from '../training/lr-schedule.ts';
 import { figure, missing, type Results } from './figure.ts';
 
@@ -22,7 +22,7 @@ export async function* checkTokenizer(folder: string): Results {
     yield missing('tokenizer');
     return;
   }
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const wrong = reference.cases.filter(({ text, ids }) => tokenizer.encode(text).join() !== ids.join());
   yield figure(`tokenizer, wrong of ${reference.cases.length} texts`, wrong.length, 0, 'differences');
 }

@@ -9,8 +9,9 @@ import { getOrThrow } from '../common/get-or-throw.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
-import { Clip } from '../model/clip.ts';
+import type { Clip } from '../model/clip.ts';
 import { RegressionHead, readHead } from '../model/head.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { type Position, promptSlotsFromIds } from '../model/prefix-tree.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import { figure, maxRelativeError, missing, ofMax, type Results } from './figure.ts';
@@ -30,7 +31,7 @@ export async function* checkTraining(gpu: Gpu, folder: string): Results {
     yield missing('training');
     return;
   }
-  const clip = await Clip.load(gpu, weights);
+  const clip = await loadClip(gpu, weights);
   for (const run of runs) {
     const reference = await openTensorFile(join(folder, run));
     yield* checkRun(gpu, clip, reference, run.replace(/\.safetensors$/, ''));

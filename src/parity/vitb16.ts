@@ -10,8 +10,9 @@ import type { HostTensor } from '../data/formats/tensor.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa } from '../model/agiqa.ts';
-import { Clip } from '../model/clip.ts';
+import type { Clip } from '../model/clip.ts';
 import { RegressionHead } from '../model/head.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { promptSlotsFromIds } from '../model/prefix-tree.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import { generateValues, readWeightsSpec } from '../model/weights/weights-spec.ts';
@@ -40,7 +41,7 @@ export async function* checkFullSize(gpu: Gpu, folder: string): Results {
   }
   const reference = await openTensorFile(expected);
   const { seed } = await readWeightsSpec(spec);
-  const clip = await Clip.load(gpu, spec);
+  const clip = await loadClip(gpu, spec);
   const generated = (name: string, shape: number[], scale: number) => ({
     shape,
     data: generateValues(name, elementCount(shape), { seed, scale }),

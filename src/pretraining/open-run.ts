@@ -3,13 +3,14 @@ import { applyValues, defaultValues } from '../common/fields.ts';
 import { count, finite } from '../common/json.ts';
 import type { Reporter } from '../common/reporter.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import type { ClipConfig, TextConfig } from '../model/config.ts';
 import { initialWeights } from '../model/weights/initial.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { templatePrompts } from '../training/create-learner.ts';
-import { type DataIdentity, dataIdentity } from '../training/data-identity.ts';
+import { dataIdentity } from '../training/data-identity.ts';
 import type { RunKind, RunOptions } from '../training/run-kind.ts';
+import type { DataIdentity } from '../training/run-schemas.ts';
 import { planSchema } from '../training/run-schemas.ts';
 import type { SavedRun } from '../training/saved-run.ts';
 import { fields } from '../training/settings.ts';
@@ -83,7 +84,7 @@ export async function openPretraining(
 ): Promise<PretrainingRun> {
   const { settings } = saved;
   const { resume, reporter, signal } = options;
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const config = pretrainingConfig(settings, tokenizer.vocabSize);
   const draw = !resume || settings.root === '' ? { reporter, signal } : undefined;
   const pairs = await readPairs(settings, draw);

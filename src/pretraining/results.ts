@@ -1,8 +1,9 @@
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { float32ToFloat16 } from '../data/formats/float16.ts';
-import { type TensorData, writeSafetensors } from '../data/formats/safetensors.ts';
-import { toHost } from '../training/checkpoint-file.ts';
+import type { TensorData } from '../data/formats/safetensors.ts';
+import { writeSafetensors } from '../data/formats/safetensors-file.ts';
+import { toHost } from '../training/checkpoint-format.ts';
 import { checkFinite } from '../training/finite.ts';
 import type { Plan } from '../training/run-kind.ts';
 import type { StepRecord } from './loop.ts';

@@ -4,8 +4,8 @@ import { openFeatureCache } from '../features/feature-cache.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { ImageEncoder } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { Clip } from '../model/clip.ts';
 import { standardizeFeatures } from '../model/feature-scaling.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import type { RunOptions } from '../training/run-kind.ts';
 import type { PretrainingSettings } from './settings.ts';
@@ -38,7 +38,7 @@ export async function askTeacher(
   }
   const held = new Resources();
   try {
-    const { vision } = held.hold(await Clip.load(gpu, settings.teacher, { text: false }));
+    const { vision } = held.hold(await loadClip(gpu, settings.teacher, { text: false }));
     const { imageSize } = vision.config;
     if (imageSize !== settings.imageSize)
       throw new UserError(

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { parseJson, readJson } from '../common/json.ts';
+import { parseJson } from '../common/json.ts';
+import { readJson } from '../common/json-file.ts';
 import { readText } from '../common/read-file.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { numberField, readCsv, requireColumn, textField } from '../data/formats/csv.ts';

@@ -8,10 +8,10 @@ import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsVersion } from '../kernels/device/numerics.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip } from '../model/clip.ts';
 import { activations } from '../model/config.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
-import { openClipWeights } from '../model/weights/weights.ts';
+import { openClipWeights } from '../model/weights/open-weights.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import type { Plan } from './plan.ts';
 import type { TaskKind } from './task.ts';
@@ -52,7 +52,7 @@ export const encodeTask: TaskKind = {
     const path = weightsPath(weights);
     const id = await weightsId(path);
     const clip = new OnDevice((device: Gpu) =>
-      Clip.load(device, path, { weightType, activation, vision: true, text: false }),
+      loadClip(device, path, { weightType, activation, vision: true, text: false }),
     );
     const tower = async (device: Gpu): Promise<ImageTower> => {
       const { vision } = await clip.on(device);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { parseJson } from '../common/json.ts';
 import { readWhole } from '../common/read-file.ts';
-import { openSafetensors } from '../data/formats/safetensors.ts';
+import { openSafetensors } from '../data/formats/safetensors-file.ts';
 import type { Cell } from './manifest.ts';
 import { columnsOf } from './outputs.ts';
 import type { PlannedRun } from './plan.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../common/errors.ts';
-import { anyObject, checkJson, parseJson, readJson } from '../common/json.ts';
+import { anyObject, checkJson, parseJson } from '../common/json.ts';
+import { readJson } from '../common/json-file.ts';
 import { readTextSync } from '../common/read-file.ts';
 import type { Reporter } from '../common/reporter.ts';
 import { decoderId } from '../data/images/decode.ts';

@@ -6,9 +6,10 @@ import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip } from '../model/clip.ts';
-import type { Checkpoint } from '../training/checkpoint.ts';
+import type { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { clipOptions } from '../training/settings.ts';
+import type { Checkpoint } from '../training/training-format.ts';
 import { modelWeights, readModel } from './trained-model.ts';
 
 /** An image's most probable class, or why there is none; `index` is its place in what was given. */
@@ -66,7 +67,7 @@ export class Classifier {
       throw new UserError(`${path} scores images, it does not tell classes apart`, 'Score with it.');
     const { path: weights, id } = await modelWeights(path, model, options.weights);
     const tower = new OnDevice(async (device: Gpu): Promise<ClassifierTower> => {
-      const clip = await Clip.load(device, weights, { ...clipOptions(model.settings), text: false });
+      const clip = await loadClip(device, weights, { ...clipOptions(model.settings), text: false });
       return { clip, vision: clip.vision, encoder: featureExtractor(clip.vision, id, model.settings) };
     });
     const { clip, vision, encoder } = await recovering(gpu, (device) => tower.on(device));

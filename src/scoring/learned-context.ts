@@ -2,12 +2,13 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import type { HostTensor } from '../data/formats/tensor.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import { checkVocabulary, qualityWords } from '../model/agiqa.ts';
 import { nearestRows } from '../model/nearest-tokens.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
+import { openClipWeights } from '../model/weights/open-weights.ts';
 import { readOriginalContext } from '../model/weights/original-checkpoint.ts';
-import { openClipWeights } from '../model/weights/weights.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { isOriginalFolder } from './original-model.ts';
 import { readModel } from './trained-model.ts';
@@ -62,7 +63,7 @@ export async function contextWords(
       'Pass the same file with --weights: distances to other embeddings are meaningless.',
     );
   const width = ctx.shape.at(-1)!;
-  const [table, tokenizer] = await Promise.all([embeddings(weights, width), Tokenizer.load()]);
+  const [table, tokenizer] = await Promise.all([embeddings(weights, width), loadTokenizer()]);
   const nearest = nearestRows(ctx.data, table, width, options.top);
   const vectors = nearest.map((neighbors, v) => ({
     norm: Math.hypot(...ctx.data.subarray(v * width, (v + 1) * width)),
@@ -106,7 +107,7 @@ async function embeddings(path: string, width: number): Promise<Float32Array> {
   try {
     const { text } = weights.config;
     if (!text) throw new UserError(`${path}: these weights have no text tower`, 'Pass a CLIP model.');
-    checkVocabulary(text, await Tokenizer.load());
+    checkVocabulary(text, await loadTokenizer());
     if (text.width !== width)
       throw new UserError(
         `${path}: token embeddings are ${text.width} wide, the context vectors ${width}`,

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClipAgiqa, qualityPrompts, qualityWords } from '../model/agiqa.ts';
-import { Clip, type ClipOptions } from '../model/clip.ts';
+import type { Clip, ClipOptions } from '../model/clip.ts';
 import { foldTextFeatures, type HeadValues, RegressionHead } from '../model/head.ts';
+import { loadClip } from '../model/load-clip.ts';
 import type { Position, Slot } from '../model/prefix-tree.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import { type OriginalCheckpoint, readOriginalCheckpoint } from '../model/weights/original-checkpoint.ts';
@@ -41,12 +42,12 @@ export async function originalHead(
 ): Promise<HeadValues> {
   const { epoch, position, prompts, activation, weightType } = options;
   const checkpoint = await readOriginalCheckpoint(folder, epoch);
-  const clip = await Clip.load(gpu, weights, { activation, weightType, vision: false });
+  const clip = await loadClip(gpu, weights, { activation, weightType, vision: false });
   try {
     checkWidths(folder, checkpoint, clip);
     const { ctx, head } = checkpoint;
     const nCtx = ctx.shape.at(-2)!;
-    const slots = prompts ?? qualityPrompts(clip.text.config, await Tokenizer.load(), nCtx, position);
+    const slots = prompts ?? qualityPrompts(clip.text.config, await loadTokenizer(), nCtx, position);
     const model = allOrNone(
       () =>
         new ClipAgiqa(

@@ -11,7 +11,7 @@ import { OnDevice } from '../features/on-device.ts';
 import { encodeTexts } from '../features/text-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import { pairProbability } from './antonyms.ts';
@@ -115,7 +115,7 @@ export class Scorer {
         throw new UserError(`${settings.weights} has changed since it was opened`, 'Run the command again.');
       const scoring = make(device);
       try {
-        const clip = await Clip.load(device, settings.weights, { ...clipOptions(settings), text: false });
+        const clip = await loadClip(device, settings.weights, { ...clipOptions(settings), text: false });
         try {
           checkFeatureWidth(scoring.width, featureExtractor(clip.vision, id, settings).width, path);
           return { clip, scoring };

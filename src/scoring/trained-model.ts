@@ -5,9 +5,10 @@ import { UserError } from '../common/errors.ts';
 import { requireFinite } from '../data/formats/finite.ts';
 import { modelPath, weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
-import { type Checkpoint, readCheckpoint } from '../training/checkpoint.ts';
+import { readCheckpoint } from '../training/checkpoint.ts';
 import { missingResult } from '../training/run-folder.ts';
 import type { Settings } from '../training/settings.ts';
+import type { Checkpoint } from '../training/training-format.ts';
 import { isOriginalFolder, originalSettings } from './original-model.ts';
 
 /** The settings a model was trained with; of a folder of the published trainer, what is known of them. */

@@ -7,7 +7,7 @@ import { trainingBatches } from '../data/datasets/batches.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import { checkLearner } from '../training/create-learner.ts';
 import { encodeRun, openImages } from '../training/encode-run.ts';
 import { TrainingLoop } from '../training/loop.ts';
@@ -51,7 +51,7 @@ export async function openStep(
     );
     const none = new Int32Array();
     const part = { ...run, dataset: { ...dataset, split: { train: batch, val: none, test: none } } };
-    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    const vision = held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), text: false }));
     checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
     const images = held.hold(await openImages(gpu, vision, encoder, run));
@@ -63,7 +63,7 @@ export async function openStep(
       vision.releaseVision();
     }
     const clip = tokenizer
-      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      ? held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), vision: false }))
       : vision;
     const data = trainingData(part.dataset, features, settings);
     // Scores are scaled as by the whole training part.

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { readJson } from '../common/json.ts';
+import { readJson } from '../common/json-file.ts';
 import type { ComparableStep } from './compare-steps.ts';
 import { stepFormat, stepVersion } from './step-data.ts';
 

@@ -1,76 +1,13 @@
-import * as v from 'valibot';
-import { UserError } from '../common/errors.ts';
-import { parseJson } from '../common/json.ts';
-import type { HostTensor } from '../data/formats/tensor.ts';
-import {
-  type CheckpointFormat,
-  type CheckpointHeader,
-  checkpointHeader,
-  readPart,
-  withTensorFile,
-  writeCheckpointFile,
-} from './checkpoint-file.ts';
-import type { TrainingState } from './loop.ts';
-import { stateSchema } from './run-schemas.ts';
-import { applySettings, defaultSettings, type Settings } from './settings.ts';
-
-/** What only a training's checkpoint says. */
-export interface TrainingMetadata {
-  /** SHA-256 of the CLIP weights' bytes: features of other weights would give nonsense. */
-  readonly weightsId: string;
-  /** The quality words, in the order of the head's input. */
-  readonly words: readonly string[];
-}
-
-/** Checkpoints and models of training. */
-export const trainingFormat: CheckpointFormat<Settings, TrainingState, TrainingMetadata> = {
-  name: 'clip-agiqa-webgpu checkpoint 2',
-  // Read as models; their runs cannot be resumed, since they do not say what they were trained on.
-  earlier: ['clip-agiqa-webgpu checkpoint 1'],
-  expected: {
-    is: 'a checkpoint of this program',
-    advice:
-      'Pass the checkpoint.safetensors or model.safetensors of a training run, or a folder of the published trainer.',
-  },
-  state: stateSchema,
-  settings: (values, path) => applySettings(defaultSettings(), values, path),
-  readMore({ weights_id: weightsId, words }, path) {
-    if (weightsId === undefined)
-      throw new UserError(
-        `${path}: does not record which weights it was trained on`,
-        'The file is damaged; use another copy, or train again.',
-      );
-    return { weightsId, words: parseJson(words, v.array(v.string()), `${path}, metadata words`) };
-  },
-  writeMore: ({ weightsId, words }) => ({ weights_id: weightsId, words: JSON.stringify(words) }),
-};
-
-/** A checkpoint or model on the host: learned tensors, optimizer state, constants that spare the text tower, and how they came about. */
-export interface Checkpoint extends CheckpointHeader<Settings, TrainingState>, TrainingMetadata {
-  readonly parameters: ReadonlyMap<string, HostTensor>;
-  /** Parameters of the best epoch, where that is to be kept and is not the last: one file, so that the two never part. */
-  readonly best?: ReadonlyMap<string, HostTensor>;
-  readonly optimizer: ReadonlyMap<string, HostTensor>;
-  readonly constants: ReadonlyMap<string, HostTensor>;
-}
+import { writeOutput } from '../common/files.ts';
+import { withTensorFile } from './checkpoint-file.ts';
+import { type Checkpoint, readTrainingFile, trainingBytes } from './training-format.ts';
 
 /** Writes a checkpoint or a model. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
-  const { parameters, best = new Map(), optimizer, constants } = checkpoint;
-  await writeCheckpointFile(path, trainingFormat, checkpoint, { parameters, best, optimizer, constants });
+  await writeOutput(path, trainingBytes(checkpoint));
 }
 
-/**
- * Reads a checkpoint or a model.
- *
- * @throws UserError if it is neither, if its metadata is damaged, or if one of its numbers is not finite
- */
+/** As {@link readTrainingFile}, of the file at a path. */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  return withTensorFile(path, async (file) => ({
-    ...checkpointHeader(file, trainingFormat),
-    parameters: await readPart(file, 'parameters'),
-    best: await readPart(file, 'best'),
-    optimizer: await readPart(file, 'optimizer'),
-    constants: await readPart(file, 'constants'),
-  }));
+  return withTensorFile(path, readTrainingFile);
 }

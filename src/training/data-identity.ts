@@ -1,18 +1,6 @@
 import { createHash } from 'node:crypto';
-import * as v from 'valibot';
 import { UserError } from '../common/errors.ts';
-
-/** What a run was trained on, so that it is not resumed on anything else. */
-export type DataIdentity = v.InferOutput<typeof dataIdentitySchema>;
-
-export const dataIdentitySchema = v.object({
-  /** SHA-256 of what was learned from, in its order: names, scores and parts, but not where the images lie. */
-  digest: v.string(),
-  /** How many entries it has, by part: for the message. */
-  counts: v.record(v.string(), v.number()),
-  /** Names of images that could not be decoded; absent before that is known. */
-  unreadable: v.exactOptional(v.array(v.string())),
-});
+import type { DataIdentity } from './run-schemas.ts';
 
 /** The identity of entries by part; an entry is a list of texts and numbers. */
 export function dataIdentity(

@@ -1,19 +1,21 @@
 import { UserError } from '../common/errors.ts';
 import { type Dataset, openDataset } from '../data/datasets/index.ts';
 import { trainTestSplit } from '../data/datasets/splits.ts';
-import { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
 import { type DatasetFeatures, EncodedSoFar } from '../features/dataset-features.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
-import { type TrainingMetadata, trainingFormat } from './checkpoint.ts';
 import { usesText } from './create-learner.ts';
-import { type DataIdentity, dataIdentity } from './data-identity.ts';
+import { dataIdentity } from './data-identity.ts';
 import type { EpochRecord, TrainingState } from './loop.ts';
 import type { RunKind, RunOptions } from './run-kind.ts';
+import type { DataIdentity } from './run-schemas.ts';
 import type { SavedRun } from './saved-run.ts';
 import { datasetOptions, type Settings } from './settings.ts';
 import { tellOfData } from './tell-of-data.ts';
 import { TensorBoardLog } from './tensorboard.ts';
+import { type TrainingMetadata, trainingFormat } from './training-format.ts';
 import { wordsOf } from './words.ts';
 
 export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = {
@@ -81,7 +83,7 @@ export async function openRun<Saved extends RunRecord>(
       'Pass the same --weights.',
     );
   const textual = usesText(settings.trainer);
-  const tokenizer = textual ? await Tokenizer.load() : null;
+  const tokenizer = textual ? await loadTokenizer() : null;
   const words = textual ? (dataset.classNames ?? wordsOf(settings)) : [];
   return {
     saved,

@@ -6,7 +6,7 @@ import type { HostTensor } from '../data/formats/tensor.ts';
 import { decoderId } from '../data/images/decode.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
 import { writeCheckpoint } from './checkpoint.ts';
-import { toHost } from './checkpoint-file.ts';
+import { toHost } from './checkpoint-format.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
 import type { TrainingLoop, TrainingState } from './loop.ts';

@@ -1,6 +1,6 @@
 import type { Tensor } from '../autograd/tensor.ts';
 import type { Reporter } from '../common/reporter.ts';
-import type { CheckpointFormat } from './checkpoint-file.ts';
+import type { CheckpointFormat } from './checkpoint-format.ts';
 import type { RunCommand } from './run-command.ts';
 
 export interface RunOptions {

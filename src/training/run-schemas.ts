@@ -65,3 +65,15 @@ export const summarySchema = v.object({
   finished: v.exactOptional(v.string()),
   versions: v.exactOptional(v.record(v.string(), v.string())),
 });
+
+/** What a run was trained on, so that it is not resumed on anything else. */
+export type DataIdentity = v.InferOutput<typeof dataIdentitySchema>;
+
+export const dataIdentitySchema = v.object({
+  /** SHA-256 of what was learned from, in its order: names, scores and parts, but not where the images lie. */
+  digest: v.string(),
+  /** How many entries it has, by part: for the message. */
+  counts: v.record(v.string(), v.number()),
+  /** Names of images that could not be decoded; absent before that is known. */
+  unreadable: v.exactOptional(v.array(v.string())),
+});

@@ -9,7 +9,8 @@ import { StoredFeatures } from '../features/feature-source.ts';
 import type { FeatureExtractor } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { Clip } from '../model/clip.ts';
+import type { Clip } from '../model/clip.ts';
+import { loadClip } from '../model/load-clip.ts';
 import type { VisionTransformer } from '../model/vit.ts';
 import { mosScale } from './class-centers.ts';
 import { checkLearner, createLearner } from './create-learner.ts';
@@ -81,7 +82,7 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
   try {
     // One tower after the other: the text tower's weights come once the image tower's, as a rule, have gone.
     if (run.options.resume !== false) await useRunTuning(gpu, saved.folder, run.options.reporter);
-    const vision = held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), text: false }));
+    const vision = held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), text: false }));
     checkLearner(vision.config, tokenizer, settings, run.words);
     const encoder = featureExtractor(vision.vision, weights.id, settings);
     if (await saved.begin(settings.epochs)) {
@@ -97,7 +98,7 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
     }
 
     const clip = tokenizer
-      ? held.hold(await Clip.load(gpu, weights.path, { ...clipOptions(settings), vision: false }))
+      ? held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), vision: false }))
       : vision;
     const data = trainingData(dataset, features, settings);
     const make = () => loopOf(gpu, run, learnerOf(run, clip, features, data), data);

@@ -1,23 +1,25 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Stopped, UserError } from '../common/errors.ts';
+import { writeOutput } from '../common/files.ts';
 import type { Reporter } from '../common/reporter.ts';
+import { withTensorFile } from './checkpoint-file.ts';
 import {
   type CheckpointHeader,
+  checkpointBytes,
   checkpointHeader,
   copiedParts,
   readBack,
   readPart,
   restorePart,
   verifyParts,
-  withTensorFile,
-  writeCheckpointFile,
-} from './checkpoint-file.ts';
-import { type DataIdentity, requireSameData } from './data-identity.ts';
+} from './checkpoint-format.ts';
+import { requireSameData } from './data-identity.ts';
 import { NonFiniteError } from './finite.ts';
 import { checkChanges } from './resume.ts';
 import { hasCurves, RunFolder } from './run-folder.ts';
 import type { Curves, DeviceState, Plan, RunKind, RunOptions, RunSettings, RunState } from './run-kind.ts';
+import type { DataIdentity } from './run-schemas.ts';
 
 /** The parts of a checkpoint of a run; `best`: the best epoch's parameters, where they are kept and are not the last. */
 const parts = ['parameters', 'best', 'optimizer'] as const;
@@ -189,11 +191,12 @@ export class SavedRun<Settings extends RunSettings, State extends RunState, More
     const kept = best && (await withTensorFile(this.#last!.path, (file) => readPart(file, best)));
     const when = `in ${unit} ${done(state)}`;
     const header = { ...more, settings: this.settings, state, ...(this.#data ? { data: this.#data } : {}) };
-    await writeCheckpointFile(path, format, header, {
+    const parts = {
       parameters: readBack(parameters, '', when),
       best: kept ?? new Map(),
       optimizer: readBack(optimizer, "the optimizer's ", when),
-    });
+    };
+    await writeOutput(path, checkpointBytes(format, header, parts));
     this.#last = { path, header, changed: false };
     await this.folder.metrics(state.records);
     this.#curves?.write(state.records);
@@ -232,7 +235,7 @@ export class SavedRun<Settings extends RunSettings, State extends RunState, More
     if (!changed) return;
     const own = this.folder.file('checkpoint.safetensors');
     await withTensorFile(path, (file) =>
-      writeCheckpointFile(own, this.#kind.format, header, copiedParts(file, parts)),
+      writeOutput(own, checkpointBytes(this.#kind.format, header, copiedParts(file, parts))),
     );
     this.#last = { path: own, header, changed: false };
   }

@@ -8,7 +8,8 @@ import { featureExtractor } from '../../src/features/feature-extractor.ts';
 import { ImageEncoder, type ImageTower } from '../../src/features/image-encoder.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { recovering } from '../../src/kernels/device/recovery.ts';
-import { Clip } from '../../src/model/clip.ts';
+import type { Clip } from '../../src/model/clip.ts';
+import { loadClip } from '../../src/model/load-clip.ts';
 import { weightsId } from '../../src/model/weights/weights-id.ts';
 import { pretrainRun } from '../../src/pretraining/run.ts';
 import { type PretrainingSettings, pretrainingFields } from '../../src/pretraining/settings.ts';
@@ -157,7 +158,7 @@ const encoding: Kind = {
     const id = await weightsId(weights);
     const clips: Clip[] = [];
     const tower = async (device: Gpu): Promise<ImageTower> => {
-      const clip = await Clip.load(device, weights, { text: false });
+      const clip = await loadClip(device, weights, { text: false });
       clips.push(clip);
       return { vision: clip.vision, encoder: featureExtractor(clip.vision, id, tinySettings(folder, {})) };
     };

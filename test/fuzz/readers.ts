@@ -11,13 +11,13 @@ import type { HostTensor, TensorFile } from '../../src/data/formats/tensor.ts';
 import { openTensorFile } from '../../src/data/formats/tensor-file.ts';
 import { torchGlobal, torchStorage } from '../../src/data/formats/torch-pickle.ts';
 import { prepareImage } from '../../src/data/images/prepare.ts';
-import { Tokenizer } from '../../src/data/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../../src/data/tokenizer/vocabulary.ts';
 import { FeatureCache } from '../../src/features/feature-cache.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import { describeWeights } from '../../src/model/weights/describe.ts';
+import { openClipWeights } from '../../src/model/weights/open-weights.ts';
 import { readOriginalCheckpoint, readOriginalContext } from '../../src/model/weights/original-checkpoint.ts';
-import { openClipWeights } from '../../src/model/weights/weights.ts';
 import { generateTensor, readWeightsSpec } from '../../src/model/weights/weights-spec.ts';
 import { readRun } from '../../src/report/run-files.ts';
 import { writeReport } from '../../src/report/write-report.ts';
@@ -181,7 +181,7 @@ async function image(path: string): Promise<string[]> {
 }
 
 async function text(path: string): Promise<string[]> {
-  const tokenizer = await Tokenizer.load();
+  const tokenizer = await loadTokenizer();
   const ids = tokenizer.encode(readFileSync(path, 'utf8'));
   const row = tokenizer.tokenize([readFileSync(path, 'utf8')], 77, { truncate: true });
   return sane(

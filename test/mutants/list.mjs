@@ -428,7 +428,7 @@ export const mutants = [
   },
   {
     what: 'runs: parameters that are not finite replace the last checkpoint',
-    file: 'src/training/checkpoint-file.ts',
+    file: 'src/training/checkpoint-format.ts',
     text: '        checkFinite(values, whose + name, when);\n',
     becomes: '',
     tests: ['test/saved-run.test.ts'],

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as v from 'valibot';
 import { shown, UserError } from '../../common/errors.ts';
-import { readJson } from '../../common/json.ts';
+import { readJson } from '../../common/json-file.ts';
 import type { TensorFile, TensorInfo } from './tensor.ts';
 
 /** Weights of a model folder, in the order they are looked for: Hugging Face's names, then open_clip's. */

@@ -1,12 +1,13 @@
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../../common/errors.ts';
 import { openRegular, unreadable } from '../../common/read-file.ts';
+import { type ByteSource, beyondEnd } from './byte-source.ts';
 
 /** Longest single read, below the operating system's limit of 2 GiB. */
 const largestRead = 2 ** 28;
 
 /** A file read at given offsets, never as a whole. */
-export class RandomAccessFile {
+export class RandomAccessFile implements ByteSource {
   readonly path: string;
   readonly size: number;
   readonly #handle: FileHandle;
@@ -26,12 +27,7 @@ export class RandomAccessFile {
   /** Exactly `length` bytes from `offset` in a buffer of their own; `UserError` when the file ends before. */
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     // Written so that NaN is refused too.
-    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
-      throw new UserError(
-        `${this.path}: ends at byte ${this.size}, but bytes ${offset} to ${offset + length} are needed`,
-        'The file is truncated; copy or download it again.',
-      );
-    }
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) throw beyondEnd(this, offset, length);
     const bytes = new Uint8Array(length);
     try {
       for (let at = 0; at < length; ) {

@@ -1,11 +1,10 @@
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../../common/crc32.ts';
 import { shown, UserError } from '../../common/errors.ts';
-import { writeOutput } from '../../common/files.ts';
 import { getOrThrow } from '../../common/get-or-throw.ts';
 import { parseJsonText } from '../../common/json.ts';
 import { checkLimit, limit } from '../../common/limits.ts';
 import { elementCount } from '../../common/shape.ts';
-import { RandomAccessFile } from './random-access.ts';
+import type { ByteSource } from './byte-source.ts';
 import {
   checkTensorBytes,
   type DType,
@@ -35,16 +34,15 @@ interface Header {
 }
 
 /**
- * Opens a safetensors file (https://huggingface.co/docs/safetensors). The header is checked in full: known types,
+ * Reads a safetensors file (https://huggingface.co/docs/safetensors), which closes its source with itself. The header is checked in full: known types,
  * sane shapes, every tensor exactly as long as its shape says, and the data covered without gap or overlap.
  */
-export async function openSafetensors(path: string): Promise<TensorFile> {
-  const file = await RandomAccessFile.open(path);
+export async function readSafetensors(source: ByteSource): Promise<TensorFile> {
   try {
-    const header = await readHeader(file);
-    return new SafetensorsFile(file, header, await readChecksums(file, header));
+    const header = await readHeader(source);
+    return new SafetensorsFile(source, header, await readChecksums(source, header));
   } catch (error) {
-    await file.close();
+    await source.close();
     throw error;
   }
 }
@@ -54,11 +52,11 @@ class SafetensorsFile implements TensorFile {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, Placement>;
-  readonly #file: RandomAccessFile;
+  readonly #file: ByteSource;
   readonly #checksums: ReadonlyMap<string, number> | null;
 
   constructor(
-    file: RandomAccessFile,
+    file: ByteSource,
     { tensors, metadata }: Header,
     checksums: ReadonlyMap<string, number> | null,
   ) {
@@ -94,11 +92,11 @@ class SafetensorsFile implements TensorFile {
   }
 }
 
-async function readHeader(file: RandomAccessFile): Promise<Header> {
+async function readHeader(file: ByteSource): Promise<Header> {
   const { path } = file;
   if (file.size < 8) throw new UserError(`${path}: is only ${file.size} bytes long`, damaged);
   const prefix = await file.read(0, 8);
-  const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
+  const length = Number(viewOf(prefix).getBigUint64(0, true));
   if (8 + length > file.size) {
     throw new UserError(`${path}: claims a header of ${length} bytes in a file of ${file.size}`, damaged);
   }
@@ -120,10 +118,10 @@ async function readHeader(file: RandomAccessFile): Promise<Header> {
 }
 
 /**
- * The CRC-32 of each tensor, where the file says that it has them (see {@link writeSafetensors}); the tensor that holds
+ * The CRC-32 of each tensor, where the file says that it has them (see {@link SafetensorsOptions}); the tensor that holds
  * them, and the metadata that says so, are taken out of the header. Throws `UserError` if the header has changed.
  */
-async function readChecksums(file: RandomAccessFile, header: Header): Promise<Map<string, number> | null> {
+async function readChecksums(file: ByteSource, header: Header): Promise<Map<string, number> | null> {
   const { tensors, metadata, bytes } = header;
   const place = tensors.get(checksumsName);
   if (!place && !Object.hasOwn(metadata, checksumsName)) return null;
@@ -199,7 +197,7 @@ function isRange(value: unknown): value is [begin: number, end: number] {
   return isSizes(value) && value.length === 2 && value[0]! <= value[1]!;
 }
 
-function checkCoverage(file: RandomAccessFile, tensors: Map<string, Placement>, dataStart: number): void {
+function checkCoverage(file: ByteSource, tensors: Map<string, Placement>, dataStart: number): void {
   const inOrder = [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
   let end = dataStart;
   for (const { name, offset, bytes } of inOrder) {
@@ -230,7 +228,7 @@ export interface TensorData {
   readonly data: ArrayBufferView | (() => ArrayBufferView | Promise<ArrayBufferView>);
 }
 
-/** How {@link writeSafetensors} writes. */
+/** How a safetensors file is written. */
 export interface SafetensorsOptions {
   /**
    * Adds a tensor of checksums, with which every reading of the file here is compared: the format has none, and a flipped bit
@@ -240,19 +238,9 @@ export interface SafetensorsOptions {
 }
 
 /**
- * Writes a safetensors file atomically. Tensors stand by element size (largest first, which keeps each aligned) and
- * then by name, so that the same tensors give the same bytes. Data given as functions are held one at a time.
+ * A safetensors file in pieces. Tensors stand by element size (largest first, which keeps each aligned) and then by name, so that the
+ * same tensors give the same bytes. Data given as functions are held one at a time.
  */
-export async function writeSafetensors(
-  path: string,
-  tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
-  metadata: Readonly<Record<string, string>> = {},
-  options: SafetensorsOptions = {},
-): Promise<void> {
-  await writeOutput(path, safetensorsBytes(tensors, metadata, options));
-}
-
-/** The bytes that {@link writeSafetensors} writes, in pieces. */
 export async function* safetensorsBytes(
   tensors: ReadonlyMap<string, TensorData> | Readonly<Record<string, TensorData>>,
   metadata: Readonly<Record<string, string>> = {},
@@ -283,10 +271,11 @@ export async function* safetensorsBytes(
   }
   // Joined by hand: a JavaScript object would move integer-like names to the front.
   const json = `{${header.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;
-  const text = Buffer.from(json);
-  const padded = Buffer.concat([text, Buffer.alloc(-text.length & 7, ' ')]);
-  const prefix = Buffer.alloc(8);
-  prefix.writeBigUInt64LE(BigInt(padded.length));
+  const text = new TextEncoder().encode(json);
+  const padded = new Uint8Array(text.length + (-text.length & 7)).fill(0x20);
+  padded.set(text);
+  const prefix = new Uint8Array(8);
+  viewOf(prefix).setBigUint64(0, BigInt(padded.length), true);
 
   yield prefix;
   yield padded;

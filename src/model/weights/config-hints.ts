@@ -1,8 +1,5 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { shown, UserError } from '../../common/errors.ts';
 import { anyObject, parseJson } from '../../common/json.ts';
-import { readTextSync } from '../../common/read-file.ts';
 import { activations, type ClipConfig, type ConfigHints } from '../config.ts';
 
 /** Under which safetensors metadata hold what shapes do not tell. */
@@ -39,27 +36,31 @@ export function hintsFromMetadata(metadata: Readonly<Record<string, string>>, pa
   };
 }
 
+/** A configuration file beside the weights by its name, with its path for messages; undefined where there is none. */
+export type Siblings = (name: string) => { readonly path: string; readonly text: string } | undefined;
+
 /**
  * What the configuration files beside the weights say: Hugging Face's `config.json` (CLIP's, or timm's) and
  * `preprocessor_config.json`, and open_clip's `open_clip_config.json`.
- *
- * @param path the weights' file or folder
  */
-export function hintsFromFolder(path: string, naming: 'openai' | 'hf' | 'timm'): ConfigHints {
-  const folder = statSync(path).isDirectory() ? path : dirname(path);
+export function hintsFromSiblings(siblings: Siblings, naming: 'openai' | 'hf' | 'timm'): ConfigHints {
+  const read = (name: string) => {
+    const found = siblings(name);
+    return found && { file: found.path, json: parseJson(found.text, anyObject, found.path) };
+  };
   if (naming === 'openai') {
-    const file = join(folder, 'open_clip_config.json');
-    return existsSync(file) ? openClipHints(readJson(file), file) : {};
+    const found = read('open_clip_config.json');
+    return found ? openClipHints(found.json, found.file) : {};
   }
-  const file = join(folder, 'config.json');
-  if (!existsSync(file)) return {};
-  const config = readJson(file);
+  const found = read('config.json');
+  if (!found) return {};
+  const { json: config, file } = found;
   if (naming === 'timm')
     return { vision: normalization(child(config, 'pretrained_cfg'), 'mean', 'std', file) };
 
-  const preprocessor = join(folder, 'preprocessor_config.json');
-  const pixels = existsSync(preprocessor)
-    ? normalization(readJson(preprocessor), 'image_mean', 'image_std', preprocessor)
+  const preprocessor = read('preprocessor_config.json');
+  const pixels = preprocessor
+    ? normalization(preprocessor.json, 'image_mean', 'image_std', preprocessor.file)
     : {};
   // CLIPVisionModel's own file has the tower's settings at its top.
   const vision = config.vision_config ? child(config, 'vision_config') : config;
@@ -171,5 +172,3 @@ function child(parent: Json, key: string): Json {
   const value = parent[key];
   return typeof value === 'object' && value !== null ? (value as Json) : {};
 }
-
-const readJson = (file: string): Json => parseJson(readTextSync(file, 'jsonBytes'), anyObject, file);

@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import { float32ToFloat16, type StorageType } from '../../data/formats/float16.ts';
-import { type TensorData, writeSafetensors } from '../../data/formats/safetensors.ts';
+import type { TensorData } from '../../data/formats/safetensors.ts';
+import { writeSafetensors } from '../../data/formats/safetensors-file.ts';
 import { configMetadata } from './config-hints.ts';
 import type { ClipWeights } from './weights.ts';
 import { generateTensor, type WeightsSpec } from './weights-spec.ts';

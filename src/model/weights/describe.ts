@@ -7,7 +7,7 @@ import { openTensorFile } from '../../data/formats/tensor-file.ts';
 import type { ClipConfig } from '../config.ts';
 import type { Naming } from './naming.ts';
 import { identifyWeights } from './official.ts';
-import { openClipWeights } from './weights.ts';
+import { openClipWeights } from './open-weights.ts';
 import { weightsId } from './weights-id.ts';
 
 export interface WeightsDescription {

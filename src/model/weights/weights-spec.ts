@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { fnv1a32 } from '../../common/fnv1a.ts';
-import { count, finite, readJson } from '../../common/json.ts';
+import { count, finite } from '../../common/json.ts';
+import { readJson } from '../../common/json-file.ts';
 import { checkLimit } from '../../common/limits.ts';
 import { elementCount } from '../../common/shape.ts';
 

@@ -1,6 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { requireFinite } from '../../data/formats/finite.ts';
-import { openTensorFile, type TensorFile } from '../../data/formats/tensor-file.ts';
+import type { TensorFile } from '../../data/formats/tensor.ts';
 import {
   type Activation,
   type ClipConfig,
@@ -10,10 +10,8 @@ import {
   configFromShapes,
   timmDefaults,
 } from '../config.ts';
-import { hintsFromFolder, hintsFromMetadata } from './config-hints.ts';
-import { weightsPath } from './embedded.ts';
+import { hintsFromMetadata, hintsFromSiblings, type Siblings } from './config-hints.ts';
 import { detectNaming, isTowerWeight, type Naming, type Recipe, recipeFor } from './naming.ts';
-import { openSpecFile } from './spec-file.ts';
 
 /** A model's weights under canonical names, which are OpenAI's, wherever they come from. */
 export interface WeightValues {
@@ -46,19 +44,17 @@ export interface OpenWeightsOptions {
 }
 
 /**
- * Opens the weights of a CLIP (OpenAI's, open_clip's or Hugging Face's names) or of a plain vision transformer (timm's
- * names), in any format `openTensorFile` knows, or a specification (`.json`) to be computed; `embedded` is the small CLIP that comes with the package. All names and shapes are checked before a value is read; a missing,
- * misshapen or unplaceable tensor is a `UserError` that names it.
+ * The weights in an open file, which is closed with them. All names and shapes are checked before a value is read; a missing, misshapen or unplaceable tensor
+ * is a `UserError` that names it.
+ *
+ * @param siblings the configuration files beside the weights; by default there are none
  */
-export async function openClipWeights(given: string, options: OpenWeightsOptions = {}): Promise<ClipWeights> {
-  const path = weightsPath(given);
-  const source = await (path.endsWith('.json') ? openSpecFile(path) : openTensorFile(path));
-  try {
-    return new MappedWeights(source, options);
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+export function mapWeights(
+  source: TensorFile,
+  options: OpenWeightsOptions = {},
+  siblings: Siblings = () => undefined,
+): ClipWeights {
+  return new MappedWeights(source, options, siblings);
 }
 
 class MappedWeights implements ClipWeights {
@@ -67,7 +63,7 @@ class MappedWeights implements ClipWeights {
   readonly naming: Naming;
   readonly #tensors = new Map<string, { readonly shape: readonly number[]; readonly recipe: Recipe }>();
 
-  constructor(source: TensorFile, { activation }: OpenWeightsOptions) {
+  constructor(source: TensorFile, { activation }: OpenWeightsOptions, siblings: Siblings) {
     const { path, tensors, metadata } = source;
     const names = new Set(tensors.keys());
     const naming = detectNaming(names, path);
@@ -80,7 +76,7 @@ class MappedWeights implements ClipWeights {
     this.config = configFromShapes(
       shapeOf,
       naming === 'timm' ? timmDefaults : clipDefaults,
-      mergeHints(hintsFromFolder(path, naming), hintsFromMetadata(metadata, path), activation),
+      mergeHints(hintsFromSiblings(siblings, naming), hintsFromMetadata(metadata, path), activation),
       path,
     );
     const placed = new Set<string>();

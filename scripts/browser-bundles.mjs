@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+
+/** WGSL as text without its prose, which is a third of the bundle: lines that the engine itself reads, `//@work …`, stay, and so do line numbers. */
+export const bareShaders = {
+  name: 'bare-shaders',
+  setup(build) {
+    build.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/[ \t]*\/\/(?!@).*$/gm, ''),
+      loader: 'text',
+    }));
+  },
+};
+
+/** How everything is bundled that runs in a browser. */
+export const inBrowser = {
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  loader: { '.wgsl': 'text' },
+  logLevel: 'warning',
+};
+
+/** The library for pages, src/browser.ts: bundled, without an import of anything. */
+export const browserLibrary = {
+  ...inBrowser,
+  entryPoints: { browser: 'src/browser.ts' },
+  plugins: [bareShaders],
+  sourcemap: true,
+};
