@@ -7,7 +7,10 @@ export const excluded: readonly (readonly [RegExp, string])[] = [
   [/^npx clip-agiqa-webgpu setup/, 'installs a driver; test/setup.test.ts covers it'],
   [/^npm run /, 'installs, or builds the dist/ that this test runs from'],
   [/^node dist\/bench(\.js|\/)/, 'measures for minutes; test/bench.test.ts runs the sections'],
-  [/\bnode dist\/worker\.js|\/data\/run --queue/, "needs a queue's server; the tests of queues start one"],
+  [
+    /\bnode dist\/worker\.js|\/data\/(run|sweep) --queue/,
+    "needs a queue's server; the tests of queues start one",
+  ],
   [/\bs3:\/\//, 'needs a store; test/shard-s3.test.ts starts one'],
   [/ \/shared\/run/, 'a folder that machines share; test/shard-runs.test.ts has many processes'],
   [/^node dist\/torture\.js/, 'kills processes for minutes; test/faults/ runs in npm test'],

@@ -6,17 +6,19 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ownIdentity } from '../src/common/process-identity.ts';
 import { commandOf, goOnCommand, header } from '../src/training/run-command.ts';
 import { RunFolder, type RunStart } from '../src/training/run-folder.ts';
-import { lockRun } from '../src/training/run-lock.ts';
+import { lockRun, RunInUse } from '../src/training/run-lock.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -163,6 +165,45 @@ describe('the lock of a run', () => {
       advice: expect.stringContaining(`remove ${join(folder, name)}`),
     });
     expect(readdirSync(folder)).toEqual([name]);
+    (await lockRun(folder, { takeOver: true })).release();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('is taken over from another machine that has not written to it for ten minutes', async () => {
+    const other = join(folder, nameOf({ ...ownIdentity(), machine: '00000000' }));
+    const agedMinutes = (minutes: number) => {
+      writeFileSync(other, '');
+      const then = Date.now() / 1000 - minutes * 60;
+      utimesSync(other, then, then);
+    };
+    agedMinutes(9);
+    await expect(lockRun(folder)).rejects.toThrow(RunInUse);
+    agedMinutes(11);
+    const lock = await lockRun(folder);
+    expect(existsSync(other)).toBe(false);
+    lock.requireHeld();
+    // As that machine would take it over in turn.
+    rmSync(join(folder, nameOf(ownIdentity())));
+    expect(() => lock.requireHeld()).toThrow(/another machine has taken this run over/);
+    lock.release();
+  });
+
+  it('is written to every minute as long as it is held', async () => {
+    vi.useFakeTimers();
+    try {
+      const lock = await lockRun(folder);
+      const own = join(folder, nameOf(ownIdentity()));
+      utimesSync(own, 1, 1);
+      vi.advanceTimersByTime(59_000);
+      expect(statSync(own).mtimeMs).toBe(1000);
+      vi.advanceTimersByTime(2_000);
+      expect(Date.now() - statSync(own).mtimeMs).toBeLessThan(120_000);
+      lock.release();
+      vi.advanceTimersByTime(120_000);
+      expect(readdirSync(folder)).toEqual([]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is held by at most one of several processes, whatever a dead one left', async () => {

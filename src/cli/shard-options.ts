@@ -23,7 +23,7 @@ export function addShardOptions(command: Command, formats: readonly string[], ou
       '--out <dir>',
       'work through a plan in this folder, a result file a shard: can be stopped, continued, and done by many machines (docs/scale.md)',
     );
-  return command
+  command
     .option('--plan-only', 'with --out: write the plan and end')
     .option(
       '--shard <part>',
@@ -39,14 +39,19 @@ export function addShardOptions(command: Command, formats: readonly string[], ou
       '--max-errors <n>',
       'with --out: end with an error when more images than this cannot be read',
       wholeOption('--max-errors'),
-    )
+    );
+  return addQueueOptions(command, 'with --out: hand out the shards');
+}
+
+/** Adds the options of a queue; `what` begins the help of --queue. */
+export const addQueueOptions = (command: Command, what: string): Command =>
+  command
     .option(
       '--queue [url]',
-      'with --out: hand out the shards by a queue (redis://, rediss://, postgres://; default: QUEUE_URL) to node dist/worker.js',
+      `${what} by a queue (redis://, rediss://, postgres://; default: QUEUE_URL) to node dist/worker.js`,
     )
     .option('--detach', 'with --queue: do not wait for the results')
     .option('--retry', 'with --queue: try again what failed there');
-}
 
 const wholeOption = (flag: string) => (text: string) => (text === '0' ? 0 : countOption(flag)(text));
 
@@ -57,6 +62,10 @@ export function checkShardFlags(flags: ShardFlags, shards = flags.out !== undefi
   for (const [name, option] of Object.entries({ ...names, ...more }))
     if (!shards && flags[name as keyof ShardFlags] !== undefined)
       throw new UserError(`${option} is for a plan of shards`, 'Add --out DIR.');
+  checkQueueFlags(flags);
+}
+
+export function checkQueueFlags(flags: Pick<ShardFlags, 'queue' | 'shard' | 'detach' | 'retry'>): void {
   if (flags.queue && flags.shard !== undefined)
     throw new UserError('a queue hands out the shards, so --shard makes no sense', 'Use one of them.');
   for (const name of ['detach', 'retry'] as const)

@@ -3,25 +3,19 @@ import { prepareFolder } from '../common/files.ts';
 import { fixVariants } from '../kernels/device/tuning.ts';
 import { writeManifest } from '../scale/manifest.ts';
 import { parsePart } from '../scale/partition.ts';
-import {
-  hasPlan,
-  type PlannedRun,
-  readPlan,
-  requireIdentity,
-  requireSame,
-  writePlan,
-} from '../scale/plan.ts';
+import { hasPlan, type PlannedRun, readPlan, requireSame, writePlan } from '../scale/plan.ts';
 import { missingShards } from '../scale/result-names.ts';
-import { readSweep, sweepIdentity, sweepRows, sweepSettings, trainShard } from '../scale/sweep.ts';
+import { readSweep, runPlace, sweepIdentity, sweepRows } from '../scale/sweep.ts';
+import { SweepWorker } from '../scale/sweep-worker.ts';
 import { shardsToDo } from '../scale/work.ts';
-import { isHeld } from '../training/run-lock.ts';
 import type { Settings } from '../training/settings.ts';
 import { interruptedStatus, watchInterrupts } from './interrupt.ts';
+import { queueRun } from './queue-run.ts';
 import type { ShardFlags } from './shard-options.ts';
 import { tryAgain } from './shard-run.ts';
 import { startGpu, terminal } from './start.ts';
 
-export interface SweepFlags extends Pick<ShardFlags, 'planOnly' | 'shard'> {
+export interface SweepFlags extends Pick<ShardFlags, 'planOnly' | 'shard' | 'queue' | 'detach' | 'retry'> {
   sweep?: string;
 }
 
@@ -33,6 +27,10 @@ export async function sweepRun(out: string, flags: SweepFlags, base: Settings): 
   const { plan } = run;
   if (flags.planOnly) {
     tell('plan', `${plan.shards} runs in ${out}`);
+    return;
+  }
+  if (flags.queue) {
+    await queueRun(run, flags);
     return;
   }
   const signal = watchInterrupts();
@@ -48,35 +46,28 @@ export async function sweepRun(out: string, flags: SweepFlags, base: Settings): 
 }
 
 async function trainAll(run: PlannedRun, todo: readonly number[], signal: AbortSignal): Promise<void> {
-  const all = await sweepSettings(run);
-  requireIdentity(run, await sweepIdentity(all));
   const gpu = await startGpu(terminal);
   fixVariants(gpu, run.plan.variants);
+  const worker = await SweepWorker.open(run, gpu, { reporter: terminal });
+  const again = 'run the same command again for the rest';
   let done = 0;
-  const stop = (what: string) =>
-    new Stopped(what, undefined, interruptedStatus() === 143 ? tryAgain : undefined);
   try {
     for (const shard of todo) {
-      const settings = all[shard]!;
-      if (signal.aborted)
-        throw stop(`after ${done} of ${todo.length} runs; run the same command again for the rest`);
-      if (!missingShards(run).includes(shard)) continue; // another has finished it meanwhile
-      if (isHeld(settings.out)) {
-        tell('left out', `run ${shard}: another process is at it`);
-        continue;
-      }
-      tell(`run ${shard}`, settings.out);
-      await trainShard(gpu, { ...settings, tune: 'never' }, { signal, reporter: terminal }).catch((error) => {
-        throw error instanceof Stopped
-          ? stop(`in run ${shard} ${error.done}; run the same command again for the rest`)
-          : error;
-      });
-      done++;
+      if (signal.aborted) throw stopped(`after ${done} of ${todo.length} runs; ${again}`);
+      tell(`run ${shard}`, runPlace(run.folder, shard));
+      const { outcome } = await worker.shard(shard, { signal });
+      if (outcome === 'stopped') throw stopped(`in run ${shard}, after ${done} of ${todo.length}; ${again}`);
+      if (outcome === 'busy') tell('left out', `run ${shard}: another process is at it`);
+      else done++;
     }
   } finally {
+    await worker.close();
     gpu.close();
   }
 }
+
+const stopped = (what: string) =>
+  new Stopped(what, undefined, interruptedStatus() === 143 ? tryAgain : undefined);
 
 async function planSweep(out: string, file: string, base: Settings): Promise<PlannedRun> {
   const sweep = readSweep(file);

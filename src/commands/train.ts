@@ -6,6 +6,7 @@ import { watchInterrupts } from '../cli/interrupt.ts';
 import { reportRun } from '../cli/report.ts';
 import { addRunOptions, type RunFlags } from '../cli/run-options.ts';
 import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
+import { addQueueOptions, checkQueueFlags } from '../cli/shard-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { type SweepFlags, sweepRun } from '../cli/sweep-run.ts';
 import { formatTable } from '../cli/table.ts';
@@ -43,7 +44,8 @@ const command = addRunOptions(
     '--shard <part>',
     'with --sweep: only part I/N of the runs, or auto (Slurm array, Kubernetes Indexed Job)',
   )
-  .option('--plan-only', 'with --sweep: write the plan and end')
+  .option('--plan-only', 'with --sweep: write the plan and end');
+addQueueOptions(command, 'with --sweep: hand out the runs')
   .option('--seeds <list>', 'one run per seed, e.g. 1,2,3, and the mean ± standard deviation')
   .option(
     '--tensorboard',
@@ -68,8 +70,12 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     await sweep(options);
     return;
   }
-  if (options.shard !== undefined || options.planOnly)
-    throw new UserError('--shard and --plan-only are for a sweep', 'Add --sweep FILE.');
+  for (const name of ['shard', 'planOnly', 'queue', 'detach', 'retry'] as const)
+    if (options[name] !== undefined)
+      throw new UserError(
+        `--${name === 'planOnly' ? 'plan-only' : name} is for a sweep`,
+        'Add --sweep FILE.',
+      );
   const signal = watchInterrupts();
   const seeds = options.seeds === undefined ? null : parseSeeds(options.seeds);
   const { settings, resume } = await runSettings<Settings>(
@@ -119,6 +125,7 @@ async function sweep(options: Options & Record<string, string>): Promise<void> {
         'Omit it; a sweep goes on by itself, and merge writes a table of its runs.',
       );
   if (!out) throw new UserError('a sweep needs a folder', 'Pass --out DIR.');
+  checkQueueFlags(options);
   await sweepRun(out, options, settingsFrom(options));
 }
 

@@ -4,16 +4,11 @@ import { watchInterrupts } from '../cli/interrupt.ts';
 import { countOption } from '../cli/numbers.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
-import { fixVariants } from '../kernels/device/tuning.ts';
-import { findPlan, imagesWithin } from '../scale/find-plans.ts';
-import { requireIdentity } from '../scale/plan.ts';
+import { findPlan } from '../scale/find-plans.ts';
+import { openPlanWorker, type PlanWorker } from '../scale/plan-worker.ts';
 import { probeImages } from '../scale/probe.ts';
 import { openQueueServer, queueUrl, shownUrl } from '../scale/queue/connection.ts';
 import { takeShards, unknownPlan } from '../scale/queue/take.ts';
-import { ShardRunner } from '../scale/run-shard.ts';
-import type { Task } from '../scale/task.ts';
-import { taskOf } from '../scale/tasks.ts';
-import { ShardWorker } from '../scale/work.ts';
 
 interface Options {
   queue?: string | true;
@@ -23,11 +18,15 @@ interface Options {
   lockSeconds: number;
 }
 
-const command = createCommand('worker', 'Computes shards that score --queue and encode --queue hand out.', [
-  'node dist/worker.js --queue redis://queue.example:6379 --root /data',
-  'QUEUE_URL=rediss://worker:PASSWORD@queue.example:6379 node dist/worker.js --root /data',
-  'QUEUE_URL=postgres://worker@queue.example/queues node dist/worker.js --root /runs --root /images --drain',
-])
+const command = createCommand(
+  'worker',
+  'Computes what score --queue, encode --queue and train --sweep --queue hand out.',
+  [
+    'node dist/worker.js --queue redis://queue.example:6379 --root /data',
+    'QUEUE_URL=rediss://worker:PASSWORD@queue.example:6379 node dist/worker.js --root /data',
+    'QUEUE_URL=postgres://worker@queue.example/queues node dist/worker.js --root /runs --root /images --drain',
+  ],
+)
   .option('--queue [url]', 'redis://, rediss:// (TLS), redis+unix:// or postgres:// (default: QUEUE_URL)')
   .requiredOption(
     '--root <dir>',
@@ -61,30 +60,19 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const server = await openQueueServer(url, (text) => terminal.warn(text));
-  let open: { digest: string; worker: ShardWorker; task: Task } | undefined;
+  let open: PlanWorker | undefined;
   const close = async () => {
-    open?.worker.close();
-    await open?.task.close();
+    await open?.close();
     open = undefined;
   };
-  const workerOn = async (digest: string): Promise<ShardWorker> => {
-    if (open?.digest === digest) return open.worker;
+  const workerOn = async (digest: string): Promise<PlanWorker> => {
+    if (open?.run.digest === digest) return open;
     await close();
     const run = await findPlan(roots, digest);
     if (!run) throw unknownPlan(digest, roots);
-    if (!imagesWithin(roots, run))
-      throw new UserError(
-        `the images of ${run.folder} lie in ${run.plan.root}, outside of ${roots.join(', ')}`,
-        'Start the worker with another --root for them.',
-      );
-    const kind = taskOf(run.plan);
-    requireIdentity(run, await kind.identify(run.plan));
-    fixVariants(gpu, run.plan.variants);
-    const task = await kind.open(gpu, run.plan, terminal);
-    const worker = await ShardWorker.open(new ShardRunner(run, task), gpu, { signal, maxErrors });
-    open = { digest, worker, task };
+    open = await openPlanWorker(run, gpu, { roots, signal, maxErrors, reporter: terminal });
     terminal.line(`plan       ${run.folder}`);
-    return worker;
+    return open;
   };
   terminal.line(`queue      ${shownUrl(url)}`);
   let shards = 0;
@@ -93,12 +81,13 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     told: (text) => terminal.warn(text),
     async compute({ plan, shard }, { signal, careful }) {
       const worker = await workerOn(plan);
-      if (shard >= worker.runner.run.plan.shards)
+      if (shard >= worker.run.plan.shards)
         throw new UserError(`the plan has no shard ${shard}`, 'The queue is not of this plan.');
       const probe = careful ? probeImages : undefined;
       const done = await worker.shard(shard, { signal, probe });
       if (done.outcome === 'written') shards++;
-      const time = done.seconds > 0 ? `, ${done.rows.length} images in ${done.seconds.toFixed(1)} s` : '';
+      const what = worker.run.plan.unit === 'run' ? 'trained' : `${done.rows.length} images`;
+      const time = done.seconds > 0 ? `, ${what} in ${done.seconds.toFixed(1)} s` : '';
       terminal.line(`shard ${shard}: ${done.outcome}${time}`);
       return done;
     },

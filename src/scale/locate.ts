@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { ManifestRow } from './manifest.ts';
 import { isS3, isWithinS3, parseS3, s3Folder } from './s3/s3-url.ts';
 
@@ -38,13 +38,15 @@ function locateObject(root: string, file: string): Located | undefined {
   return isWithin(root, url) ? { file: url } : undefined;
 }
 
-/** A root as all that lies in it is compared with. Where there is no such folder nothing lies in it. */
+/** A root as all that lies in it is compared with; of one that is not there, as it would be. */
 export function realRoot(root: string): string {
   if (isS3(root)) return s3Folder(root);
+  const path = resolve(root);
   try {
-    return realpathSync(root);
+    return realpathSync(path);
   } catch {
-    return resolve(root);
+    const above = dirname(path);
+    return above === path ? path : join(realRoot(above), basename(path));
   }
 }
 

@@ -10,9 +10,9 @@ import { type Part, partsOf } from './shard-parts.ts';
 import type { ShardRow } from './shard-row.ts';
 import type { ShardImage, Task } from './task.ts';
 
-/** What became of a shard: `already` there, `stopped` before its end, or published now. */
+/** What became of a shard: `already` there, `stopped` before its end, in the hands of another process (`busy`), or published now. */
 export interface ShardOutcome {
-  readonly outcome: 'already' | 'stopped' | Published;
+  readonly outcome: 'already' | 'stopped' | 'busy' | Published;
   readonly rows: readonly ShardRow[];
   /** Seconds in all, and of these to publish the result. */
   readonly seconds: number;

@@ -4,15 +4,11 @@ import { UserError } from '../common/errors.ts';
 import { anyObject, checkJson, parseJson } from '../common/json.ts';
 import { readJson } from '../common/json-file.ts';
 import { readTextSync } from '../common/read-file.ts';
-import type { Reporter } from '../common/reporter.ts';
 import { decoderId } from '../data/images/decode.ts';
-import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsVersion } from '../kernels/device/numerics.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { withAbsolutePaths } from '../training/resume.ts';
-import { trainRun } from '../training/run.ts';
-import { isRun } from '../training/run-folder.ts';
 import { applySettings, defaultSettings, type Settings } from '../training/settings.ts';
 import { type Cell, Manifest, type ManifestRow } from './manifest.ts';
 import { type Plan, type PlannedRun, shardName } from './plan.ts';
@@ -102,15 +98,6 @@ export async function sweepSettings({ folder, plan }: PlannedRun): Promise<Setti
 /** The folder of a run. */
 export const runPlace = (folder: string, shard: number): string =>
   join(folder, 'runs', `run-${shardName(shard)}`);
-
-/** Trains a run of a sweep from its last checkpoint to its end. Throws `Stopped` where it was told to stop. */
-export async function trainShard(
-  gpu: Gpu,
-  settings: Settings,
-  options: { readonly signal: AbortSignal; readonly reporter: Reporter },
-): Promise<void> {
-  await trainRun(gpu, settings, { ...options, resume: isRun(settings.out) });
-}
 
 /** Columns of a table of runs, beside the sweep's own. */
 export const figureNames = ['srcc', 'plcc', 'krcc', 'rmse', 'accuracy'] as const;

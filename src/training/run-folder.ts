@@ -5,7 +5,7 @@ import { removeEmptyFolder, removeFile } from '../common/disk.ts';
 import { UserError } from '../common/errors.ts';
 import { diskError, prepareFolder, writeOutput } from '../common/files.ts';
 import { commandOf, configOf, goOnCommand, header, type RunCommand } from './run-command.ts';
-import { lockRun, type RunLock } from './run-lock.ts';
+import { type LockOptions, lockRun, type RunLock } from './run-lock.ts';
 import { eventFiles } from './tensorboard.ts';
 
 /** How a run begins: in a folder without one, on from its last checkpoint, or in place of the one that is there. */
@@ -48,10 +48,15 @@ export class RunFolder {
    * @throws UserError if it cannot be written, another run is under way there, one is there that `start` does not allow for,
    *   or there is none to resume
    */
-  static async claim(path: string, command: RunCommand, start: RunStart): Promise<RunFolder> {
+  static async claim(
+    path: string,
+    command: RunCommand,
+    start: RunStart,
+    lock: LockOptions = {},
+  ): Promise<RunFolder> {
     const made = !existsSync(path);
     prepareFolder(path);
-    const folder = new RunFolder(path, command, made, await lockRun(path));
+    const folder = new RunFolder(path, command, made, await lockRun(path, lock));
     try {
       refuseLinks(path);
       if (start === 'new') refuseRun(path, command);
@@ -103,7 +108,13 @@ export class RunFolder {
 
   /** Writes summary.json: the last file of a run, which by it is finished. */
   async summary(summary: object): Promise<void> {
+    this.requireHeld();
     await writeOutput(this.file('summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  }
+
+  /** Throws `UserError` once another machine has taken the folder over. */
+  requireHeld(): void {
+    this.#lock.requireHeld();
   }
 
   /** Lets go of the folder, which goes too if it was made for nothing. */

@@ -2,8 +2,9 @@ import type { Tensor } from '../autograd/tensor.ts';
 import type { Reporter } from '../common/reporter.ts';
 import type { CheckpointFormat } from './checkpoint-format.ts';
 import type { RunCommand } from './run-command.ts';
+import type { LockOptions } from './run-lock.ts';
 
-export interface RunOptions {
+export interface RunOptions extends LockOptions {
   /** Go on from the last checkpoint in the run's folder, or in the folder given here. */
   readonly resume: boolean | string;
   /** Begin in place of the run that is in the folder. */

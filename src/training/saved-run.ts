@@ -89,7 +89,7 @@ export class SavedRun<Settings extends RunSettings, State extends RunState, More
     const from = typeof resume === 'string' ? resume : path;
     const elsewhere = resolve(from) !== resolve(path);
     const start = resume && !elsewhere ? 'resume' : overwrite ? 'overwrite' : 'new';
-    const folder = await RunFolder.claim(path, kind.command, start);
+    const folder = await RunFolder.claim(path, kind.command, start, options);
     try {
       const last = resume ? await lastCheckpoint(kind, from, settings, options.reporter) : null;
       const changed = last && { ...last, changed: last.changed || elsewhere };
@@ -187,6 +187,7 @@ export class SavedRun<Settings extends RunSettings, State extends RunState, More
     best: 'parameters' | 'best' | null = null,
   ): Promise<void> {
     const { unit, format, done } = this.#kind;
+    this.folder.requireHeld();
     const path = this.folder.file('checkpoint.safetensors');
     const kept = best && (await withTensorFile(this.#last!.path, (file) => readPart(file, best)));
     const when = `in ${unit} ${done(state)}`;

@@ -359,15 +359,22 @@ export const mutants = [
   {
     what: 'lock: another process is not looked for',
     file: 'src/training/run-lock.ts',
-    text: 'const other = holderOf(place, own);',
+    text: 'const other = holderOf(place, own, takeOver);',
     becomes: 'const other = undefined as ReturnType<typeof holderOf>;',
     tests: ['test/run-folder.test.ts'],
   },
   {
     what: 'lock: a process that has gone still holds the folder',
     file: 'src/training/run-lock.ts',
-    text: "if (state !== 'gone') return",
-    becomes: 'if (state) return',
+    text: "state === 'gone' ||",
+    becomes: 'false ||',
+    tests: ['test/run-folder.test.ts'],
+  },
+  {
+    what: "lock: another machine's is taken over while it lives",
+    file: 'src/training/run-lock.ts',
+    text: 'statSync(lock).mtimeMs > abandonedAfter',
+    becomes: 'statSync(lock).mtimeMs > signEvery',
     tests: ['test/run-folder.test.ts'],
   },
   {

@@ -23,9 +23,16 @@ export interface TakeOptions {
 /** Attempts after which a shard's images are tried one by one: those before ended their process, or failed. */
 const carefulAfter = 2;
 
+/** Milliseconds after which a shard is offered again that a process outside of the queue is at. */
+const busyDelay = 30_000;
+
 /** Takes shards from a queue, one at a time, until it is told to stop. */
 export async function takeShards(server: QueueServer, options: TakeOptions): Promise<void> {
-  const { WaitingError, UnrecoverableError } = await optional('bullmq', 'a queue', () => import('bullmq'));
+  const { DelayedError, WaitingError, UnrecoverableError } = await optional(
+    'bullmq',
+    'a queue',
+    () => import('bullmq'),
+  );
   const { signal, told, drain, lockSeconds, compute } = options;
   const worker = server.worker(
     async (job: Job<ShardJob>, token, cancelled) => {
@@ -34,6 +41,10 @@ export async function takeShards(server: QueueServer, options: TakeOptions): Pro
       const tries = job.attemptsMade + (job.stalledCounter ?? 0);
       const either = AbortSignal.any([signal, ...(cancelled ? [cancelled] : [])]);
       const { outcome } = await compute(parsed.output, { signal: either, careful: tries >= carefulAfter });
+      if (outcome === 'busy') {
+        await job.moveToDelayed(Date.now() + busyDelay, token);
+        throw new DelayedError();
+      }
       if (outcome !== 'stopped') return outcome;
       if (cancelled?.aborted) throw new Error('the lock was lost: another worker has the shard');
       // Back to the front of the queue, without an attempt less.
