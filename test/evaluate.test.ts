@@ -13,7 +13,7 @@ import { readCsv } from '../src/data/formats/csv.ts';
 import { plcc, srcc } from '../src/data/metrics/correlation.ts';
 import { evaluateSettings } from '../src/evaluation/evaluation.ts';
 import { publishFold } from '../src/evaluation/fold-files.ts';
-import type { EvaluationPlan } from '../src/evaluation/sweep.ts';
+import { type EvaluationPlan, sweep } from '../src/evaluation/sweep.ts';
 import { evaluationPage } from '../src/report/evaluation-page.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { runBuilt } from './built-command.ts';
@@ -103,6 +103,22 @@ const filesOf = (out: string) =>
   new Map(foldsIn(out).map((name) => [name, foldOf(out, name.slice(0, -5)).predictions]));
 
 describe('an evaluation', () => {
+  it('is trained in parts by several processes, and measured once all are done', async () => {
+    const out = settingsOf('parts', { cache: 'none' });
+    const train = async (part: number, of: number) => {
+      const how = { openGpu: sharedGpu, reporter: silent, part: { part, of } };
+      const { outcomes, total } = await sweep(out, { ...plan, protocols: 'prompt' }, how);
+      return [outcomes.length, total];
+    };
+    expect(await train(1, 2)).toEqual([1, 3]);
+    expect(foldsIn('parts')).toEqual(['prompt-2of3-seed1.json']);
+    expect(await train(0, 2)).toEqual([3, 3]);
+    const { told } = await evaluated(out, { protocols: 'prompt' });
+    expect(told.opened).toBe(0);
+    const args = ['--shard', '0/2', '--against', 'x', '--data', 'scenes', '--root', images];
+    expect(runBuilt('evaluate', args).stderr).toMatch(/--shard trains folds, and --against compares/);
+  });
+
   it('leaves folds, splits, predictions and a table, and trains nothing twice', async () => {
     const { result, told } = await evaluated(settingsOf('whole'));
     expect(foldsIn('whole')).toEqual([

@@ -13,8 +13,9 @@ import { commandLine } from '../common/invocation.ts';
 import { evaluateSettings } from '../evaluation/evaluation.ts';
 import { protocolNames, protocols } from '../evaluation/protocols.ts';
 import { isEvaluation } from '../evaluation/results-folder.ts';
-import type { EvaluationPlan } from '../evaluation/sweep.ts';
+import { type EvaluationPlan, sweep } from '../evaluation/sweep.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
+import { parsePart } from '../scale/partition.ts';
 import { parseSeeds } from '../training/seeds.ts';
 import {
   applySettings,
@@ -62,6 +63,10 @@ const command = addSettingOptions(
     '--against <what>',
     'another evaluation (its folder), or settings (a preset or YAML file) that are evaluated first: paired differences',
   )
+  .option(
+    '--shard <part>',
+    'only part I/N of the folds, or auto (Slurm array, Kubernetes Indexed Job), and no table: the same command without it writes that once all parts are done (docs/scale.md)',
+  )
   .option('--resamples <n>', 'bootstrap resamples', countOption('--resamples'), 1000)
   .option('--json', 'print the results as JSON on stdout');
 
@@ -76,6 +81,7 @@ interface Options {
   crossCsv?: string;
   crossTarget?: string;
   against?: string;
+  shard?: string;
   resamples: number;
   json?: boolean;
 }
@@ -103,6 +109,16 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     resamples: options.resamples,
   };
   try {
+    if (options.shard !== undefined) {
+      if (options.against !== undefined)
+        throw new UserError('--shard trains folds, and --against compares them', 'Use one of them.');
+      const { outcomes, total, folder } = await sweep(settings, plan, {
+        ...how,
+        part: parsePart(options.shard),
+      });
+      terminal.line(`results    ${outcomes.length} of ${total} folds are in ${folder}`);
+      return;
+    }
     const against = await otherFolder(options.against, settings, plan, how);
     const result = await evaluateSettings(settings, plan, { ...how, against });
     terminal.line(`\n${evaluationTables(result)}\n`);

@@ -5,7 +5,7 @@ import type { Reporter } from '../common/reporter.ts';
 import { Resources } from '../common/resources.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
 import { srcc } from '../data/metrics/correlation.ts';
-import { EncodedSoFar } from '../features/dataset-features.ts';
+import type { EncodedSoFar } from '../features/dataset-features.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
 import { samePictures } from '../features/same-pictures.ts';
@@ -19,6 +19,7 @@ import { openRun, type Run, type RunRecord } from '../training/open-run.ts';
 import { withAbsolutePaths } from '../training/resume.ts';
 import { clipOptions, datasetOptions, type Settings } from '../training/settings.ts';
 import { type FoldFile, publishFold, readFold } from './fold-files.ts';
+import { encodedFor, unionOf } from './fold-images.ts';
 import { type Fold, makeFolds } from './folds.ts';
 import { type Choice, chooseProtocols, type GeneratorUnit, usedSamples } from './protocols.ts';
 import { evaluationFolder, openFolder } from './results-folder.ts';
@@ -43,6 +44,8 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
   /** The command line that goes on with it. */
   readonly goOn?: string | undefined;
+  /** Only of every `of` folds the one numbered `part`, from 0: the others are trained by other processes. */
+  readonly part?: { readonly part: number; readonly of: number } | undefined;
 }
 
 /** A trained fold. */
@@ -52,8 +55,10 @@ export interface Outcome {
   readonly file: FoldFile;
 }
 
-/** All folds, trained. */
+/** All folds that are trained: every one, unless only a part was asked for. */
 export interface Sweep extends Choice {
+  /** Folds in all. */
+  readonly total: number;
   readonly folder: string;
   readonly settings: Settings;
   /** With the images of the other dataset after its own, where there is one. */
@@ -104,12 +109,18 @@ export async function sweep(
       const file = await readFold(folder, fold, seed, dataset);
       if (file) outcomes.set(fold, { fold, seed, file });
     }
-  const total = jobs.reduce((sum, { folds }) => sum + folds.length, 0);
-  reporter.line(`folds      ${total}, ${outcomes.size} of them trained already`);
+  const all = jobs.flatMap(({ folds }) => folds);
+  const { part = 0, of = 1 } = options.part ?? {};
+  const own = new Set(all.filter((_, i) => i % of === part));
+  const left = () => [...own].filter((fold) => !outcomes.has(fold)).length;
+  const total = all.length;
+  reporter.line(
+    `folds      ${total}, ${outcomes.size} of them trained already${of > 1 ? `; ${left()} to do` : ''}`,
+  );
   const encoded = new Map<number, EncodedSoFar>();
   const attempt = async (gpu: Gpu) => {
     for (const { seed, folds } of jobs) {
-      const pending = folds.filter((fold) => !outcomes.has(fold));
+      const pending = folds.filter((fold) => own.has(fold) && !outcomes.has(fold));
       if (pending.length === 0) continue;
       await trainSeed(gpu, { ...run, dataset, settings: { ...settings, seed } }, pending, {
         encoded: encodedFor(encoded, settings, seed),
@@ -126,17 +137,18 @@ export async function sweep(
     }
   };
   try {
-    if (outcomes.size < total)
+    if (left() > 0)
       await recovering(await options.openGpu(), attempt, {
         progress: () => outcomes.size + [...encoded.values()].reduce((sum, { count }) => sum + count, 0),
         lost: ({ message }) => reporter.line(`recovering ${message}`),
       });
   } catch (error) {
-    throw explained(error, `after ${outcomes.size} of ${total} folds`);
+    throw explained(error, `after ${own.size - left()} of ${own.size} folds`);
   }
   const { chosen, refused } = opened.choice;
   return {
     folder,
+    total,
     settings,
     dataset,
     crossName: opened.crossName,
@@ -168,18 +180,6 @@ function figureOf({ names, predictions }: FoldFile, { split }: Fold, { samples }
     names.map((name) => scores.get(name)!),
   );
   return `SRCC ${figureText(value)} on ${names.length} images`;
-}
-
-/** Random crops are drawn by the seed; center crops are the same for all. */
-function encodedFor(
-  known: Map<number, EncodedSoFar>,
-  { augment, views }: Settings,
-  seed: number,
-): EncodedSoFar {
-  const key = augment === 'crop' && views > 0 ? seed : -1;
-  let found = known.get(key);
-  if (!found) known.set(key, (found = new EncodedSoFar()));
-  return found;
 }
 
 async function open(settings: Settings, plan: EvaluationPlan, { reporter, signal }: EvaluationOptions) {
@@ -280,14 +280,4 @@ async function trainSeed(
   } finally {
     await held.release();
   }
-}
-
-/** All images that some folds train on and test with. */
-function unionOf(folds: readonly Fold[], { augment, views }: Settings): Dataset['split'] {
-  const centered = new Set(folds.flatMap(({ split }) => [...split.val, ...split.test]));
-  const trained = new Set(folds.flatMap(({ split }) => [...split.train]));
-  // Where training images are seen in center crops too, each is encoded once.
-  if (augment === 'none' || views === 0) for (const at of centered) trained.delete(at);
-  const sorted = (set: ReadonlySet<number>) => Int32Array.from(set).sort();
-  return { train: sorted(trained), val: new Int32Array(), test: sorted(centered) };
 }
