@@ -30,7 +30,7 @@ const allowed: Record<string, readonly string[]> = {
   parity: ['common', 'kernels', 'data', 'autograd', 'model', 'training'],
   report: ['common', 'data', 'training', 'scale', 'evaluation'],
   evaluation: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training'],
-  explain: ['common', 'data', 'model', 'report'],
+  explain: ['common', 'kernels', 'data', 'model', 'scoring', 'report'],
   reference: ['common', 'kernels'],
   'self-check': ['common', 'kernels', 'reference'],
   step: ['common', 'kernels', 'data', 'autograd', 'model', 'features', 'training', 'reference'],

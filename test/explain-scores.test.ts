@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkExplainFlags } from '../src/cli/explain-options.ts';
 import { explainRun } from '../src/cli/explain-run.ts';
+import { relevanceOf } from '../src/cli/report.ts';
 import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { readCsv } from '../src/data/formats/csv.ts';
@@ -240,6 +241,23 @@ describe('of files', async () => {
   afterAll(() => scorer.close());
   const page = readFileSync(join(out, 'explain.html'), 'utf8');
   const json = JSON.parse(readFileSync(join(out, 'explain.json'), 'utf8'));
+
+  it('a report has pictures of relevance, of the images that can be read, or says why not', async () => {
+    const gone = join(folder, 'gone.png');
+    const lines: string[] = [];
+    const reporter = { ...silent, line: (line: string) => lines.push(line) };
+    const found = await relevanceOf(model, sharedGpu, reporter)([images[0]!, gone, images[1]!]);
+    expect([...found.keys()]).toEqual([images[0], images[1]]);
+    for (const url of found.values()) {
+      const { width, format } = await sharp(Buffer.from(url.split(',')[1]!, 'base64')).metadata();
+      expect([width, format]).toEqual([144, 'webp']);
+      expect(url.length).toBeLessThan(16_000);
+    }
+    expect(found.get(images[0]!)).not.toBe(found.get(images[1]!));
+    expect(lines).toEqual([]);
+    expect(await relevanceOf(gone, sharedGpu, reporter)([images[0]!])).toEqual(new Map());
+    expect(lines).toEqual([expect.stringMatching(/^relevance {2}not in the report: .*gone\.png/)]);
+  });
 
   it('the same model scores pixels and files', async () => {
     const pixels = await preprocess(images[0]!, { size: scorer.pixels.imageSize });

@@ -113,6 +113,23 @@ describe('report.html', () => {
     expect([format, width, height]).toEqual(['webp', 288, 288]);
   });
 
+  it('shows the relevance of the images that have one, asked for each image once', async () => {
+    const { out } = await writeRun('relevance');
+    const asked: (readonly string[])[] = [];
+    const picture = 'data:image/webp;base64,AAAA';
+    const relevanceOf = async (paths: readonly string[]) => {
+      asked.push(paths);
+      return new Map([[paths[0]!, picture]]);
+    };
+    const page = await read(out, { images: 2, relevanceOf });
+    expect(asked).toHaveLength(1);
+    expect(new Set(asked[0]).size).toBe(asked[0]!.length);
+    expect(asked[0]!.length).toBeLessThanOrEqual(8);
+    expect(page.split(picture).length).toBeGreaterThan(1);
+    expect(page).toContain('in vermilion what speaks for a lower one');
+    expect(await read(out)).not.toContain('vermilion what');
+  });
+
   it('says where images are missing, and finds them where they lie now', async () => {
     const { out } = await writeRun('moved', { settings: { ...settings, root: join(folder, 'nowhere') } });
     const page = await read(out);

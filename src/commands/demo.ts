@@ -64,8 +64,8 @@ await runCommand<Record<string, string> & { overwrite?: boolean }>(command, asyn
   const some = { ...dataset, split: { ...dataset.split, test: dataset.split.test.slice(0, shown) } };
   const { rows } = await evaluateModel(scorer, some, { reporter: terminal, signal });
   await scorer.close();
+  const report = await reportRun(gpu, folder, terminal);
   gpu.close();
-  const report = await reportRun(folder, terminal);
   const page = await inspector.write(folder);
   const table = rows.map(({ name, mos, prediction }) => [name, mos.toFixed(2), prediction.toFixed(2)]);
   process.stdout.write(

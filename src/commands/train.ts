@@ -13,6 +13,7 @@ import { formatTable } from '../cli/table.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { commandLine } from '../common/invocation.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import { clearTuning } from '../kernels/device/tuning.ts';
 import { RunRecorder } from '../step/run-recorder.ts';
 import { runFolder } from '../training/default-folder.ts';
@@ -97,7 +98,7 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     const { overwrite, tensorboard } = options;
     const inspector = options.stepPage ? new RunRecorder(terminal, commandLine('train')) : undefined;
     const show = async (summary: RunSummary) => {
-      await showRun(summary);
+      await showRun(gpu, summary);
       await inspector?.write(summary.folder);
     };
     const how = { resume, overwrite, tensorboard, signal, reporter: terminal, inspector };
@@ -129,7 +130,7 @@ async function sweep(options: Options & Record<string, string>): Promise<void> {
   await sweepRun(out, options, settingsFrom(options));
 }
 
-async function showRun(summary: RunSummary): Promise<void> {
+async function showRun(gpu: Gpu, summary: RunSummary): Promise<void> {
   const {
     images,
     test,
@@ -158,7 +159,7 @@ async function showRun(summary: RunSummary): Promise<void> {
   if (unreadable.length > 0) terminal.line(`unreadable ${unreadable.length}: ${unreadable.join(', ')}`);
   terminal.line(`time       ${(seconds / 60).toFixed(1)} min`);
   terminal.line(`results    ${folder}`);
-  await reportRun(folder, terminal);
+  await reportRun(gpu, folder, terminal);
 }
 
 function seedsTable({ runs, mean, std }: SeedsSummary): string {

@@ -1,4 +1,4 @@
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 
 type Color = readonly [number, number, number];
 
@@ -18,8 +18,12 @@ const opaque = 0.85;
  * @param largest what is strongest; by default the largest size in the map
  */
 export function signedOverlay(map: ArrayLike<number>, largest = largestOf(map)): Promise<string> {
-  return overlay(map, (value) => [value < 0 ? lowers : raises, Math.abs(value) / largest]);
+  return overlay(map, signed(largest));
 }
+
+const signed =
+  (largest: number): Paint =>
+  (value) => [value < 0 ? lowers : raises, Math.abs(value) / largest];
 
 /** As {@link signedOverlay}, of a map that has no sign: yellow. */
 export function plainOverlay(map: ArrayLike<number>): Promise<string> {
@@ -29,18 +33,38 @@ export function plainOverlay(map: ArrayLike<number>): Promise<string> {
 
 const largestOf = (map: ArrayLike<number>) => Math.max(Number.MIN_VALUE, ...Array.from(map, Math.abs));
 
-async function overlay(
-  map: ArrayLike<number>,
-  paint: (value: number) => readonly [Color, share: number],
-): Promise<string> {
+async function overlay(map: ArrayLike<number>, paint: Paint): Promise<string> {
+  return dataUrl('png', await painted(map, paint).png({ compressionLevel: 9 }).toBuffer());
+}
+
+type Paint = (value: number) => readonly [Color, share: number];
+
+function painted(map: ArrayLike<number>, paint: Paint): Sharp {
   const side = Math.sqrt(map.length);
   const pixels = new Uint8Array(4 * map.length);
   for (let i = 0; i < map.length; i++) {
     const [color, share] = paint(map[i]!);
     pixels.set([...color, Math.round(255 * opaque * Math.min(1, share))], 4 * i);
   }
-  const image = sharp(pixels, { raw: { width: side, height: side, channels: 4 } });
-  return dataUrl('png', await image.png({ compressionLevel: 9 }).toBuffer());
+  return sharp(pixels, { raw: { width: side, height: side, channels: 4 } });
+}
+
+/** As {@link signedOverlay}, over the image in gray, as one picture of `side` pixels. */
+export async function overlaidPicture(
+  pixels: Uint8Array,
+  map: ArrayLike<number>,
+  side: number,
+): Promise<string> {
+  const size = Math.sqrt(pixels.length / 3);
+  const gray = sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
+    .resize(side, side)
+    .grayscale();
+  const input = await painted(map, signed(largestOf(map)))
+    .resize(side, side, { kernel: 'cubic' })
+    .png()
+    .toBuffer();
+  const image = sharp(await gray.toColourspace('srgb').png().toBuffer()).composite([{ input }]);
+  return dataUrl('webp', await image.webp({ quality: 72 }).toBuffer());
 }
 
 /** A square image, RGB row by row, as a data URL. */

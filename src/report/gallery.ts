@@ -3,17 +3,32 @@ import { readWhole } from '../common/read-file.ts';
 import { decodeImage } from '../data/images/decode.ts';
 import type { PredictedImage } from './run-files.ts';
 
+/** An image with its pictures, as data URLs. */
+export interface ShownImage extends PredictedImage {
+  /** Null where its file cannot be read. */
+  readonly thumbnail: string | null;
+  /** What in it raises its score, and what lowers it. */
+  readonly relevance?: string | undefined;
+}
+
+/** Pictures of relevance of images by their paths, where there are any. */
+export type RelevanceOf = (paths: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+
 /** A row of images with something in common. */
 export interface Gallery {
   readonly title: string;
-  readonly images: readonly (PredictedImage & { readonly thumbnail: string | null })[];
+  readonly images: readonly ShownImage[];
 }
 
 /** Side in pixels: a tile's width on a screen of two dots a pixel. */
 const side = 288;
 
 /** The test images that the model scores highest and lowest, and those it is most wrong about. */
-export async function galleries(images: readonly PredictedImage[], count: number): Promise<Gallery[]> {
+export async function galleries(
+  images: readonly PredictedImage[],
+  count: number,
+  relevanceOf: RelevanceOf = async () => new Map(),
+): Promise<Gallery[]> {
   const by = (rank: (image: PredictedImage) => number, keep = (_: PredictedImage) => true) =>
     images
       .filter(keep)
@@ -32,17 +47,25 @@ export async function galleries(images: readonly PredictedImage[], count: number
       ),
     ],
   ];
+  const paths = chosen.flatMap(([, members]) => members.flatMap(({ path }) => path ?? []));
+  const relevance = await relevanceOf([...new Set(paths)]);
   const result: Gallery[] = [];
   for (const [title, members] of chosen)
-    if (members.length > 0) result.push({ title, images: await withThumbnails(members) });
+    if (members.length > 0) result.push({ title, images: await withPictures(members, relevance) });
   return result;
 }
 
 /** One after the other: a large image takes hundreds of megabytes while it is decoded. */
-async function withThumbnails(images: readonly PredictedImage[]): Promise<Gallery['images']> {
-  const found: Gallery['images'][number][] = [];
-  for (const image of images)
-    found.push({ ...image, thumbnail: image.path === undefined ? null : await thumbnail(image.path) });
+async function withPictures(
+  images: readonly PredictedImage[],
+  relevance: ReadonlyMap<string, string>,
+): Promise<readonly ShownImage[]> {
+  const found: ShownImage[] = [];
+  for (const image of images) {
+    const { path } = image;
+    if (path === undefined) found.push({ ...image, thumbnail: null });
+    else found.push({ ...image, thumbnail: await thumbnail(path), relevance: relevance.get(path) });
+  }
   return found;
 }
 

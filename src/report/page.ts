@@ -5,7 +5,7 @@ import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
 import { lossChart, rateChart, srccChart } from './epoch-charts.ts';
-import type { Gallery } from './gallery.ts';
+import type { Gallery, ShownImage } from './gallery.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 import type { RunFiles } from './run-files.ts';
 import { groupChart, residualChart, scatterChart } from './test-charts.ts';
@@ -205,6 +205,9 @@ function metricsTable(summary: RunSummary): string {
   );
 }
 
+const relevanceNote =
+  '<p>Below each image, in blue what speaks for a higher prediction, and in vermilion what speaks for a lower one (gradient-weighted relevance).</p>';
+
 function images({ summary, imagesMissing }: RunFiles, galleries: readonly Gallery[]): string {
   const notes = [
     imagesMissing &&
@@ -216,15 +219,25 @@ function images({ summary, imagesMissing }: RunFiles, galleries: readonly Galler
     ({ title, images }) =>
       `<h3>${text(title)}</h3><div class="gallery">${images.map((image) => tile(image, summary.folder)).join('')}</div>`,
   );
-  const content = [...notes.map((note) => `<p class="note">${text(note)}</p>`), ...rows].join('\n');
+  const explained = galleries.some(({ images }) => images.some(({ relevance }) => relevance !== undefined));
+  const content = [
+    ...notes.map((note) => `<p class="note">${text(note)}</p>`),
+    explained ? relevanceNote : '',
+    ...rows,
+  ]
+    .filter((part) => part !== '')
+    .join('\n');
   return content === '' ? '' : section('Images', content);
 }
 
-function tile({ name, mos, prediction, thumbnail, path }: Gallery['images'][number], folder: string): string {
+function tile({ name, mos, prediction, thumbnail, relevance, path }: ShownImage, folder: string): string {
   const image = thumbnail
     ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
     : '<div class="absent">missing</div>';
-  return `<figure>${image}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${imageLink(name, path, folder)}</small></figcaption></figure>`;
+  const why = relevance
+    ? `<img src="${relevance}" alt="relevance" loading="lazy" width="144" height="144">`
+    : '';
+  return `<figure>${image}${why}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${imageLink(name, path, folder)}</small></figcaption></figure>`;
 }
 
 /** Predictions listed at most: those with the largest errors, since a page of more than these is slow. */

@@ -50,6 +50,7 @@ summary { cursor: pointer; color: var(--muted); }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: 12px; }
 .gallery figure { margin: 0; }
 .gallery img, .absent { width: 100%; height: auto; aspect-ratio: 1; border-radius: 6px; display: block; background: var(--line); }
+.gallery img + img { margin-top: 4px; }
 .absent { display: grid; place-items: center; color: var(--muted); font-size: 13px; }
 .gallery figcaption { margin-top: 4px; line-height: 1.35; }
 .gallery b { color: var(--text); font-size: 15px; }

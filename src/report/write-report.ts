@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { checkOutput, writeOutput } from '../common/files.ts';
 import { refuseLinks } from '../training/run-folder.ts';
-import { galleries } from './gallery.ts';
+import { galleries, type RelevanceOf } from './gallery.ts';
 import { reportPage } from './page.ts';
 import { readRun } from './run-files.ts';
 
@@ -10,6 +10,8 @@ export interface ReportOptions {
   readonly root?: string | undefined;
   /** Images a row of the gallery. */
   readonly images?: number;
+  /** Shown below the images of the gallery. */
+  readonly relevanceOf?: RelevanceOf | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export async function writeReport(folder: string, options: ReportOptions = {}): 
   refuseLinks(folder);
   checkOutput(path);
   const located = run.predictions.some(({ path }) => path !== undefined);
-  const rows = located ? await galleries(run.predictions, options.images ?? 6) : [];
+  const rows = located ? await galleries(run.predictions, options.images ?? 6, options.relevanceOf) : [];
   await writeOutput(path, reportPage(run, rows));
   return path;
 }
