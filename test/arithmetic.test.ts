@@ -3,10 +3,11 @@ import { add, divide, multiply, scale, subtract } from '../src/autograd/ops/arit
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
 import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops/unary.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { rowsOf, sumOf } from '../src/reference/rows.ts';
 import { activate } from '../src/reference/unary.ts';
 import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 const operations = { add, subtract, multiply, divide };
 const formulas: Record<keyof typeof operations, (a: number, b: number) => number> = {

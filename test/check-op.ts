@@ -6,8 +6,9 @@ import { trace } from '../src/autograd/trace.ts';
 import { maxError } from '../src/common/compare.ts';
 import { elementCount } from '../src/common/shape.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { sumOf } from '../src/reference/rows.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 type Shape = readonly number[];
 

@@ -3,8 +3,9 @@ import { clipGradients } from '../src/autograd/clip-gradients.ts';
 import { scope } from '../src/autograd/scope.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
+import { sumOf } from '../src/reference/rows.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 describe('clipGradients', () => {
   const sizes = [1, 17, 5000];

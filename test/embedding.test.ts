@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { gatherRows } from '../src/autograd/ops/embedding.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../src/data/formats/float16.ts';
+import { rowsOf } from '../src/reference/rows.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 describe('gatherRows', () => {
   const taken = (table: Float32Array | Float64Array, width: number, indices: Uint32Array) =>

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
 import { softmax } from '../src/kernels/rows/softmax.ts';
 import { unary } from '../src/kernels/unary.ts';
+import { byRows, softmaxRow } from '../src/reference/rows.ts';
 import { sharedGpu } from './gpu.ts';
-import { byRows, softmaxRow } from './reference/rows.ts';
 import { randoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 

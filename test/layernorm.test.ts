@@ -3,9 +3,9 @@ import { add } from '../src/autograd/ops/arithmetic.ts';
 import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { byRows, layerNormRow } from '../src/reference/rows.ts';
 import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { byRows, layerNormRow } from './reference/rows.ts';
 import { randoms } from './reference/values.ts';
 
 const variants = applicableRowVariants(await sharedGpu());

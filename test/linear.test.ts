@@ -13,10 +13,10 @@ import { guardDevice } from '../src/kernels/device/guard.ts';
 import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
 import { packsIntoTexture } from '../src/kernels/matmul/packed-weight.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
+import { referenceMatmul } from '../src/reference/matmul.ts';
 import { activate } from '../src/reference/unary.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { referenceMatmul } from './reference/matmul.ts';
 import { randoms } from './reference/values.ts';
 
 function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {

@@ -4,10 +4,10 @@ import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { meanSquaredErrorBackward } from '../src/kernels/rows/losses.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { logSumExp, rowsOf, sumOf } from '../src/reference/rows.ts';
 import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { logSumExp } from './reference/rows.ts';
-import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 const variants = applicableRowVariants(await sharedGpu());
 

@@ -16,10 +16,10 @@ import { shapeOf } from '../src/kernels/matmul/shape.ts';
 import { tiles } from '../src/kernels/matmul/tile.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
+import { referenceMatmul } from '../src/reference/matmul.ts';
 import { activate } from '../src/reference/unary.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
-import { referenceMatmul } from './reference/matmul.ts';
 import { exactHalves, randoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 

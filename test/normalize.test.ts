@@ -4,9 +4,9 @@ import { logSoftmax, softmax } from '../src/autograd/ops/softmax.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
+import { byRows, logSumExp, softmaxRow } from '../src/reference/rows.ts';
 import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { byRows, logSumExp, softmaxRow } from './reference/rows.ts';
 import { randoms } from './reference/values.ts';
 
 const variants = applicableRowVariants(await sharedGpu());

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { rmsNorm } from '../src/autograd/ops/rms-norm.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { byRows } from '../src/reference/rows.ts';
 import { checkOp, rowShapes } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { byRows } from './reference/rows.ts';
 
 it.each(rowShapes)('rmsNorm of %i rows of %i', (rows, width) =>
   checkOp(

@@ -10,9 +10,10 @@ import { layerNorm, layerNormBackward } from '../src/kernels/rows/layernorm.ts';
 import { rowReduce } from '../src/kernels/rows/reduce.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
 import { softmax, softmaxBackward } from '../src/kernels/rows/softmax.ts';
+import { rowsOf, sumOf } from '../src/reference/rows.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 
 const shared = await sharedGpu();

@@ -7,9 +7,10 @@ import {
 } from '../src/autograd/ops/row-losses.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
+import { rowsOf, sumOf } from '../src/reference/rows.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 const gpu = await sharedGpu();
 

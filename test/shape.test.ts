@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { concat, expand, permute, reshape, slice, transpose } from '../src/autograd/ops/shape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
+import { rowsOf } from '../src/reference/rows.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 const flat = (rows: Float32Array[]) => Float32Array.from(rows.flatMap((row) => [...row]));
 

@@ -5,8 +5,8 @@ import { initialWeights } from '../src/model/weights/initial.ts';
 import { pretrainingConfig } from '../src/pretraining/config.ts';
 import { PretrainingModel } from '../src/pretraining/model.ts';
 import { spectralFilters, startFromSpectra } from '../src/pretraining/spectral-weights.ts';
+import { rowsOf } from '../src/reference/rows.ts';
 import { sharedGpu } from './gpu.ts';
-import { rowsOf } from './reference/values.ts';
 
 const side = 128;
 const patch = 16;

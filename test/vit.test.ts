@@ -6,8 +6,9 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { type Block, classTokenBlock, selectedRowsBlock, transformerBlock } from '../src/model/layers.ts';
 import { poolTokens } from '../src/model/pooling.ts';
+import { rowsOf, sumOf } from '../src/reference/rows.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf, sumOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 
 const width = 16;
 const settings = { heads: 2, activation: 'quick_gelu', layerNormEps: 1e-5 } as const;

@@ -1,7 +1,7 @@
 /** What a task must give, by its definition in float64 on the CPU: for some of the outputs' elements where all would take minutes. */
 import { maxError } from '../../src/common/compare.ts';
 import { referenceAttention } from '../../src/reference/attention.ts';
-import { byRows, layerNormRow, softmaxRow, softmaxRowBackward } from '../../test/reference/rows.ts';
+import { byRows, layerNormRow, softmaxRow, softmaxRowBackward } from '../../src/reference/rows.ts';
 import type { AttentionTask, BlockTask, Inputs, MatmulTask, RowTask, Task } from './tasks.ts';
 
 /** Elements of one output. */

@@ -1,12 +1,6 @@
-import type { AttentionMask } from '../kernels/attention/index.ts';
+import type { AttentionSizes } from '../kernels/attention/shape.ts';
 
-export interface Case {
-  readonly batch: number;
-  readonly queries: number;
-  readonly keys: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly mask: AttentionMask;
+export interface Case extends AttentionSizes {
   readonly end: Uint32Array | undefined;
   /** [batch, queries, heads · headDim], as is dOut. */
   readonly q: Float32Array;

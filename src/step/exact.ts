@@ -2,6 +2,8 @@ import { philox } from '../common/random.ts';
 import { elementCount } from '../common/shape.ts';
 import type { UnaryName } from '../kernels/unary.ts';
 import { referenceAttention } from '../reference/attention.ts';
+import { referenceMatmul } from '../reference/matmul.ts';
+import { byRows, layerNormRow, sumOf } from '../reference/rows.ts';
 import { activate } from '../reference/unary.ts';
 
 /** Values on the host, with their shape. */
@@ -30,24 +32,14 @@ export function exact(call: ExactCall): Values | null {
   return form ? form(call) : null;
 }
 
-/** Largest difference, relative to the largest value. */
-export function largestError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [error, largest] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(found[i]! - expected[i]!);
-    // What is not a number is as wrong as can be.
-    if (!(difference <= error)) error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-    largest = Math.max(largest, Math.abs(expected[i]!));
-  }
-  return error === 0 ? 0 : error / (largest || 1);
-}
-
 const filled = (count: number, value: (i: number) => number): Values => {
   const out = new Float64Array(count);
   for (let i = 0; i < count; i++) out[i] = value(i);
   return out;
 };
 const lastOf = ({ shape }: Host) => shape.at(-1) ?? 1;
+/** A row of a matrix. */
+const rowOf = (x: Host, row: number) => filled(lastOf(x), (i) => x.data[row * lastOf(x) + i]!);
 
 const elementwise =
   (kind: UnaryName) =>
@@ -64,42 +56,18 @@ function slope(kind: UnaryName, x: number): number {
   return (activate(kind, x + h) - activate(kind, x - h)) / (2 * h);
 }
 
-/** x [m, k] · w [n, k]ᵀ, or · w [k, n]. */
-function product(
-  x: ArrayLike<number>,
-  w: ArrayLike<number>,
-  m: number,
-  n: number,
-  k: number,
-  transposed: boolean,
-): Values {
-  const out = new Float64Array(m * n);
-  for (let i = 0; i < m; i++)
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      if (transposed) for (let q = 0; q < k; q++) sum += x[i * k + q]! * w[j * k + q]!;
-      else for (let q = 0; q < k; q++) sum += x[i * k + q]! * w[q * n + j]!;
-      out[i * n + j] = sum;
-    }
-  return out;
-}
-
-function transpose(x: ArrayLike<number>, rows: number, columns: number): Values {
-  return filled(rows * columns, (i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
-}
-
 function linear({ inputs: [x, w, bias, residual], attributes, dy, wanted }: ExactCall): Values | null {
   const { activation } = attributes as { activation: UnaryName };
   const [n, k] = w!.shape as [number, number];
   const m = x!.data.length / k;
   if (dy && wanted === 3) return Float64Array.from(dy.data);
   const needsZ = !dy || activation !== 'none';
-  const z = needsZ ? product(x!.data, w!.data, m, n, k, true) : null;
+  const z = needsZ ? referenceMatmul(x!.data, w!.data, { m, n, k, transposeB: true }) : null;
   if (z && bias) for (let i = 0; i < z.length; i++) z[i]! += bias.data[i % n]!;
   if (!dy) return filled(m * n, (i) => activate(activation, z![i]!) + (residual?.data[i] ?? 0));
   const dz = filled(m * n, (i) => dy.data[i]! * (z ? slope(activation, z[i]!) : 1));
-  if (wanted === 0) return product(dz, w!.data, m, k, n, false);
-  if (wanted === 1) return product(transpose(dz, m, n), x!.data, n, k, m, false);
+  if (wanted === 0) return referenceMatmul(dz, w!.data, { m, n: k, k: n });
+  if (wanted === 1) return referenceMatmul(dz, x!.data, { m: n, n: k, k: m, transposeA: true });
   return filled(n, (column) => {
     let sum = 0;
     for (let row = 0; row < m; row++) sum += dz[row * n + column]!;
@@ -111,29 +79,24 @@ function layerNorm({ inputs: [x, gamma, beta], attributes, dy, wanted, gathered 
   if (dy && wanted !== 0) return null;
   const { eps } = attributes as { eps: number };
   const width = lastOf(x!);
-  return byRows(x!, (row, at) => {
-    const mean = average(row);
-    const rstd = 1 / Math.sqrt(average(row.map((value) => (value - mean) ** 2)) + eps);
-    const normed = row.map((value) => (value - mean) * rstd);
-    const scale = (i: number) => gamma?.data[i] ?? 1;
-    if (!dy) return normed.map((value, i) => value * scale(i) + (beta?.data[i] ?? 0));
-    const g = normed.map((_, i) => dy.data[at * width + i]! * scale(i));
-    const [meanG, along] = [average(g), average(g.map((value, i) => value * normed[i]!))];
-    return g.map(
-      (value, i) => rstd * (value - meanG - normed[i]! * along) + (gathered?.data[at * width + i] ?? 0),
-    );
+  const [gammas, betas] = [gamma?.data ?? null, beta?.data ?? null];
+  return byRows(x!.data, width, (row, at) => {
+    if (!dy) return layerNormRow(row, { gamma: gammas, beta: betas, eps }).y;
+    const { dx } = layerNormRow(row, { gamma: gammas, eps, dy: rowOf(dy, at) });
+    return dx.map((value, i) => value + (gathered?.data[at * width + i] ?? 0));
   });
 }
 
 function l2Normalize({ inputs: [x], attributes, dy }: ExactCall): Values {
   const { eps } = attributes as { eps: number };
   const width = lastOf(x!);
-  return byRows(x!, (row, at) => {
-    const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+  return byRows(x!.data, width, (row, at) => {
+    const length = Math.sqrt(sumOf(row.map((value) => value * value)));
     const n = 1 / Math.max(length, eps);
     if (!dy) return row.map((value) => value * n);
-    const along = row.reduce((sum, value, i) => sum + value * dy.data[at * width + i]!, 0) * n * n;
-    return row.map((value, i) => n * (dy.data[at * width + i]! - (length < eps ? 0 : value * along)));
+    const gradient = rowOf(dy, at);
+    const along = sumOf(row.map((value, i) => value * gradient[i]!)) * n * n;
+    return row.map((value, i) => n * (gradient[i]! - (length < eps ? 0 : value * along)));
   });
 }
 
@@ -172,8 +135,8 @@ function matmul({ inputs: [a, b], attributes, dy, wanted }: ExactCall): Values |
   const [m, k] = a!.shape as [number, number];
   const n = b!.shape[transposeB ? 0 : 1]!;
   return dy
-    ? product(dy.data, b!.data, m, k, n, !transposeB)
-    : product(a!.data, b!.data, m, n, k, transposeB);
+    ? referenceMatmul(dy.data, b!.data, { m, n: k, k: n, transposeB: !transposeB })
+    : referenceMatmul(a!.data, b!.data, { m, n, k, transposeB });
 }
 
 const additive =
@@ -238,7 +201,7 @@ function dropout({ inputs: [x, seed], attributes, dy }: ExactCall): Values {
 function mseLoss({ inputs: [x, t], dy }: ExactCall): Values {
   const count = x!.data.length;
   if (dy) return filled(count, (i) => ((dy.data[0]! * 2) / count) * (x!.data[i]! - t!.data[i]!));
-  return Float64Array.of(average(filled(count, (i) => (x!.data[i]! - t!.data[i]!) ** 2)));
+  return Float64Array.of(sumOf(filled(count, (i) => (x!.data[i]! - t!.data[i]!) ** 2)) / count);
 }
 
 const same = ({ inputs: [x], dy }: ExactCall): Values => Float64Array.from((dy ?? x!).data);
@@ -254,19 +217,3 @@ const forms: Readonly<Record<string, (call: ExactCall) => Values | null>> = {
   },
   ...{ quickGelu: elementwise('quick_gelu'), gelu: elementwise('gelu') },
 };
-
-function byRows(x: Host, f: (row: Float64Array, at: number) => Float64Array): Values {
-  const width = lastOf(x);
-  const out = new Float64Array(x.data.length);
-  for (let at = 0; at < out.length / width; at++)
-    out.set(
-      f(
-        filled(width, (i) => x.data[at * width + i]!),
-        at,
-      ),
-      at * width,
-    );
-  return out;
-}
-
-const average = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,4 +1,4 @@
-/** Values to try kernels on, and what many of their definitions are made of: float64 arithmetic on the host. */
+/** Values to try kernels on. */
 import { normals, uniform, uniforms } from '../../src/common/random.ts';
 
 /** Normal numbers, different for each stream. */
@@ -29,14 +29,3 @@ export function exactHalves(count: number): { values: Float32Array; bits: Uint16
   }
   return { values, bits };
 }
-
-/** The rows of a matrix, as slices. */
-export function rowsOf<T extends Float32Array | Float64Array>(values: T, width: number): T[] {
-  return Array.from(
-    { length: values.length / width },
-    (_, row) => values.slice(row * width, (row + 1) * width) as T,
-  );
-}
-
-export const sumOf = (values: ArrayLike<number>): number =>
-  Array.prototype.reduce.call(values, (a, b) => (a as number) + (b as number), 0) as number;

@@ -1,9 +1,19 @@
 /** What the row-wise kernels are by definition, a row at a time, in float64. */
-import { rowsOf, sumOf } from './values.ts';
+
+/** The rows of a matrix, as slices. */
+export function rowsOf<T extends Float32Array | Float64Array>(values: T, width: number): T[] {
+  return Array.from(
+    { length: values.length / width },
+    (_, row) => values.slice(row * width, (row + 1) * width) as T,
+  );
+}
+
+export const sumOf = (values: ArrayLike<number>): number =>
+  Array.prototype.reduce.call(values, (a, b) => (a as number) + (b as number), 0) as number;
 
 /** `f` of every row, one after the other. */
 export function byRows(
-  x: Float32Array | Float64Array,
+  x: ArrayLike<number>,
   width: number,
   f: (row: Float64Array, index: number) => ArrayLike<number>,
 ): Float64Array {
@@ -12,17 +22,18 @@ export function byRows(
   return out;
 }
 
-/** γ and β, and the gradient of the result for its gradient by x. */
+/** γ and β, what is added to the variance, and the gradient of the result for its gradient by x. */
 export interface LayerNormRow {
   readonly gamma?: ArrayLike<number> | null;
   readonly beta?: ArrayLike<number> | null;
+  readonly eps?: number;
   readonly dy?: ArrayLike<number>;
 }
 
-/** Layer norm of a row, its moments, and its gradient by x; eps 1e-5. */
-export function layerNormRow(x: Float64Array, { gamma, beta, dy }: LayerNormRow = {}) {
+/** Layer norm of a row, its moments, and its gradient by x. */
+export function layerNormRow(x: Float64Array, { gamma, beta, eps = 1e-5, dy }: LayerNormRow = {}) {
   const mean = sumOf(x) / x.length;
-  const rstd = 1 / Math.sqrt(sumOf(x.map((value) => (value - mean) ** 2)) / x.length + 1e-5);
+  const rstd = 1 / Math.sqrt(sumOf(x.map((value) => (value - mean) ** 2)) / x.length + eps);
   const normed = x.map((value) => (value - mean) * rstd);
   const y = normed.map((value, i) => value * (gamma?.[i] ?? 1) + (beta?.[i] ?? 0));
   if (!dy) return { y, dx: new Float64Array(0), mean, rstd };
