@@ -4,6 +4,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 /** A minute and a half of compiling kernels to measure them: run where it is named, by scripts/test-adapters.mjs among others. */
 const slow = ['run-tuning'].filter((name) => !process.argv.some((word) => word.includes(name)));
 
+/** What runs in a browser, on its own slow adapter: `npm run test:web`. */
+const inPages = process.argv.some((word) => word.includes('test/web')) ? [] : ['test/web/**'];
+
 export default defineConfig({
   plugins: [
     {
@@ -16,7 +19,7 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...slow.map((name) => `test/${name}.test.ts`)],
+    exclude: [...configDefaults.exclude, ...slow.map((name) => `test/${name}.test.ts`), ...inPages],
     // Two at once: the software adapter uses every core, but what runs commands or waits does not (5.4 min where one after the other
     // takes 9, on two cores). Files of one worker share the device and its compiled pipelines.
     pool: 'forks',

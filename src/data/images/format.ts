@@ -11,24 +11,23 @@ const tiffs = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
  * loaders for, such as SVG, of which a kilobyte can take minutes, under any name.
  */
 export function imageFormat(bytes: Uint8Array): ImageFormat | undefined {
-  const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
+  const text = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
   if (text(0, 3) === '\xff\xd8\xff') return 'jpeg';
   if (text(0, 8) === '\x89PNG\r\n\x1a\n') return 'png';
   if (text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP') return 'webp';
   if (['GIF87a', 'GIF89a'].includes(text(0, 6))) return 'gif';
   if (tiffs.includes(text(0, 4))) return 'tiff';
   if (isBmp(bytes)) return 'bmp';
-  return isAvif(text(0, 256)) ? 'avif' : undefined;
+  return isAvif(bytes.subarray(0, 256)) ? 'avif' : undefined;
 }
 
 /** ISO base media (ISO/IEC 14496-12): a box of type `ftyp` comes first, with brands of four characters, one of them AVIF's. */
-function isAvif(start: string): boolean {
-  if (start.slice(4, 8) !== 'ftyp') return false;
-  const bytes = Buffer.from(start, 'latin1');
-  const end = Math.min(bytes.readUInt32BE(0), bytes.length);
+function isAvif(start: Uint8Array): boolean {
+  const text = (at: number) => String.fromCharCode(...start.subarray(at, at + 4));
+  if (text(4) !== 'ftyp') return false;
+  const length = new DataView(start.buffer, start.byteOffset, start.byteLength).getUint32(0);
+  const end = Math.min(length, start.length);
   // After the first brand come four bytes of its version.
-  const brands = Array.from({ length: Math.floor(Math.max(0, end - 8) / 4) }, (_, i) =>
-    start.slice(8 + 4 * i, 12 + 4 * i),
-  );
+  const brands = Array.from({ length: Math.floor(Math.max(0, end - 8) / 4) }, (_, i) => text(8 + 4 * i));
   return brands.some((brand, i) => i !== 1 && (brand === 'avif' || brand === 'avis'));
 }

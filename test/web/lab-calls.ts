@@ -1,0 +1,13 @@
+/** What tests call in a page. */
+export interface Lab {
+  /** An image's size, the hash of its pixels and of what the network takes of them at 64 pixels a side, and the first pixels. */
+  decode(
+    url: string,
+    autoOrient: boolean,
+  ): Promise<{
+    readonly size: readonly number[];
+    readonly pixels: string;
+    readonly prepared: string;
+    readonly some: readonly number[];
+  }>;
+}
