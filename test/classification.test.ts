@@ -18,6 +18,7 @@ import { trainSeeds } from '../src/training/seeds.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
 import { runBuilt } from './built-command.ts';
 import { sharedGpu } from './gpu.ts';
+import { merged, work } from './shard-fixture.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Images that belong to classes instead of having scores: plain colors, which even a tiny CLIP can learn to tell apart. */
@@ -246,6 +247,27 @@ describe('a model of classes', () => {
     await expect(Classifier.load(await sharedGpu(), join(folder, 'scores'))).rejects.toThrow(
       /does not tell classes apart/,
     );
+  });
+
+  it('classifies in shards, to the bytes of one process; a column of a list keeps apart', async () => {
+    const model = ['--model', join(folder, 'coop')];
+    const plan = (name: string, ...args: string[]) =>
+      runBuilt('score', [...args, ...model, '--out', join(folder, name), '--shard-size', '4', '--plan-only']);
+    const images = [...paths, join(folder, 'none.png')];
+    writeFileSync(images.at(-1)!, 'no image');
+    expect(plan('shards', ...images).status).toBe(0);
+    await work(join(folder, 'shards'));
+    const plain = runBuilt('score', [...images, ...model, '--csv', '-']).stdout;
+    expect(plain.split('\n')).toHaveLength(9);
+    expect(await merged(join(folder, 'shards'))).toBe(plain);
+    const list = join(folder, 'classes.csv');
+    writeFileSync(list, `name,class,prompt\n${paths[0]},theirs,a cat\n`);
+    expect(plan('listed', '--list', list, '--root', folder).status).toBe(0);
+    await work(join(folder, 'listed'));
+    expect(await merged(join(folder, 'listed'))).toMatch(
+      /^path,class,probability,list_class,prompt,error\n.*24\.png,blue,[\d.]+,theirs,a cat,\n$/,
+    );
+    expect(plan('refused', ...images, '--exif').stderr).toContain('--exif, --sort and --prompt-column');
   });
 
   it('is read by the score and eval commands', () => {

@@ -1,4 +1,4 @@
-import { Stopped } from '../common/errors.ts';
+import { Stopped, UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import type { ClassifiedImage, Classifier } from '../scoring/classifier.ts';
@@ -10,6 +10,25 @@ export interface ClassSheetOptions {
   readonly csv?: string | undefined;
   readonly rawCsv?: boolean | undefined;
   readonly json?: boolean | undefined;
+}
+
+/** Options of `score` that a model of classes has no use for. */
+interface ScoreOnly {
+  readonly pairs?: unknown;
+  readonly alignment?: unknown;
+  readonly exif?: unknown;
+  readonly sort?: unknown;
+  readonly promptColumn?: unknown;
+}
+
+/** Refuses options that are for scores, where the model tells classes apart. */
+export function refuseScoreOptions(model: string, options: ScoreOnly): void {
+  const { pairs, alignment, exif, sort, promptColumn } = options;
+  if (pairs || alignment !== undefined || exif || sort || promptColumn !== undefined)
+    throw new UserError(
+      `${model} tells classes apart: --pairs, --alignment, --exif, --sort and --prompt-column are for scores`,
+      'Omit them.',
+    );
 }
 
 /**

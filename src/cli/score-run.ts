@@ -4,6 +4,7 @@ import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import type { ScoringSpec } from '../scoring/open-scoring.ts';
 import { trainedSettings } from '../scoring/trained-model.ts';
+import { refuseScoreOptions } from './class-sheet.ts';
 import type { ExplainFlags } from './explain-options.ts';
 import { epochFile } from './original-options.ts';
 import type { SheetOrder } from './score-sheet.ts';
@@ -57,10 +58,14 @@ export async function scoreRun(out: string, options: ScoreFlags, args: string[])
     given: { ...decides, exif, ctp: ctp === 'end' ? undefined : ctp },
     places,
     settings: async ({ prompts }) => {
-      if (!options.zeroShot && (await trainedSettings(model ?? 'embedded')).classColumn !== '')
-        throw new UserError(`${model} tells classes apart, which --out has no form for`, 'Use --csv.');
-      const spec = { ...specOf(options), batch: options.batch ?? encodeBatch };
-      return JSON.parse(JSON.stringify({ ...spec, ...places, exif, prompts: prompts || undefined }));
+      const spec = { ...specOf(options), batch: options.batch ?? encodeBatch, ...places, exif };
+      const classes =
+        !options.zeroShot && (await trainedSettings(model ?? 'embedded')).classColumn !== ''
+          ? true
+          : undefined;
+      if (classes) refuseScoreOptions(model ?? 'embedded', options);
+      const beside = { classes, prompts: (prompts && !classes) || undefined };
+      return JSON.parse(JSON.stringify({ ...spec, ...beside }));
     },
   });
   await workRun(run, options);

@@ -16,6 +16,7 @@ import {
   writePlan,
 } from '../scale/plan.ts';
 import { ShardRunner } from '../scale/run-shard.ts';
+import type { Column } from '../scale/table.ts';
 import { taskOf } from '../scale/tasks.ts';
 import { ShardWorker, shardsToDo } from '../scale/work.ts';
 import { interruptedStatus, watchInterrupts } from './interrupt.ts';
@@ -81,7 +82,25 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
     ...{ version: 1, task: request.task, request: given, settings, identity },
     variants: await variantsInForce(flags),
     format: (flags.format ?? (request.task === 'score' ? 'csv' : 'npy')) as Plan['format'],
-    ...{ extra: [...found.extra], root: found.root, unit: found.unit, shardSize, ...written },
+    ...{
+      extra: apart(found.extra, kind.columns({ settings })),
+      root: found.root,
+      unit: found.unit,
+      shardSize,
+      ...written,
+    },
+  });
+}
+
+/** A list's columns, those under another name that are called as a column of the results. */
+function apart(extra: readonly Column[], results: readonly Column[]): Column[] {
+  const taken = new Set([...results, ...extra].map(({ name }) => name));
+  return extra.map((column) => {
+    if (results.every(({ name }) => name !== column.name)) return column;
+    let name = column.name;
+    while (taken.has(name)) name = `list_${name}`;
+    taken.add(name);
+    return { ...column, name };
   });
 }
 

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { printClasses } from '../cli/class-sheet.ts';
+import { printClasses, refuseScoreOptions } from '../cli/class-sheet.ts';
 import { createCommand, runCommand } from '../cli/command.ts';
 import { rawCsvOption } from '../cli/csv-options.ts';
 import { addExplainOptions, checkExplainFlags, explainFlagsOf } from '../cli/explain-options.ts';
@@ -199,12 +199,8 @@ async function classify(
   options: ScoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const { model = 'embedded', pairs, alignment, exif, sort, promptColumn, strict } = options;
-  if (pairs || alignment !== undefined || exif || sort || promptColumn !== undefined)
-    throw new UserError(
-      `${model} tells classes apart: --pairs, --alignment, --exif, --sort and --prompt-column are for scores`,
-      'Omit them.',
-    );
+  const { model = 'embedded', strict } = options;
+  refuseScoreOptions(model, options);
   const classifier = await Classifier.load(gpu, model, options);
   const failed = await printClasses(classifier, paths, options, signal);
   await classifier.close();

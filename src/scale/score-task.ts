@@ -6,6 +6,7 @@ import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { modelDigest, modelFiles } from '../scoring/model-files.ts';
 import { openScoring, type ScoringSpec, scoreColumns } from '../scoring/open-scoring.ts';
+import { classColumns, openClasses } from './class-task.ts';
 import type { Plan } from './plan.ts';
 import type { Column } from './table.ts';
 import type { TaskKind } from './task.ts';
@@ -23,6 +24,8 @@ const scoreSchema = v.object({
   exif: v.exactOptional(v.boolean()),
   /** Whether images have prompts. */
   prompts: v.exactOptional(v.boolean()),
+  /** Whether the model tells classes apart. */
+  classes: v.exactOptional(v.boolean()),
 });
 
 /** Settings of a plan that scores. */
@@ -48,12 +51,14 @@ export const scoreTask: TaskKind = {
   },
   columns(plan) {
     const settings = settingsOf(plan);
+    if (settings.classes) return classColumns;
     const names = ['score', ...scoreColumns(settings as ScoringSpec, settings.prompts ?? false)];
     return names.map((name): Column => ({ name, type: 'double' }));
   },
   async open(gpu, plan, reporter) {
     const settings = settingsOf(plan);
-    const { exif = false, prompts } = settings;
+    const { exif = false, prompts, model = 'embedded', classes } = settings;
+    if (classes) return openClasses(gpu, model, settings);
     const scoring = await openScoring(gpu, settings as ScoringSpec);
     for (const [label, text] of scoring.about) reporter.line(`${label.padEnd(10)} ${text}`);
     const columns = this.columns(plan);

@@ -103,6 +103,11 @@ export class Classifier {
     return { class: this.classes[logits.indexOf(most)]!, probability: 1 / total };
   }
 
+  /** Milliseconds so far that the device waited for images to be read and decoded. */
+  get waited(): number {
+    return this.#images.counters.waited;
+  }
+
   /** Ends the image threads and frees the model; the device stays open. */
   async close(): Promise<void> {
     await this.#images.close();
