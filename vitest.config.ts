@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** A minute and a half of compiling kernels to measure them: run where it is named, by scripts/test-adapters.mjs among others. */
-const slow = ['run-tuning'].filter((name) => !process.argv.some((word) => word.includes(name)));
+/**
+ * What takes a minute and more runs where it is named: every documented command line (.ci/run), and the compiling of kernels to
+ * measure them (scripts/test-adapters.mjs).
+ */
+const slow = ['documented-examples', 'run-tuning'].filter(
+  (name) => !process.argv.some((word) => word.includes(name)),
+);
 
 /** What runs in a browser, on its own slow adapter: `npm run test:web`. */
 const inPages = process.argv.some((word) => word.includes('test/web')) ? [] : ['test/web/**'];

@@ -38,19 +38,23 @@ const replaced: readonly (readonly [RegExp, string, string])[] = [
   [/--info FILE/, '--info ViT-B-16.pt', 'weights'],
 ];
 
+const short = ['--epochs 1', '--batch-size 4', '--views 1', '--cache none'];
+const tiny = ['--weights ViT-B-16.pt'];
+
 /** What is appended to long runs, where it is not written, to lines of the first pattern that fits. */
 const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
   [/^node dist\/(train|pretrain)\.js --resume/, [], 'a saved run knows its settings'],
   [
     /^node dist\/train\.js --sweep/,
-    ['--epochs 1', '--batch-size 4', '--views 1', '--cache none'],
+    [...short, ...tiny],
     'as many runs as the sweep has; it goes on by itself',
   ],
   [
-    /^node dist\/(train|demo|clip-agiqa-webgpu)\.js(?! score)/,
-    ['--epochs 1', '--batch-size 4', '--views 1', '--cache none', '--overwrite'],
-    'as published: 50 to 150 epochs',
+    /^node dist\/train\.js (?!.*--(config|help))/,
+    [...short, ...tiny, '--overwrite'],
+    'as published: 50 to 150 epochs, of a model that demo, score and the presets use here as well',
   ],
+  [/^node dist\/(train|demo|clip-agiqa-webgpu)\.js(?! score)/, [...short, '--overwrite'], 'likewise'],
   [
     /^node dist\/pretrain\.js/,
     [
@@ -60,11 +64,7 @@ const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
     ],
     'a model of the embedded size trains for an hour on this adapter',
   ],
-  [
-    /^node dist\/evaluate\.js/,
-    ['--epochs 1', '--batch-size 4', '--views 1', '--cache none', '--resamples 20'],
-    'a training per part of the data',
-  ],
+  [/^node dist\/evaluate\.js/, [...short, '--resamples 20'], 'a training per part of the data'],
   [
     /^node dist\/score\.js .*--explain /,
     ['--explain-limit 1'],
@@ -72,7 +72,7 @@ const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
   ],
   [
     /^node dist\/step\.js/,
-    ['--batch-size 2', '--views 1', '--cache none', '--weights ViT-B-16.pt'],
+    ['--batch-size 2', '--views 1', '--cache none', ...tiny],
     'a page of every value of the embedded model',
   ],
   [
