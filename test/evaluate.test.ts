@@ -131,7 +131,7 @@ describe('an evaluation', () => {
     ]);
     expect(result.rows.map(({ name, images: count, folds, unit }) => [name, count, folds, unit])).toEqual([
       ['unseen prompts', 72, 3, 'prompt'],
-      ['unseen generator', 72, 6, 'generator'],
+      ['unseen kind of scene', 72, 6, 'generator'],
       ['2 shots', 12, 1, 'image'],
     ]);
     const [prompt, generator] = result.rows;
@@ -165,7 +165,9 @@ describe('an evaluation', () => {
     const { finished: earlier, ...figuresBefore } = result;
     expect(figuresAgain).toEqual(figuresBefore);
     expect(finished >= earlier).toBe(true);
-    expect(evaluationTables(second.result)).toMatch(/unseen generator +72 .*generator[\s\S]*cross: not done/);
+    expect(evaluationTables(second.result)).toMatch(
+      /unseen kind of scene +72 .*kind of scene [\s\S]*cross: not done/,
+    );
   });
 
   it('goes on after it was stopped or killed, to the same bits', async () => {

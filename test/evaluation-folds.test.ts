@@ -161,7 +161,7 @@ describe('protocols', () => {
     expect(found.chosen).toEqual(['published', 'few']);
     expect(found.refused.map(({ protocol, reason }) => `${protocol}: ${reason}`)).toEqual([
       'prompt: the dataset has no prompts or reference images',
-      expect.stringMatching(/^generator: the dataset does not say which generator/),
+      expect.stringMatching(/^generator: the dataset does not say the generator of its images \(none/),
       expect.stringMatching(/^within: /),
       expect.stringMatching(/^cross: .*--cross-data/),
     ]);
@@ -237,9 +237,12 @@ describe('what images have in common', () => {
     const rows = ['p0,1,A  cat,x 1', 'p1,2,a cat ,x 1', 'p2,3,A dog,', 'p3,4,,x 2'];
     for (const row of rows) writeFileSync(join(folder, row.slice(0, 2)), '');
     writeFileSync(csv, `name,mos,prompt,generator\n${rows.join('\n')}\n`);
-    const { samples } = await openDataset({ name: 'csv', csv, testSize: 1 });
+    const { samples, grouping } = await openDataset({ name: 'csv', csv, testSize: 1 });
+    expect(grouping).toBeUndefined();
     expect(samples.map(({ content }) => content)).toEqual(['a cat', 'a cat', 'a dog', undefined]);
     expect(samples.map(({ prompt }) => prompt)).toEqual(['A  cat', 'a cat', 'A dog', undefined]);
     expect(samples.map(({ generator }) => generator)).toEqual(['x 1', 'x 1', undefined, 'x 2']);
+    writeFileSync(csv, 'name,mos\np0,1\np1,2\n');
+    expect((await openDataset({ name: 'csv', csv })).grouping).toBe('name prefix');
   });
 });

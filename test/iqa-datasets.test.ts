@@ -60,6 +60,14 @@ it('docs/data.md lists every dataset', () => {
   for (const name of datasetNames) expect(page).toContain(`| \`${name}\``);
 });
 
+it('group by distortion where images are distorted, by the name alone where a CSV does not say more', async () => {
+  const grouping = async (name: string, csv?: string) =>
+    (await openDataset({ name, root: sample(name), csv })).grouping;
+  for (const name of ['kadid-10k', 'tid2013', 'live']) expect(await grouping(name)).toBe('distortion');
+  expect(await grouping('koniq-10k')).toBeUndefined();
+  expect(await grouping('agin')).toBeUndefined();
+});
+
 describe('koniq-10k', () => {
   it('has the published split and scores', async () => {
     const dataset = await openDataset({ name: 'koniq-10k', root: sample('koniq-10k') });

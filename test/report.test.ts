@@ -148,12 +148,16 @@ describe('report.html', () => {
     expect(untested).not.toContain('<h2>Predicted against MOS</h2>');
   });
 
-  it('keeps to the largest generators where there are many', async () => {
+  it('keeps to the largest groups where there are many, and calls them what the dataset does', async () => {
     const { test } = await writeRun('few');
     const group = (i: number) => [`g${String(i).padStart(2, '0')}`, { ...test.overall, n: 100 - i }];
     const byGroup = Object.fromEntries(Array.from({ length: 60 }, (_, i) => group(i)));
-    const page = await read((await writeRun('many', { test: { ...test, byGroup } })).out);
-    expect(page).toContain('The 24 largest of 60 generators');
+    const page = await read(
+      (await writeRun('many', { test: { ...test, byGroup }, grouping: 'distortion' })).out,
+    );
+    expect(page).toContain('<h2>Error by distortion</h2><svg role="img" aria-label="RMSE by distortion: ');
+    expect(page).toContain('The 24 with most images, of 60.');
+    expect(page).not.toContain('generator');
     const rows = [...page.matchAll(/<th scope="row">(g\d\d)<\/th>/g)].map(([, name]) => name);
     expect(rows).toEqual(Array.from({ length: 24 }, (_, i) => group(i)[0]));
   });
@@ -256,7 +260,7 @@ describe('charts', () => {
   it('draw bars as long as the errors', () => {
     const metrics = (rmse: number) => ({ ...metricsOf([1, 2, 4], [1, 2, 3]), rmse });
     const groups = [0.2, 0.5, 0.1].map((rmse, i) => [`g${i}`, metrics(rmse)] as const);
-    const svg = groupChart(groups, metrics(0.3));
+    const svg = groupChart(groups, metrics(0.3), 'generator');
     const bars = [
       ...svg.matchAll(/<path d="M([\d.]+) [\d.]+l([\d.]+) 0[^>]*ecmeta_series_index[^>]*><title>(g\d)/g),
     ];
@@ -294,6 +298,7 @@ describe('charts', () => {
           ['b', metricsOf([1, 2], [2, 2])],
         ],
         undefinedMetrics,
+        'generator',
       ),
     ];
     for (const svg of drawn) {

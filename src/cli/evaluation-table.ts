@@ -1,13 +1,13 @@
 import { figureText } from '../common/figure-text.ts';
 import type { Evaluated } from '../evaluation/evaluation.ts';
-import { worstOf } from '../evaluation/rows.ts';
+import { unitText, worstOf } from '../evaluation/rows.ts';
 import { formatTable } from './table.ts';
 
 const between = (interval: readonly [number, number]) =>
   interval.map((end) => figureText(end, 3)).join(' to ');
 
 /** What an evaluation found, as tables for a terminal. */
-export function evaluationTables({ rows, paired, refused, dropped }: Evaluated): string {
+export function evaluationTables({ dataset, rows, paired, refused, dropped }: Evaluated): string {
   const table = formatTable(
     rows.map((row) => {
       const worst = worstOf(row);
@@ -21,7 +21,7 @@ export function evaluationTables({ rows, paired, refused, dropped }: Evaluated):
         figureText(row.plcc.value, 3),
         figureText(row.krcc, 3),
         figureText(row.rmse, 3),
-        row.unit,
+        unitText(row, dataset.grouping),
         worst ? `${figureText(worst.srcc, 3)} ${worst.label}` : '',
       ];
     }),

@@ -9,7 +9,7 @@ import { formatTable } from '../cli/table.ts';
 import { UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import { checkOutput, writeOutput } from '../common/files.ts';
-import { openDataset } from '../data/datasets/index.ts';
+import { groupingOf, openDataset } from '../data/datasets/index.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import type { Evaluation, Metrics } from '../data/metrics/evaluation.ts';
 import { Classifier } from '../scoring/classifier.ts';
@@ -109,7 +109,9 @@ await runCommand<Options & Record<string, string>>(command, async (options) => {
     await writeOutput(options.out, csv);
   }
   process.stdout.write(
-    options.json ? `${JSON.stringify({ ...evaluation, skipped })}\n` : `${evaluationTable(evaluation)}\n`,
+    options.json
+      ? `${JSON.stringify({ ...evaluation, skipped })}\n`
+      : `${evaluationTable(evaluation, groupingOf(dataset))}\n`,
   );
 });
 
@@ -130,7 +132,7 @@ async function writeClasses(found: ClassEvaluation, { out, rawCsv, json }: Optio
   );
 }
 
-function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation): string {
+function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation, grouping: string): string {
   const row = (name: string, { n, srcc, plcc, krcc, rmse }: Metrics) => [
     name,
     String(n),
@@ -151,6 +153,6 @@ function evaluationTable({ overall, byGroup, logistic, intervals }: Evaluation):
       ['  4-parameter logistic', '', '', figureText(plcc4), '', figureText(rmse4)],
       ['  5-parameter logistic', '', '', figureText(plcc5), '', figureText(rmse5)],
     ],
-    { columns: ['generator', 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrrr' },
+    { columns: [grouping, 'n', 'SRCC', 'PLCC', 'KRCC', 'RMSE'], align: 'lrrrrr' },
   );
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { writeOutput } from '../common/files.ts';
 import { packageVersion } from '../common/package.ts';
+import { groupingOf } from '../data/datasets/index.ts';
 import { csvText } from '../data/formats/csv-writer.ts';
 import { decoderId } from '../data/images/decode.ts';
 import type { Settings } from '../training/settings.ts';
@@ -14,7 +15,13 @@ import { type EvaluationOptions, type EvaluationPlan, type Sweep, sweep } from '
 export interface Evaluated extends Choice {
   readonly folder: string;
   readonly settings: Settings;
-  readonly dataset: { readonly name: string; readonly target: string; readonly images: number };
+  readonly dataset: {
+    readonly name: string;
+    readonly target: string;
+    readonly images: number;
+    /** What the images are grouped by: `generator`, or e.g. `distortion`. */
+    readonly grouping: string;
+  };
   /** The other dataset of `cross`. */
   readonly cross: string | null;
   readonly seeds: readonly number[];
@@ -58,6 +65,7 @@ export async function evaluateSettings(
     dataset: {
       name: dataset.name,
       target: dataset.target,
+      grouping: groupingOf(dataset),
       images: dataset.split.train.length + dataset.split.val.length + dataset.split.test.length,
     },
     cross: crossName,

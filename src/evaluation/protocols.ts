@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import type { Dataset, Sample } from '../data/datasets/index.ts';
+import { type Dataset, groupingOf, type Sample } from '../data/datasets/index.ts';
 
 /** Ways to divide a dataset into images to train on and images to test with. */
 export const protocols = {
@@ -10,6 +10,10 @@ export const protocols = {
   cross: 'train on the dataset, test on another (--cross-data)',
   few: "a few images of each quality class from the dataset's own training set (--shots)",
 } as const;
+
+/** What a protocol does on a dataset that is grouped as said. */
+export const protocolText = (protocol: Protocol, grouping: string): string =>
+  protocols[protocol].replace('generator', grouping);
 
 export type Protocol = keyof typeof protocols;
 export const protocolNames = Object.keys(protocols) as Protocol[];
@@ -68,7 +72,7 @@ export function chooseProtocols(
   const contents = new Set(samples.flatMap(({ content }) => content ?? []));
   const count = generatorsOf(samples, generators).length;
   const { train, test } = dataset.split;
-  const noGenerators = `the dataset does not say which generator made an image (${count === 1 ? 'one has' : 'none has'} ${fewestImages} images)`;
+  const noGenerators = `the dataset does not say the ${groupingOf(dataset)} of its images (${count === 1 ? 'one has' : 'none has'} ${fewestImages} images)`;
   const reasons: Record<Protocol, string | false> = {
     published: (train.length === 0 || test.length === 0) && 'the dataset has no test set of its own',
     prompt:

@@ -1,4 +1,4 @@
-import type { Dataset } from '../data/datasets/index.ts';
+import { type Dataset, groupingOf } from '../data/datasets/index.ts';
 import { type Cell, type CellFigure, cellFigures } from '../data/metrics/cell-bootstrap.ts';
 import { krcc, plcc, rmse, srcc } from '../data/metrics/correlation.ts';
 import { logisticFit } from '../data/metrics/logistic.ts';
@@ -8,7 +8,7 @@ import type { Fold } from './folds.ts';
 import { type GeneratorUnit, generatorOf, generatorsOf, type Protocol } from './protocols.ts';
 import type { Outcome, Sweep } from './sweep.ts';
 
-/** What a bootstrap draws: the reach of an interval. */
+/** What a bootstrap draws: the reach of an interval. `generator` stands for whatever the dataset is grouped by. */
 export type Unit = 'image' | 'prompt' | 'generator';
 
 /** Images that are measured together: a fold's test part, or one generator's in it. */
@@ -69,12 +69,13 @@ export function rowsOf({ dataset, outcomes, chosen }: Sweep, generators: Generat
     const cells = apart ? within(groups, dataset, apart) : whole(groups, dataset, unit);
     if (cells.length > 0) rows.push({ protocol, name, unit, cells });
   };
+  const group = groupingOf(dataset);
   if (has('published')) add('published', 'published split', 'image', of('published'));
   if (has('prompt')) add('prompt', 'unseen prompts', 'prompt', of('prompt'));
-  if (has('generator')) add('generator', 'unseen generator', 'generator', of('generator'));
+  if (has('generator')) add('generator', `unseen ${group}`, 'generator', of('generator'));
   if (has('within')) {
-    add('within', 'within a generator, published split', 'prompt', of('published'), generators);
-    add('within', 'within a generator, unseen prompts', 'prompt', of('prompt'), generators);
+    add('within', `within a ${group}, published split`, 'prompt', of('published'), generators);
+    add('within', `within a ${group}, unseen prompts`, 'prompt', of('prompt'), generators);
   }
   if (has('cross')) add('cross', 'another dataset', 'prompt', of('cross'));
   if (has('few')) {
@@ -204,6 +205,10 @@ export function meanOverSeeds(
   );
   return sum / predictions.length;
 }
+
+/** What a bootstrap drew, in words. */
+export const unitText = ({ unit }: Pick<EvaluationRow, 'unit'>, grouping: string): string =>
+  unit === 'generator' ? grouping : unit;
 
 const unitOf = (unit: Unit) => (unit === 'generator' ? 'cells' : 'clusters');
 

@@ -1,14 +1,15 @@
 import { figureText } from '../common/figure-text.ts';
 import type { PairedRow } from '../evaluation/against.ts';
 import type { Evaluated } from '../evaluation/evaluation.ts';
-import { protocols } from '../evaluation/protocols.ts';
-import { type EvaluationRow, worstOf } from '../evaluation/rows.ts';
+import { protocolText } from '../evaluation/protocols.ts';
+import { type EvaluationRow, unitText, worstOf } from '../evaluation/rows.ts';
 import { drawChart, ink, type SeriesOption } from './chart.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
 
 /** An evaluation as one HTML page that needs nothing beside itself. */
 export function evaluationPage(result: Evaluated): string {
   const { dataset, settings, rows, paired, refused, dropped, seeds, adapters } = result;
+  const { grouping } = dataset;
   const title = `${settings.trainer} on ${dataset.name}, ${dataset.target}`;
   const head = facts([
     ['images', String(dataset.images)],
@@ -34,23 +35,26 @@ export function evaluationPage(result: Evaluated): string {
     title,
     [
       `<header><h1>${text(title)}</h1>${head}</header>`,
-      section('How well it does on what it has not seen', explanation + figuresTable(rows)),
+      section(
+        'How well it does on what it has not seen',
+        explanation(grouping) + figuresTable(rows, grouping),
+      ),
       ...notes.map((note) => `<p class="note">${text(note)}</p>`),
-      `<main class="cards">${charts(rows).join('\n')}</main>`,
+      `<main class="cards">${charts(rows, grouping).join('\n')}</main>`,
       paired && paired.rows.length > 0 ? pairedSection(paired.against, paired.rows) : '',
-      section('Folds and generators', rows.map(partsTable).join('')),
-      section('Protocols', protocolsTable(rows)),
+      section(`Each fold and ${grouping}`, rows.map(partsTable).join('')),
+      section('Protocols', protocolsTable(rows, grouping)),
     ],
     { wide: true },
   );
 }
 
-const explanation =
-  "<p>Means over folds (or generators) and seeds of each one's own figure. 95% intervals of a bootstrap that draws whole units: the prompts of each fold, whole generators, or images. No epoch is chosen on test images.</p>";
+const explanation = (grouping: string) =>
+  `<p>Means over folds (or each ${text(grouping)}) and seeds of each one's own figure. 95% intervals of a bootstrap that draws whole units: the prompts of each fold, all images of a ${text(grouping)}, or images. No epoch is chosen on test images.</p>`;
 
 const between = ([low, high]: readonly [number, number]) => `${figureText(low, 3)} – ${figureText(high, 3)}`;
 
-function figuresTable(rows: readonly EvaluationRow[]): string {
+function figuresTable(rows: readonly EvaluationRow[], grouping: string): string {
   const lines = rows.map((row): [string, string[]] => {
     const worst = worstOf(row);
     return [
@@ -66,7 +70,7 @@ function figuresTable(rows: readonly EvaluationRow[]): string {
         figureText(row.plccLogistic, 3),
         figureText(row.krcc, 3),
         figureText(row.rmse, 3),
-        row.unit,
+        unitText(row, grouping),
         worst ? `${figureText(worst.srcc, 3)} ${worst.label}` : '—',
       ],
     ];
@@ -92,8 +96,8 @@ function figuresTable(rows: readonly EvaluationRow[]): string {
   );
 }
 
-/** A point and its interval a line, and the SRCC of each generator or fold of lines that have several. */
-function charts(rows: readonly EvaluationRow[]): string[] {
+/** A point and its interval a line, and the SRCC of each group or fold of lines that have several. */
+function charts(rows: readonly EvaluationRow[], grouping: string): string[] {
   const known = rows.filter(({ srcc }) => Number.isFinite(srcc.value));
   if (known.length === 0) return [];
   const all = lineChart(
@@ -109,7 +113,7 @@ function charts(rows: readonly EvaluationRow[]): string[] {
         .map(({ label, srcc }) => ({ name: label, value: srcc }));
       return card(
         `SRCC: ${row.name}`,
-        lineChart(`SRCC of each generator, ${row.name}`, own),
+        lineChart(`SRCC of each ${grouping}, ${row.name}`, own),
         `Mean ${figureText(row.srcc.value, 3)}, 95% ${between(row.srcc.interval)}.`,
       );
     });
@@ -199,11 +203,11 @@ function partsTable({ name, parts }: EvaluationRow): string {
   return `<h3>${text(name)}</h3>${table(['part', 'images', 'SRCC'], lines, name)}`;
 }
 
-function protocolsTable(rows: readonly EvaluationRow[]): string {
+function protocolsTable(rows: readonly EvaluationRow[], grouping: string): string {
   const used = [...new Set(rows.map(({ protocol }) => protocol))];
   return table(
     ['protocol', 'what it does'],
-    used.map((protocol): [string, string[]] => [protocol, [protocols[protocol]]]),
+    used.map((protocol): [string, string[]] => [protocol, [protocolText(protocol, grouping)]]),
     'Protocols',
   );
 }

@@ -1,6 +1,7 @@
 import { relative, sep } from 'node:path';
 import { figureText } from '../common/figure-text.ts';
 import { commandLine } from '../common/invocation.ts';
+import { groupingOf } from '../data/datasets/index.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
@@ -151,23 +152,21 @@ function charts({ summary, records, predictions }: RunFiles): string[] {
         'Prediction less MOS: right of the dashed line the model overrates, left of it it underrates.',
       ),
     );
-  const { groups, count } = generators(summary);
-  if (groups.length > 1) {
-    const which =
-      groups.length < count ? `The ${groups.length} largest of ${count} generators` : 'Generators';
+  const { groups, count } = largestGroups(summary);
+  const grouping = groupingOf(summary);
+  if (groups.length > 1)
     cards.push(
       card(
-        'Error by generator',
-        groupChart(groups, test!.overall),
-        `${which}, by the part of the image's name before the first underscore.`,
+        `Error by ${grouping}`,
+        groupChart(groups, test!.overall, grouping),
+        groups.length < count ? `The ${groups.length} with most images, of ${count}.` : '',
       ),
     );
-  }
   return cards;
 }
 
 /** The metrics of the largest groups, by name, and how many there are in all. */
-function generators({ test }: RunSummary): { groups: [string, Metrics][]; count: number } {
+function largestGroups({ test }: RunSummary): { groups: [string, Metrics][]; count: number } {
   const all = Object.entries(test?.byGroup ?? {}).filter(([name]) => name !== '');
   const largest = [...all].sort(([, a], [, b]) => b.n - a.n).slice(0, mostGroups);
   return { groups: all.filter((group) => largest.includes(group)), count: all.length };
@@ -191,7 +190,7 @@ function metricsTable(summary: RunSummary): string {
   ];
   const { plcc4, rmse4, plcc5, rmse5 } = test.logistic;
   const rows: [string, string[]][] = [
-    ...generators(summary).groups.map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
+    ...largestGroups(summary).groups.map(([name, metrics]): [string, string[]] => [name, cells(metrics)]),
     ['all', cells(test.overall)],
     ['after the 4-parameter logistic fit', ['', '', figureText(plcc4), '', figureText(rmse4), '']],
     ['after the 5-parameter logistic fit', ['', '', figureText(plcc5), '', figureText(rmse5), '']],

@@ -118,7 +118,11 @@ export function residualChart(images: readonly PredictedImage[]): string {
 }
 
 /** RMSE of each group, largest at the top, with the RMSE of all. */
-export function groupChart(groups: readonly (readonly [string, Metrics])[], overall: Metrics): string {
+export function groupChart(
+  groups: readonly (readonly [string, Metrics])[],
+  overall: Metrics,
+  grouping: string,
+): string {
   const rows = groups.filter(([, { rmse }]) => defined(rmse)).sort(([, a], [, b]) => a.rmse - b.rmse);
   const average = {
     silent: true,
@@ -128,7 +132,7 @@ export function groupChart(groups: readonly (readonly [string, Metrics])[], over
     data: [{ xAxis: overall.rmse }],
   };
   return drawChart({
-    label: `RMSE by generator: ${rows.map(([name, { rmse }]) => `${name} ${figureText(rmse, 3)}`).join(', ')}`,
+    label: `RMSE by ${grouping}: ${rows.map(([name, { rmse }]) => `${name} ${figureText(rmse, 3)}`).join(', ')}`,
     x: { type: 'value', name: 'RMSE (MOS units)', axisLabel: { formatter: compact } },
     y: {
       type: 'category',

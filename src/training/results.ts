@@ -22,6 +22,8 @@ export interface RunSummary {
   readonly adapter: string;
   /** Which score was learned, and its smallest and largest value: predictions are in this unit. */
   readonly mos: { readonly target: string; readonly range: readonly [number, number] };
+  /** What the groups of `test` are, if not generators. */
+  readonly grouping?: string;
   readonly images: { readonly train: number; readonly val: number; readonly test: number };
   readonly unreadable: readonly string[];
   readonly missing: readonly string[];
@@ -138,6 +140,7 @@ export async function writeResults(
     settings,
     adapter: measured.adapter,
     mos: { target: dataset.target, range: dataset.range },
+    ...(dataset.grouping && { grouping: dataset.grouping }),
     images: { train: data.train.length, val: data.val.length, test: data.test.length },
     unreadable: [...features!.unreadable.values()].map(({ path }) => path),
     missing: dataset.missing,

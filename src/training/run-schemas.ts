@@ -50,6 +50,7 @@ export const summarySchema = v.object({
   settings: anyObject,
   adapter: v.string(),
   mos: v.object({ target: v.string(), range: v.tuple([finite, finite]) }),
+  grouping: v.exactOptional(v.string()),
   images: v.object({ train: count, val: count, test: count }),
   unreadable: v.array(v.string()),
   missing: v.array(v.string()),

@@ -41,6 +41,7 @@ export const anyCsv: DatasetLayout = {
       root: options.root ?? dirname(options.csv),
       labels,
       split,
+      ...(generator === undefined && { grouping: 'name prefix' }),
       ...classes,
       notes: [
         ...(table.note === undefined ? [] : [table.note]),

@@ -13,7 +13,7 @@ export interface Sample {
   readonly mos: number;
   /** The text the image was generated from. */
   readonly prompt?: string | undefined;
-  /** The generator, by the part of the name before the first underscore; or what the dataset says instead, e.g. the distortion. */
+  /** The generator, by the part of the name before the first underscore; or another {@link Dataset.grouping}, e.g. the distortion. */
   readonly generator?: string | undefined;
   /** What it shows, by a name: images of the same prompt, the same reference image or the same scene have the same. */
   readonly content?: string | undefined;
@@ -29,6 +29,8 @@ export interface Dataset {
   readonly thresholds: readonly number[];
   /** Set where the thresholds are quantiles of the training images' scores, not published ones. */
   readonly quantileThresholds?: boolean;
+  /** What `generator` of a sample names, where that is no generator: a noun such as `distortion`. */
+  readonly grouping?: string;
   /** Set where the images are versions of others, as by distortion, that are nearly alike on purpose. */
   readonly versions?: boolean;
   /** Of images that belong to classes instead of having scores: the classes' names, of which `mos` is the number from 0. */
@@ -80,7 +82,7 @@ export interface Label {
   readonly folder?: string;
   readonly mos: number;
   readonly prompt?: string | undefined;
-  /** What it is counted with, such as the kind of distortion; by default the generator that its name begins with. */
+  /** What it is counted with, see {@link Labels.grouping}; by default the generator that its name begins with. */
   readonly group?: string | undefined;
   /** What it shows, where the prompt does not tell; see {@link Sample}. */
   readonly content?: string | undefined;
@@ -94,8 +96,14 @@ export interface Labels {
   /** The published bounds of six classes; otherwise, and for another number, the classes are of equal size. */
   readonly thresholds?: readonly number[];
   readonly classNames?: readonly string[];
+  /** What the images are grouped by, if not by generator. */
+  readonly grouping?: string;
   readonly notes?: readonly string[];
 }
+
+/** What to call that by which a dataset's images are grouped. */
+export const groupingOf = ({ grouping = 'generator' }: { readonly grouping?: string | undefined }): string =>
+  grouping;
 
 /** How one dataset is laid out and read. */
 export interface DatasetLayout {

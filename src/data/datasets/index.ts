@@ -25,7 +25,7 @@ import { spaq } from './spaq.ts';
 import { classOf, fewShot, limitSplit, type Split } from './splits.ts';
 import { tid2013 } from './tid2013.ts';
 
-export type { Dataset, DatasetOptions, Sample } from './dataset.ts';
+export { type Dataset, type DatasetOptions, groupingOf, type Sample } from './dataset.ts';
 
 const layouts: readonly DatasetLayout[] = [
   ...[agiqa3k, aigciqa2023, agin, aigcqa],
@@ -52,6 +52,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     split: fullSplit,
     notes = [],
     classNames,
+    grouping,
     ...read
   } = await layout.read(options, target);
   const { classes = 6 } = options;
@@ -100,6 +101,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     ...(!published && { quantileThresholds: true }),
     ...(labels.some(({ content }) => content !== undefined) && { versions: true }),
     ...(classNames && { classNames }),
+    ...(grouping && { grouping }),
     range,
     missing,
     notes,

@@ -34,6 +34,6 @@ export const kadid10k: DatasetLayout = {
     });
     const references = table.rows.map((row) => textField(row, reference));
     const { split, note } = splitByReference(references, options);
-    return { root, labels, split, notes: [note] };
+    return { root, labels, split, grouping: 'distortion', notes: [note] };
   },
 };

@@ -50,7 +50,7 @@ export const live: DatasetLayout = {
     const notes = ['scores are 100 - DMOS, so that higher is better', note];
     if (file.variable === 'dmos')
       notes.push('dmos.mat holds the scores before realignment; most papers use dmos_realigned.mat');
-    return { root, labels, split, notes };
+    return { root, labels, split, grouping: 'distortion', notes };
   },
 };
 

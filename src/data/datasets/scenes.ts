@@ -35,7 +35,11 @@ export const scenes: DatasetLayout = {
     );
     // kind_SCENE_version_distortion.png; the prompt names the distortion, which is another in each version.
     const content = (name: string) => name.split('_', 2).join(' ');
-    return { ...read, labels: read.labels.map((label) => ({ ...label, content: content(label.name) })) };
+    return {
+      ...read,
+      grouping: 'kind of scene',
+      labels: read.labels.map((label) => ({ ...label, content: content(label.name) })),
+    };
   },
 };
 

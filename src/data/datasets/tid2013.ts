@@ -43,6 +43,6 @@ export const tid2013: DatasetLayout = {
     }
     if (labels.length === 0) throw layoutError(tid2013, root, 'an empty mos_with_names.txt');
     const { split, note } = splitByReference(references, options);
-    return { root, labels, split, notes: [note] };
+    return { root, labels, split, grouping: 'distortion', notes: [note] };
   },
 };
