@@ -73,6 +73,30 @@ it('texts have the features of the model, beside others or alone', async () => {
   await expect(encoder.encodeTexts('a cat' as never)).rejects.toThrow(/array of strings/);
 });
 
+it('preprocessed images and rows of tokens have the features of what they come from', async () => {
+  const { imageSize, mean, std } = encoder.config.vision;
+  const { contextLength, vocabSize } = encoder.config.text!;
+  const of = async (path: string) =>
+    toNormalizedCHW(await preprocess(path, { size: imageSize }), imageSize, mean, std);
+  const two = Float32Array.from((await Promise.all(images.slice(0, 2).map(of))).flatMap((one) => [...one]));
+  const [first, second, ...rest] = await encoder.encodePreprocessed(two);
+  expect(rest).toEqual([]);
+  for (const [i, value] of first!.entries()) expect(value).toBeCloseTo(features[0]![i]!, 4);
+  expect(await encoder.encodePreprocessed(two.subarray(two.length / 2))).toEqual([second]);
+  for (const wrong of [new Float32Array(), two.subarray(1)])
+    await expect(encoder.encodePreprocessed(wrong)).rejects.toThrow(
+      `no images [n, 3, ${imageSize}, ${imageSize}]`,
+    );
+
+  const texts = ['a good photo', 'two dogs'];
+  const tokens = (await loadTokenizer()).tokenize(texts, contextLength);
+  expect(await encoder.encodeTokens(tokens)).toEqual(await encoder.encodeTexts(texts));
+  await expect(encoder.encodeTokens(tokens.subarray(1))).rejects.toThrow(
+    'not a multiple of the context length',
+  );
+  await expect(encoder.encodeTokens(tokens.fill(vocabSize))).rejects.toThrow('not in the vocabulary');
+});
+
 it('features are of unit length where asked to, and a cosine does not mind', async () => {
   const [image] = (await all(encoder, [images[0]!], { normalize: true })).map(featureOf);
   const [text] = await encoder.encodeTexts(['a photo'], { normalize: true });

@@ -13,27 +13,12 @@ import { requireFinite } from '../data/formats/finite.ts';
 import { storageTypes } from '../data/formats/float16.ts';
 import { writeSafetensors } from '../data/formats/safetensors-file.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
-import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
-import { loadTokenizer } from '../data/tokenizer/vocabulary.ts';
+import { ClipEncoder } from '../features/clip-encoder.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
-import { featureExtractor } from '../features/feature-extractor.ts';
-import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
-import { OnDevice } from '../features/on-device.ts';
-import {
-  encodeImageRows,
-  encodeTokenRows,
-  type FeatureRows,
-  type WithClip,
-} from '../features/tensor-features.ts';
-import type { Gpu } from '../kernels/device/gpu.ts';
-import { recovering } from '../kernels/device/recovery.ts';
-import { checkVocabulary } from '../model/agiqa.ts';
 import { noTextTower } from '../model/clip.ts';
 import { activations, type ClipConfig, type TextConfig } from '../model/config.ts';
-import { loadClip } from '../model/load-clip.ts';
 import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
-import { weightsId } from '../model/weights/weights-id.ts';
 import { findImages } from '../scoring/images.ts';
 
 const command = createCommand('encode', 'Writes CLIP features of images and texts to a safetensors file.', [
@@ -87,7 +72,8 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
     ).choices(activations),
   );
 
-type Features = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
+type FeatureRows = { dtype: 'F32'; shape: readonly number[]; data: Float32Array };
+type Features = Map<string, FeatureRows>;
 
 addShardOptions(command, ['npy', 'safetensors'], false);
 addGpuOptions(command);
@@ -110,34 +96,32 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   if (found?.leftOut) terminal.line(`left out   ${found.leftOut}`);
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
-  const model = openModel(gpu, options, await weightsId(options.weights));
-  const { config } = await model.run(async (clip) => clip);
+  const { weightType, activation } = options;
+  const encoder = await ClipEncoder.load(gpu, options.weights, {
+    ...{ batch, weightType, activation },
+    vision: Boolean(image || tensors),
+    text: Boolean(text || tensors),
+  });
+  const { config } = encoder;
   const features: Features = new Map();
   const metadata: Record<string, string> = {};
-  const add = (name: string, { shape, data }: FeatureRows) =>
-    features.set(name, { dtype: 'F32', shape, data });
   let stopped: string | undefined;
   if (tensors) {
     const { images, tokens } = await readTensors(tensors, config);
-    if (images)
-      add('image_features', await encodeImageRows(images, config.vision.imageSize, batch, model.run));
-    if (tokens) add('text_features', await encodeTokenRows(tokens, textOf(config).contextLength, model.run));
+    if (images) features.set('image_features', rowsOf(await encoder.encodePreprocessed(images)));
+    if (tokens) features.set('text_features', rowsOf(await encoder.encodeTokens(tokens)));
   }
   if (text) {
-    const tokenizer = await loadTokenizer();
-    const { contextLength } = checkVocabularyOf(config, tokenizer);
-    add(
-      'text_features',
-      await encodeTokenRows(tokenizer.tokenize(text, contextLength), contextLength, model.run),
-    );
+    features.set('text_features', rowsOf(await encoder.encodeTexts(text)));
     metadata.texts = JSON.stringify(text);
   }
   if (paths) {
-    const { rows, reached, ...found } = await encodeImages(gpu, model.tower, paths, batch, signal);
-    if (rows) add('image_features', rows);
-    metadata.images = JSON.stringify(found.paths);
+    const { encoded, reached } = await encodeImages(encoder, paths, signal);
+    if (encoded.length > 0) features.set('image_features', rowsOf(encoded.map(({ feature }) => feature)));
+    metadata.images = JSON.stringify(encoded.map(({ path }) => path));
     if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} images encoded`;
   }
+  await encoder.close();
   gpu.close();
   if (stopped && features.size === 0) throw new Stopped('before anything was encoded; nothing was written');
   await writeSafetensors(options.out, features, metadata);
@@ -147,40 +131,8 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   if (options.out !== '-') terminal.line(`written to ${printable(options.out)}`);
 });
 
-/** The model on whichever device works: as a whole, and as the tower of images. */
-function openModel(
-  gpu: Gpu,
-  { weights, weightType, activation, image, text, tensors }: EncodeFlags,
-  id: string,
-): { run: WithClip; tower: (device: Gpu) => Promise<ImageTower> } {
-  const clip = new OnDevice(async (device: Gpu) => {
-    if (device !== gpu && (await weightsId(weights)) !== id)
-      throw new UserError(`${weights} has changed since it was opened`, 'Run the command again.');
-    return loadClip(device, weights, {
-      weightType,
-      activation,
-      vision: Boolean(image || tensors),
-      text: Boolean(text || tensors),
-    });
-  });
-  return {
-    run: (work) => recovering(gpu, async (device) => work(await clip.on(device))),
-    tower: async (device) => {
-      const { vision } = await clip.on(device);
-      const feature = { trainer: 'clip-agiqa', layers: '', pool: 'cls', weightType } as const;
-      return { vision, encoder: featureExtractor(vision, id, feature) };
-    },
-  };
-}
-
 function textOf({ text }: ClipConfig): TextConfig {
   if (!text) throw noTextTower();
-  return text;
-}
-
-function checkVocabularyOf(config: ClipConfig, tokenizer: Tokenizer): TextConfig {
-  const text = textOf(config);
-  checkVocabulary(text, tokenizer);
   return text;
 }
 
@@ -237,33 +189,30 @@ function checkShape(
 
 /** Features and paths of the images in the order given; unreadable ones are left out and named. */
 async function encodeImages(
-  gpu: Gpu,
-  reopen: (device: Gpu) => Promise<ImageTower>,
+  encoder: ClipEncoder,
   paths: readonly string[],
-  batch: number,
   signal: AbortSignal,
-): Promise<{ rows: FeatureRows | null; paths: string[]; reached: number }> {
-  const { vision, encoder } = await recovering(gpu, reopen);
-  const images = new ImageEncoder(gpu.latest, vision, encoder, { batch, cache: null, reopen });
-  const size = images.imageSize;
+): Promise<{ encoded: { path: string; feature: Float32Array }[]; reached: number }> {
   const encoded: { path: string; feature: Float32Array }[] = [];
   let reached = 0;
   const bar = terminal.bar('encoding', paths.length);
-  const jobs = paths.map((path) => ({ path, size, transform: { kind: 'test' as const } }));
-  for await (const result of signal.aborted ? [] : images.encode(jobs)) {
+  for await (const result of signal.aborted ? [] : encoder.encodeImages(paths)) {
     reached++;
     if ('error' in result) terminal.line(`skipped    ${printable(result.error)}`);
-    else encoded.push({ path: paths[result.index]!, feature: result.feature });
+    else encoded.push(result);
     bar.advance();
     if (signal.aborted) break;
   }
   bar.stop();
-  await images.close();
   if (encoded.length === 0 && reached === paths.length)
     throw new UserError(`none of the ${paths.length} images could be read`);
-  const { width } = encoder;
-  const data = new Float32Array(encoded.length * width);
-  for (const [i, { feature }] of encoded.entries()) data.set(feature, i * width);
-  const rows = encoded.length > 0 ? { shape: [encoded.length, width], data } : null;
-  return { rows, paths: encoded.map(({ path }) => path), reached };
+  return { encoded, reached };
+}
+
+/** Features below each other. */
+function rowsOf(features: readonly Float32Array[]): FeatureRows {
+  const width = features[0]!.length;
+  const data = new Float32Array(features.length * width);
+  for (const [at, feature] of features.entries()) data.set(feature, at * width);
+  return { dtype: 'F32', shape: [features.length, width], data };
 }

@@ -2,8 +2,10 @@ import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import type { Clip, ClipOptions } from '../model/clip.ts';
+import { type Clip, type ClipOptions, noTextTower } from '../model/clip.ts';
+import type { ClipConfig } from '../model/config.ts';
 import { loadClip } from '../model/load-clip.ts';
+import { checkTokens } from '../model/text.ts';
 import { weightsPath } from '../model/weights/embedded.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { unit } from './cosine.ts';
@@ -13,7 +15,7 @@ import { openFeatureCache } from './feature-cache.ts';
 import { featureExtractor } from './feature-extractor.ts';
 import { ImageEncoder, type ImageTower } from './image-encoder.ts';
 import { OnDevice } from './on-device.ts';
-import type { WithClip } from './tensor-features.ts';
+import { encodeImageRows, encodeTokenRows, type WithClip } from './tensor-features.ts';
 import { encodeTextsWith } from './text-features.ts';
 
 /** What a {@link ClipEncoder} loads, and how. */
@@ -37,6 +39,8 @@ export interface EncodeOptions {
  * has the same bits whatever it is encoded with, and several calls may run at a time. Where the device is lost it goes on by itself on a new one.
  */
 export class ClipEncoder {
+  /** Of the model: sizes of its towers, its image size and context length, mean and standard deviation of its images. */
+  readonly config: ClipConfig;
   /** Numbers of a feature. */
   readonly width: number;
   /** exp(logit_scale): what cosines are multiplied by before a softmax over texts. */
@@ -44,8 +48,17 @@ export class ClipEncoder {
   readonly #tower: OnDevice<Clip>;
   readonly #run: WithClip;
   readonly #images: ImageEncoder | null;
+  readonly #batch: number;
 
-  private constructor(tower: OnDevice<Clip>, run: WithClip, clip: Clip, images: ImageEncoder | null) {
+  private constructor(
+    tower: OnDevice<Clip>,
+    run: WithClip,
+    clip: Clip,
+    images: ImageEncoder | null,
+    batch: number,
+  ) {
+    this.config = clip.config;
+    this.#batch = batch;
     this.width = images ? images.encoder.width : clip.text.config.outputWidth;
     this.logitScale = clip.logitScale;
     this.#tower = tower;
@@ -72,7 +85,7 @@ export class ClipEncoder {
     const run: WithClip = (work) => recovering(gpu, async (device) => work(await tower.on(device)));
     const clip = await run(async (loaded) => loaded);
     try {
-      if (load.vision === false) return new ClipEncoder(tower, run, clip, null);
+      if (load.vision === false) return new ClipEncoder(tower, run, clip, null, batch);
       const feature = { trainer: 'clip-agiqa', layers: '', pool: 'cls', weightType } as const;
       const towerOf = ({ vision }: Clip): ImageTower => ({
         vision,
@@ -86,7 +99,7 @@ export class ClipEncoder {
       });
       const reopen = async (device: Gpu) => towerOf(await tower.on(device));
       const images = new ImageEncoder(clip.gpu, vision, encoder, { batch, cache, reopen });
-      return new ClipEncoder(tower, run, clip, images);
+      return new ClipEncoder(tower, run, clip, images, batch);
     } catch (error) {
       clip.dispose();
       throw error;
@@ -123,6 +136,34 @@ export class ClipEncoder {
       throw new UserError('texts are given as an array of strings', 'For one text, pass [text].');
     const { features } = await encodeTextsWith(this.#run, texts, { truncate: options.truncate });
     return options.normalize ? features.map(unit) : features;
+  }
+
+  /**
+   * Features [width] of images that are already preprocessed: [n, 3, size, size], normalized by the model's mean and standard deviation.
+   *
+   * @throws UserError if their length is no multiple of an image's, or a feature is not finite
+   */
+  async encodePreprocessed(images: Float32Array): Promise<readonly Float32Array[]> {
+    const { imageSize } = this.config.vision;
+    const each = 3 * imageSize ** 2;
+    if (images.length === 0 || images.length % each > 0)
+      throw new UserError(
+        `${images.length} numbers are no images [n, 3, ${imageSize}, ${imageSize}]`,
+        `An image takes ${each}.`,
+      );
+    return encodeImageRows(images, imageSize, this.#batch, this.#run);
+  }
+
+  /**
+   * Features [width] of rows of token ids [n, context length], which end with the highest id.
+   *
+   * @throws UserError if the weights have no text tower, a token is none of its vocabulary, or a feature is not finite
+   */
+  async encodeTokens(tokens: Int32Array): Promise<readonly Float32Array[]> {
+    const { text } = this.config;
+    if (!text) throw noTextTower();
+    checkTokens(tokens, text);
+    return encodeTokenRows(tokens, text.contextLength, this.#run);
   }
 
   /** Ends the image threads and frees the model; the device stays open. */

@@ -6,12 +6,6 @@ import { endOfTextAt } from '../data/tokenizer/tokenizer.ts';
 import type { Clip } from '../model/clip.ts';
 import { encodeBatch } from './encode-batch.ts';
 
-/** Features [n, width] on the host. */
-export interface FeatureRows {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
-
 /** Does work with the model, and does it again on another device where the one it began on was lost. */
 export type WithClip = <T>(work: (clip: Clip) => Promise<T>) => Promise<T>;
 
@@ -19,14 +13,14 @@ export type WithClip = <T>(work: (clip: Clip) => Promise<T>) => Promise<T>;
 const lengths = [16, 32, 64];
 
 /**
- * Features [n, width] of token rows of the context length, not L2-normalized. A row's have the same bits whatever it is encoded
+ * Features [width] of token rows of the context length, not L2-normalized. A row's have the same bits whatever it is encoded
  * with: rows are computed in batches of one size, each with rows of its own class of length.
  */
 export async function encodeTokenRows(
   tokens: Int32Array,
   contextLength: number,
   run: WithClip,
-): Promise<FeatureRows> {
+): Promise<Float32Array[]> {
   const count = tokens.length / contextLength;
   const row = (at: number) => tokens.subarray(at * contextLength, (at + 1) * contextLength);
   const classes = new Map<number, number[]>();
@@ -48,16 +42,16 @@ export async function encodeTokenRows(
       const width = values.length / encodeBatch;
       for (const [i, at] of part.entries()) rows[at] = checked(values.slice(i * width, (i + 1) * width), at);
     }
-  return joined(rows);
+  return rows;
 }
 
-/** Features of normalized images [n, 3, size, size], in batches of one size; see {@link encodeTokenRows}. */
+/** Features [width] of normalized images [n, 3, size, size], in batches of one size; see {@link encodeTokenRows}. */
 export async function encodeImageRows(
   images: Float32Array,
   imageSize: number,
   batch: number,
   run: WithClip,
-): Promise<FeatureRows> {
+): Promise<Float32Array[]> {
   const shape = [3, imageSize, imageSize];
   const size = 3 * imageSize ** 2;
   const rows: Float32Array[] = [];
@@ -73,14 +67,7 @@ export async function encodeImageRows(
     for (let i = 0; i < members.length / size; i++)
       rows.push(checked(encoded.slice(i * width, (i + 1) * width), from + i));
   }
-  return joined(rows);
-}
-
-function joined(rows: readonly Float32Array[]): FeatureRows {
-  const width = rows[0]!.length;
-  const data = new Float32Array(rows.length * width);
-  for (const [at, row] of rows.entries()) data.set(row, at * width);
-  return { shape: [rows.length, width], data };
+  return rows;
 }
 
 function checked(feature: Float32Array, row: number): Float32Array {

@@ -43,9 +43,7 @@ export async function encodeTextsWith(
   for (let from = 0; from < texts.length; from += stretch) {
     const part = texts.slice(from, from + stretch);
     const tokens = tokenizer.tokenize(part, contextLength, { truncate });
-    const { data, shape } = await encodeTokenRows(tokens, contextLength, run);
-    const width = shape[1]!;
-    for (let i = 0; i < part.length; i++) features.push(data.slice(i * width, (i + 1) * width));
+    features.push(...(await encodeTokenRows(tokens, contextLength, run)));
     bar?.advance(part.length);
   }
   const tooLong = (text: string) => tokenizer.encode(text).length + 2 > contextLength;
