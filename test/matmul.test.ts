@@ -16,21 +16,14 @@ import { shapeOf } from '../src/kernels/matmul/shape.ts';
 import { tiles } from '../src/kernels/matmul/tile.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import type { ActivationName } from '../src/kernels/unary.ts';
-import { referenceMatmul } from '../src/reference/matmul.ts';
+import { type ReferenceProduct, referenceMatmul } from '../src/reference/matmul.ts';
 import { activate } from '../src/reference/unary.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { sharedGpu } from './gpu.ts';
 import { exactHalves, randoms } from './reference/values.ts';
 import { workspace } from './reference/workspace.ts';
 
-interface Case {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly batch?: number;
-  readonly sharedB?: boolean;
-  readonly transposeA?: boolean;
-  readonly transposeB?: boolean;
+interface Case extends ReferenceProduct {
   readonly half?: boolean;
   readonly bias?: boolean;
   readonly residual?: boolean;

@@ -9,7 +9,7 @@ import { addSettingOptions, settingsFrom } from '../cli/settings-options.ts';
 import { startGpu, terminal } from '../cli/start.ts';
 import { UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
-import { commandLine } from '../common/invocation.ts';
+import { commandLine, shellWord } from '../common/invocation.ts';
 import { evaluateSettings } from '../evaluation/evaluation.ts';
 import { protocolNames, protocols } from '../evaluation/protocols.ts';
 import { isEvaluation } from '../evaluation/results-folder.ts';
@@ -105,7 +105,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     openGpu: async () => (gpu ??= await startGpu(terminal)),
     reporter: terminal,
     signal,
-    goOn: [commandLine('evaluate'), ...process.argv.slice(2).map(quoted)].join(' '),
+    goOn: [commandLine('evaluate'), ...process.argv.slice(2).map(shellWord)].join(' '),
     resamples: options.resamples,
   };
   try {
@@ -184,9 +184,4 @@ function crossSettings({ crossData, crossRoot, crossCsv, crossTarget }: Options)
   }
   const values = { data: crossData, root: crossRoot, csv: crossCsv, target: crossTarget };
   return applySettings(defaultSettings(), values, 'command line');
-}
-
-/** A word of a command line as a shell reads it. */
-function quoted(word: string): string {
-  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

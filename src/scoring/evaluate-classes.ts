@@ -1,14 +1,14 @@
-import { Stopped, UserError } from '../common/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { silent } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
 import type { Classifier } from './classifier.ts';
-import { type EvaluateOptions, samplesOf } from './evaluate-model.ts';
+import { type EvaluateOptions, samplesOf, takeResults } from './evaluate-model.ts';
 
 /** What {@link evaluateClasses} finds. */
 export interface ClassEvaluation {
   /** Share of images that were classified right; null where there are none. */
   readonly accuracy: number | null;
-  /** Of each class that has images, how many, and the share of them that was told. */
+  /** Of each class that has images, how many, and the share of them that was classified right. */
   readonly classes: readonly { readonly name: string; readonly n: number; readonly accuracy: number }[];
   /** Of each image that could be read, by its name in the dataset. */
   readonly rows: readonly { readonly name: string; readonly class: string; readonly prediction: string }[];
@@ -32,18 +32,13 @@ export async function evaluateClasses(
     throw new UserError(`${dataset.name} has scores, not classes`, 'Evaluate a Scorer, with evaluateModel.');
   const samples = samplesOf(dataset, part);
   const rows: { name: string; class: string; prediction: string }[] = [];
-  const skipped: string[] = [];
   const bar = reporter.bar(`classifying the ${part} set`, samples.length);
-  for await (const { index, ...result } of classifier.classify(samples.map(({ path }) => path))) {
-    if (signal?.aborted)
-      throw new Stopped(
-        `after ${rows.length + skipped.length} of ${samples.length} images; nothing was written`,
-      );
-    const { name, mos } = samples[index]!;
-    if ('error' in result) skipped.push(result.error);
-    else rows.push({ name, class: classNames[mos]!, prediction: result.class });
-    bar.advance();
-  }
+  const skipped = await takeResults(
+    classifier.classify(samples.map(({ path }) => path)),
+    samples,
+    { signal, advance: () => bar.advance() },
+    ({ name, mos }, { class: prediction }) => rows.push({ name, class: classNames[mos]!, prediction }),
+  );
   bar.stop();
   const shareOf = (of: typeof rows) => of.filter((row) => row.class === row.prediction).length / of.length;
   const classes = classNames.flatMap((name) => {

@@ -20,6 +20,30 @@ export function samplesOf({ name, split, samples }: Dataset, part: 'train' | 'va
   return Array.from(split[part], (at) => samples[at]!);
 }
 
+/**
+ * Hands the result of each image that could be read to `take`, with its sample.
+ *
+ * @returns why the others could not
+ * @throws Stopped if `signal` ended it
+ */
+export async function takeResults<Result extends { readonly index: number }>(
+  results: AsyncIterable<Result>,
+  samples: readonly Sample[],
+  { signal, advance }: { readonly signal: AbortSignal | undefined; readonly advance?: () => void },
+  take: (sample: Sample, result: Exclude<Result, { readonly error: string }>) => void,
+): Promise<string[]> {
+  const skipped: string[] = [];
+  let count = 0;
+  for await (const result of results) {
+    if (signal?.aborted) throw new Stopped(`after ${count} of ${samples.length} images; nothing was written`);
+    count++;
+    if ('error' in result) skipped.push(result.error as string);
+    else take(samples[result.index]!, result as Exclude<Result, { readonly error: string }>);
+    advance?.();
+  }
+  return skipped;
+}
+
 /** What {@link evaluateModel} finds. */
 export interface ModelEvaluation {
   /** Correlations and errors over all images and by group, with bootstrap 95 % intervals (1000 resamples). */
@@ -49,18 +73,14 @@ export async function evaluateModel(
     );
   const samples = samplesOf(dataset, part);
   const rows: { name: string; mos: number; prediction: number; generator: string }[] = [];
-  const skipped: string[] = [];
   const paths = samples.map(({ path }) => path);
   const results = scorer.score(paths, { reporter, label: `scoring the ${part} set` });
-  for await (const { index, ...result } of results) {
-    if (signal?.aborted)
-      throw new Stopped(
-        `after ${rows.length + skipped.length} of ${samples.length} images; nothing was written`,
-      );
-    const { name, mos, generator = '' } = samples[index]!;
-    if ('error' in result) skipped.push(result.error);
-    else rows.push({ name, mos, prediction: result.score, generator });
-  }
+  const skipped = await takeResults(
+    results,
+    samples,
+    { signal },
+    ({ name, mos, generator = '' }, { score: prediction }) => rows.push({ name, mos, prediction, generator }),
+  );
   const evaluation = evaluate(
     rows.map(({ prediction }) => prediction),
     rows.map(({ mos }) => mos),

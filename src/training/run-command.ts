@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { commandLine } from '../common/invocation.ts';
+import { commandLine, shellWord } from '../common/invocation.ts';
 import { readTextSync } from '../common/read-file.ts';
 
 /** The commands that leave runs. */
@@ -12,10 +12,8 @@ export function commandOf(path: string): RunCommand | undefined {
 }
 
 /** The command line that goes on with a run. */
-export function goOnCommand(path: string, command: RunCommand): string {
-  const plain = /^[\w./:@%+=-]+$/.test(path);
-  return `${commandLine(command)} --resume ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
-}
+export const goOnCommand = (path: string, command: RunCommand): string =>
+  `${commandLine(command)} --resume ${shellWord(path)}`;
 
 /** First line of a run's config.yaml, which says whose it is. */
 export const header = (command: RunCommand) => `# Settings of a run of ${command}, used by --resume.`;

@@ -81,24 +81,11 @@ async function openRedis(url: URL, warn: (text: string) => void): Promise<QueueS
     ...(protocol === 'rediss:' && { tls: { servername: hostname } }),
     maxRetriesPerRequest: null,
   };
-  const report = seldom(warn);
-  const opened: { close(): Promise<void> }[] = [];
-  return {
-    queue() {
-      const queue = new Queue(queueName, { connection });
-      queue.on('error', report);
-      opened.push(queue);
-      return queue as unknown as Queue<ShardJob>;
-    },
-    worker(process, options) {
-      const worker = new Worker<ShardJob>(queueName, process, { connection, ...options });
-      worker.on('error', report);
-      return worker;
-    },
-    async close() {
-      for (const one of opened) await one.close();
-    },
-  };
+  return queueServer(
+    () => new Queue(queueName, { connection }) as unknown as Queue<ShardJob>,
+    (process, options) => new Worker<ShardJob>(queueName, process, { connection, ...options }),
+    seldom(warn),
+  );
 }
 
 async function openPostgres(url: URL, warn: (text: string) => void): Promise<QueueServer> {
@@ -125,22 +112,38 @@ async function openPostgres(url: URL, warn: (text: string) => void): Promise<Que
   pool.on('error', report);
   // Its types name the pool of its own copy of pg.
   const connection = pool as unknown as PostgresConnectionOptions;
-  const opened: { close(): Promise<void> }[] = [];
+  return queueServer(
+    () => new Queue(queueName, { connection }) as unknown as Queue<ShardJob>,
+    (process, options) =>
+      new Worker(queueName, process as Processor, { ...options, connection }) as unknown as Worker<ShardJob>,
+    report,
+    () => pool.end().catch(() => {}),
+  );
+}
+
+/** Reports the errors of what is made, and closes the queues. */
+function queueServer(
+  makeQueue: () => Queue<ShardJob>,
+  makeWorker: QueueServer['worker'],
+  report: (error: Error) => void,
+  end?: () => Promise<void>,
+): QueueServer {
+  const opened: Queue<ShardJob>[] = [];
   return {
     queue() {
-      const queue = new Queue(queueName, { connection });
+      const queue = makeQueue();
       queue.on('error', report);
       opened.push(queue);
-      return queue as unknown as Queue<ShardJob>;
+      return queue;
     },
     worker(process, options) {
-      const worker = new Worker(queueName, process as Processor, { ...options, connection });
+      const worker = makeWorker(process, options);
       worker.on('error', report);
-      return worker as unknown as Worker<ShardJob>;
+      return worker;
     },
     async close() {
-      for (const one of opened) await one.close();
-      await pool.end().catch(() => {});
+      for (const queue of opened) await queue.close();
+      await end?.();
     },
   };
 }
