@@ -15,6 +15,7 @@ import { learningRates } from './lr-schedule.ts';
 import type { DeviceState, RunState } from './run-kind.ts';
 import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
+import { StepWindow } from './step-window.ts';
 import type { TrainingData } from './training-data.ts';
 
 /** One line of metrics.jsonl. */
@@ -64,7 +65,7 @@ export interface StepParts {
   readonly inputs: ReadonlyMap<string, Tensor>;
 }
 
-/** How many steps may wait in the GPU's queue before the loop waits for it. */
+/** How many steps may wait in the GPU's queue before the loop waits for the first of them. */
 const queueDepth = 8;
 
 /**
@@ -84,6 +85,7 @@ export class TrainingLoop {
   readonly #losses: RunningSum;
   readonly #batchSize: number;
   readonly #step: CapturedStep;
+  readonly #window: StepWindow;
 
   constructor(
     gpu: Gpu,
@@ -109,6 +111,7 @@ export class TrainingLoop {
     };
     this.#dropoutSeed = persistent([2], 'u32');
     this.#losses = new RunningSum(gpu);
+    this.#window = new StepWindow(gpu, queueDepth);
     this.#step = new CapturedStep(gpu, {
       warmUp: () => this.#gradients(),
       step: () => this.#learn(),
@@ -242,7 +245,7 @@ export class TrainingLoop {
       await this.#load(samples, epoch, epoch * steps + step);
       await this.#step.run();
       step++;
-      if (step % queueDepth === 0) await this.gpu.finish();
+      await this.#window.admit();
       events.step?.(step, steps, epoch);
     }
     return (await this.#losses.take()) / step;

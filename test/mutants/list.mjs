@@ -2,6 +2,13 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'training: the loop waits for the step it has just sent',
+    file: 'src/training/step-window.ts',
+    text: 'if (this.#marks.length === 2) await',
+    becomes: 'if (this.#marks.length === 1) await',
+    tests: ['test/step-window.test.ts'],
+  },
+  {
     what: 'tuning: a resumed run measures anew instead of taking its own table',
     file: 'src/training/run.ts',
     text: 'if (run.options.resume !== false) await useRunTuning',

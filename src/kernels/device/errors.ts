@@ -127,9 +127,20 @@ export class DeviceErrors {
     if (error) throw error;
   }
 
-  /** The value of `work`, which the device settles. Rejects at once when the device ends before, and with what was noted. */
-  async wait<T>(work: Promise<T>): Promise<T> {
-    const settled = this.watchdog.begin();
+  /** What is to be waited for later, or never: `work`, which covers all that has been sent. */
+  mark<T>(work: Promise<T>): { wait(): Promise<T> } {
+    work.catch(() => {});
+    const { groups } = this.watchdog;
+    return { wait: () => this.wait(work, groups) };
+  }
+
+  /**
+   * The value of `work`, which the device settles. Rejects at once when the device ends before, and with what was noted.
+   *
+   * @param groups of the watchdog, when `work` was begun: now, by default
+   */
+  async wait<T>(work: Promise<T>, groups?: number): Promise<T> {
+    const settled = this.watchdog.begin(groups);
     let finished = false;
     try {
       const value = await this.#unlessEnded(work);

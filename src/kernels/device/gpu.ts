@@ -236,10 +236,15 @@ export class Gpu {
     commands.collect?.();
   }
 
+  /** Submits what is recorded; `wait` then waits as {@link finish} does, but not for what is submitted later. */
+  mark(): { wait(): Promise<void> } {
+    this.flush();
+    return this.#errors.mark(this.device.queue.onSubmittedWorkDone());
+  }
+
   /** Submits what is recorded and waits until the GPU has done it; throws the first error any of it met. */
   async finish(): Promise<void> {
-    this.flush();
-    await this.#errors.wait(this.device.queue.onSubmittedWorkDone());
+    await this.mark().wait();
   }
 
   /**

@@ -75,9 +75,14 @@ export class Watchdog {
     this.#sent += groups;
   }
 
-  /** Something begins to wait for all that was sent so far; the function returned says that it has come, or was given up. */
-  begin(): (finished: boolean) => void {
-    const waiter = { sent: this.#sent };
+  /** Workgroups sent so far. */
+  get groups(): number {
+    return this.#sent;
+  }
+
+  /** Something begins to wait for the first `sent` workgroups; the function returned says that they are done, or were given up. */
+  begin(sent = this.#sent): (finished: boolean) => void {
+    const waiter = { sent };
     this.#waiters.add(waiter);
     if (this.#milliseconds > 0) this.#start();
     return (finished) => {
