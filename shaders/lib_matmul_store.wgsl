@@ -1,4 +1,5 @@
-// The end that every matrix product has: bias, activation and residual as an element is stored.
+// The end that every matrix product has: bias, activation and residual as an element is stored; or the derivative of an activation, which
+// makes of the gradient of its output that of its input.
 //
 // The kernel declares `params` with m and n. Whatever does not take part has no binding and costs nothing.
 
@@ -8,6 +9,7 @@ const BIAS = 0u;
 const RESIDUAL = 0u;
 const PREACTIVATION = 0u;
 const ACTIVATION = 0u; // see lib_unary.wgsl
+const DERIVATIVE = 0u; // likewise
 
 //@if BIAS
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -18,6 +20,9 @@ const ACTIVATION = 0u; // see lib_unary.wgsl
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 //@if PREACTIVATION
 @group(0) @binding(6) var<storage, read_write> preactivation: array<f32>;
+//@end
+//@if DERIVATIVE
+@group(0) @binding(7) var<storage, read> derivative_at: array<f32>;
 //@end
 
 // out[row, column] of one batch entry; positions beyond the matrix are not written.
@@ -34,6 +39,9 @@ fn store(batch: u32, row: u32, column: u32, sum: f32) {
   preactivation[at] = value;
   //@end
   value = unary(ACTIVATION, value);
+  //@if DERIVATIVE
+  value *= unary_derivative(DERIVATIVE, derivative_at[at]);
+  //@end
   //@if RESIDUAL
   value += residual[at];
   //@end

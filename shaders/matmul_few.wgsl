@@ -13,7 +13,7 @@
 // A as [M][K], B as [N][K] (TRANSPOSE_B) or [K][N]. K must be a multiple of 4, with B as [K][N] N, too.
 //@work 2 * m * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
-//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
+//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
 //@budget registers 168, shared 9, waves 8 on navi31, multiply-adds 60, waits 1
 
 //@include "lib_matmul_vectors.wgsl"

@@ -7,7 +7,7 @@
 // K and N must be multiples of 4. Rows and columns beyond the matrix are read from its last ones and not written.
 //@work 2 * m * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
-//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
+//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
 
 //@include "lib_matmul_vectors.wgsl"
 //@include "lib_matmul_store.wgsl"

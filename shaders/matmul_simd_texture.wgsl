@@ -25,7 +25,7 @@
 // Only the first 8 lanes work, so any subgroup size of at least 8 gives the right result.
 //@work 2 * height * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * height * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
-//@work 4 * z * height * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
+//@work 4 * z * height * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
 
 //@include "lib_matmul_store.wgsl"
 //@include "lib_matmul_texture.wgsl"

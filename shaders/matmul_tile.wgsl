@@ -15,7 +15,7 @@
 // as zeros.
 //@work 2 * m * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
-//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION) + 4 * n * BIAS bytes
+//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
 
 //@if TILE_N == 64
 //@budget registers 96, shared 8, waves 8 on navi31, waves 3 on gfx940, multiply-adds 55, waits 2

@@ -1,7 +1,7 @@
 // dx[i] = dy[i] · f'(x[i]), from the input x that the forward pass kept.
 //
-// Traffic: two reads and a write an element. The activation's of a linear layer is not fused into the product that
-// follows, dz·W: each of its column tiles would compute the exponentials again.
+// Traffic: two reads and a write an element. The activation's of a linear layer is part of the product that makes dy, where one does
+// (lib_matmul_store.wgsl). It is not part of the one that follows, dz·W: each of its column tiles would compute the exponentials again.
 //@work size * (2 + 9 * (FUNCTION == 1) + 30 * (FUNCTION == 2)) operations, 12 * size bytes
 //@budget registers 24, shared 0
 

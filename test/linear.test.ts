@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { packWeight, rowsOf } from '../src/autograd/linear-weight.ts';
 import type { Operand } from '../src/autograd/op.ts';
+import { add, scale } from '../src/autograd/ops/arithmetic.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { matmul } from '../src/autograd/ops/matmul.ts';
 import { slice } from '../src/autograd/ops/shape.ts';
@@ -8,6 +9,7 @@ import { keep, scope } from '../src/autograd/scope.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
+import { elementCount } from '../src/common/shape.ts';
 import { float32ToFloat16 } from '../src/data/formats/float16.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { OutOfMemoryError } from '../src/kernels/device/memory.ts';
@@ -58,6 +60,74 @@ describe('linear', () => {
         await checkOp((a, w) => linear(a, w, null, { activation }), define(activation), [x, weight], options);
       },
     );
+  });
+
+  it.each(['quick_gelu', 'gelu', 'relu', 'tanh'] as const)(
+    "has its gradient in one pass with the next layer's, after %s: that of two passes",
+    async (activation) => {
+      const gpu = await sharedGpu();
+      for (const [rows, inner] of [
+        [5, 12],
+        [35, 7],
+      ] as const) {
+        const [x, first, bias, second] = [[rows, k], [inner, k], [inner], [n, inner]].map((shape, i) =>
+          keep(Tensor.from(gpu, randoms(elementCount(shape), i), shape)),
+        ) as [Tensor, Tensor, Tensor, Tensor];
+        const dy = keep(Tensor.from(gpu, randoms(rows * n, 5), [rows, n]));
+        const { liveBuffers } = gpu.pool.statistics;
+        const run = async (between: (hidden: Tensor) => Tensor) => {
+          const kernels: string[] = [];
+          gpu.tracer = { dispatch: (kernel) => void kernels.push(kernel) };
+          const { value, gradients } = valueAndGradients(
+            () => linear(between(linear(x, first, bias, { activation })), second, null),
+            [x, first, bias],
+            dy,
+          );
+          gpu.tracer = undefined;
+          const values: Float32Array[] = [];
+          for (const one of gradients.values()) values.push(await one.read());
+          for (const one of [value, ...gradients.values()]) one.dispose();
+          return { values, kernels };
+        };
+        const [together, apart] = [await run((hidden) => hidden), await run((hidden) => scale(hidden, 1))];
+        expect(together.values).toEqual(apart.values);
+        expect(together.kernels).not.toContain('unary_backward');
+        expect(apart.kernels).toContain('unary_backward');
+        expect(gpu.pool.statistics.liveBuffers).toBe(liveBuffers);
+        for (const one of [x, first, bias, second, dy]) one.dispose();
+      }
+    },
+  );
+
+  it('computes a gradient that was put off where another use adds to it, or somebody keeps it', async () => {
+    const gpu = await sharedGpu();
+    const [x, first, second] = [
+      Tensor.from(gpu, randoms(m * k, 1), [m, k]),
+      Tensor.from(gpu, randoms(k * k, 2), [k, k]),
+      Tensor.from(gpu, randoms(k * k, 3), [k, k]),
+    ] as const;
+    const dy = Tensor.from(gpu, randoms(m * k, 5), [m, k]);
+    const gradient = async (f: (hidden: Tensor) => Tensor) => {
+      const { gradients } = valueAndGradients(
+        () => f(linear(x, first, null, { activation: 'gelu' })),
+        [x],
+        dy,
+      );
+      return gradients.get(x)!.read();
+    };
+    const alone = await gradient((h) => linear(h, second, null));
+    const direct = await gradient((h) => h);
+    const both = await gradient((h) => add(linear(h, second, null), h));
+    expectClose(
+      both,
+      alone.map((value, i) => value + direct[i]!),
+      1e-6,
+    );
+    // The hidden layer's own gradient, which is a result here.
+    const hidden = linear(x, first, null, { activation: 'gelu' });
+    const { gradients } = valueAndGradients(() => linear(hidden, second, null), [hidden], dy);
+    const expected = referenceMatmul(await dy.read(), await second.read(), { m, n: k, k });
+    expectClose(await gradients.get(hidden)!.read(), expected, 1e-5);
   });
 
   it('gives no gradient to what is frozen, and keeps no pre-activation when nothing is recorded', async () => {

@@ -28,6 +28,8 @@ interface Case extends ReferenceProduct {
   readonly bias?: boolean;
   readonly residual?: boolean;
   readonly activation?: ActivationName;
+  /** Of an activation, in place of any other epilogue. */
+  readonly derivative?: ActivationName;
 }
 
 /** Runs one product and returns the largest error against float64, relative to the largest magnitude. */
@@ -59,14 +61,24 @@ async function errorOf(gpu: Gpu, c: Case, variant?: string): Promise<number> {
     residual: c.residual ? upload(residual) : null,
     activation,
     preactivation,
+    derivative: c.derivative ? { activation: c.derivative, x: upload(residual) } : null,
     ...(variant && { variant }),
   });
   const got = await download(out, empty.length);
   const gotBefore = preactivation && (await download(preactivation, empty.length));
   release();
   const sums = referenceMatmul(a, b, c).map((sum, at) => sum + (c.bias ? bias[at % n]! : 0));
-  const expected = sums.map((sum, at) => activate(activation, sum) + (c.residual ? residual[at]! : 0));
+  const expected = sums.map((sum, at) =>
+    c.derivative
+      ? sum * derivative(c.derivative, residual[at]!)
+      : activate(activation, sum) + (c.residual ? residual[at]! : 0),
+  );
   return Math.max(maxError(got, expected), gotBefore ? maxError(gotBefore, sums) : 0);
+}
+
+/** By differences, which in float64 are good to nine digits. */
+function derivative(name: ActivationName, x: number): number {
+  return (activate(name, x + 1e-6) - activate(name, x - 1e-6)) / 2e-6;
 }
 
 /** The variants that can compute a case; its buffers do not matter. */
@@ -80,6 +92,7 @@ function applies(gpu: Gpu, c: Case): string[] {
     strideB: c.sharedB ? 0 : c.k * c.n,
     bias: null,
     residual: null,
+    derivative: null,
   });
 }
 
@@ -146,6 +159,17 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
     for (const activation of activations) {
       const c = { m: 40, n: 72, k: 16, transposeB: true, bias: true, residual: true, activation };
       expect(await errorOf(gpu, c, variant), activation).toBeLessThan(3e-6);
+    }
+  });
+
+  it('multiplies by the derivative of an activation', async () => {
+    const gpu = await sharedGpu();
+    if (absent(gpu, variant)) return;
+    const kinds: readonly ActivationName[] = variant === 'naive' ? ['quick_gelu', 'relu'] : ['gelu'];
+    for (const kind of kinds) {
+      const c = { m: 33, n: 40, k: 12, derivative: kind };
+      if (!applies(gpu, c).includes(variant)) continue;
+      expect(await errorOf(gpu, c, variant), kind).toBeLessThan(3e-6);
     }
   });
 });

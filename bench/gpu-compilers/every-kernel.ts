@@ -94,6 +94,10 @@ function products(gpu: Gpu): void {
           matmul(gpu, { ...options, ...epilogue, variant });
           // The bare product once for each size of tile: an epilogue only comes after it.
           if (transposeB === 1 && bType === 'f32') matmul(gpu, { ...options, variant });
+          if (transposeA === 0 && transposeB === 0) {
+            const derivative = { activation: 'gelu' as const, x: floats(gpu, m * n) };
+            matmul(gpu, { ...options, derivative, variant });
+          }
         }
       }
 }

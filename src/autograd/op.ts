@@ -47,7 +47,12 @@ export interface BackwardContext<T extends OpTypes = OpTypes> {
    * with its own. An op that can add it on the way spares the tape an addition.
    */
   take(i: number): Tensor | null;
+  /** What the op that made input i could make of its gradient if that were put off ({@link Op.takesDeferred}); null: nothing. */
+  defers(i: number): DeferredKind | null;
 }
+
+/** What may be put off: a product of matrices. */
+export type DeferredKind = 'product';
 
 /** An op: forward and gradient side by side. */
 export interface Op<T extends OpTypes> {
@@ -57,6 +62,8 @@ export interface Op<T extends OpTypes> {
   readonly types?: readonly (readonly TensorType[])[];
   /** The output; `context.save` keeps what the gradient will need. */
   forward(inputs: T['inputs'], context: ForwardContext<T>): Tensor;
+  /** Of which kind the gradient of its output may be put off, to be made part of the first launch of the op's gradient. */
+  takesDeferred?(attributes: AttributesOf<T>): DeferredKind | null;
   /** Gradients of the inputs from that of the output, dy in its shape; null where none is needed or defined. */
   gradient(dy: Tensor, context: BackwardContext<T>): Each<T['inputs'], Tensor | null>;
 }

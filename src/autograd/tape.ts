@@ -1,8 +1,11 @@
 import { binary, fill } from '../kernels/elementwise.ts';
+import { deferring } from './deferred.ts';
 import { currentName, within } from './names.ts';
 import {
   type AttributesOf,
+  type BackwardContext,
   checkInputs,
+  type DeferredKind,
   type Each,
   type Op,
   type Operand,
@@ -25,7 +28,8 @@ interface Node {
   readonly output: number;
   readonly saved: readonly Operand[];
   readonly attributes: unknown;
-  readonly gradient: (dy: Tensor, take: (i: number) => Tensor | null) => Gradients;
+  readonly takesDeferred: DeferredKind | null;
+  readonly gradient: (dy: Tensor, asked: Pick<BackwardContext, 'take' | 'defers'>) => Gradients;
 }
 
 /** What a differentiable stretch of work did, in order, and which tensors depend on its parameters: the rest is frozen. */
@@ -75,9 +79,10 @@ export function apply<T extends OpTypes>(
       output: output.id,
       saved: held,
       attributes,
-      gradient(dy, take) {
+      takesDeferred: op.takesDeferred?.(attributes) ?? null,
+      gradient(dy, { take, defers }) {
         const shapes = inputs.map((input) => input?.shape ?? []) as Each<T['inputs'], readonly number[]>;
-        return op.gradient(dy, { attributes, saved: saved as SavedOf<T>, needs, shapes, take });
+        return op.gradient(dy, { attributes, saved: saved as SavedOf<T>, needs, shapes, take, defers });
       },
     });
   }
@@ -105,7 +110,7 @@ export function valueAndGradients(
   if (active) throw new Error('valueAndGradients does not nest');
   const tape: Tape = { nodes: [], tracked: new Set(parameters.map(({ id }) => id)) };
   try {
-    return scope(() => {
+    const work = () => {
       active = tape;
       let value: Tensor;
       try {
@@ -117,7 +122,8 @@ export function valueAndGradients(
         throw new Error('valueAndGradients: the function does not return a tensor');
       const seed = typeof dy === 'function' ? dy(value) : dy ? dy.view() : one(value);
       return { value, gradients: backward(tape, value, seed, parameters) };
-    });
+    };
+    return scope(() => deferring(work));
   } finally {
     for (const { saved } of tape.nodes) for (const tensor of saved) tensor.dispose();
   }
@@ -142,8 +148,9 @@ function backward(
   const byId = new Map<number, Tensor>();
   accumulate(byId, value.id, seed);
   const leaves = new Set(parameters.map(({ id }) => id));
+  const makers = new Map(tape.nodes.map((node) => [node.output, node]));
   for (let node = tape.nodes.at(-1); node; node = tape.nodes.at(-1)) {
-    within(node.part, () => differentiate(node, byId, leaves));
+    within(node.part, () => differentiate(node, byId, leaves, makers));
     for (const tensor of node.saved) tensor.dispose();
     tape.nodes.pop(); // now, since what is on the tape is freed if anything throws
   }
@@ -156,7 +163,12 @@ function backward(
 }
 
 /** Hands the gradient of a node's output on to its inputs. */
-function differentiate(node: Node, byId: Map<number, Tensor>, leaves: ReadonlySet<number>): void {
+function differentiate(
+  node: Node,
+  byId: Map<number, Tensor>,
+  leaves: ReadonlySet<number>,
+  makers: ReadonlyMap<number, Node>,
+): void {
   const dy = byId.get(node.output);
   if (!dy) return;
   const taken: Tensor[] = [];
@@ -167,13 +179,14 @@ function differentiate(node: Node, byId: Map<number, Tensor>, leaves: ReadonlySe
     if (gathered) taken.push(gathered);
     return gathered;
   };
+  const defers = (i: number) => makers.get(node.gathered[i] ?? 0)?.takesDeferred ?? null;
   const { name, inputs, output, gathered } = node;
   const { attributes } = node;
   const call = {
     ...{ name, of: output, inputs, needs: gathered.map((id) => id !== 0), dy, attributes },
     gathered: (i: number) => byId.get(gathered[i] ?? 0) ?? null,
   };
-  const gradients = scope(() => observed(call, () => node.gradient(dy, take)));
+  const gradients = scope(() => observed(call, () => node.gradient(dy, { take, defers })));
   // A view, since an op may hand on dy itself, or one tensor for two inputs.
   for (const [i, gradient] of gradients.entries())
     if (gradient && gathered[i]) accumulate(byId, gathered[i], gradient.view());

@@ -2,7 +2,8 @@ import { elementCount } from '../common/shape.ts';
 import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { named } from '../kernels/device/memory.ts';
-import { Storage } from '../kernels/device/storage.ts';
+import { type Pending, Storage } from '../kernels/device/storage.ts';
+import { computeDeferred, type Deferred, putOff } from './deferred.ts';
 import { track, untrack } from './scope.ts';
 
 /** 'f16' halves are storage only: every kernel accumulates in float32. */
@@ -66,12 +67,37 @@ export class Tensor {
     return Tensor.from(gpu, new Float32Array(elementCount(shape)), shape);
   }
 
+  /** A tensor that `pending` fills when somebody reads it; on a tape only. */
+  static deferred(gpu: Gpu, shape: readonly number[], pending: Deferred): Tensor {
+    const tensor = Tensor.empty(gpu, shape);
+    putOff(tensor.#storage, pending);
+    return tensor;
+  }
+
   get gpu(): Gpu {
     return this.#storage.gpu;
   }
 
   /** The buffer to bind; throws once the tensor is disposed of. */
   get buffer(): GpuBuffer {
+    const storage = this.#alive();
+    storage.settle();
+    return storage.allocation;
+  }
+
+  /** What fills it when somebody reads it; null once something has. */
+  get pending(): Pending | null {
+    return this.#alive().pending;
+  }
+
+  /** Has `launch` fill the buffer that it is handed, in place of what was put off. */
+  settle(launch: (out: GpuBuffer) => void): void {
+    const storage = this.#alive();
+    storage.settle(() => launch(storage.allocation));
+  }
+
+  /** The buffer, which need not hold anything yet: to tell what stands where. */
+  get place(): GpuBuffer {
     return this.#alive().allocation;
   }
 
@@ -102,6 +128,7 @@ export class Tensor {
   /** Overwrites the contents from the host. */
   write(values: Float32Array | Uint32Array | Uint16Array): void {
     if (values.length !== this.size) throw new Error(`${values.length} values for a tensor of ${this.size}`);
+    computeDeferred(); // of what is overwritten
     if (typeOf(values) !== this.type)
       throw new Error(
         `a ${values.constructor.name} is ${typeOf(values)}, and tensor ${this.id} is ${this.type}`,

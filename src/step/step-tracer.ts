@@ -16,11 +16,12 @@ export type Launched = Omit<DispatchRecord, 'ns' | 'least' | 'most'>;
 type Open<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Frames of what passes calls on, and of this. */
-const plumbing = /^src\/(?:autograd\/(?:tape|scope|names|trace)|kernels\/device\/|step\/|commands\/|cli\/)/;
+const plumbing =
+  /^src\/(?:autograd\/(?:tape|scope|deferred|names|trace)|kernels\/device\/|step\/|commands\/|cli\/)/;
 
 /** The storage that an op's input stands in. */
 export function storageOf(operand: Operand): GpuStorage {
-  if (operand instanceof Tensor) return operand.buffer;
+  if (operand instanceof Tensor) return operand.place;
   const { operand: read } = operand;
   return 'texture' in read ? read.texture : read;
 }

@@ -1,6 +1,8 @@
-import { matmul } from '../../kernels/matmul/index.ts';
+import type { GpuBuffer } from '../../kernels/device/buffer-pool.ts';
+import { type ActivationInput, matmul } from '../../kernels/matmul/index.ts';
 import { columnSum } from '../../kernels/rows/reduce.ts';
 import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
+import { Deferred } from '../deferred.ts';
 import type { Op, Operand } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -12,6 +14,46 @@ export interface LinearOptions {
   readonly residual?: Tensor | null;
 }
 
+/** dx = dz·W of a linear layer; of `input`, where the layer's input is an activation of it: dx ∘ act'(input). */
+function launchInputGradient(
+  dz: Tensor,
+  weight: Operand,
+  dx: GpuBuffer,
+  input: ActivationInput | null = null,
+): void {
+  const [n, k] = weight.shape as [number, number];
+  matmul(dz.gpu, {
+    a: dz.buffer,
+    b: weight instanceof Tensor ? weight.buffer : weight,
+    out: dx,
+    m: dz.size / n,
+    n: k,
+    k: n,
+    bType: weight.type === 'f16' ? 'f16' : 'f32',
+    derivative: input,
+  });
+}
+
+/** It, put off: the layer before may have the derivative of its activation applied to it. */
+class InputGradient extends Deferred {
+  readonly #dz: Tensor;
+  readonly #weight: Operand;
+
+  constructor(dz: Tensor, weight: Operand) {
+    const held = [dz.view(), weight.view()] as const;
+    super(...held);
+    [this.#dz, this.#weight] = held;
+  }
+
+  compute(out: GpuBuffer): void {
+    this.launch(out, null);
+  }
+
+  launch(out: GpuBuffer, input: ActivationInput | null): void {
+    launchInputGradient(this.#dz, this.#weight, out, input);
+  }
+}
+
 const linearOp: Op<{
   inputs: [x: Tensor, weight: Operand, bias: Tensor | null, residual: Tensor | null];
   /** z is what the activation's gradient reads: the pre-activation, or the output where that will do. */
@@ -19,6 +61,7 @@ const linearOp: Op<{
   attributes: { activation: ActivationName };
 }> = {
   name: 'linear',
+  takesDeferred: ({ activation }) => (activation === 'none' ? null : 'product'),
   types: [['f32'], ['f32', 'f16'], ['f32']],
 
   forward([x, weight, bias, residual], { attributes: { activation }, needs, save }) {
@@ -55,20 +98,24 @@ const linearOp: Op<{
   },
 
   // y = act(z) + r, z = x·Wᵀ + b: dz = dy·act'(z); dx = dz·W; dW = dzᵀ·x; db = sum of dz over its rows; dr = dy.
-  gradient(dy, { saved: { x, weight, z }, needs, shapes, attributes: { activation } }) {
+  gradient(dy, { saved: { x, weight, z }, needs, shapes, attributes: { activation }, defers }) {
     const { gpu } = dy;
     const n = dy.dim(-1);
     const m = dy.size / n;
     let dz = dy;
     if (z) {
       dz = Tensor.empty(gpu, dy.shape);
-      unaryBackward(gpu, activation, { x: z.buffer, dy: dy.buffer, dx: dz.buffer, size: dz.size });
+      const input = { activation, x: z.buffer };
+      if (dy.pending instanceof InputGradient && !needs[3]) dy.pending.launch(dz.buffer, input);
+      else unaryBackward(gpu, activation, { x: z.buffer, dy: dy.buffer, dx: dz.buffer, size: dz.size });
     }
-    const dx = weight && Tensor.empty(gpu, shapes[0]);
-    if (dx) {
-      const b = weight instanceof Tensor ? weight.buffer : weight;
-      const bType = weight.type === 'f16' ? 'f16' : 'f32';
-      matmul(gpu, { a: dz.buffer, b, out: dx.buffer, m, n: dx.dim(-1), k: n, bType });
+    let dx: Tensor | null = null;
+    if (weight) {
+      if (defers(0) === 'product') dx = Tensor.deferred(gpu, shapes[0], new InputGradient(dz, weight));
+      else {
+        dx = Tensor.empty(gpu, shapes[0]);
+        launchInputGradient(dz, weight, dx.buffer);
+      }
     }
     const dWeight = x && Tensor.empty(gpu, shapes[1]);
     if (dWeight) {

@@ -10,7 +10,7 @@ import { textures } from './simd-texture.ts';
 import { tiles } from './tile.ts';
 import { trial } from './trial.ts';
 
-export type { MatmulOptions } from './shape.ts';
+export type { ActivationInput, MatmulOptions } from './shape.ts';
 
 const products = family<MatmulShape, MatmulOperands>({
   name: 'matmul',
@@ -35,7 +35,7 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
   return products.variants(gpu, shapeOf(options)).map(({ name }) => name);
 }
 
-/** out = act(op(A)·op(B) + bias) + residual. */
+/** out = act(op(A)·op(B) + bias) + residual, or, with `derivative`, (op(A)·op(B)) ∘ act'(x). */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const {
     a,
@@ -45,12 +45,13 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     residual = null,
     preactivation = null,
     activation = 'none',
+    derivative = null,
     variant,
   } = options;
   const operand = b instanceof PackedWeight ? b.operand : b;
   products.run(
     gpu,
-    { a, b: operand, out, bias, residual, activation, preactivation },
+    { a, b: operand, out, bias, residual, activation, preactivation, derivative },
     shapeOf(options),
     variant,
   );

@@ -4,6 +4,13 @@ import type { MatrixLayout } from '../matrix-texture.ts';
 import { type ActivationName, unaryNumbers } from '../unary.ts';
 import { type InterleavedRows, PackedWeight } from './packed-weight.ts';
 
+/** An activation, and what it was applied to. */
+export interface ActivationInput {
+  readonly activation: ActivationName;
+  /** [m, n] */
+  readonly x: GpuBuffer;
+}
+
 export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
   readonly a: GpuBuffer;
@@ -29,13 +36,18 @@ export interface MatmulOptions {
   readonly activation?: ActivationName;
   /** [m, n]: also keep the value before the activation, for its gradient. */
   readonly preactivation?: GpuBuffer | null;
+  /** Multiplies the sums by the activation's derivative there, which makes of an output's gradient the input's. */
+  readonly derivative?: ActivationInput | null;
   /** Runs this variant, which must be one that applies, instead of the measured or default one. */
   readonly variant?: string;
 }
 
 /** What a launch binds, and what is fused into it. */
 export interface MatmulOperands
-  extends Pick<MatmulOptions, 'a' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation'> {
+  extends Pick<
+    MatmulOptions,
+    'a' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation' | 'derivative'
+  > {
   readonly b: GpuBuffer | InterleavedRows;
 }
 
@@ -90,23 +102,31 @@ export function shapeOf(options: MatmulOptions): MatmulShape {
 
 /** A variant's own constants and those of lib_matmul_store.wgsl, with which every product ends. */
 export function constantsOf(operands: MatmulOperands, own: Constants): Constants {
-  const { bias, residual, preactivation, activation = 'none' } = operands;
+  const { bias, residual, preactivation, activation = 'none', derivative } = operands;
   return {
     BIAS: bias ? 1 : 0,
     RESIDUAL: residual ? 1 : 0,
     PREACTIVATION: preactivation ? 1 : 0,
     ACTIVATION: unaryNumbers[activation],
+    DERIVATIVE: derivative ? unaryNumbers[derivative.activation] : 0,
     ...own, // last: V8 takes microseconds where a spread comes first
   };
 }
 
 /** The buffers that follow A and B, in the order of their bindings. */
-export function epilogueBuffers({ bias, residual, out, preactivation }: MatmulOperands): GpuBuffer[] {
+export function epilogueBuffers({
+  bias,
+  residual,
+  out,
+  preactivation,
+  derivative,
+}: MatmulOperands): GpuBuffer[] {
   const buffers = [];
   if (bias) buffers.push(bias);
   if (residual) buffers.push(residual);
   buffers.push(out);
   if (preactivation) buffers.push(preactivation);
+  if (derivative) buffers.push(derivative.x);
   return buffers;
 }
 
