@@ -15,7 +15,7 @@ fn sigmoid(x: f32) -> f32 {
 const SQRT_HALF = 0.70710678118654752;
 const INVERSE_SQRT_TWO_PI = 0.39894228040143268;
 
-// 0 identity, 1 QuickGELU x·σ(1.702x) (OpenAI's CLIP), 2 exact GELU x·Φ(x), 3 ReLU, 4 tanh, 5 exp, 6 log, 7 sqrt
+// 0 identity, 1 QuickGELU x·σ(1.702x) (OpenAI's CLIP), 2 exact GELU x·Φ(x), 3 ReLU, 4 tanh, 5 exp, 6 log, 7 sqrt, 8 σ
 fn unary(kind: u32, x: f32) -> f32 {
   switch kind {
     case 1u: { return x * sigmoid(1.702 * x); }
@@ -25,6 +25,7 @@ fn unary(kind: u32, x: f32) -> f32 {
     case 5u: { return exp(x); }
     case 6u: { return log(x); }
     case 7u: { return sqrt(x); }
+    case 8u: { return sigmoid(x); }
     default: { return x; }
   }
 }
@@ -46,6 +47,10 @@ fn unary_derivative(kind: u32, x: f32) -> f32 {
     case 6u: { return 1.0 / x; }
     // At 0, where there is none, 0, as of a standard deviation in PyTorch: its inverse would make NaN of ReLU's 0 before it.
     case 7u: { return select(0.5 / sqrt(x), 0.0, x == 0.0); }
+    case 8u: {
+      let s = sigmoid(x);
+      return s * (1.0 - s);
+    }
     default: { return 1.0; }
   }
 }

@@ -29,7 +29,7 @@ export { rmsNorm } from './autograd/ops/rms-norm.ts';
 export { fidelityLoss, gradedResponseLoss, normInNormLoss, plccLoss } from './autograd/ops/row-losses.ts';
 export { concat, expand, permute, reshape, slice, transpose } from './autograd/ops/shape.ts';
 export { logSoftmax, softmax } from './autograd/ops/softmax.ts';
-export { exp, gelu, log, quickGelu, relu, sqrt, tanh } from './autograd/ops/unary.ts';
+export { exp, gelu, log, quickGelu, relu, sigmoid, sqrt, tanh } from './autograd/ops/unary.ts';
 export { AdamW, type AdamWOptions, Sgd, type SgdOptions } from './autograd/optimizers.ts';
 export { randomNormal } from './autograd/random.ts';
 export { allOrNone, keep, type Scoped, scope } from './autograd/scope.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { add, divide, multiply, scale, subtract } from '../src/autograd/ops/arithmetic.ts';
 import { mean, sum } from '../src/autograd/ops/reduce.ts';
-import { exp, gelu, log, quickGelu, relu, sqrt, tanh } from '../src/autograd/ops/unary.ts';
+import { exp, gelu, log, quickGelu, relu, sigmoid, sqrt, tanh } from '../src/autograd/ops/unary.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
 import { rowsOf, sumOf } from '../src/reference/rows.ts';
 import { activate } from '../src/reference/unary.ts';
@@ -67,7 +67,7 @@ it('scales', async () => {
   );
 });
 
-const unary = { relu, quickGelu, gelu, tanh, exp, log, sqrt };
+const unary = { relu, quickGelu, gelu, tanh, exp, log, sigmoid, sqrt };
 
 describe('elementwise functions', () => {
   const elementwise = (name: keyof typeof unary, values: (count: number, i: number) => Float32Array) =>

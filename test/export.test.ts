@@ -54,7 +54,7 @@ async function exported(run: string, options: ExportOptions) {
   const named = weightsPath(settings.weights);
   const weights = await openClipWeights(named, clipOptions(settings));
   try {
-    const scoring = readScoringConstants(constants, settings.scoreBy, run);
+    const scoring = readScoringConstants(constants, settings, run);
     const bytes = await exportOnnx(
       { settings, weights, scoring, version: '0', ...modelCard(settings, named) },
       path,
@@ -92,6 +92,18 @@ const kinds: [string, Record<string, unknown>][] = [
   [
     'image-only on pooled blocks',
     { trainer: 'image-only', layers: '1,2', pool: 'stats', scaling: 'standard' },
+  ],
+  [
+    'clip-agiqa-plus',
+    {
+      trainer: 'clip-agiqa-plus',
+      layers: '1',
+      pool: 'stats',
+      scaling: 'standard',
+      featureLength: true,
+      head: 'gated',
+      loss: '0.3*mse+plcc',
+    },
   ],
   ['zero-shot', { trainer: 'zero-shot' }],
   ['clip-agiqa on the embedded model', { trainer: 'clip-agiqa', weights: 'embedded', epochs: 1 }],
@@ -183,7 +195,7 @@ it('a head is refused where a tensor is missing, or its statistics or shapes do 
       new Map(
         Object.entries({ ...head, ...statistics, ...changes }).flatMap(([k, v]) => (v ? [[k, v]] : [])),
       ),
-      'words',
+      { scoreBy: 'words', head: 'relu' },
       'm',
     );
   expect(read({})()).toMatchObject({ kind: 'head', statistics: { std: new Float32Array(4) } });
@@ -197,7 +209,7 @@ it('a head is refused where a tensor is missing, or its statistics or shapes do 
 it('a reading that a model does not have is refused by name', async () => {
   const { constants } = await readModel(join(folder, 'zero-shot'));
   const only = new Map([...constants].filter(([name]) => name.startsWith('words.')));
-  expect(() => readScoringConstants(only, 'antonyms', 'model.safetensors')).toThrow(
-    /cannot score by antonyms/,
-  );
+  expect(() =>
+    readScoringConstants(only, { scoreBy: 'antonyms', head: 'relu' }, 'model.safetensors'),
+  ).toThrow(/cannot score by antonyms/);
 });

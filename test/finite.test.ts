@@ -20,6 +20,7 @@ import { ImageOnlyLearner } from '../src/training/learners/image-only.ts';
 import { TrainingLoop } from '../src/training/loop.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings, type Settings } from '../src/training/settings.ts';
+import { parseLoss } from '../src/training/training-loss.ts';
 import { sharedGpu } from './gpu.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -118,7 +119,7 @@ describe('numbers that are not finite', () => {
     const rows = new Map(Array.from({ length: 8 }, (_, i) => [i, new Float32Array(width).fill(i + 1)]));
     const features = new StoredFeatures(width, 1, rows);
     const head = new RegressionHead(gpu, initialHead(width, width, 1));
-    const learner = new ImageOnlyLearner(head, new FeatureScaling(gpu, null));
+    const learner = new ImageOnlyLearner(head, new FeatureScaling(gpu, null), parseLoss('mse'));
     const data = {
       train: Int32Array.from({ length: 8 }, (_, i) => i),
       val: new Int32Array(),

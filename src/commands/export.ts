@@ -16,7 +16,7 @@ import type { Position } from '../model/prefix-tree.ts';
 import { openClipWeights } from '../model/weights/open-weights.ts';
 import { tellsClasses } from '../scoring/classifier.ts';
 import { isOriginalFolder, originalHead, originalSettings } from '../scoring/original-model.ts';
-import { readScoringConstants, type ScoringConstants } from '../scoring/scoring-constants.ts';
+import { plainHead, readScoringConstants } from '../scoring/scoring-constants.ts';
 import { modelWeights, readModel } from '../scoring/trained-model.ts';
 import { clipOptions } from '../training/settings.ts';
 
@@ -113,7 +113,7 @@ async function openModel(path: string, options: Options) {
       return {
         settings,
         weights,
-        scoring: { kind: 'head', head, statistics: null } satisfies ScoringConstants,
+        scoring: plainHead(head),
       };
     } finally {
       gpu.close();
@@ -130,6 +130,10 @@ async function openModel(path: string, options: Options) {
   return {
     settings,
     weights,
-    scoring: readScoringConstants(model.constants, options.scoreBy ?? settings.scoreBy, path),
+    scoring: readScoringConstants(
+      model.constants,
+      { ...settings, scoreBy: options.scoreBy ?? settings.scoreBy },
+      path,
+    ),
   };
 }

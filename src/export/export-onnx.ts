@@ -1,9 +1,9 @@
+import { UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
 import type { StorageType } from '../data/formats/float16.ts';
 import { byteLength } from '../data/formats/protobuf.ts';
-import { visionFeature } from '../features/feature-extractor.ts';
+import { cropsOf, visionFeature, visionFeaturePlaces } from '../features/feature-extractor.ts';
 import type { VisionConfig } from '../model/config.ts';
-import { poolWidth } from '../model/pooling.ts';
 import { toHalf } from '../model/weights/convert.ts';
 import { type ClipWeights, transpose } from '../model/weights/weights.ts';
 import { checkFeatureWidth, type ScoringConstants, scoredWidth } from '../scoring/scoring-constants.ts';
@@ -46,10 +46,12 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
   const { weights, settings, scoring } = model;
   const { vision } = weights.config;
   const feature = visionFeature(vision, settings);
-  const width =
-    feature.kind === 'projected'
-      ? (vision.outputWidth ?? vision.width)
-      : feature.blocks.length * poolWidth(feature.pool) * vision.width;
+  const { width } = visionFeaturePlaces(vision, feature);
+  if (cropsOf(settings) > 0)
+    throw new UserError(
+      `this model scores each image by ${settings.crops + 1} crops of it, and an ONNX graph takes one`,
+      'Train one with --crops 0 to export it, or score with this package.',
+    );
   checkFeatureWidth(scoredWidth(scoring), width, 'the model');
 
   const graph = new OnnxGraph();

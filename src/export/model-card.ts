@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { choosesFeatures } from '../features/feature-extractor.ts';
 import type { Settings } from '../training/settings.ts';
 
 /** What an exported file says of itself: for people, and by name for programs. Paths of this machine stay out. */
@@ -27,7 +28,7 @@ export function modelCard(
     description,
     metadata: {
       trainer,
-      ...(trainer === 'image-only' ? { layers, pool, scaling } : {}),
+      ...(choosesFeatures(trainer) ? { layers, pool, scaling } : {}),
       weights: name,
       dataset: data,
       target,

@@ -1,5 +1,6 @@
 import { divisor } from '../common/standardize.ts';
 import type { FeatureStatistics } from '../model/feature-scaling.ts';
+import type { HeadKind } from '../model/head.ts';
 import type { ScoringConstants } from '../scoring/scoring-constants.ts';
 import type { OnnxGraph, OnnxValue } from './onnx-graph.ts';
 
@@ -13,9 +14,12 @@ export function scoringGraph(graph: OnnxGraph, features: OnnxValue, scoring: Sco
 function headGraph(
   graph: OnnxGraph,
   features: OnnxValue,
-  { head, statistics }: Extract<ScoringConstants, { kind: 'head' }>,
+  { head, statistics, activation, similarities }: Extract<ScoringConstants, { kind: 'head' }>,
 ): OnnxValue {
   const scaled = statistics ? standardize(graph, features, statistics) : l2Normalize(graph, features);
+  const input = similarities
+    ? graph.add('Concat', [scaled, ...similarityGraphs(graph, features, similarities)], { axis: 1 })
+    : scaled;
   const layer = (x: OnnxValue, index: 1 | 4) => {
     const { shape, data } = head[`${index}.weight`];
     const weight = graph.constant(data, shape, `head.${index}.weight`);
@@ -26,7 +30,32 @@ function headGraph(
     );
     return graph.add('Gemm', [x, weight, bias], { transB: 1 });
   };
-  return layer(graph.add('Relu', [layer(scaled, 1)]), 4);
+  const scores = layer(activated(graph, layer(input, 1), activation, head['1.bias'].data.length), 4);
+  return head['4.bias'].data.length === 1
+    ? scores
+    : graph.add('ReduceMean', [scores], { axes: [-1], keepdims: 1 });
+}
+
+function activated(graph: OnnxGraph, x: OnnxValue, kind: HeadKind, width: number): OnnxValue {
+  if (kind === 'relu') return graph.add('Relu', [x]);
+  if (kind === 'sigmoid') return graph.add('Sigmoid', [x]);
+  const gate = graph.add('Sigmoid', [graph.slice(x, 1, width / 2, width)]);
+  return graph.add('Mul', [graph.slice(x, 1, 0, width / 2), gate]);
+}
+
+/** As src/model/similarities.ts. */
+function similarityGraphs(
+  graph: OnnxGraph,
+  features: OnnxValue,
+  { places, logitScale, text }: NonNullable<Extract<ScoringConstants, { kind: 'head' }>['similarities']>,
+): OnnxValue[] {
+  const texts = graph.constant(text.data, text.shape, 'similarities.text');
+  return places.map((at) => {
+    const part = graph.slice(features, 1, at, at + text.shape[1]!);
+    const cosines = graph.add('Gemm', [l2Normalize(graph, part), texts], { transB: 1 });
+    const logits = graph.add('Mul', [cosines, graph.scalar(logitScale)]);
+    return graph.add('Sub', [logits, graph.add('ReduceMean', [logits], { axes: [-1], keepdims: 1 })]);
+  });
 }
 
 /** The expected score under the classes' probabilities, softmax of exp(logit_scale) · cosine (arXiv 2103.00020). */

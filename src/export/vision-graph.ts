@@ -20,22 +20,43 @@ export async function visionGraph(
   const { layers } = config;
   if (feature.kind === 'pooled') {
     const pooled = new Map<number, OnnxValue>();
-    for (let block = 1; block <= Math.max(...feature.blocks); block++) {
+    // Blocks behind the last that is pooled are needed by the projected feature alone.
+    const upTo = feature.projected || feature.length ? layers : Math.max(...feature.blocks);
+    for (let block = 1; block <= upTo; block++) {
       x = await transformerBlock(graph, weight, config, x, block - 1);
       if (feature.blocks.includes(block)) pooled.set(block, poolTokens(graph, config, x, feature.pool));
     }
-    return graph.add(
-      'Concat',
-      feature.blocks.map((block) => pooled.get(block)!),
-      { axis: 1 },
-    );
+    const parts = feature.blocks.map((block) => pooled.get(block)!);
+    if (feature.projected || feature.length) {
+      const token = graph.reshape(graph.slice(x, 1, 0, 1), 0, -1);
+      const projected = await projection(graph, weight, config, token);
+      if (feature.projected) parts.push(projected);
+      if (feature.length) parts.push(lengthOf(graph, projected));
+    }
+    return graph.add('Concat', parts, { axis: 1 });
   }
   for (let block = 0; block < layers - 1; block++)
     x = await transformerBlock(graph, weight, config, x, block);
   const token = graph.reshape(await transformerBlock(graph, weight, config, x, layers - 1, true), 0, -1);
+  const projected = await projection(graph, weight, config, token);
+  return feature.length
+    ? graph.add('Concat', [projected, lengthOf(graph, projected)], { axis: 1 })
+    : projected;
+}
+
+/** A class token after all blocks → the feature of CLIP's joint space, [batch, E]. */
+async function projection(
+  graph: OnnxGraph,
+  weight: WeightOf,
+  config: VisionConfig,
+  token: OnnxValue,
+): Promise<OnnxValue> {
   const normed = await layerNorm(graph, weight, config, token, 'visual.ln_post');
   return config.outputWidth === null ? normed : graph.add('MatMul', [normed, await weight('visual.proj')]);
 }
+
+const lengthOf = (graph: OnnxGraph, x: OnnxValue): OnnxValue =>
+  graph.add('ReduceL2', [x], { axes: [-1], keepdims: 1 });
 
 /** Patches, class token and positions: [batch, tokens, width]. */
 async function embedding(

@@ -118,7 +118,7 @@ export class ClipEncoder {
     options: EncodeOptions & { readonly exif?: boolean | undefined } = {},
   ): AsyncGenerator<EncodedInput, void, undefined> {
     if (!this.#images) throw new UserError('the image tower of this model was not loaded');
-    for await (const result of encodeInputs(this.#images, inputs, options.exif))
+    for await (const result of encodeInputs(this.#images, inputs, { autoOrient: options.exif }))
       yield options.normalize && 'feature' in result ? { ...result, feature: unit(result.feature) } : result;
   }
 

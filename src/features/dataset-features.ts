@@ -1,6 +1,7 @@
 import type { Reporter } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
 import type { ImageJob } from '../data/images/loader.ts';
+import { cropTransforms, joinCrops, joinedWidth } from './crops.ts';
 import type { FeatureSource } from './feature-source.ts';
 import { StoredFeatures } from './feature-source.ts';
 import type { ImageEncoder, UnreadableImage } from './image-encoder.ts';
@@ -22,6 +23,8 @@ export interface CropPlan {
   readonly augment: 'crop' | 'none';
   /** Crops of each training image drawn before training; 0: a new one every step. */
   readonly views: number;
+  /** Native crops beside the center crop of each image. */
+  readonly crops: number;
   readonly epochs: number;
   readonly seed: number;
 }
@@ -65,31 +68,36 @@ export async function encodeDataset(
   images: ImageEncoder,
   dataset: Dataset,
   { trained, centered }: { readonly trained: Int32Array; readonly centered: Int32Array },
-  { augment, views: wanted, epochs, seed }: CropPlan,
+  { augment, views: wanted, crops, epochs, seed }: CropPlan,
   { reporter, signal, soFar = new EncodedSoFar() }: EncodingOptions,
 ): Promise<DatasetFeatures> {
   const options = { reporter, signal, soFar };
   const { unreadable } = soFar;
   // Without stored crops the training images are still decoded once, so that a bad one is known before training.
   const stored = augment === 'crop' && wanted > 0;
-  const test = await encodeCrops(images, dataset, options, {
-    label: 'encoding center crops',
+  const transforms = cropTransforms(crops);
+  const { width } = images.encoder;
+  const encoded = await encodeCrops(images, dataset, options, {
+    label: crops > 0 ? `encoding center crops and ${crops} native crops` : 'encoding center crops',
     samples: stored ? centered : Int32Array.from([...centered, ...trained]),
-    views: 1,
-    transform: () => ({ kind: 'test' }),
+    views: transforms.length,
+    transform: (_, view) => transforms[view]!,
   });
+  for (const [sample, row] of encoded) encoded.set(sample, joinCrops(row, width));
+  const test = new StoredFeatures(joinedWidth(width, crops), 1, encoded);
   if (augment === 'none') return { train: test, test, known: test, unreadable };
   if (!stored) {
     const online = new OnlineFeatures(images, dataset.samples, seed);
     return { train: online, test, known: test, unreadable };
   }
   const views = Math.min(wanted, Math.max(1, epochs));
-  const train = await encodeCrops(images, dataset, options, {
+  const rows = await encodeCrops(images, dataset, options, {
     label: `encoding ${views} random crop${views === 1 ? '' : 's'} per training image`,
     samples: trained,
     views,
     transform: (sample, epoch) => ({ kind: 'crop', seed, epoch, index: sample }),
   });
+  const train = new StoredFeatures(width, views, rows);
   return { train, test, known: train, unreadable };
 }
 
@@ -108,7 +116,7 @@ async function encodeCrops(
   dataset: Dataset,
   { reporter, signal, soFar }: Required<EncodingOptions>,
   { label, samples, views, transform }: Crops,
-): Promise<StoredFeatures> {
+): Promise<Map<number, Float32Array>> {
   const { width } = images.encoder;
   const { done, rows } = soFar.part(label);
   const jobs = Array.from(samples, (sample) =>
@@ -137,5 +145,5 @@ async function encodeCrops(
   } finally {
     bar.stop();
   }
-  return new StoredFeatures(width, views, rows);
+  return new Map(rows);
 }

@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { type ImageInput, type OpenedInput, openInput } from '../data/images/input.ts';
+import { cropTransforms } from './crops.ts';
 import type { ImageEncoder } from './image-encoder.ts';
 
 /** Images to be worked through in order: a list, or whatever gives them one after another, such as an async generator. */
@@ -14,33 +15,49 @@ export type EncodedInput =
 const batchSize = 64;
 
 /**
- * Features of images in the order they are given in. Of an async iterable, what is there is worked on
+ * Features of images in the order they are given in; of so many native crops besides, those behind the feature of the resized image. Of an async iterable, what is there is worked on
  * while the next is waited for.
  */
 export async function* encodeInputs(
   images: ImageEncoder,
   inputs: ImageInputs,
-  autoOrient = false,
+  {
+    autoOrient = false,
+    crops = 0,
+  }: { readonly autoOrient?: boolean | undefined; readonly crops?: number } = {},
 ): AsyncGenerator<EncodedInput, void, undefined> {
+  const transforms = cropTransforms(crops);
   let done = 0;
   for await (const some of batches(inputs)) {
     const opened: OpenedInput[] = [];
     for (const [i, input] of some.entries()) opened.push(await openInput(input, done + i));
     const size = images.imageSize;
-    const jobs = opened.map(({ name: _, ...input }) => ({
-      ...input,
-      size,
-      autoOrient,
-      transform: { kind: 'test' as const },
-    }));
+    // The crops of an image follow each other, so that it is decoded once.
+    const jobs = opened.flatMap(({ name: _, ...input }) =>
+      transforms.map((transform) => ({ ...input, size, autoOrient, transform })),
+    );
+    let features: Float32Array[] = [];
+    let error: string | undefined;
     for await (const result of images.encode(jobs)) {
-      const path = opened[result.index]!.name;
-      const index = done + result.index;
-      if ('error' in result) yield { index, path, error: result.error };
-      else yield { index, path, feature: result.feature };
+      if ('error' in result) error ??= result.error;
+      else features.push(result.feature);
+      if ((result.index + 1) % transforms.length !== 0) continue;
+      const at = (result.index + 1) / transforms.length - 1;
+      const { name: path } = opened[at]!;
+      if (error === undefined) yield { index: done + at, path, feature: concatenated(features) };
+      else yield { index: done + at, path, error };
+      [features, error] = [[], undefined];
     }
     done += some.length;
   }
+}
+
+function concatenated(features: readonly Float32Array[]): Float32Array {
+  const [first] = features;
+  if (features.length === 1) return first!;
+  const all = new Float32Array(features.length * first!.length);
+  for (const [i, feature] of features.entries()) all.set(feature, i * feature.length);
+  return all;
 }
 
 function batches(

@@ -14,6 +14,7 @@ export const unaryNumbers = {
   exp: 5,
   log: 6,
   sqrt: 7,
+  sigmoid: 8,
 } as const;
 export type UnaryName = keyof typeof unaryNumbers;
 

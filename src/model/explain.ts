@@ -93,11 +93,15 @@ function relevanceRows(
   // Where nothing has a gradient, nothing has relevance: 0 / tiny.
   const largest = add(maxAll(concat(sums, 0)), Tensor.from(gpu, [1e-30]));
   const start = Tensor.from(gpu, readoutWeights(feature, tokens), [1, tokens]);
-  const blocks = feature.kind === 'pooled' ? new Set(feature.blocks) : new Set([links.length]);
+  const blocks = new Set(feature.kind === 'pooled' ? feature.blocks : [links.length]);
+  // CLIP's own feature beside pooled blocks reads the last block's class token.
+  const beside = feature.kind === 'pooled' && (feature.projected || feature.length);
+  const classToken = Tensor.from(gpu, readoutWeights({ kind: 'projected' }, tokens), [1, tokens]);
   const chain = (matrixOf: (link: AttentionLinks) => Tensor) => {
     let row = Tensor.zeros(gpu, [1, tokens]);
     for (const [i, link] of [...links.entries()].reverse()) {
       if (blocks.has(i + 1)) row = add(row, start);
+      if (beside && i + 1 === links.length) row = add(row, classToken);
       row = add(row, through(row, divide(matrixOf(link), largest)));
     }
     return row;

@@ -1,7 +1,10 @@
 import { named } from '../autograd/names.ts';
+import { multiply } from '../autograd/ops/arithmetic.ts';
 import { dropout } from '../autograd/ops/dropout.ts';
 import { linear } from '../autograd/ops/linear.ts';
-import { reshape } from '../autograd/ops/shape.ts';
+import { mean } from '../autograd/ops/reduce.ts';
+import { reshape, slice } from '../autograd/ops/shape.ts';
+import { sigmoid } from '../autograd/ops/unary.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
@@ -14,6 +17,10 @@ import type { Gpu } from '../kernels/device/gpu.ts';
 export const headNames = ['1.weight', '1.bias', '4.weight', '4.bias'] as const;
 export type HeadName = (typeof headNames)[number];
 export type HeadValues = Readonly<Record<HeadName, HostTensor>>;
+
+/** What the hidden layer does: max(x, 0) as published, σ(x), or x · σ(gate), a gate for each x behind them all (Dauphin et al., arXiv 1612.08083). */
+export const headKinds = ['relu', 'sigmoid', 'gated'] as const;
+export type HeadKind = (typeof headKinds)[number];
 
 /** A head of the values that `pick` gives for each of its names. */
 export function headOf(pick: (name: HeadName) => HostTensor): HeadValues {
@@ -28,13 +35,19 @@ export async function readHead(read: (name: HeadName) => Promise<HostTensor>): P
 }
 
 /** The first tensor that does not fit the hidden width and the inputs that `1.weight` has, with the shape it should have. */
-export function misshapenTensor(values: HeadValues): { name: HeadName; expected: readonly number[] } | null {
-  const [hidden = 0, input = 0] = values['1.weight'].shape;
+export function misshapenTensor(
+  values: HeadValues,
+  kind: HeadKind = 'relu',
+): { name: HeadName; expected: readonly number[] } | null {
+  const [rows = 0, input = 0] = values['1.weight'].shape;
+  const members = values['4.weight'].shape[0] ?? 0;
+  const hidden = kind === 'gated' ? Math.ceil(rows / 2) : rows;
+  const outputs = kind === 'gated' ? 2 * hidden : hidden;
   const expected: Record<HeadName, readonly number[]> = {
-    '1.weight': [hidden, input],
-    '1.bias': [hidden],
-    '4.weight': [1, hidden],
-    '4.bias': [1],
+    '1.weight': [outputs, input],
+    '1.bias': [outputs],
+    '4.weight': [members, hidden],
+    '4.bias': [members],
   };
   const name = headNames.find(
     (candidate) =>
@@ -50,12 +63,14 @@ export interface DropoutState {
   readonly seed: Tensor;
 }
 
-/** Dropout → Linear(input, hidden) → ReLU → Dropout → Linear(hidden, 1): features to one score. */
+/** Dropout → Linear(input, hidden) → ReLU (or another {@link HeadKind}) → Dropout → Linear(hidden, 1): features to one score. */
 export class RegressionHead {
   readonly parameters: ReadonlyMap<HeadName, Tensor>;
+  readonly kind: HeadKind;
 
-  constructor(gpu: Gpu, values: HeadValues) {
-    const wrong = misshapenTensor(values);
+  constructor(gpu: Gpu, values: HeadValues, kind: HeadKind = 'relu') {
+    this.kind = kind;
+    const wrong = misshapenTensor(values, kind);
     if (wrong)
       throw new UserError(
         `head tensor ${wrong.name} is [${values[wrong.name].shape.join(', ')}], expected [${wrong.expected.join(', ')}]`,
@@ -65,8 +80,16 @@ export class RegressionHead {
     this.parameters = allOrNone(() => new Map(headNames.map((name) => [name, make(name)])));
   }
 
-  /** x [B, input] → scores [B]; dropout only in training. */
+  /** x [B, input] → scores [B], of an ensemble the mean of its members'; dropout only in training. */
   forward(x: Tensor, training?: DropoutState): Tensor {
+    return scope(() => {
+      const scores = this.members(x, training);
+      return scores.dim(1) === 1 ? reshape(scores, [x.dim(0)]) : mean(scores, -1);
+    });
+  }
+
+  /** x [B, input] → the score of each member of an ensemble [B, members]; a head that was trained alone is its only one. */
+  members(x: Tensor, training?: DropoutState): Tensor {
     return inHead(() => {
       const drop = (t: Tensor, place: string, stream: number) =>
         training && training.p > 0
@@ -74,25 +97,38 @@ export class RegressionHead {
           : t;
       const p = (name: HeadName) => getOrThrow(this.parameters, name);
       const input = drop(x, '0', streams.inputDropout);
-      const hidden = named('1', () => linear(input, p('1.weight'), p('1.bias'), { activation: 'relu' }));
+      const hidden = named('1', () => hiddenLayer(this.kind, input, p('1.weight'), p('1.bias')));
       const dropped = drop(hidden, '3', streams.hiddenDropout);
-      return reshape(
-        named('4', () => linear(dropped, p('4.weight'), p('4.bias'))),
-        [x.dim(0)],
-      );
+      return named('4', () => linear(dropped, p('4.weight'), p('4.bias')));
     });
   }
+}
+
+/** The hidden layer, [B, input] → [B, hidden]. */
+export function hiddenLayer(kind: HeadKind, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  if (kind !== 'gated') return linear(x, weight, bias, { activation: kind });
+  return scope(() => {
+    const both = linear(x, weight, bias);
+    const half = both.dim(1) / 2;
+    return multiply(slice(both, 1, 0, half), sigmoid(slice(both, 1, half, 2 * half)));
+  });
 }
 
 const inHead = (body: () => Tensor) => named('head', () => scope(body));
 
 /** PyTorch's default for nn.Linear: weights and biases uniform within ±1/sqrt(inputs). */
-export function initialHead(input: number, hidden: number, seed: number): HeadValues {
+export function initialHead(
+  input: number,
+  hidden: number,
+  seed: number,
+  kind: HeadKind = 'relu',
+): HeadValues {
+  const outputs = kind === 'gated' ? 2 * hidden : hidden;
   const layer = (count: number, fanIn: number, stream: number) =>
     Float32Array.from(uniforms(count, seed, stream), (draw) => (2 * draw - 1) / Math.sqrt(fanIn));
   return {
-    '1.weight': { shape: [hidden, input], data: layer(hidden * input, input, streams.hiddenWeight) },
-    '1.bias': { shape: [hidden], data: layer(hidden, input, streams.hiddenBias) },
+    '1.weight': { shape: [outputs, input], data: layer(outputs * input, input, streams.hiddenWeight) },
+    '1.bias': { shape: [outputs], data: layer(outputs, input, streams.hiddenBias) },
     '4.weight': { shape: [1, hidden], data: layer(hidden, hidden, streams.outputWeight) },
     '4.bias': { shape: [1], data: layer(1, hidden, streams.outputBias) },
   };

@@ -8,10 +8,19 @@ import { Tensor } from '../autograd/tensor.ts';
 /** How the tokens of a block become one vector: class token, mean of the patch tokens, or class token with their mean and standard deviation. */
 export type Pool = 'cls' | 'mean' | 'stats';
 
-/** Which numbers of the image tower are the feature: the projected class token, or tokens of some blocks (1 is the first), pooled. */
-export type VisionFeature =
+/**
+ * Which numbers of the image tower are the feature: the projected class token, or tokens of some blocks (1 is the first), pooled, with the
+ * projected class token behind them where they stand beside texts; and at the end, if wanted, the latter's length.
+ */
+export type VisionFeature = (
   | { readonly kind: 'projected' }
-  | { readonly kind: 'pooled'; readonly blocks: readonly number[]; readonly pool: Pool };
+  | {
+      readonly kind: 'pooled';
+      readonly blocks: readonly number[];
+      readonly pool: Pool;
+      readonly projected?: boolean;
+    }
+) & { readonly length?: boolean };
 
 /** Vectors a token width: 1 or 3. */
 export const poolWidth = (pool: Pool): number => (pool === 'stats' ? 3 : 1);

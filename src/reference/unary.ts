@@ -27,6 +27,7 @@ const functions: Record<UnaryName, (x: number) => number> = {
   exp: Math.exp,
   log: Math.log,
   sqrt: Math.sqrt,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
 };
 
 export const activate = (name: UnaryName, x: number): number => functions[name](x);

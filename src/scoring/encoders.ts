@@ -36,7 +36,8 @@ export function encoderBesideText(
   model: OpenedModel,
 ): FeatureExtractor {
   const plain = scoreEncoder(vision, scoring, model);
-  if (visionFeature(vision.config, model.settings).kind === 'projected') return plain;
+  const own = visionFeature(vision.config, model.settings);
+  if (own.kind === 'projected' && !own.length) return plain;
   const encode = featureBesideText(vision, model.settings);
   const width = plain.width - 1;
   return {
@@ -48,6 +49,21 @@ export function encoderBesideText(
         return concat([feature, projected, scoreColumn(scoring, feature)], 1);
       }),
     describe: (at) => described(at, width + vision.featureWidth, width),
+  };
+}
+
+/** The feature of a crop and behind it, for texts, the projected one; the score takes all crops of an image. */
+export function cropEncoder(vision: VisionTransformer, model: OpenedModel): FeatureExtractor {
+  const { width, id } = featureExtractor(vision, model.id, model.settings);
+  const encode = featureBesideText(vision, model.settings);
+  return {
+    width: width + vision.featureWidth,
+    id: `${id} beside text`,
+    encode: (patches) =>
+      scope(() => {
+        const { feature, projected } = encode(patches);
+        return concat([feature, projected], 1);
+      }),
   };
 }
 

@@ -13,7 +13,7 @@ import {
   originalHead,
   originalSettings,
 } from './original-model.ts';
-import { readScoringConstants } from './scoring-constants.ts';
+import { plainHead, readScoringConstants } from './scoring-constants.ts';
 import { type ScoringModel, scoringModel } from './scoring-model.ts';
 import { modelWeights, readModel } from './trained-model.ts';
 import { zeroShotModel } from './zero-shot.ts';
@@ -49,19 +49,22 @@ export async function openTrained(gpu: Gpu, path: string, options: ScorerOptions
   const settings = { ...trained, weights: weights.path };
   const opened = { settings, id: weights.id, path };
   if (model) {
-    const reading = options.scoreBy ?? trained.scoreBy;
     if (tellsClasses(model))
       throw new UserError(
         `${path} tells classes apart, it does not score`,
         'Use the score or eval command, or Classifier of the library.',
       );
-    const constants = readScoringConstants(model.constants, reading, path);
+    const constants = readScoringConstants(
+      model.constants,
+      { ...trained, scoreBy: options.scoreBy ?? trained.scoreBy },
+      path,
+    );
     return { ...opened, make: (device) => scoringModel(device, constants) };
   }
   const { epoch, position = 'end', prompts } = options;
   const how = { epoch, position, prompts, ...clipOptions(settings) };
   const head = await recovering(gpu, (device) => originalHead(device, path, weights.path, how));
-  return { ...opened, make: (device) => scoringModel(device, { kind: 'head', head, statistics: null }) };
+  return { ...opened, make: (device) => scoringModel(device, plainHead(head)) };
 }
 
 /** CLIP weights as a model of their own. */

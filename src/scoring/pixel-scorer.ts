@@ -1,7 +1,8 @@
+import { concat, expand } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { featureExtractor, visionFeature } from '../features/feature-extractor.ts';
+import { cropsOf, featureExtractor, visionFeature } from '../features/feature-extractor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Clip } from '../model/clip.ts';
 import { type Explanation, explain } from '../model/explain.ts';
@@ -28,7 +29,10 @@ interface PixelModel {
 /** Images that go through the tower at once. */
 const batch = 16;
 
-/** A scoring model on images as `preprocess` makes them for it: what a program needs to ask what a score depends on. */
+/**
+ * A scoring model on images as `preprocess` makes them for it: what a program needs to ask what a score depends on. A model that also reads
+ * native crops, which such an image no longer has, is given those of an average training image: scores differ by what the image's own would have added.
+ */
 export class PixelScorer {
   readonly #model: PixelModel;
 
@@ -92,7 +96,14 @@ export class PixelScorer {
   #scores({ clip, scoring }: ScoringTower, patches: Tensor): Tensor {
     const { id, settings } = this.#model;
     const { encode } = featureExtractor(clip.vision, id, settings);
-    return scope(() => scoring.predict(encode(patches)));
+    return scope(() => {
+      const features = encode(patches);
+      if (cropsOf(settings) === 0) return scoring.predict(features);
+      const [batch, width] = features.shape as [number, number];
+      const average = scoring.average?.slice(width);
+      const crops = average ? expand(Tensor.from(features.gpu, average), batch) : features;
+      return scoring.predict(concat([features, crops], 1));
+    });
   }
 }
 

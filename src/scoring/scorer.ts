@@ -3,22 +3,23 @@ import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { cosineToUnit } from '../features/cosine.ts';
+import { joinCrops, joinedWidth } from '../features/crops.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
-import { featureExtractor } from '../features/feature-extractor.ts';
+import { cropsOf, featureExtractor } from '../features/feature-extractor.ts';
 import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
-import { encodeTexts } from '../features/text-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { loadClip } from '../model/load-clip.ts';
 import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import { pairProbability } from './antonyms.ts';
-import { encoderBesideText, scoreEncoder } from './encoders.ts';
+import { cropEncoder, encoderBesideText, scoreEncoder } from './encoders.ts';
 import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
 import { encodePairs, type PairTexts } from './pair-texts.ts';
 import { PixelScorer, readOut, type ScoringTower } from './pixel-scorer.ts';
+import { encodePrompts } from './prompt-texts.ts';
 import { checkFeatureWidth } from './scoring-constants.ts';
 
 /** One image's score, in the unit of the MOS the model was trained on, or why there is none; `index` is its place in what was given, `path` that of
@@ -117,7 +118,8 @@ export class Scorer {
       try {
         const clip = await loadClip(device, settings.weights, { ...clipOptions(settings), text: false });
         try {
-          checkFeatureWidth(scoring.width, featureExtractor(clip.vision, id, settings).width, path);
+          const { width } = featureExtractor(clip.vision, id, settings);
+          checkFeatureWidth(scoring.width, joinedWidth(width, cropsOf(settings)), path);
           return { clip, scoring };
         } catch (error) {
           clip.dispose();
@@ -141,7 +143,7 @@ export class Scorer {
    */
   async *score(inputs: ImageInputs, options: ScoreOptions = {}): AsyncIterable<ScoredImage> {
     const { prompts, exif = false, reporter = silent, label = 'scoring' } = options;
-    const texts = prompts ? await this.#encodePrompts(prompts, reporter) : null;
+    const texts = prompts ? await encodePrompts(this.#gpu, this.settings, prompts, reporter) : null;
     const beside = texts !== null || this.#pairs.length > 0;
     const images = beside ? this.#withText : this.#plain;
     // Nobody knows how many an iterable will give.
@@ -150,15 +152,14 @@ export class Scorer {
       Array.isArray(inputs) ? inputs.length : 0,
     );
     try {
-      for await (const result of encodeInputs(images, inputs, exif)) {
+      for await (const result of encodeInputs(images, inputs, { autoOrient: exif, crops: this.#crops })) {
         const { index, path } = result;
         bar.advance();
         if ('error' in result) yield { index, path, error: result.error };
         else {
-          const score = result.feature.at(-1)!;
+          const { score, projected } = await this.#read(result.feature);
           if (!beside) yield { index, path, score };
-          else
-            yield { index, path, score, columns: this.#columns(result.feature, texts?.get(prompts![index])) };
+          else yield { index, path, score, columns: this.#columns(projected, texts?.get(prompts![index])) };
         }
       }
     } finally {
@@ -211,14 +212,24 @@ export class Scorer {
     );
   }
 
+  get #crops(): number {
+    return cropsOf(this.settings);
+  }
+
   get #plain(): ImageEncoder {
-    this.#images ??= this.#encoder(({ clip, scoring }) => scoreEncoder(clip.vision, scoring, this.#model));
+    this.#images ??= this.#encoder(({ clip, scoring }) =>
+      this.#crops > 0
+        ? featureExtractor(clip.vision, this.#model.id, this.settings)
+        : scoreEncoder(clip.vision, scoring, this.#model),
+    );
     return this.#images;
   }
 
   get #withText(): ImageEncoder {
     this.#imagesBesideText ??= this.#encoder(({ clip, scoring }) =>
-      encoderBesideText(clip.vision, scoring, this.#model),
+      this.#crops > 0
+        ? cropEncoder(clip.vision, this.#model)
+        : encoderBesideText(clip.vision, scoring, this.#model),
     );
     return this.#imagesBesideText;
   }
@@ -236,33 +247,22 @@ export class Scorer {
     });
   }
 
-  /** Each prompt's features, by the prompt. */
-  async #encodePrompts(
-    prompts: readonly (string | undefined)[],
-    reporter: Reporter,
-  ): Promise<ReadonlyMap<string | undefined, Float32Array>> {
-    const distinct = [...new Set(prompts.filter((prompt) => prompt !== undefined))];
-    const bar = reporter.bar('encoding prompts', distinct.length);
-    try {
-      const { features, truncated } = await encodeTexts(this.#gpu, this.settings.weights, distinct, {
-        ...clipOptions(this.settings),
-        truncate: true,
-        bar,
-      });
-      if (truncated > 0)
-        reporter.line(
-          `prompts    ${truncated} of ${distinct.length} longer than CLIP reads: cut at their end`,
-        );
-      return new Map(distinct.map((prompt, i) => [prompt, features[i]!]));
-    } finally {
-      bar.stop();
-    }
-  }
-
-  #columns(values: Float32Array, prompt: Float32Array | undefined): Record<string, number> {
+  /** The score of an image, and its projected feature where texts are wanted, from what its encoder gives for each of its crops. */
+  async #read(values: Float32Array): Promise<{ score: number; projected: Float32Array }> {
     const { featureWidth } = this.#first.clip.vision;
     // Behind the feature that the model takes, where that is another one.
-    const projected = values.subarray(values.length - 1 - featureWidth, -1);
+    if (this.#crops === 0)
+      return { score: values.at(-1)!, projected: values.subarray(values.length - 1 - featureWidth, -1) };
+    const width = values.length / (this.#crops + 1);
+    const taken = this.#first.scoring.width / 2;
+    const features = new Float32Array((this.#crops + 1) * taken);
+    for (let crop = 0; crop <= this.#crops; crop++)
+      features.set(values.subarray(crop * width, crop * width + taken), crop * taken);
+    const score = await this.scoreFeature(joinCrops(features, taken));
+    return { score, projected: values.subarray(width - featureWidth, width) };
+  }
+
+  #columns(projected: Float32Array, prompt: Float32Array | undefined): Record<string, number> {
     const columns: Record<string, number> = {};
     for (const { name, texts } of this.#pairs)
       columns[name] = pairProbability(projected, texts, this.#logitScale);

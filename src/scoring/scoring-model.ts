@@ -1,15 +1,19 @@
-import { allOrNone, scope } from '../autograd/scope.ts';
+import { concat } from '../autograd/ops/shape.ts';
+import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClassScores } from '../model/class-scores.ts';
 import { FeatureScaling } from '../model/feature-scaling.ts';
 import { RegressionHead } from '../model/head.ts';
+import { promptSimilarities } from '../model/similarities.ts';
 import { type ScoringConstants, scoredWidth } from './scoring-constants.ts';
 
 /** What is left of a trained model once its texts are constants: image features [B, E], not normalized, to scores [B]. */
 export interface ScoringModel {
   /** Numbers of a feature that it takes. */
   readonly width: number;
+  /** Of the training images, of a model that standardizes features. */
+  readonly average?: Float32Array | undefined;
   predict(features: Tensor): Tensor;
   dispose(): void;
 }
@@ -20,15 +24,27 @@ export function scoringModel(gpu: Gpu, constants: ScoringConstants): ScoringMode
     const { text, scores, logitScale } = constants;
     return new ClassScores(Tensor.from(gpu, text.data, text.shape), scores, logitScale);
   }
-  const [head, scaling] = allOrNone(
-    () => [new RegressionHead(gpu, constants.head), new FeatureScaling(gpu, constants.statistics)] as const,
+  const { similarities } = constants;
+  const [head, scaling, text] = allOrNone(
+    () =>
+      [
+        new RegressionHead(gpu, constants.head, constants.activation),
+        new FeatureScaling(gpu, constants.statistics),
+        similarities && keep(Tensor.from(gpu, similarities.text.data, similarities.text.shape)),
+      ] as const,
   );
+  const input = (features: Tensor) =>
+    text && similarities
+      ? concat([scaling.forward(features), promptSimilarities(features, text, similarities)], 1)
+      : scaling.forward(features);
   return {
     width: scoredWidth(constants),
-    predict: (features) => scope(() => head.forward(scaling.forward(features))),
+    average: constants.statistics?.mean,
+    predict: (features) => scope(() => head.forward(input(features))),
     dispose: () => {
       for (const tensor of head.parameters.values()) tensor.dispose();
       scaling.dispose();
+      text?.dispose();
     },
   };
 }

@@ -5,10 +5,16 @@ import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { normals, streams } from '../common/random.ts';
 import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import {
+  choosesFeatures,
+  cropsOf,
+  visionFeature,
+  visionFeaturePlaces,
+} from '../features/feature-extractor.ts';
 import { ClipAgiqa, checkVocabulary, qualityPrompts, qualityWords } from '../model/agiqa.ts';
 import { ClassScores } from '../model/class-scores.ts';
 import { type Clip, noTextTower } from '../model/clip.ts';
-import type { ClipConfig, TextConfig } from '../model/config.ts';
+import type { ClipConfig, TextConfig, VisionConfig } from '../model/config.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
@@ -16,10 +22,12 @@ import type { TextTransformer } from '../model/text.ts';
 import type { MosScale } from './class-centers.ts';
 import type { Learner } from './learner.ts';
 import { ClipAgiqaLearner } from './learners/clip-agiqa.ts';
+import { ClipAgiqaPlusLearner } from './learners/clip-agiqa-plus.ts';
 import { CoopLearner } from './learners/coop.ts';
 import { ImageOnlyLearner } from './learners/image-only.ts';
 import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
+import { parseLoss } from './training-loss.ts';
 import { wordsOf } from './words.ts';
 
 /** CoOp's standard deviation of the context's initial values. */
@@ -49,6 +57,9 @@ function makeLearner(
 ): Learner {
   const { trainer, seed } = settings;
   const hidden = settings.hidden || featureWidth;
+  const headFor = (width: number) =>
+    new RegressionHead(clip.gpu, initialHead(width, hidden, seed, settings.head), settings.head);
+  const scalingOf = () => new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null);
   const textual = () => {
     if (!tokenizer) throw new Error(`${trainer} needs a tokenizer`);
     return tokenizer;
@@ -58,14 +69,24 @@ function makeLearner(
     case 'linear': {
       const prompts = createPrompts(clip.text, textual(), settings, words);
       const width = featureWidth * (1 + words.length);
-      const head = new RegressionHead(clip.gpu, initialHead(width, hidden, seed));
-      return new ClipAgiqaLearner(new ClipAgiqa(prompts, head), { promptsLearn: trainer === 'clip-agiqa' });
+      return new ClipAgiqaLearner(new ClipAgiqa(prompts, headFor(width)), {
+        promptsLearn: trainer === 'clip-agiqa',
+        terms: parseLoss(settings.loss),
+      });
     }
     case 'image-only':
-      return new ImageOnlyLearner(
-        new RegressionHead(clip.gpu, initialHead(featureWidth, hidden, seed)),
-        new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null),
-      );
+      return new ImageOnlyLearner(headFor(featureWidth), scalingOf(), parseLoss(settings.loss));
+    case 'clip-agiqa-plus': {
+      const prompts = createPrompts(clip.text, textual(), settings, words);
+      const places = similarityPlaces(clip.config.vision, settings);
+      return new ClipAgiqaPlusLearner({
+        prompts,
+        head: headFor(featureWidth + places.length * words.length),
+        scaling: scalingOf(),
+        similarities: { places, logitScale: clip.logitScale },
+        terms: parseLoss(settings.loss),
+      });
+    }
     case 'coop':
       return new CoopLearner(
         createPrompts(clip.text, textual(), settings, words),
@@ -84,6 +105,8 @@ export function checkLearner(
   settings: Settings,
   words: readonly string[] = wordsOf(settings),
 ): void {
+  if (usesHead(settings.trainer)) parseLoss(settings.loss);
+  checkFeatures(settings);
   if (!tokenizer) return;
   if (!config) throw noTextTower();
   if (usesContext(settings.trainer)) contextPrompts(config, tokenizer, settings, words);
@@ -93,12 +116,37 @@ export function checkLearner(
   }
 }
 
+/** Refuses settings of features that do not go together. */
+function checkFeatures({ trainer, crops, featureLength, augment, scaling }: Settings): void {
+  const refuse = (what: string, advice: string) => {
+    throw new UserError(what, advice);
+  };
+  if ((crops > 0 || featureLength) && !choosesFeatures(trainer))
+    refuse(
+      `the trainer ${trainer} takes no ${crops > 0 ? '--crops' : '--feature-length'}`,
+      'Use --trainer image-only or --trainer clip-agiqa-plus.',
+    );
+  if (crops > 0 && augment === 'crop')
+    refuse('--crops goes beside center crops, not random ones', 'Add --augment none, or omit --crops.');
+  if (featureLength && scaling === 'unit')
+    refuse(
+      '--feature-length and --scaling unit exclude each other: all features would have length 1',
+      'Add --scaling standard, or omit --feature-length.',
+    );
+}
+
+/** Where CLIP's own features begin in what the learner takes of an image: the resized one's and, behind them all, those of its native crops. */
+function similarityPlaces(vision: VisionConfig, settings: Settings): number[] {
+  const { width, projected } = visionFeaturePlaces(vision, visionFeature(vision, settings));
+  return projected === null ? [] : cropsOf(settings) > 0 ? [projected, width + projected] : [projected];
+}
+
 /** Whether a trainer reads the prompts, and so needs a text tower. */
 export const usesText = (trainer: string): boolean => trainer !== 'image-only';
 
 /** Whether a trainer has a regression head. */
 export const usesHead = (trainer: string): boolean =>
-  ['clip-agiqa', 'linear', 'image-only'].includes(trainer);
+  ['clip-agiqa', 'clip-agiqa-plus', 'linear', 'image-only'].includes(trainer);
 
 /** Whether a trainer has context vectors, learned or fixed. */
 export const usesContext = (trainer: string): boolean => usesText(trainer) && trainer !== 'zero-shot';

@@ -1,6 +1,7 @@
 import type { Reporter } from '../common/reporter.ts';
 import { type DatasetFeatures, encodeDataset } from '../features/dataset-features.ts';
 import { openFeatureCache } from '../features/feature-cache.ts';
+import { cropsOf } from '../features/feature-extractor.ts';
 import { type FeatureExtractor, ImageEncoder, type UnreadableImage } from '../features/image-encoder.ts';
 import { OnlineFeatures } from '../features/online-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
@@ -40,7 +41,7 @@ export async function encodeRun(run: Run<RunRecord>, images: ImageEncoder): Prom
       images,
       dataset,
       { trained: learns ? train : new Int32Array(), centered: Int32Array.from([...val, ...test]) },
-      { ...settings, epochs },
+      { ...settings, crops: cropsOf(settings), epochs },
       { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
     );
     const { encoded, cached } = images.counters;

@@ -6,6 +6,7 @@ import { encodeBatch } from '../features/encode-batch.ts';
 import { type TuneChoice, tuneChoices } from '../kernels/device/tuning.ts';
 import type { ClipOptions } from '../model/clip.ts';
 import { type Activation, activations } from '../model/config.ts';
+import { type HeadKind, headKinds } from '../model/head.ts';
 import { wordsOf } from './words.ts';
 
 /** Shared by every command that trains. */
@@ -52,10 +53,10 @@ export const fields = {
     'MLP activation; auto: the one named in the file, else QuickGELU',
     ['auto', ...activations],
   ),
-  trainer: field<'clip-agiqa' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
+  trainer: field<'clip-agiqa' | 'clip-agiqa-plus' | 'linear' | 'image-only' | 'coop' | 'zero-shot'>(
     'clip-agiqa',
-    'clip-agiqa (learnable prompts and head), linear (head only, fixed prompts), image-only (head on the image feature alone), coop (prompts learn the quality classes) or zero-shot (no training)',
-    ['clip-agiqa', 'linear', 'image-only', 'coop', 'zero-shot'],
+    'clip-agiqa (learnable prompts and head), clip-agiqa-plus (head on what image-only takes, with the similarities of image and learnable prompts), linear (head only, fixed prompts), image-only (head on the image feature alone), coop (prompts learn the quality classes) or zero-shot (no training)',
+    ['clip-agiqa', 'clip-agiqa-plus', 'linear', 'image-only', 'coop', 'zero-shot'],
   ),
   nCtx: field(16, 'number of context vectors'),
   ctxInit: field('', 'words whose embeddings start the context, e.g. "a photo of a" (sets --n-ctx)'),
@@ -71,17 +72,17 @@ export const fields = {
   classSpecific: field(false, 'separate context vectors for each word (CSC)'),
   pool: field<'cls' | 'mean' | 'stats'>(
     'cls',
-    'image-only: class token, mean of the patch tokens, or class token with the mean and standard deviation of the patch tokens',
+    'image-only and clip-agiqa-plus: class token, mean of the patch tokens, or class token with the mean and standard deviation of the patch tokens',
     ['cls', 'mean', 'stats'],
   ),
   scaling: field<'unit' | 'standard'>(
     'unit',
-    'image-only: features scaled to unit length, or each dimension to mean 0 and standard deviation 1 over the training images',
+    'image-only and clip-agiqa-plus: features scaled to unit length, or each dimension to mean 0 and standard deviation 1 over the training images',
     ['unit', 'standard'],
   ),
   layers: field(
     '',
-    'image-only: blocks whose outputs are pooled, e.g. 4,8,12; empty: the last one, or with --pool cls the projected feature',
+    'image-only and clip-agiqa-plus: blocks whose outputs are pooled, e.g. 4,8,12; empty: the last one, or with --pool cls the projected feature',
   ),
   template: field('a photo of {word} quality.', 'zero-shot: prompt for a quality word'),
   scoreBy: field<'words' | 'antonyms'>(
@@ -93,6 +94,24 @@ export const fields = {
     'none',
     'scaling of the scores for training: none, or mean 0 and standard deviation 1 (more stable where MOS values are large, e.g. 26 to 74); predictions are in MOS units either way',
     ['none', 'standard'],
+  ),
+  crops: field(
+    0,
+    'image-only and clip-agiqa-plus: crops of the image at its own resolution, 0 to 9, whose mean feature goes beside that of the resized image; resizing averages away grain, sharpness and compression',
+    { max: 9 },
+  ),
+  featureLength: field(
+    false,
+    'image-only and clip-agiqa-plus: the length of the projected feature, which scaling to unit length discards, as one more input of the head',
+  ),
+  loss: field(
+    'mse',
+    'loss of a regression head: mse, plcc (1 - PLCC of the batch), norm-in-norm, fidelity (order of all pairs), or a weighted sum of these, e.g. 0.3*mse+plcc',
+  ),
+  head: field<HeadKind>(
+    'relu',
+    'hidden layer of the regression head: relu, sigmoid, or gated (half of it decides how much of the other half passes)',
+    headKinds,
   ),
   hidden: field(0, 'hidden width of the head; 0: the width of the feature of one prompt', { max: 16384 }),
   dropout: field(0.5, 'dropout probability in the head', { max: 0.99 }),

@@ -34,5 +34,7 @@ export const tanh = elementwise('tanh', 'tanh');
 export const exp = elementwise('exp', 'exp');
 /** Natural logarithm. */
 export const log = elementwise('log', 'log');
+/** Logistic function, 1 / (1 + e^-x). */
+export const sigmoid = elementwise('sigmoid', 'sigmoid');
 /** Square root. Its gradient at 0 is taken to be 0. */
 export const sqrt = elementwise('sqrt', 'sqrt');

@@ -1,0 +1,38 @@
+import type { ImageJob } from '../data/images/prepare.ts';
+
+type Transform = ImageJob['transform'];
+
+/** Where native crops lie, the first of them where there are few: center, corners, middles of the edges. */
+const places = [
+  [0.5, 0.5],
+  [0, 0],
+  [1, 1],
+  [1, 0],
+  [0, 1],
+  [0.5, 0],
+  [0.5, 1],
+  [0, 0.5],
+  [1, 0.5],
+] as const;
+
+/** What is encoded of an image: its resized center crop and, behind it, so many crops at its own resolution. */
+export const cropTransforms = (crops: number): readonly Transform[] => [
+  { kind: 'test' },
+  ...places.slice(0, crops).map(([x, y]) => ({ kind: 'native' as const, x, y })),
+];
+
+/** Numbers of the feature that is made of those of an image's crops, `width` each. */
+export const joinedWidth = (width: number, crops: number): number => (crops > 0 ? 2 * width : width);
+
+/** Features of the resized image and its native crops, one after the other → [that of the resized one, the mean of the others]. */
+export function joinCrops(features: Float32Array, width: number): Float32Array {
+  const crops = features.length / width - 1;
+  if (crops === 0) return features;
+  const joined = features.slice(0, 2 * width);
+  for (let i = width; i < joined.length; i++) {
+    let sum = 0;
+    for (let crop = 0; crop < crops; crop++) sum += features[i + crop * width]!;
+    joined[i] = sum / crops;
+  }
+  return joined;
+}

@@ -1,0 +1,214 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Tensor } from '../src/autograd/tensor.ts';
+import { maxError } from '../src/common/compare.ts';
+import { silent } from '../src/common/reporter.ts';
+import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { cropTransforms, joinCrops } from '../src/features/crops.ts';
+import {
+  type HeadKind,
+  type HeadValues,
+  hiddenLayer,
+  initialHead,
+  RegressionHead,
+} from '../src/model/head.ts';
+import { promptSimilarities } from '../src/model/similarities.ts';
+import { Scorer } from '../src/scoring/scorer.ts';
+import { readModel } from '../src/scoring/trained-model.ts';
+import { trainRun } from '../src/training/run.ts';
+import { applySettings, defaultSettings } from '../src/training/settings.ts';
+import { parseLoss } from '../src/training/training-loss.ts';
+import { checkOp } from './check-op.ts';
+import { sharedGpu } from './gpu.ts';
+import { randoms, rowsOf } from './reference/values.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const folder = temporaryFolder('plus');
+const scenes = join(folder, 'scenes');
+const gpu = await sharedGpu();
+
+beforeAll(() => makeScenes(scenes, { scenes: 10, versions: 2, size: 80, seed: 3 }));
+
+/** Trains a model, and gives its folder. */
+async function train(name: string, changes: Record<string, unknown>): Promise<string> {
+  const out = join(folder, name);
+  const values = {
+    data: 'scenes',
+    root: scenes,
+    weights: resolve('test/fixtures/tiny-clip.json'),
+    layers: '1,2',
+    pool: 'stats',
+    scaling: 'standard',
+    augment: 'none',
+    epochs: 3,
+    batchSize: 8,
+    nCtx: 4,
+    lr: 0.01,
+    cache: 'none',
+    out,
+  };
+  const settings = applySettings(defaultSettings(), { ...values, ...changes }, 'test');
+  await trainRun(gpu, settings, { resume: false, reporter: silent });
+  return out;
+}
+
+/** Scores of the images that a run tested with, by name, as it predicted them. */
+function predictions(run: string): Map<string, number> {
+  const [, ...rows] = readFileSync(join(run, 'predictions.csv'), 'utf8').trim().split('\n');
+  return new Map(
+    rows.map((row) => row.split(',') as [string, string, string]).map(([name, , p]) => [name, Number(p)]),
+  );
+}
+
+describe('a model with native crops', () => {
+  it.each([
+    ['image-only', { trainer: 'image-only', crops: 2, head: 'sigmoid', loss: '0.3*mse+plcc' }],
+    ['clip-agiqa-plus', { trainer: 'clip-agiqa-plus', crops: 1, featureLength: true, loss: 'mse+fidelity' }],
+    ['on the projected feature', { trainer: 'clip-agiqa-plus', crops: 1, layers: '', pool: 'cls' }],
+  ])('%s scores images as it did in training, beside texts too', async (name, changes) => {
+    const run = await train(name, changes);
+    const expected = predictions(run);
+    expect(expected.size).toBeGreaterThan(2);
+    const scorer = await Scorer.load(gpu, run, { pairs: [['good', 'bad']] });
+    try {
+      const paths = [...expected.keys()].map((file) => join(scenes, file));
+      const scores: number[] = [];
+      let failed = 0;
+      for await (const result of scorer.score([...paths, join(folder, 'none.png')])) {
+        if ('error' in result) failed++;
+        else {
+          scores.push(result.score);
+          expect(result.columns?.['good|bad']).toBeGreaterThan(0);
+        }
+      }
+      expect(maxError(scores, [...expected.values()])).toBeLessThan(1e-5);
+      expect(failed).toBe(1);
+    } finally {
+      await scorer.close();
+    }
+    expect(new Set(expected.values()).size).toBeGreaterThan(2);
+  });
+
+  it('prompts learn, and are kept as what images are compared with', async () => {
+    const run = join(folder, 'clip-agiqa-plus');
+    const { parameters, constants, words } = await readModel(run);
+    expect(parameters.get('ctx')!.shape).toEqual([4, 64]);
+    expect(constants.get('similarities.text')!.shape).toEqual([words.length, 32]);
+  });
+});
+
+describe('settings that do not go together', () => {
+  it.each([
+    [{ trainer: 'clip-agiqa', crops: 2 }, /clip-agiqa takes no --crops/],
+    [{ trainer: 'image-only', crops: 2, augment: 'crop' }, /--crops goes beside center crops/],
+    [{ trainer: 'image-only', featureLength: true, scaling: 'unit' }, /--feature-length and --scaling unit/],
+    [{ trainer: 'image-only', loss: '2*mae' }, /--loss "2\*mae" is no sum of losses/],
+  ])('%j are refused', async (changes, message) => {
+    await expect(train('refused', changes)).rejects.toThrow(message);
+  });
+});
+
+describe('parseLoss', () => {
+  it('takes weights, and 1 where there is none', () => {
+    expect(parseLoss('0.3*mse + plcc+2e-2*norm-in-norm')).toEqual([
+      { name: 'mse', weight: 0.3 },
+      { name: 'plcc', weight: 1 },
+      { name: 'norm-in-norm', weight: 0.02 },
+    ]);
+  });
+
+  it.each(['', 'mse+', 'mse+mse', '0*mse', '-1*mse', 'mse*2', 'toString', '1..2*mse'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseLoss(text)).toThrow(/is no sum of losses/);
+    },
+  );
+});
+
+it('crops of an image are the resized one and native ones, whose features are averaged', () => {
+  expect(cropTransforms(2)).toEqual([
+    { kind: 'test' },
+    { kind: 'native', x: 0.5, y: 0.5 },
+    { kind: 'native', x: 0, y: 0 },
+  ]);
+  expect(joinCrops(Float32Array.of(1, 2, 3, 4, 5, 8), 2)).toEqual(Float32Array.of(1, 2, 4, 6));
+  expect(joinCrops(Float32Array.of(1, 2), 2)).toEqual(Float32Array.of(1, 2));
+});
+
+it('similarities are logits of cosines less their mean over the prompts, part by part', async () => {
+  const unit = (row: Float64Array) => row.map((value) => value / Math.hypot(...row));
+  await checkOp(
+    (x, text) => promptSimilarities(x, text, { places: [1, 4], logitScale: 3 }),
+    (x, text) =>
+      rowsOf(x, 8).flatMap((row) =>
+        [1, 4].flatMap((at) => {
+          const part = unit(row.slice(at, at + 3));
+          const logits = rowsOf(text, 3).map(
+            (t) => 3 * part.reduce((sum, value, i) => sum + value * t[i]!, 0),
+          );
+          const mean = logits.reduce((sum, value) => sum + value, 0) / logits.length;
+          return logits.map((value) => value - mean);
+        }),
+      ),
+    [
+      [5, 8],
+      [4, 3],
+    ],
+    { forward: 2e-6 },
+  );
+});
+
+describe('a head', () => {
+  const sigma = (z: number) => 1 / (1 + Math.exp(-z));
+  const units = {
+    relu: (z: readonly number[]) => z.map((value) => Math.max(value, 0)),
+    sigmoid: (z: readonly number[]) => z.map(sigma),
+    gated: (z: readonly number[]) => z.slice(0, 3).map((value, i) => value * sigma(z[3 + i]!)),
+  };
+  const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+  it.each(Object.entries(units))('of %s units, and their gradients', (kind, act) => {
+    const outputs = kind === 'gated' ? 6 : 3;
+    return checkOp(
+      (x, weight, bias) => hiddenLayer(kind as HeadKind, x, weight, bias),
+      (x, weight, bias) =>
+        rowsOf(x, 5).flatMap((row) => act(rowsOf(weight, 5).map((w, i) => dot(w, row) + bias[i]!))),
+      [[4, 5], [outputs, 5], [outputs]],
+      { forward: 2e-6 },
+    );
+  });
+
+  it('of several members gives the mean of their scores', async () => {
+    const [first, second] = [initialHead(5, 3, 1), initialHead(5, 3, 2)];
+    const both = {
+      ...first,
+      '4.weight': {
+        shape: [2, 3],
+        data: Float32Array.of(...first['4.weight'].data, ...second['4.weight'].data),
+      },
+      '4.bias': { shape: [2], data: Float32Array.of(...first['4.bias'].data, ...second['4.bias'].data) },
+    };
+    const other = { ...first, '4.weight': second['4.weight'], '4.bias': second['4.bias'] };
+    const x = Tensor.from(gpu, randoms(20, 1), [4, 5]);
+    const scores = (values: HeadValues) => new RegressionHead(gpu, values).forward(x).read();
+    const [a, b] = [await scores(first), await scores(other)];
+    expect(
+      maxError(
+        await scores(both),
+        a.map((value, i) => (value + b[i]!) / 2),
+      ),
+    ).toBeLessThan(1e-6);
+  });
+
+  it('whose tensors do not fit its kind is refused', () => {
+    const zeros = (...shape: number[]) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b)) });
+    const values = {
+      '1.weight': zeros(3, 5),
+      '1.bias': zeros(3),
+      '4.weight': zeros(1, 3),
+      '4.bias': zeros(1),
+    };
+    expect(() => new RegressionHead(gpu, values, 'gated')).toThrow(/1.weight is \[3, 5\], expected \[4, 5\]/);
+  });
+});
