@@ -5,8 +5,11 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { degradationsOf } from '../src/data/images/degradations.ts';
 import { cropTransforms, joinCrops } from '../src/features/crops.ts';
+import { GradeBoundaries, gradeProbabilities } from '../src/model/grades.ts';
 import {
+  ensembleOf,
   type HeadKind,
   type HeadValues,
   hiddenLayer,
@@ -14,14 +17,16 @@ import {
   RegressionHead,
 } from '../src/model/head.ts';
 import { promptSimilarities } from '../src/model/similarities.ts';
+import { rowsOf } from '../src/reference/rows.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
 import { readModel } from '../src/scoring/trained-model.ts';
 import { trainRun } from '../src/training/run.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
+import { TargetScaling } from '../src/training/target-scaling.ts';
 import { parseLoss } from '../src/training/training-loss.ts';
 import { checkOp } from './check-op.ts';
 import { sharedGpu } from './gpu.ts';
-import { randoms, rowsOf } from './reference/values.ts';
+import { randoms } from './reference/values.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('plus');
@@ -63,7 +68,18 @@ function predictions(run: string): Map<string, number> {
 
 describe('a model with native crops', () => {
   it.each([
-    ['image-only', { trainer: 'image-only', crops: 2, head: 'sigmoid', loss: '0.3*mse+plcc' }],
+    [
+      'image-only',
+      {
+        trainer: 'image-only',
+        crops: 2,
+        head: 'gated',
+        members: 2,
+        versions: 2,
+        loss: '0.3*mse+plcc+order+0.1*grades',
+        mosScaling: 'standard',
+      },
+    ],
     ['clip-agiqa-plus', { trainer: 'clip-agiqa-plus', crops: 1, featureLength: true, loss: 'mse+fidelity' }],
     ['on the projected feature', { trainer: 'clip-agiqa-plus', crops: 1, layers: '', pool: 'cls' }],
   ])('%s scores images as it did in training, beside texts too', async (name, changes) => {
@@ -104,6 +120,9 @@ describe('settings that do not go together', () => {
     [{ trainer: 'image-only', crops: 2, augment: 'crop' }, /--crops goes beside center crops/],
     [{ trainer: 'image-only', featureLength: true, scaling: 'unit' }, /--feature-length and --scaling unit/],
     [{ trainer: 'image-only', loss: '2*mae' }, /--loss "2\*mae" is no sum of losses/],
+    [{ trainer: 'clip-agiqa', members: 2 }, /clip-agiqa has no --members/],
+    [{ trainer: 'image-only', loss: 'mse+order' }, /--loss order compares center crops/],
+    [{ trainer: 'image-only', versions: 2 }, /--versions is for --loss order alone/],
   ])('%j are refused', async (changes, message) => {
     await expect(train('refused', changes)).rejects.toThrow(message);
   });
@@ -179,27 +198,18 @@ describe('a head', () => {
     );
   });
 
-  it('of several members gives the mean of their scores', async () => {
-    const [first, second] = [initialHead(5, 3, 1), initialHead(5, 3, 2)];
-    const both = {
-      ...first,
-      '4.weight': {
-        shape: [2, 3],
-        data: Float32Array.of(...first['4.weight'].data, ...second['4.weight'].data),
-      },
-      '4.bias': { shape: [2], data: Float32Array.of(...first['4.bias'].data, ...second['4.bias'].data) },
-    };
-    const other = { ...first, '4.weight': second['4.weight'], '4.bias': second['4.bias'] };
-    const x = Tensor.from(gpu, randoms(20, 1), [4, 5]);
-    const scores = (values: HeadValues) => new RegressionHead(gpu, values).forward(x).read();
-    const [a, b] = [await scores(first), await scores(other)];
-    expect(
-      maxError(
-        await scores(both),
-        a.map((value, i) => (value + b[i]!) / 2),
-      ),
-    ).toBeLessThan(1e-6);
-  });
+  it.each(Object.keys(units))(
+    'of several members of %s units gives the mean of their scores',
+    async (kind) => {
+      const heads = [1, 2, 3].map((seed) => initialHead(5, 4, seed, kind as HeadKind));
+      const x = Tensor.from(gpu, randoms(20, 1), [4, 5]);
+      const scores = (values: HeadValues) =>
+        new RegressionHead(gpu, values, kind as HeadKind).forward(x).read();
+      const each = await Promise.all(heads.map(scores));
+      const mean = each[0]!.map((_, i) => each.reduce((sum, own) => sum + own[i]!, 0) / 3);
+      expect(maxError(await scores(ensembleOf(heads, kind as HeadKind)), mean)).toBeLessThan(1e-6);
+    },
+  );
 
   it('whose tensors do not fit its kind is refused', () => {
     const zeros = (...shape: number[]) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b)) });
@@ -210,5 +220,60 @@ describe('a head', () => {
       '4.bias': zeros(1),
     };
     expect(() => new RegressionHead(gpu, values, 'gated')).toThrow(/1.weight is \[3, 5\], expected \[4, 5\]/);
+  });
+});
+
+describe('degraded versions', () => {
+  it('are of one kind an image, each worse than the one before it, the same whatever else is drawn', () => {
+    for (const image of [0, 1, 2, 77]) {
+      const draws = degradationsOf(image, 3);
+      expect(new Set(draws.map(({ name }) => name)).size).toBe(1);
+      const severities = draws.map(({ severity }) => severity);
+      expect(severities).toEqual([...severities].sort((a, b) => a - b));
+      expect(draws).toEqual(degradationsOf(image, 3));
+      expect(Math.min(...severities)).toBeGreaterThanOrEqual(-0.25);
+      expect(Math.max(...severities)).toBeLessThan(0.85);
+    }
+    expect(new Set([0, 1, 2].map((image) => degradationsOf(image, 1)[0]!.name)).size).toBe(3);
+  });
+});
+
+describe('grades', () => {
+  it.each([2, 5])('%i of them: boundaries rise, and probabilities are those of the logits', async (count) => {
+    const grades = new GradeBoundaries(gpu, count);
+    for (const [i, tensor] of [...grades.parameters.values()].entries())
+      tensor.write(randoms(tensor.size, 40 + i));
+    const constants = new Map(await grades.constants());
+    const boundaries = constants.get('grades.boundaries')!.data;
+    const slope = constants.get('grades.slope')!.data[0]!;
+    expect([...boundaries]).toEqual([...boundaries].sort((a, b) => a - b));
+    const scores = [-2, 0, 0.7];
+    const logits = await grades.logits(Tensor.from(gpu, scores)).read();
+    for (const [i, score] of scores.entries()) {
+      const probabilities = gradeProbabilities(score, { slope, boundaries });
+      expect(probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+      expect(Math.min(...probabilities)).toBeGreaterThan(0);
+      const reached = 1 / (1 + Math.exp(-logits[i * (count - 1)]!));
+      expect(1 - probabilities[0]!).toBeCloseTo(reached, 5);
+    }
+    grades.dispose();
+  });
+
+  it('stay as probable when scores get their unit back', () => {
+    const scaling = new TargetScaling([10, 20, 40]);
+    const tensor = (...data: number[]) => ({ shape: [data.length], data: Float32Array.from(data) });
+    const learned = new Map([
+      ['head.4.weight', tensor(1)],
+      ['head.4.bias', tensor(0)],
+      ['grades.slope', tensor(2)],
+      ['grades.boundaries', tensor(-1, 0.5)],
+    ]);
+    const of = (constants: ReadonlyMap<string, { data: Float32Array }>) => ({
+      slope: constants.get('grades.slope')!.data[0]!,
+      boundaries: constants.get('grades.boundaries')!.data,
+    });
+    const before = gradeProbabilities(0.4, of(learned));
+    const after = gradeProbabilities(scaling.restore(0.4), of(scaling.fold(learned)));
+    for (const [i, probability] of before.entries()) expect(after[i]).toBeCloseTo(probability, 5);
   });
 });

@@ -16,6 +16,7 @@ import { pretrainRun } from '../src/pretraining/run.ts';
 import { pretrainingFields } from '../src/pretraining/settings.ts';
 import { readCheckpoint } from '../src/training/checkpoint.ts';
 import { checkFinite, NonFiniteError } from '../src/training/finite.ts';
+import { HeadTrainer } from '../src/training/learners/head-trainer.ts';
 import { ImageOnlyLearner } from '../src/training/learners/image-only.ts';
 import { TrainingLoop } from '../src/training/loop.ts';
 import { trainRun } from '../src/training/run.ts';
@@ -119,7 +120,15 @@ describe('numbers that are not finite', () => {
     const rows = new Map(Array.from({ length: 8 }, (_, i) => [i, new Float32Array(width).fill(i + 1)]));
     const features = new StoredFeatures(width, 1, rows);
     const head = new RegressionHead(gpu, initialHead(width, width, 1));
-    const learner = new ImageOnlyLearner(head, new FeatureScaling(gpu, null), parseLoss('mse'));
+    const learner = new ImageOnlyLearner(
+      new HeadTrainer({
+        head,
+        scaling: new FeatureScaling(gpu, null),
+        terms: parseLoss('mse'),
+        versions: 0,
+        grades: null,
+      }),
+    );
     const data = {
       train: Int32Array.from({ length: 8 }, (_, i) => i),
       val: new Int32Array(),

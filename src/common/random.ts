@@ -74,6 +74,8 @@ export const streams = {
   noise: 0x51,
   /** + 0, 1, 2: which images of the training, validation and test part `limit` takes. */
   limit: 0x52,
+  /** How severe each degraded version of a training image is; the image is the seed. */
+  degradation: 0x53,
   /** In which order an evaluation deals prompts to folds, and which it holds out for validation. */
   folds: 0x56,
   heldOut: 0x57,

@@ -30,10 +30,14 @@ function headGraph(
     );
     return graph.add('Gemm', [x, weight, bias], { transB: 1 });
   };
-  const scores = layer(activated(graph, layer(input, 1), activation, head['1.bias'].data.length), 4);
-  return head['4.bias'].data.length === 1
-    ? scores
-    : graph.add('ReduceMean', [scores], { axes: [-1], keepdims: 1 });
+  const hidden = activated(graph, layer(input, 1), activation, head['1.bias'].data.length);
+  const [members = 1, width = 0] = head['4.weight'].shape;
+  if (members === 1) return layer(hidden, 4);
+  const weight = graph.constant(head['4.weight'].data, [members * width], 'head.4.weight');
+  const products = graph.reshape(graph.add('Mul', [hidden, weight]), -1, members, width);
+  const bias = graph.constant(head['4.bias'].data, [members], 'head.4.bias');
+  const sums = graph.add('ReduceSum', [products, graph.integers(-1)], { keepdims: 0 });
+  return graph.add('ReduceMean', [graph.add('Add', [sums, bias])], { axes: [-1], keepdims: 1 });
 }
 
 function activated(graph: OnnxGraph, x: OnnxValue, kind: HeadKind, width: number): OnnxValue {

@@ -1,5 +1,6 @@
 import type { Reporter } from '../common/reporter.ts';
 import type { Dataset } from '../data/datasets/index.ts';
+import { degradationsOf } from '../data/images/degradations.ts';
 import type { ImageJob } from '../data/images/loader.ts';
 import { cropTransforms, joinCrops, joinedWidth } from './crops.ts';
 import type { FeatureSource } from './feature-source.ts';
@@ -14,6 +15,8 @@ export interface DatasetFeatures {
   readonly test: FeatureSource;
   /** What is known of the training images before training: their pre-drawn crops, else their center crops. */
   readonly known: StoredFeatures;
+  /** Of the degraded versions of each training image, one behind the other, where they are asked for. */
+  readonly degraded?: StoredFeatures | undefined;
   /** Images that could not be decoded, by sample. */
   readonly unreadable: ReadonlyMap<number, UnreadableImage>;
 }
@@ -25,6 +28,8 @@ export interface CropPlan {
   readonly views: number;
   /** Native crops beside the center crop of each image. */
   readonly crops: number;
+  /** Degraded versions of each training image; they are taken of center crops alone. */
+  readonly versions: number;
   readonly epochs: number;
   readonly seed: number;
 }
@@ -68,7 +73,7 @@ export async function encodeDataset(
   images: ImageEncoder,
   dataset: Dataset,
   { trained, centered }: { readonly trained: Int32Array; readonly centered: Int32Array },
-  { augment, views: wanted, crops, epochs, seed }: CropPlan,
+  { augment, views: wanted, crops, versions, epochs, seed }: CropPlan,
   { reporter, signal, soFar = new EncodedSoFar() }: EncodingOptions,
 ): Promise<DatasetFeatures> {
   const options = { reporter, signal, soFar };
@@ -81,11 +86,14 @@ export async function encodeDataset(
     label: crops > 0 ? `encoding center crops and ${crops} native crops` : 'encoding center crops',
     samples: stored ? centered : Int32Array.from([...centered, ...trained]),
     views: transforms.length,
-    transform: (_, view) => transforms[view]!,
+    job: (_, view) => ({ transform: transforms[view]! }),
   });
   for (const [sample, row] of encoded) encoded.set(sample, joinCrops(row, width));
   const test = new StoredFeatures(joinedWidth(width, crops), 1, encoded);
-  if (augment === 'none') return { train: test, test, known: test, unreadable };
+  if (augment === 'none') {
+    const degraded = await encodeVersions(images, dataset, options, { samples: trained, crops, versions });
+    return { train: test, test, known: test, degraded, unreadable };
+  }
   if (!stored) {
     const online = new OnlineFeatures(images, dataset.samples, seed);
     return { train: online, test, known: test, unreadable };
@@ -95,10 +103,42 @@ export async function encodeDataset(
     label: `encoding ${views} random crop${views === 1 ? '' : 's'} per training image`,
     samples: trained,
     views,
-    transform: (sample, epoch) => ({ kind: 'crop', seed, epoch, index: sample }),
+    job: (sample, epoch) => ({ transform: { kind: 'crop', seed, epoch, index: sample } }),
   });
   const train = new StoredFeatures(width, views, rows);
   return { train, test, known: train, unreadable };
+}
+
+/** The features of images' degraded versions, each with its native crops as the image's own have. */
+async function encodeVersions(
+  images: ImageEncoder,
+  dataset: Dataset,
+  options: Required<EncodingOptions>,
+  { samples, crops, versions }: { samples: Int32Array; crops: number; versions: number },
+): Promise<StoredFeatures | undefined> {
+  if (versions === 0) return undefined;
+  const transforms = cropTransforms(crops);
+  const each = transforms.length;
+  const rows = await encodeCrops(images, dataset, options, {
+    label: `encoding ${versions} degraded version${versions === 1 ? '' : 's'} of each training image`,
+    samples,
+    views: versions * each,
+    job: (sample, view) => ({
+      transform: transforms[view % each]!,
+      degradation: degradationsOf(sample, versions)[Math.floor(view / each)]!,
+    }),
+  });
+  const { width } = images.encoder;
+  const joined = joinedWidth(width, crops);
+  for (const [sample, row] of rows) {
+    const all = new Float32Array(versions * joined);
+    for (let version = 0; version < versions; version++) {
+      const own = row.subarray(version * each * width, (version + 1) * each * width);
+      all.set(joinCrops(own, width), version * joined);
+    }
+    rows.set(sample, all);
+  }
+  return new StoredFeatures(versions * joined, 1, rows);
 }
 
 /** Some crops of each of some samples. */
@@ -108,26 +148,26 @@ interface Crops {
   readonly samples: Int32Array;
   /** Crops of each sample. */
   readonly views: number;
-  transform(sample: number, view: number): ImageJob['transform'];
+  job(sample: number, view: number): Pick<ImageJob, 'transform' | 'degradation'>;
 }
 
 async function encodeCrops(
   images: ImageEncoder,
   dataset: Dataset,
   { reporter, signal, soFar }: Required<EncodingOptions>,
-  { label, samples, views, transform }: Crops,
+  { label, samples, views, job }: Crops,
 ): Promise<Map<number, Float32Array>> {
   const { width } = images.encoder;
   const { done, rows } = soFar.part(label);
   const jobs = Array.from(samples, (sample) =>
-    Array.from({ length: views }, (_, view) => ({ sample, view, transform: transform(sample, view) })),
+    Array.from({ length: views }, (_, view) => ({ sample, view, job: job(sample, view) })),
   ).flat();
   const waiting = [...jobs.entries()].filter(([at]) => !done.has(at));
   const bar = reporter.bar(label, waiting.length);
-  const imageJobs = waiting.map(([, job]) => ({
-    path: dataset.samples[job.sample]!.path,
+  const imageJobs = waiting.map(([, { sample, job: cut }]) => ({
+    path: dataset.samples[sample]!.path,
     size: images.imageSize,
-    transform: job.transform,
+    ...cut,
   }));
   try {
     for await (const result of images.encode(imageJobs)) {

@@ -1,8 +1,8 @@
 import { named } from '../autograd/names.ts';
-import { multiply } from '../autograd/ops/arithmetic.ts';
+import { add, multiply } from '../autograd/ops/arithmetic.ts';
 import { dropout } from '../autograd/ops/dropout.ts';
 import { linear } from '../autograd/ops/linear.ts';
-import { mean } from '../autograd/ops/reduce.ts';
+import { mean, sum } from '../autograd/ops/reduce.ts';
 import { reshape, slice } from '../autograd/ops/shape.ts';
 import { sigmoid } from '../autograd/ops/unary.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
@@ -40,9 +40,9 @@ export function misshapenTensor(
   kind: HeadKind = 'relu',
 ): { name: HeadName; expected: readonly number[] } | null {
   const [rows = 0, input = 0] = values['1.weight'].shape;
-  const members = values['4.weight'].shape[0] ?? 0;
-  const hidden = kind === 'gated' ? Math.ceil(rows / 2) : rows;
-  const outputs = kind === 'gated' ? 2 * hidden : hidden;
+  const members = Math.max(1, values['4.weight'].shape[0] ?? 0);
+  const hidden = Math.max(1, Math.ceil(rows / members / (kind === 'gated' ? 2 : 1)));
+  const outputs = members * hidden * (kind === 'gated' ? 2 : 1);
   const expected: Record<HeadName, readonly number[]> = {
     '1.weight': [outputs, input],
     '1.bias': [outputs],
@@ -99,7 +99,7 @@ export class RegressionHead {
       const input = drop(x, '0', streams.inputDropout);
       const hidden = named('1', () => hiddenLayer(this.kind, input, p('1.weight'), p('1.bias')));
       const dropped = drop(hidden, '3', streams.hiddenDropout);
-      return named('4', () => linear(dropped, p('4.weight'), p('4.bias')));
+      return named('4', () => outputLayer(dropped, p('4.weight'), p('4.bias')));
     });
   }
 }
@@ -112,6 +112,15 @@ export function hiddenLayer(kind: HeadKind, x: Tensor, weight: Tensor, bias: Ten
     const half = both.dim(1) / 2;
     return multiply(slice(both, 1, 0, half), sigmoid(slice(both, 1, half, 2 * half)));
   });
+}
+
+/** The output layer, [B, members · hidden] → [B, members]: each member reads its own part of the hidden layer. */
+function outputLayer(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  const [members, hidden] = weight.shape as [number, number];
+  if (members === 1) return linear(x, weight, bias);
+  const products = multiply(x, reshape(weight, [weight.size]));
+  const sums = sum(reshape(products, [x.dim(0) * members, hidden]), -1);
+  return add(reshape(sums, [x.dim(0), members]), bias);
 }
 
 const inHead = (body: () => Tensor) => named('head', () => scope(body));
@@ -131,6 +140,27 @@ export function initialHead(
     '1.bias': { shape: [outputs], data: layer(outputs, input, streams.hiddenBias) },
     '4.weight': { shape: [1, hidden], data: layer(hidden, hidden, streams.outputWeight) },
     '4.bias': { shape: [1], data: layer(1, hidden, streams.outputBias) },
+  };
+}
+
+/** Heads of one shape as one, whose score is the mean of theirs. */
+export function ensembleOf(heads: readonly HeadValues[], kind: HeadKind): HeadValues {
+  const joined = (name: HeadName, parts: number): HostTensor => {
+    const [rows = 0, ...rest] = heads[0]![name].shape;
+    const all = new Float32Array(heads.length * heads[0]![name].data.length);
+    const part = heads[0]![name].data.length / parts;
+    for (let i = 0; i < parts; i++)
+      for (const [member, head] of heads.entries())
+        all.set(head[name].data.subarray(i * part, (i + 1) * part), (i * heads.length + member) * part);
+    return { shape: [rows * heads.length, ...rest], data: all };
+  };
+  // Gates stand behind all that they let through, of all members.
+  const parts = kind === 'gated' ? 2 : 1;
+  return {
+    '1.weight': joined('1.weight', parts),
+    '1.bias': joined('1.bias', parts),
+    '4.weight': joined('4.weight', 1),
+    '4.bias': joined('4.bias', 1),
   };
 }
 

@@ -16,7 +16,8 @@ import { ClassScores } from '../model/class-scores.ts';
 import { type Clip, noTextTower } from '../model/clip.ts';
 import type { ClipConfig, TextConfig, VisionConfig } from '../model/config.ts';
 import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
-import { initialHead, RegressionHead } from '../model/head.ts';
+import { GradeBoundaries } from '../model/grades.ts';
+import { ensembleOf, initialHead, RegressionHead } from '../model/head.ts';
 import { PromptLearner } from '../model/prompt-learner.ts';
 import type { TextTransformer } from '../model/text.ts';
 import type { MosScale } from './class-centers.ts';
@@ -24,14 +25,18 @@ import type { Learner } from './learner.ts';
 import { ClipAgiqaLearner } from './learners/clip-agiqa.ts';
 import { ClipAgiqaPlusLearner } from './learners/clip-agiqa-plus.ts';
 import { CoopLearner } from './learners/coop.ts';
+import { HeadTrainer } from './learners/head-trainer.ts';
 import { ImageOnlyLearner } from './learners/image-only.ts';
 import { ZeroShotLearner } from './learners/zero-shot.ts';
 import type { Settings } from './settings.ts';
-import { parseLoss } from './training-loss.ts';
+import { parseLoss, usesGrades } from './training-loss.ts';
 import { wordsOf } from './words.ts';
 
 /** CoOp's standard deviation of the context's initial values. */
 const contextDeviation = 0.02;
+
+/** Between the seeds of an ensemble's members, more than anybody's seeds are apart. */
+const memberStride = 2 ** 32;
 
 /** CLIP-IQA's pair (Wang et al., arXiv 2207.12396). */
 export const antonyms: readonly string[] = ['Good photo.', 'Bad photo.'];
@@ -57,9 +62,21 @@ function makeLearner(
 ): Learner {
   const { trainer, seed } = settings;
   const hidden = settings.hidden || featureWidth;
-  const headFor = (width: number) =>
-    new RegressionHead(clip.gpu, initialHead(width, hidden, seed, settings.head), settings.head);
-  const scalingOf = () => new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null);
+  const headFor = (width: number, members = 1) => {
+    const { head: kind } = settings;
+    const heads = Array.from({ length: members }, (_, member) =>
+      initialHead(width, hidden, seed + member * memberStride, kind),
+    );
+    return new RegressionHead(clip.gpu, ensembleOf(heads, kind), kind);
+  };
+  const trainerOf = (width: number) =>
+    new HeadTrainer({
+      head: headFor(width, settings.members),
+      scaling: new FeatureScaling(clip.gpu, settings.scaling === 'standard' ? statistics() : null),
+      terms: parseLoss(settings.loss),
+      versions: versionsOf(settings),
+      grades: usesGrades(settings.loss) ? new GradeBoundaries(clip.gpu, wordsOf(settings).length) : null,
+    });
   const textual = () => {
     if (!tokenizer) throw new Error(`${trainer} needs a tokenizer`);
     return tokenizer;
@@ -75,17 +92,12 @@ function makeLearner(
       });
     }
     case 'image-only':
-      return new ImageOnlyLearner(headFor(featureWidth), scalingOf(), parseLoss(settings.loss));
+      return new ImageOnlyLearner(trainerOf(featureWidth));
     case 'clip-agiqa-plus': {
       const prompts = createPrompts(clip.text, textual(), settings, words);
       const places = similarityPlaces(clip.config.vision, settings);
-      return new ClipAgiqaPlusLearner({
-        prompts,
-        head: headFor(featureWidth + places.length * words.length),
-        scaling: scalingOf(),
-        similarities: { places, logitScale: clip.logitScale },
-        terms: parseLoss(settings.loss),
-      });
+      const trainer = trainerOf(featureWidth + places.length * words.length);
+      return new ClipAgiqaPlusLearner(prompts, trainer, { places, logitScale: clip.logitScale });
     }
     case 'coop':
       return new CoopLearner(
@@ -117,7 +129,8 @@ export function checkLearner(
 }
 
 /** Refuses settings of features that do not go together. */
-function checkFeatures({ trainer, crops, featureLength, augment, scaling }: Settings): void {
+function checkFeatures(settings: Settings): void {
+  const { trainer, crops, featureLength, augment, scaling, members, loss, versions } = settings;
   const refuse = (what: string, advice: string) => {
     throw new UserError(what, advice);
   };
@@ -126,6 +139,19 @@ function checkFeatures({ trainer, crops, featureLength, augment, scaling }: Sett
       `the trainer ${trainer} takes no ${crops > 0 ? '--crops' : '--feature-length'}`,
       'Use --trainer image-only or --trainer clip-agiqa-plus.',
     );
+  const headed = usesHead(trainer) ? parseLoss(loss).map(({ name }) => name) : [];
+  if (!choosesFeatures(trainer) && (members > 1 || headed.includes('order') || headed.includes('grades')))
+    refuse(
+      `the trainer ${trainer} has no ${members > 1 ? '--members' : `--loss ${loss}`}`,
+      'Use --trainer image-only or --trainer clip-agiqa-plus.',
+    );
+  if (headed.includes('order') && (versions === 0 || augment === 'crop'))
+    refuse(
+      '--loss order compares center crops with those of degraded versions',
+      'Add --versions 2 --augment none.',
+    );
+  if (versions > 0 && !headed.includes('order'))
+    refuse('--versions is for --loss order alone', 'Add a term of it, e.g. --loss 0.3*mse+plcc+order.');
   if (crops > 0 && augment === 'crop')
     refuse('--crops goes beside center crops, not random ones', 'Add --augment none, or omit --crops.');
   if (featureLength && scaling === 'unit')
@@ -134,6 +160,10 @@ function checkFeatures({ trainer, crops, featureLength, augment, scaling }: Sett
       'Add --scaling standard, or omit --feature-length.',
     );
 }
+
+/** Degraded versions of each training image that settings ask for. */
+export const versionsOf = ({ trainer, versions }: Settings): number =>
+  choosesFeatures(trainer) ? versions : 0;
 
 /** Where CLIP's own features begin in what the learner takes of an image: the resized one's and, behind them all, those of its native crops. */
 function similarityPlaces(vision: VisionConfig, settings: Settings): number[] {

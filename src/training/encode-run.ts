@@ -6,6 +6,7 @@ import { type FeatureExtractor, ImageEncoder, type UnreadableImage } from '../fe
 import { OnlineFeatures } from '../features/online-features.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Clip } from '../model/clip.ts';
+import { versionsOf } from './create-learner.ts';
 import type { Run, RunRecord } from './open-run.ts';
 
 /** The image tower as a run's settings have it encode, with the feature cache. */
@@ -41,7 +42,7 @@ export async function encodeRun(run: Run<RunRecord>, images: ImageEncoder): Prom
       images,
       dataset,
       { trained: learns ? train : new Int32Array(), centered: Int32Array.from([...val, ...test]) },
-      { ...settings, crops: cropsOf(settings), epochs },
+      { ...settings, crops: cropsOf(settings), versions: versionsOf(settings), epochs },
       { reporter: options.reporter, signal: options.signal, soFar: run.encoded },
     );
     const { encoded, cached } = images.counters;

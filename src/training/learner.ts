@@ -5,6 +5,8 @@ import type { DropoutState } from '../model/head.ts';
 /** What one training step reads: image features [B, width], their scores [B] and quality classes (u32 [B]). */
 export interface Batch {
   readonly features: Tensor;
+  /** Those of the degraded versions of each image, one behind the other [B, versions · width], where they are asked for. */
+  readonly degraded?: Tensor | undefined;
   readonly mos: Tensor;
   readonly classes: Tensor;
 }

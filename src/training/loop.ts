@@ -104,7 +104,9 @@ export class TrainingLoop {
       throw new UserError('there are no images to train on', 'Check --root, --limit and --shots.');
     this.optimizer = createOptimizer([...learner.parameters().values()], settings);
     const persistent = (shape: number[], type: 'f32' | 'u32') => keep(Tensor.empty(gpu, shape, type));
+    const { degradedFeatures } = data;
     this.#batch = {
+      ...(degradedFeatures && { degraded: persistent([this.#batchSize, degradedFeatures.width], 'f32') }),
       features: persistent([this.#batchSize, data.trainFeatures.width], 'f32'),
       mos: persistent([this.#batchSize], 'f32'),
       classes: persistent([this.#batchSize], 'u32'),
@@ -255,6 +257,7 @@ export class TrainingLoop {
     const { mos, classes, target } = this.#data;
     const learned = (sample: number) => (target ? target.standardize(mos[sample]!) : mos[sample]!);
     await this.#data.trainFeatures.fill(samples, epoch, this.#batch.features);
+    if (this.#batch.degraded) await this.#data.degradedFeatures!.fill(samples, epoch, this.#batch.degraded);
     this.#batch.mos.write(Float32Array.from(samples, learned));
     this.#batch.classes.write(Uint32Array.from(samples, (sample) => classes[sample]!));
     this.#dropoutSeed.write(Uint32Array.of(this.#settings.seed, step));

@@ -106,12 +106,22 @@ export const fields = {
   ),
   loss: field(
     'mse',
-    'loss of a regression head: mse, plcc (1 - PLCC of the batch), norm-in-norm, fidelity (order of all pairs), or a weighted sum of these, e.g. 0.3*mse+plcc',
+    'loss of a regression head: mse, plcc (1 - PLCC of the batch), norm-in-norm, fidelity (order of all pairs), order (each image above its degraded --versions), grades (graded response: probabilities of the quality words), or a weighted sum, e.g. 0.3*mse+plcc',
   ),
   head: field<HeadKind>(
     'relu',
     'hidden layer of the regression head: relu, sigmoid, or gated (half of it decides how much of the other half passes)',
     headKinds,
+  ),
+  versions: field(
+    0,
+    'image-only and clip-agiqa-plus: degraded versions of each training image (JPEG, blur or noise, each worse than the one before) for --loss order',
+    { max: 8 },
+  ),
+  members: field(
+    1,
+    'image-only and clip-agiqa-plus: heads that are trained side by side, each from its own initialization; the score is their mean',
+    { min: 1, max: 64 },
   ),
   hidden: field(0, 'hidden width of the head; 0: the width of the feature of one prompt', { max: 16384 }),
   dropout: field(0.5, 'dropout probability in the head', { max: 0.99 }),

@@ -36,6 +36,11 @@ export class TargetScaling {
     };
     change('head.4.weight', (weight) => weight * this.std);
     change('head.4.bias', (bias) => this.restore(bias));
+    const slope = constants.get('grades.slope')?.data[0];
+    if (slope !== undefined) {
+      change('grades.slope', (value) => value / this.std);
+      change('grades.boundaries', (at) => at + (slope * this.mean) / this.std);
+    }
     return folded;
   }
 }

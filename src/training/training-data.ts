@@ -17,6 +17,8 @@ export interface TrainingData {
   /** Of images that belong to classes instead of having scores: their names. Then nothing is measured by score. */
   readonly classNames?: readonly string[] | undefined;
   readonly trainFeatures: FeatureSource;
+  /** Those of each training image's degraded versions, one behind the other. */
+  readonly degradedFeatures?: FeatureSource | undefined;
   /** Center-crop features, for val and test. */
   readonly testFeatures: FeatureSource;
   /** By sample, for messages. */
@@ -44,6 +46,7 @@ export function trainingData(
     classNames,
     names: samples.map(({ name }) => name),
     trainFeatures: features.train,
+    degradedFeatures: features.degraded,
     testFeatures: features.test,
     target: standardized ? new TargetScaling(Array.from(train, (sample) => mos[sample]!)) : undefined,
   };

@@ -34,7 +34,7 @@ export class ClipAgiqaLearner implements Learner {
 
   loss({ features, mos }: Batch, dropout: DropoutState): Tensor {
     const scores = this.model.predict(features, dropout, this.#fixedText);
-    return named('loss', () => weightedLoss(this.#terms, scores, mos));
+    return named('loss', () => weightedLoss(this.#terms, { scores, mos }));
   }
 
   predict(features: Tensor): Tensor {
