@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { resizeBicubic } from '../src/data/images/resize.ts';
+import { resizePlain } from '../src/data/images/resize-plain.ts';
+import { simdResizer } from '../src/data/images/resize-simd.ts';
 
 interface Case {
   size: [number, number];
@@ -39,5 +41,55 @@ describe('resizeBicubic', () => {
       expect(part.subarray(y * 60, y * 60 + 60)).toEqual(
         whole.subarray(((y + 4) * 40 + 7) * 3, ((y + 4) * 40 + 27) * 3),
       );
+  });
+});
+
+describe('the resize by vectors', () => {
+  // What is needed of each: fewer pixels than a vector, odd numbers of taps, more rows than are copied at once, and a last few of them.
+  const sizes: [from: string, to: string, window?: string][] = [
+    ['1x1', '1x1'],
+    ['1x1', '5x3'],
+    ['2x3', '1x1'],
+    ['3x2', '7x11'],
+    ['17x130', '5x6'],
+    ['200x67', '33x21'],
+    ['67x200', '124x224'],
+    ['500x9', '11x40', '3x7x6x21'],
+    ['301x203', '81x79', '80x78x1x1'],
+    ['61x401', '1x2'],
+    ['2000x3', '3x3'],
+    ['640x480', '299x224', '38x0x224x224'],
+  ];
+  const numbers = (text: string) => text.split('x').map(Number) as [number, number, number, number];
+
+  it.each(sizes)(
+    'of %s to %s gives the same bytes as a sample at a time',
+    (from: string, to: string, cut: string = `0x0x${to}`) => {
+      const [left, top, width, height] = numbers(cut);
+      const window = { left, top, width, height };
+      const [fromWidth, fromHeight] = numbers(from);
+      const [toWidth, toHeight] = numbers(to);
+      const source = image(fromWidth + 5, fromHeight + 3);
+      const box = { left: 4, top: 2, width: fromWidth, height: fromHeight };
+      const expected = resizePlain(source, box, toWidth, toHeight, window);
+      expect(expected.length).toBe(width * height * 3);
+      for (const got of [
+        simdResizer()!.resize(source, box, toWidth, toHeight, window),
+        resizeBicubic(source, box, toWidth, toHeight, window),
+      ])
+        expect(Buffer.compare(got, expected)).toBe(0);
+    },
+  );
+
+  it('overshoots at edges to black and white, as the plain form does', () => {
+    const [width, height] = [40, 30];
+    const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i / 30) % 2 < 1 ? 0 : 255));
+    const box = { left: 0, top: 0, width, height };
+    for (const side of [13, 29, 97]) {
+      const window = { left: 0, top: 0, width: side, height: side };
+      const expected = resizePlain({ width, height, data }, box, side, side, window);
+      const got = simdResizer()!.resize({ width, height, data }, box, side, side, window);
+      expect(Buffer.compare(got, expected)).toBe(0);
+    }
   });
 });
