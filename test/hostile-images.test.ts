@@ -58,19 +58,33 @@ describe('the content decides the format', () => {
   const svg =
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>';
   it.each([
-    ['SVG', svg],
-    ['SVG after blanks', `\n  ${svg}`],
-    ['SVG with a declaration', `<?xml version="1.0"?>${svg}`],
+    ['an HTML page', `<html>${svg}</html>`],
     ['SVG, compressed', Buffer.from('H4sIAAAAAAAAA7Mp', 'base64')],
     ['BMP', Buffer.from('BM\x9a\x00\x00\x00\x00\x00\x00\x00')],
     ['PDF', '%PDF-1.7'],
     ['PPM', 'P6 1 1 255 abc'],
-    ['HEIC', Buffer.from('\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1', 'latin1')],
     ['nothing', ''],
   ])('%s is refused before a decoder sees it, whatever its name', async (_, bytes) => {
     writeFileSync(place('named.png'), bytes);
     expect(await errorOf(place('named.png'))).toBe(
       `${place('named.png')}: not a readable image (its content is in none of the supported formats)`,
+    );
+  });
+
+  it.each([
+    ['HEIC', '\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1'],
+    ['HEIC', '\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic'],
+    ['JPEG XL', '\xff\x0a\x7f'],
+    ['JPEG XL', '\x00\x00\x00\x0cJXL \r\n\x87\n'],
+    ['JPEG 2000', '\x00\x00\x00\x0cjP  \r\n\x87\n'],
+    ['JPEG 2000', '\xff\x4f\xff\x51\x00'],
+    ['SVG', svg],
+    ['SVG', `\n  ${svg}`],
+    ['SVG', `<?xml version="1.0"?><!-- drawn --> ${svg}`],
+  ])('%s is refused by its name, before a decoder sees it', async (format, text) => {
+    writeFileSync(place('named.png'), Buffer.from(text, 'latin1'));
+    expect(await errorOf(place('named.png'))).toBe(
+      `${place('named.png')}: not a readable image (${format} is not supported; convert it to PNG)`,
     );
   });
 

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { UserError } from '../../common/errors.ts';
 import { beyondLimit, limit } from '../../common/limits.ts';
 import { BmpError, type BmpHeader, decodeBmp, readBmpHeader } from './bmp.ts';
-import { imageFormat } from './format.ts';
+import { imageFormat, unsupportedReason } from './format.ts';
 import type { RawImage } from './input.ts';
 
 // Every image is decoded once: libvips' own cache would only hold memory.
@@ -126,7 +126,7 @@ async function inspectImage(
   name: string,
 ): Promise<{ readonly pixels: number; readonly space?: string; readonly bmp?: BmpHeader }> {
   const format = imageFormat(bytes);
-  if (!format) throw unreadable(name, 'its content is in none of the supported formats');
+  if (!format) throw unreadable(name, unsupportedReason(bytes));
   if (format === 'bmp') {
     const bmp = headerOf(bytes, name);
     return { pixels: checkPixels(name, bmp), bmp };

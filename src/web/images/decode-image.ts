@@ -3,7 +3,7 @@ import { checkLimit } from '../../common/limits.ts';
 import { BmpError, decodeBmp, readBmpHeader } from '../../data/images/bmp.ts';
 import type { RgbImage } from '../../data/images/decode.ts';
 import { orient } from '../../data/images/exif.ts';
-import { imageFormat } from '../../data/images/format.ts';
+import { imageFormat, unsupportedReason } from '../../data/images/format.ts';
 import { plainImage } from '../../data/images/plain-image.ts';
 import { readBitmap } from './read-bitmap.ts';
 
@@ -22,7 +22,7 @@ export async function decodeImage(
 ): Promise<RgbImage> {
   checkLimit('imageBytes', bytes.length, (amount) => `${name}: has ${amount} bytes`);
   const format = imageFormat(bytes);
-  if (!format) throw unreadable(name, 'its content is in none of the supported formats');
+  if (!format) throw unreadable(name, unsupportedReason(bytes));
   if (format === 'tiff')
     throw unreadable(name, 'browsers do not read TIFF: save it as PNG, or score it on the command line');
   if (format === 'bmp') return decodeOwnBmp(bytes, name);
