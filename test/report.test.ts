@@ -99,6 +99,7 @@ describe('report.html', () => {
     for (const title of [...titles, 'Error by generator'])
       expect(page).toContain(`<h2>${title}</h2><svg role="img" aria-label="`);
     expect(page).toContain('<dt>prompts</dt><dd>4 vectors, learned; quality word at the end</dd>');
+    expect(page).toContain('<dt>epochs</dt><dd>5, the parameters of epoch 3 kept</dd>');
     expect(page).toContain('<dt>finished</dt><dd>2026-01-02 03:04 UTC</dd>');
     expect(page).toContain('<dt>versions</dt><dd>clip-agiqa-webgpu 1.2.3</dd>');
     for (const { name } of images) expect(page).toContain(`<title>${name}\n`);
@@ -144,6 +145,8 @@ describe('report.html', () => {
     expect(zero).toContain('none (zero-shot)');
     const untested = await read((await writeRun('untested', { test: null, before: null })).out);
     expect(untested).toContain('no test set');
+    const usual = await read((await writeRun('usual', { finalEpoch: 5 })).out);
+    expect(usual).toContain('<dt>epochs</dt><dd>5</dd>');
     expect(untested).toContain('<h2>Loss</h2>');
     expect(untested).not.toContain('<h2>Predicted against MOS</h2>');
   });

@@ -33,6 +33,7 @@ test('wide characters take two places; no rows give the headings alone', () => {
 test('a figure has its decimals, or a dash where it is not defined', () => {
   expect([0.12345, -2, 0].map((figure) => figureText(figure))).toEqual(['0.1235', '-2.0000', '0.0000']);
   expect(figureText(0.4567, 2)).toBe('0.46');
+  expect([-0.004, -0, -0.005].map((figure) => figureText(figure, 2))).toEqual(['0.00', '0.00', '-0.01']);
   expect([Number.NaN, Infinity, null, undefined].map((figure) => figureText(figure))).toEqual([
     '—',
     '—',

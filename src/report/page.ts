@@ -40,7 +40,7 @@ function header(title: string, summary: RunSummary): string {
       : ['score', `${mos.target}, MOS ${figureText(mos.range[0], 2)} to ${figureText(mos.range[1], 2)}`],
     ['images', `${images.train} train, ${images.val} validation, ${images.test} test`],
     ['weights', settings.weights],
-    ['epochs', epochs === 0 ? 'none (zero-shot)' : `${epochs}, kept: ${finalEpoch}`],
+    ['epochs', epochs === 0 ? 'none (zero-shot)' : epochsText(epochs, finalEpoch)],
     ['prompts', promptsText(settings)],
     ['seed', String(settings.seed)],
     ['time', duration(seconds)],
@@ -60,6 +60,10 @@ function header(title: string, summary: RunSummary): string {
   ];
   return `<header><h1>${text(title)}</h1>${facts(entries)}</header>`;
 }
+
+/** Where another epoch than the last was kept, which. */
+const epochsText = (epochs: number, kept: number): string =>
+  kept === epochs ? String(epochs) : `${epochs}, the parameters of epoch ${kept} kept`;
 
 /** What the text tower reads, as far as the settings say. */
 function promptsText({
