@@ -12,7 +12,7 @@ export function performancePage(files: readonly ResultsFile[], sections: readonl
   for (const { adapter, sections: measured } of files) {
     parts.push(
       '',
-      `## ${adapter.name}`,
+      `## ${adapter.name.replace(/-$/, '')}`,
       '',
       `${adapter.driver || adapter.vendor}${adapter.software ? '; a software adapter, which computes on the CPU' : ''}.`,
     );
