@@ -33,7 +33,7 @@ export function labCommand(
     .argument('[versions...]', `by name or number: ${listed}; all by default`)
     .option('--shapes <list>', `${shapes.form}, separated by commas`, shapes.byDefault)
     .option('--rounds <count>', 'how many times each version takes its turn', positive, 5)
-    .option('--save', 'keep the figures in bench/results/labs, for docs/kernels.md')
+    .option('--save', 'keep the figures in bench/results/labs, for docs/kernels/')
     .option('--cpu', 'CPU time over all cores instead of wall time, for when other programs run too');
 }
 
@@ -78,7 +78,7 @@ export async function runLab<Shape>(
   }
   if (options.save) {
     const path = await saveLadder(gpu.adapter, lab, tables, (performance.now() - began) / 1000);
-    console.log(`\nsaved in ${path}; node dist/bench/lab/page.js writes docs/kernels.md`);
+    console.log(`\nsaved in ${path}; node dist/bench/lab/page.js writes docs/kernels/`);
   }
   gpu.close();
 }

@@ -48,7 +48,7 @@ export function ladderText(table: LadderTable): string {
   return `\n${table.shape}   ceiling ${table.ceiling.toFixed(1)} ${table.unit}\n${lines.join('\n')}`;
 }
 
-/** Keeps a lab's tables as its last run on this adapter; docs/kernels.md is made from them. */
+/** Keeps a lab's tables as its last run on this adapter; docs/kernels/ is made from them. */
 export async function saveLadder(
   adapter: AdapterDescription,
   lab: string,

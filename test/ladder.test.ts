@@ -1,9 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { exercises } from '../bench/exercises/index.ts';
 import { type LadderTable, ladderFolder, ladderText } from '../bench/ladder.ts';
 import { ladders } from '../bench/ladder-notes.ts';
-import { ladderPage } from '../bench/ladder-page.ts';
+import { lessonPages } from '../bench/lesson-pages.ts';
+import { lessons } from '../bench/lessons.ts';
 import { readResults } from '../bench/results.ts';
+import { setbacks } from '../bench/setbacks.ts';
 import { attentionGradientVariants } from '../src/kernels/attention/index.ts';
 import { matmulVariants } from '../src/kernels/matmul/index.ts';
 import { rowVariants } from '../src/kernels/rows/row-kernel.ts';
@@ -49,8 +53,49 @@ describe.each([
   });
 });
 
-it('docs/kernels.md is the page of what is stored', async () => {
-  expect(readFileSync('docs/kernels.md', 'utf8')).toBe(ladderPage(await readResults(ladderFolder), ladders));
+describe('the pages of the labs', async () => {
+  const results = await readResults(ladderFolder);
+  const read = (path: string) => readFileSync(path, 'utf8');
+  const pages = lessonPages({ lessons, ladders, exercises, results, setbacks, read });
+
+  it('are those of what is stored, and there are no others', () => {
+    for (const [path, text] of pages) expect(read(`docs/${path}`), path).toBe(text);
+    const names = readdirSync('docs/kernels').map((name) => `kernels/${name}`);
+    expect(names.filter((name) => !pages.has(name))).toEqual([]);
+  });
+
+  it('cover every ladder and every exercise', () => {
+    for (const { lab } of ladders)
+      expect(
+        lessons.some((one) => one.lab?.name === lab),
+        lab,
+      ).toBe(true);
+    for (const { name } of exercises)
+      expect(
+        lessons.some((one) => one.exercise === name),
+        name,
+      ).toBe(true);
+    const shapes = results.flatMap(({ sections }) =>
+      Object.entries(sections).flatMap(([lab, { results }]) =>
+        (results as LadderTable[]).map(({ shape }) => ({ lab, shape })),
+      ),
+    );
+    for (const { lab, shape } of shapes)
+      expect(
+        lessons.filter((one) => one.lab?.name === lab && one.lab.shapes.test(shape)),
+        shape,
+      ).toHaveLength(1);
+  });
+
+  it('tell setbacks by figures that their commits know', () => {
+    const { status } = spawnSync('git', ['cat-file', '-e', `${setbacks[0]!.commit}^{commit}`]);
+    for (const { figure, commit } of setbacks) {
+      expect(figure).toMatch(/\d/);
+      // A package or a shallow clone has no history.
+      if (status === 0)
+        expect(spawnSync('git', ['cat-file', '-e', `${commit}^{commit}`]).status, commit).toBe(0);
+    }
+  });
 });
 
 it('a table says time, speed, share and error of each row', () => {
