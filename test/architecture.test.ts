@@ -260,6 +260,16 @@ it('launchers and ops make no object that begins with a spread', () => {
   expect(found).toEqual(['src/kernels/matmul/simd-texture.ts: { ...matrixA, rows: height });']);
 });
 
+it('objects spread no literal, which would pack properties on a line against the formatter', () => {
+  const packed = ['src', 'bench', 'test', 'scripts'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
+      .filter((name) => /\.m?ts$|\.mjs$/.test(name) && !name.includes('node_modules'))
+      .filter((name) => /\.{3}\{/.test(readFileSync(name, 'utf8'))),
+  );
+  expect(packed).toEqual([]);
+});
+
 describe('random numbers', () => {
   it('come from streams that the table in common/random.ts names', () => {
     const draw =

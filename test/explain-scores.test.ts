@@ -144,8 +144,11 @@ it('a model that adds up its regions is explained exactly, and its checks agree'
     explain: async () => ({
       score: score(pixels),
       side: 3,
-      ...{ raises: new Float32Array(9), lowers: new Float32Array(9), relevance: Float32Array.from(own) },
-      ...{ attention: Float32Array.from(own, (v) => -v), rollout: new Float32Array(9) },
+      raises: new Float32Array(9),
+      lowers: new Float32Array(9),
+      relevance: Float32Array.from(own),
+      attention: Float32Array.from(own, (v) => -v),
+      rollout: new Float32Array(9),
     }),
     score: async (images: readonly Uint8Array[]) => images.map(score),
   };

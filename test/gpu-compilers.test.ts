@@ -47,7 +47,12 @@ const fitting: Statistics = statisticsOf(code)!;
 describe('the statistics', () => {
   it('are those of the last shader, with its busiest loop', () => {
     expect(fitting).toEqual({
-      ...{ registers: 96, shared: 8192, scratch: 0, spilled: 0, waves: 16, legible: true },
+      registers: 96,
+      shared: 8192,
+      scratch: 0,
+      spilled: 0,
+      waves: 16,
+      legible: true,
       loop: { multiplyAdds: 3, vector: 6, waits: 1 },
     });
     const later = code.replace('VGPRs: 96', 'VGPRs: 64');

@@ -55,18 +55,20 @@ async function makePlan(name: string, change: Partial<Plan> = {}) {
   mkdirSync(run, { recursive: true });
   const { manifest, rows: count, shards } = await writeManifest(run, rows(10), 4);
   return writePlan(run, {
-    ...{ version: 1, task: 'score', request: { batch: 4 }, settings: {}, identity: { model: 'ab' } },
-    ...{
-      variants: {},
-      format: 'csv',
-      unit: 'image',
-      extra: [],
-      root: '/',
-      manifest,
-      rows: count,
-      shardSize: 4,
-      shards,
-    },
+    version: 1,
+    task: 'score',
+    request: { batch: 4 },
+    settings: {},
+    identity: { model: 'ab' },
+    variants: {},
+    format: 'csv',
+    unit: 'image',
+    extra: [],
+    root: '/',
+    manifest,
+    rows: count,
+    shardSize: 4,
+    shards,
     ...change,
   });
 }

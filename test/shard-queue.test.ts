@@ -159,7 +159,10 @@ describe('a queue', () => {
     const controller = new AbortController();
     const computed: number[] = [];
     await takeShards(connection, {
-      ...{ signal: controller.signal, drain: false, lockSeconds: 30, told: () => {} },
+      signal: controller.signal,
+      drain: false,
+      lockSeconds: 30,
+      told: () => {},
       async compute({ shard }) {
         computed.push(shard);
         controller.abort();
@@ -187,7 +190,10 @@ describe('a queue', () => {
     const told: string[] = [];
     let aborted = false;
     await takeShards(connection, {
-      ...{ signal: controller.signal, drain: false, lockSeconds: 1, told: (text) => told.push(text) },
+      signal: controller.signal,
+      drain: false,
+      lockSeconds: 1,
+      told: (text) => told.push(text),
       async compute(_, { signal }) {
         // The lock goes, as if another had it.
         const client = new Redis(new URL(server.url).pathname);
@@ -216,7 +222,10 @@ describe('a queue', () => {
       await handOut(queue, run);
       const taken: number[] = [];
       await takeShards(connection, {
-        ...{ signal: new AbortController().signal, drain: true, lockSeconds: 30, told: () => {} },
+        signal: new AbortController().signal,
+        drain: true,
+        lockSeconds: 30,
+        told: () => {},
         async compute({ shard }) {
           taken.push(shard);
           return { outcome: 'already', rows: [], seconds: 0, published: 0 };

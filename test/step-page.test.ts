@@ -174,7 +174,10 @@ describe('the page', () => {
   const address = (hash = '') => `${pathToFileURL(path('step.html')).href}${hash}`;
   const open = async (hash = '', width = 1280, scheme: 'light' | 'dark' = 'light'): Promise<Page> => {
     const context = await browser!.newContext({
-      ...{ offline: true, viewport: { width, height: 900 }, colorScheme: scheme, acceptDownloads: true },
+      offline: true,
+      viewport: { width, height: 900 },
+      colorScheme: scheme,
+      acceptDownloads: true,
     });
     const page = await context.newPage();
     page.on('console', (message) => {

@@ -83,11 +83,20 @@ function products(gpu: Gpu): void {
     for (const [transposeA, transposeB] of everyChoice(2))
       for (const bType of ['f32', 'f16'] as const) {
         const options: MatmulOptions = {
-          ...{ m, n, k, transposeA: transposeA === 1, transposeB: transposeB === 1, bType },
-          ...{ a: floats(gpu, m * k), b: floats(gpu, k * n), out: floats(gpu, m * n) },
+          m,
+          n,
+          k,
+          transposeA: transposeA === 1,
+          transposeB: transposeB === 1,
+          bType,
+          a: floats(gpu, m * k),
+          b: floats(gpu, k * n),
+          out: floats(gpu, m * n),
         };
         const epilogue = {
-          ...{ bias: floats(gpu, n), residual: floats(gpu, m * n), preactivation: floats(gpu, m * n) },
+          bias: floats(gpu, n),
+          residual: floats(gpu, m * n),
+          preactivation: floats(gpu, m * n),
           activation: 'gelu' as const,
         };
         for (const variant of applicableMatmuls(gpu, options)) {
@@ -125,8 +134,16 @@ function attention(gpu: Gpu): void {
       });
       const end = mask === 'tree' ? floats(gpu, tokens) : undefined;
       const shape = {
-        ...{ batch, queries: tokens, keys: tokens, heads, headDim, mask, end },
-        ...{ q: third(qkv, 0), k: third(qkv, 1), v: third(qkv, 2) },
+        batch,
+        queries: tokens,
+        keys: tokens,
+        heads,
+        headDim,
+        mask,
+        end,
+        q: third(qkv, 0),
+        k: third(qkv, 1),
+        v: third(qkv, 2),
       };
       const [out, dOut, lse] = [batch * tokens * width, batch * tokens * width, batch * heads * tokens].map(
         (count) => floats(gpu, count),

@@ -121,12 +121,10 @@ export function blockShapes(width: number): Readonly<Record<string, readonly num
     outBias: [width],
     ln2Weight: [width],
     ln2Bias: [width],
-    ...{
-      fcWeight: [width, 4 * width],
-      fcBias: [4 * width],
-      projWeight: [4 * width, width],
-      projBias: [width],
-    },
+    fcWeight: [width, 4 * width],
+    fcBias: [4 * width],
+    projWeight: [4 * width, width],
+    projBias: [width],
   };
 }
 

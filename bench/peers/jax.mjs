@@ -42,7 +42,8 @@ const tasks = {
   matmul: ({ m, k, n }, { a, b }) => ({ f: np.matmul, arguments: [array(a, [m, k]), array(b, [k, n])] }),
   softmax: ({ rows, width }, { x }) => ({
     f: (x) => nn.softmax(x, -1),
-    ...{ arguments: [array(x, [rows, width])], differentiated: 1 },
+    arguments: [array(x, [rows, width])],
+    differentiated: 1,
   }),
   layerNorm: ({ rows, width }, { x, weight, bias }) => ({
     f: layerNorm,

@@ -63,8 +63,10 @@ export class Graph {
   model(output, dims) {
     const graph = create(GraphProtoSchema, {
       name: 'task',
-      ...{ node: this.#nodes, initializer: this.#constants },
-      ...{ input: this.#inputs, output: [valueInfo(output, dims)] },
+      node: this.#nodes,
+      initializer: this.#constants,
+      input: this.#inputs,
+      output: [valueInfo(output, dims)],
     });
     const opsets = [
       ['', 17n],

@@ -37,17 +37,20 @@ function attention(graph, q, k, v, { heads, causal }) {
 const tasks = {
   matmul: (graph, { m, k, n }, { b }) => ({
     output: graph.add('MatMul', [graph.input('a', [m, k]), graph.constant(b, [k, n])]),
-    ...{ inputs: { a: [m, k] }, shape: [m, n] },
+    inputs: { a: [m, k] },
+    shape: [m, n],
   }),
   softmax: (graph, { rows, width }) => ({
     output: graph.add('Softmax', [graph.input('x', [rows, width])], { axis: -1 }),
-    ...{ inputs: { x: [rows, width] }, shape: [rows, width] },
+    inputs: { x: [rows, width] },
+    shape: [rows, width],
   }),
   layerNorm: (graph, { rows, width }, { weight, bias }) => {
     const affine = [weight, bias].map((data) => graph.constant(data, [width]));
     return {
       output: layerNorm(graph, graph.input('x', [rows, width]), ...affine),
-      ...{ inputs: { x: [rows, width] }, shape: [rows, width] },
+      inputs: { x: [rows, width] },
+      shape: [rows, width],
     };
   },
   attention: (graph, task) => {
@@ -75,7 +78,8 @@ const tasks = {
     const active = graph.add('Mul', [hidden, graph.add('Sigmoid', [gate])]);
     return {
       output: graph.add('Add', [middle, dense(active, 'proj', 4 * width)]),
-      ...{ inputs: { x: shape }, shape },
+      inputs: { x: shape },
+      shape,
     };
   },
 };
@@ -85,11 +89,9 @@ serve(async (task, values) => {
   const graph = new Graph();
   const { output, inputs, shape } = tasks[task.kind](graph, task, values);
   const session = await ort.InferenceSession.create(graph.model(output, shape), {
-    ...{
-      executionProviders: ['webgpu'],
-      preferredOutputLocation: 'gpu-buffer',
-      graphOptimizationLevel: 'all',
-    },
+    executionProviders: ['webgpu'],
+    preferredOutputLocation: 'gpu-buffer',
+    graphOptimizationLevel: 'all',
   });
   const buffers = [];
   const feeds = Object.fromEntries(

@@ -15,7 +15,11 @@ await build({
     resolveDir: import.meta.dirname,
   },
   outfile: fileURLToPath(bundled),
-  ...{ bundle: true, format: 'esm', platform: 'node', mainFields: ['module', 'main'], logLevel: 'error' },
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  mainFields: ['module', 'main'],
+  logLevel: 'error',
   banner: {
     js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`,
   },
@@ -88,7 +92,8 @@ const tasks = {
     return {
       f: (q, k, v) => attention(q, k, v, mask),
       arguments: [inputs.q, inputs.k, inputs.v].map(lay),
-      ...{ lay, unlay: (out) => out.transpose([0, 2, 1, 3]) },
+      lay,
+      unlay: (out) => out.transpose([0, 2, 1, 3]),
     };
   },
   block: (task, inputs) => {

@@ -183,7 +183,12 @@ function differentiate(
   const { name, inputs, output, gathered } = node;
   const { attributes } = node;
   const call = {
-    ...{ name, of: output, inputs, needs: gathered.map((id) => id !== 0), dy, attributes },
+    name,
+    of: output,
+    inputs,
+    needs: gathered.map((id) => id !== 0),
+    dy,
+    attributes,
     gathered: (i: number) => byId.get(gathered[i] ?? 0) ?? null,
   };
   const gradients = scope(() => observed(call, () => node.gradient(dy, { take, defers })));

@@ -51,13 +51,12 @@ export async function encodeRun(options: EncodeFlags, given: ReadonlySet<string>
     given: Object.fromEntries(Object.entries(decides).filter(([name]) => given.has(name))),
     places: given.has('weights') ? { weights: absolute(weights) } : {},
     settings: async () => ({
-      ...{
-        weights: absolute(weights),
-        weightType,
-        batch: batch ?? encodeBatch,
-        width: await featureWidth(weights),
-      },
-      ...{ featureType: featureType ?? 'float32', ...(activation && { activation }) },
+      weights: absolute(weights),
+      weightType,
+      batch: batch ?? encodeBatch,
+      width: await featureWidth(weights),
+      featureType: featureType ?? 'float32',
+      ...(activation && { activation }),
     }),
   });
   await workRun(run, options);

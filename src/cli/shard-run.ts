@@ -49,9 +49,14 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
   const { images, list } = request.images;
   const given = {
     task: request.task,
-    ...{ images: images.length > 0 ? images : undefined, list, root: request.images.root },
-    ...{ imageColumn: request.images.imageColumn, promptColumn: request.images.promptColumn },
-    ...{ shardSize: flags.shardSize, format: flags.format, ...request.given },
+    images: images.length > 0 ? images : undefined,
+    list,
+    root: request.images.root,
+    imageColumn: request.images.imageColumn,
+    promptColumn: request.images.promptColumn,
+    shardSize: flags.shardSize,
+    format: flags.format,
+    ...request.given,
   };
   if (hasPlan(folder)) {
     const run = await readPlan(folder);
@@ -79,16 +84,18 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
   if (found.leftOut() !== '') tell('left out', found.leftOut());
   if (written.rows === 0) throw new UserError(`${list}: holds no images`);
   return writePlan(folder, {
-    ...{ version: 1, task: request.task, request: given, settings, identity },
+    version: 1,
+    task: request.task,
+    request: given,
+    settings,
+    identity,
     variants: await variantsInForce(flags),
     format: (flags.format ?? (request.task === 'score' ? 'csv' : 'npy')) as Plan['format'],
-    ...{
-      extra: apart(found.extra, kind.columns({ settings })),
-      root: found.root,
-      unit: found.unit,
-      shardSize,
-      ...written,
-    },
+    extra: apart(found.extra, kind.columns({ settings })),
+    root: found.root,
+    unit: found.unit,
+    shardSize,
+    ...written,
   });
 }
 

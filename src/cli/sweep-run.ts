@@ -93,7 +93,17 @@ async function planSweep(out: string, file: string, base: Settings): Promise<Pla
       : ('string' as const),
   }));
   return writePlan(out, {
-    ...{ version: 1, task: 'train', request: given, settings: {}, identity, variants: {} },
-    ...{ format: 'run', unit: 'run', extra, root: process.cwd(), shardSize: 1, ...written },
+    version: 1,
+    task: 'train',
+    request: given,
+    settings: {},
+    identity,
+    variants: {},
+    format: 'run',
+    unit: 'run',
+    extra,
+    root: process.cwd(),
+    shardSize: 1,
+    ...written,
   });
 }

@@ -98,7 +98,9 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   const gpu = await startGpu(terminal);
   const { weightType, activation } = options;
   const encoder = await ClipEncoder.load(gpu, options.weights, {
-    ...{ batch, weightType, activation },
+    batch,
+    weightType,
+    activation,
     vision: Boolean(image || tensors),
     text: Boolean(text || tensors),
   });

@@ -50,7 +50,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, [fo
   for (const { path, format, errors } of outputs) {
     const bar = terminal.bar('merging', run.plan.rows);
     const rows = await mergeRun(run, path, format, {
-      ...{ partial, rawCsv, errors },
+      partial,
+      rawCsv,
+      errors,
       advance: (count) => bar.advance(count),
     }).finally(() => bar.stop());
     if (path !== '-')

@@ -77,7 +77,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
   terminal.line(`queue      ${shownUrl(url)}`);
   let shards = 0;
   await takeShards(server, {
-    ...{ signal, drain, lockSeconds },
+    signal,
+    drain,
+    lockSeconds,
     told: (text) => terminal.warn(text),
     async compute({ plan, shard }, { signal, careful }) {
       const worker = await workerOn(plan);

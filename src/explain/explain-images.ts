@@ -40,7 +40,10 @@ export async function* explainImages(
   try {
     // The image as it is and its distorted forms follow each other, so that its file is decoded once.
     const plain = ({ path }: ScoredFile): ImageJob => ({
-      ...{ path, size: model.imageSize, autoOrient: exif, transform: { kind: 'test' } },
+      path,
+      size: model.imageSize,
+      autoOrient: exif,
+      transform: { kind: 'test' },
     });
     const jobs = images.flatMap((image) => [
       plain(image),

@@ -52,7 +52,8 @@ export async function statusOf(run: PlannedRun, now = Date.now()): Promise<RunSt
   const sum = (of: (record: ShardRecord) => number) => all.reduce((total, record) => total + of(record), 0);
   const [waited, published] = [sum((one) => one.waited), sum((one) => one.published)];
   return {
-    ...{ folder, task: plan.task },
+    folder,
+    task: plan.task,
     shards: { done: plan.shards - missing.length, of: plan.shards },
     rows: { done: plan.rows - left, of: plan.rows },
     errors: records.reduce((total, { errors }) => total + errors, 0),

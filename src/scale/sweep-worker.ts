@@ -64,8 +64,18 @@ export class SweepWorker {
     const seconds = (performance.now() - began) / 1000;
     const { name: adapter, driver } = this.#gpu.latest.adapter;
     this.#log.add({
-      ...{ shard, written: true, rows: 1, errors: 0, reasons: {}, at: Date.now() },
-      ...{ seconds, waited: 0, published: 0, worker: this.#log.name, adapter, driver },
+      shard,
+      written: true,
+      rows: 1,
+      errors: 0,
+      reasons: {},
+      at: Date.now(),
+      seconds,
+      waited: 0,
+      published: 0,
+      worker: this.#log.name,
+      adapter,
+      driver,
     });
     return { outcome: 'written', ...none, seconds };
   }

@@ -93,8 +93,18 @@ export class ShardWorker {
       this.#failed += failed.length;
     }
     this.#log.add({
-      ...{ shard, written, rows: rows.length, errors: failed.length, reasons, at: Date.now() },
-      ...{ seconds, waited: this.#waited / 1000, published, worker: this.#log.name, adapter, driver },
+      shard,
+      written,
+      rows: rows.length,
+      errors: failed.length,
+      reasons,
+      at: Date.now(),
+      seconds,
+      waited: this.#waited / 1000,
+      published,
+      worker: this.#log.name,
+      adapter,
+      driver,
     });
   }
 }

@@ -117,8 +117,11 @@ function attention({ inputs: [qkv, end], attributes, dy }: ExactCall): Values {
       (_, at) => qkv!.data[Math.floor(at / width) * 3 * width + i * width + (at % width)]!,
     );
   const found = referenceAttention({
-    ...{ ...sizes, end: end ? Uint32Array.from(end.data) : undefined },
-    ...{ q: third(0), k: third(1), v: third(2) },
+    ...sizes,
+    end: end ? Uint32Array.from(end.data) : undefined,
+    q: third(0),
+    k: third(1),
+    v: third(2),
     dOut: dy ? Float32Array.from(dy.data) : new Float32Array(rows * width),
   });
   if (!dy) return found.out;
@@ -207,13 +210,21 @@ function mseLoss({ inputs: [x, t], dy }: ExactCall): Values {
 const same = ({ inputs: [x], dy }: ExactCall): Values => Float64Array.from((dy ?? x!).data);
 
 const forms: Readonly<Record<string, (call: ExactCall) => Values | null>> = {
-  ...{ linear, layerNorm, l2Normalize, attention, matmul, gatherRows, concat, expand, dropout, mseLoss },
-  ...{
-    add: additive(1),
-    subtract: additive(-1),
-    reshape: same,
-    relu: elementwise('relu'),
-    tanh: elementwise('tanh'),
-  },
-  ...{ quickGelu: elementwise('quick_gelu'), gelu: elementwise('gelu') },
+  linear,
+  layerNorm,
+  l2Normalize,
+  attention,
+  matmul,
+  gatherRows,
+  concat,
+  expand,
+  dropout,
+  mseLoss,
+  add: additive(1),
+  subtract: additive(-1),
+  reshape: same,
+  relu: elementwise('relu'),
+  tanh: elementwise('tanh'),
+  quickGelu: elementwise('quick_gelu'),
+  gelu: elementwise('gelu'),
 };

@@ -79,8 +79,12 @@ export async function measureStep(
         least: Math.min(...list),
         most: Math.max(...list),
       })),
-      ...{ wall: median(walls), wallLeast: Math.min(...walls), host: median(hosts) },
-      ...{ profiled: median(spans), resolution, ceilings: { gflops, copyGBs } },
+      wall: median(walls),
+      wallLeast: Math.min(...walls),
+      host: median(hosts),
+      profiled: median(spans),
+      resolution,
+      ceilings: { gflops, copyGBs },
     };
   } finally {
     ceilings.release();

@@ -51,7 +51,9 @@ export async function readCalls(work: () => unknown): Promise<ReadCall[]> {
         const made = output?.type === 'f32' ? host.read(output) : null;
         const id = call.of === undefined ? (output?.id ?? null) : null;
         reads[number] = (async () => ({
-          ...{ call, part, made: id },
+          call,
+          part,
+          made: id,
           inputs: await Promise.all(inputs),
           dy: await dy,
           gathered: await gathered,

@@ -29,7 +29,15 @@ export function valuesOf(data: Float32Array, shape: readonly number[], error: nu
   const width = max - min || 1;
   for (const value of finite) histogram[Math.min(bins - 1, Math.floor(((value - min) / width) * bins))]!++;
   return {
-    ...{ shape: [...shape], count, mean, min, max, nan, zeros, histogram, error },
+    shape: [...shape],
+    count,
+    mean,
+    min,
+    max,
+    nan,
+    zeros,
+    histogram,
+    error,
     std: finite.length ? Math.sqrt(squares / finite.length) : 0,
     infinite: count - finite.length - nan,
     ...picture(data, shape),

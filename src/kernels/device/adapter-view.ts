@@ -2,6 +2,7 @@ import type { OpenedDevice } from './adapter.ts';
 import type { AdapterDescription } from './adapter-description.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
 import { maskedFeature, withoutMasked } from './masks.ts';
+import type { SubgroupSizes } from './subgroup-size.ts';
 
 /** What an adapter is and has, without what is masked. Copied: each question to the device crosses into native code. */
 export class AdapterView {
@@ -30,6 +31,12 @@ export class AdapterView {
   /** Whether the device was opened with a feature that is not masked. */
   has(feature: OptionalFeature): boolean {
     return this.#features.has(feature);
+  }
+
+  /** The sizes of subgroups that a shader can ask for, if it can. */
+  get subgroupSizes(): SubgroupSizes | undefined {
+    const { subgroupMin: min, subgroupMax: max } = this.#description;
+    return this.has('subgroup-size-control') ? { min, max } : undefined;
   }
 
   /** Leaves out these, and these alone. */

@@ -9,7 +9,7 @@ import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
 import { destroyWhenIdle } from './closing.ts';
 import { Encoder } from './encoder.ts';
 import { DeviceErrors, DeviceLostError } from './errors.ts';
-import { isCount, mostGroups } from './groups.ts';
+import { isCount, notCounts } from './groups.ts';
 import { submitting } from './guard.ts';
 import type { Launch } from './launch.ts';
 import { closedError, Lineage } from './lineage.ts';
@@ -73,9 +73,7 @@ export class Gpu {
       this.#bindGroups.clear();
     });
     this.textures = new TexturePool(this.device.limits, this.#memory, this.pool);
-    const { subgroupMin: min, subgroupMax: max } = this.adapter;
-    const sizes = this.has('subgroup-size-control') ? { min, max } : undefined;
-    this.pipelines = new PipelineCache(this.device, this.#errors, sizes);
+    this.pipelines = new PipelineCache(this.device, this.#errors, this.#view.subgroupSizes);
     void this.device.lost.then(({ reason, message }) => {
       this.#errors.end(new DeviceLostError(`the GPU device was lost (${reason}): ${message}`));
       this.#release();
@@ -149,10 +147,7 @@ export class Gpu {
         `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, but ${buffers.length} were passed`,
       );
     const [x, y = 1, z = 1] = groups;
-    if (!(isCount(x) && isCount(y) && isCount(z)))
-      throw new Error(
-        `kernel ${kernel.name}: [${groups.join(', ')}] are not workgroup counts: integers up to ${mostGroups}; for more, use foldGroups()`,
-      );
+    if (!(isCount(x) && isCount(y) && isCount(z))) throw new Error(notCounts(kernel.name, groups));
     if (x === 0 || y === 0 || z === 0) return;
     const bindGroup = this.#bindGroups.get(pipeline, buffers, launch.params);
     this.#tracer?.launch?.(kernel, pipeline, launch);

@@ -34,16 +34,22 @@ export function roofline(store: Store): HTMLElement {
       ]
         .map((point) => point.join())
         .join(' '),
-      ...{ fill: 'none', stroke: 'var(--soft)', 'stroke-width': 1.6 },
+      fill: 'none',
+      stroke: 'var(--soft)',
+      'stroke-width': 1.6,
     }),
   );
   const order = [...shown].sort((a, b) => Number(a.at === view.dispatch) - Number(b.at === view.dispatch));
   for (const { at, one, intensity, reached } of order) {
     const chosen = at === view.dispatch;
     const dot = s('circle', {
-      ...{ 'data-d': at, cx: x(Math.max(10 ** x0, intensity)), cy: y(Math.max(10 ** y0, reached)) },
+      'data-d': at,
+      cx: x(Math.max(10 ** x0, intensity)),
+      cy: y(Math.max(10 ** y0, reached)),
       r: 2 + 9 * Math.sqrt(one.ns / figures.total),
-      ...{ fill: familyColor(one.kernel), opacity: chosen ? 1 : 0.45, style: 'cursor:pointer' },
+      fill: familyColor(one.kernel),
+      opacity: chosen ? 1 : 0.45,
+      style: 'cursor:pointer',
       ...(chosen ? { stroke: 'var(--ink)', 'stroke-width': 2 } : {}),
     });
     dot.addEventListener('click', () => store.select(at));

@@ -15,11 +15,9 @@ export function modelSource(store: Store): HTMLElement {
       h(
         'button',
         {
-          ...{
-            type: 'button',
-            'aria-pressed': i === chosen ? 'true' : 'false',
-            title: `${one.file}:${one.line}`,
-          },
+          type: 'button',
+          'aria-pressed': i === chosen ? 'true' : 'false',
+          title: `${one.file}:${one.line}`,
           onclick: () => {
             chosen = i;
             draw();
@@ -39,7 +37,9 @@ export function modelSource(store: Store): HTMLElement {
     const lines = (store.data.files[frame.file] ?? '').split('\n');
     const from = Math.max(0, frame.line - 13);
     const view = code(lines.slice(from, frame.line + 14).join('\n'), 'script', {
-      ...{ first: from + 1, hot: frame.line, label: `${frame.file}, line ${frame.line}` },
+      first: from + 1,
+      hot: frame.line,
+      label: `${frame.file}, line ${frame.line}`,
     });
     panel.append(h('p', { class: 'where' }, `${frame.file}:${frame.line}`), view);
     const hot = view.querySelector<HTMLElement>('.hot');
@@ -106,7 +106,8 @@ export function shaderSource(store: Store): HTMLElement {
           h(
             'button',
             {
-              ...{ type: 'button', class: 'link' },
+              type: 'button',
+              class: 'link',
               onclick: () => store.select(users.find((at) => at > store.view.dispatch) ?? users[0]!),
             },
             String(users.find((at) => at > store.view.dispatch) ?? users[0]),

@@ -27,7 +27,14 @@ export class Store {
   readonly data: StepData;
   readonly figures: Figures;
   readonly view: View = {
-    ...{ dispatch: 0, storage: -1, width: 'time', color: 'kernel', sort: 'time', from: 0, to: 1, stop: -1 },
+    dispatch: 0,
+    storage: -1,
+    width: 'time',
+    color: 'kernel',
+    sort: 'time',
+    from: 0,
+    to: 1,
+    stop: -1,
   };
   readonly #listeners: ((changed: ReadonlySet<keyof View>) => void)[] = [];
 

@@ -61,18 +61,14 @@ export function tape(store: Store): HTMLElement {
     });
     group.append(
       s('rect', {
-        ...{
-          x,
-          y,
-          width: box,
-          height: row - 4,
-          rx: 5,
-          fill: op.kind === 'gradient' ? 'var(--backward)' : 'var(--forward)',
-        },
-        ...{
-          'fill-opacity': here ? 1 : 0.12 + 0.55 * share,
-          ...(here ? { stroke: 'var(--ink)', 'stroke-width': 1.5 } : {}),
-        },
+        x,
+        y,
+        width: box,
+        height: row - 4,
+        rx: 5,
+        fill: op.kind === 'gradient' ? 'var(--backward)' : 'var(--forward)',
+        'fill-opacity': here ? 1 : 0.12 + 0.55 * share,
+        ...(here ? { stroke: 'var(--ink)', 'stroke-width': 1.5 } : {}),
       }),
       s(
         'text',

@@ -1,8 +1,9 @@
 import { amountText, percentText, timeText } from '../units.ts';
-import { familyColor, familyNames, familyOf, phaseColor, roofColor } from './colors.ts';
-import { choice, h, s } from './dom.ts';
+import { familyColor, phaseColor, roofColor } from './colors.ts';
+import { h, s } from './dom.ts';
 import { type Call, callsOf, isKept, packed, positions } from './layout.ts';
-import { colors, type Store, widths } from './store.ts';
+import type { Store } from './store.ts';
+import { drawControls } from './timeline-controls.ts';
 import { tip } from './tip.ts';
 
 const [row, laneHeight, memoryHeight] = [18, 38, 132];
@@ -44,8 +45,14 @@ export function timeline(store: Store): HTMLElement {
       const chosen = i === view.dispatch;
       lane.append(
         s('rect', {
-          ...{ class: chosen ? 'd sel' : 'd', 'data-d': i, x: a, y: laneTop, fill },
-          ...{ width: Math.max(0.6, b - a - 0.5), height: laneHeight, rx: b - a > 6 ? 2 : 0 },
+          class: chosen ? 'd sel' : 'd',
+          'data-d': i,
+          x: a,
+          y: laneTop,
+          fill,
+          width: Math.max(0.6, b - a - 0.5),
+          height: laneHeight,
+          rx: b - a > 6 ? 2 : 0,
         }),
       );
       if (b - a > 52) {
@@ -59,8 +66,12 @@ export function timeline(store: Store): HTMLElement {
     const middle = (start(view.dispatch) + end(view.dispatch)) / 2;
     svg.append(
       s('line', {
-        ...{ x1: middle, x2: middle, y1: laneTop + laneHeight, y2: memoryTop + memoryHeight },
-        ...{ stroke: 'var(--ink)', 'stroke-dasharray': '2 3' },
+        x1: middle,
+        x2: middle,
+        y1: laneTop + laneHeight,
+        y2: memoryTop + memoryHeight,
+        stroke: 'var(--ink)',
+        'stroke-dasharray': '2 3',
       }),
     );
     if (view.width === 'time') {
@@ -76,8 +87,16 @@ export function timeline(store: Store): HTMLElement {
     const { phase } = data.dispatches[from]!;
     svg.append(
       s('rect', {
-        ...{ class: 'call', 'data-from': from, 'data-to': to, x: a, y, rx: 2, height: row - 2 },
-        ...{ width: Math.max(0.6, b - a - 0.7), fill: phaseColor(phase), opacity: 0.98 - 0.09 * level },
+        class: 'call',
+        'data-from': from,
+        'data-to': to,
+        x: a,
+        y,
+        rx: 2,
+        height: row - 2,
+        width: Math.max(0.6, b - a - 0.7),
+        fill: phaseColor(phase),
+        opacity: 0.98 - 0.09 * level,
       }),
     );
     const left = Math.max(a, 0) + 4;
@@ -94,7 +113,7 @@ export function timeline(store: Store): HTMLElement {
         memoryTop - 6,
         across < 620
           ? `memory, ${amountText(figures.peak.bytes, 'B')} at most`
-          : `memory lent, ${amountText(figures.peak.bytes, 'B')} at most: click for what is alive then, and why`,
+          : `memory in use, ${amountText(figures.peak.bytes, 'B')} at most: click for what is alive then, and why`,
         'soft',
       ),
     );
@@ -113,7 +132,11 @@ export function timeline(store: Store): HTMLElement {
             : 'var(--pass)';
       svg.append(
         s('rect', {
-          ...{ class: 'life', 'data-life': index, x: a, fill, opacity: access || picked ? 1 : 0.66 },
+          class: 'life',
+          'data-life': index,
+          x: a,
+          fill,
+          opacity: access || picked ? 1 : 0.66,
           y: memoryTop + memoryHeight - (bottom + life.capacity) * scale,
           width: Math.max(0.6, b - a - 0.4),
           height: Math.max(0.6, life.capacity * scale - 0.5),
@@ -130,8 +153,13 @@ export function timeline(store: Store): HTMLElement {
     const { dispatch } = store.view;
     const { kernel, part, ns } = store.dispatch;
     return {
-      ...{ role: 'slider', tabindex: 0, 'aria-label': 'Dispatch', 'aria-orientation': 'horizontal' },
-      ...{ 'aria-valuemin': 0, 'aria-valuemax': data.dispatches.length - 1, 'aria-valuenow': dispatch },
+      role: 'slider',
+      tabindex: 0,
+      'aria-label': 'Dispatch',
+      'aria-orientation': 'horizontal',
+      'aria-valuemin': 0,
+      'aria-valuemax': data.dispatches.length - 1,
+      'aria-valuenow': dispatch,
       'aria-valuetext': `${dispatch}: ${kernel}, ${part || 'outside of the model'}, ${timeText(ns)}`,
     };
   }
@@ -238,42 +266,6 @@ export function timeline(store: Store): HTMLElement {
     { passive: false },
   );
 
-  function drawControls(): void {
-    const { view } = store;
-    const button = (label: string, title: string, act: () => void, disabled = false) =>
-      h('button', { type: 'button', title, 'aria-label': title, disabled, onclick: act }, label);
-    controls.replaceChildren(
-      h('h2', {}, 'The step'),
-      choice('width', widths, view.width, (width) => store.set({ width })),
-      choice('color', colors, view.color, (color) => store.set({ color })),
-      h(
-        'span',
-        { class: 'choice' },
-        button('−', 'Zoom out', () => zoomBy(2), view.to - view.from >= 1),
-        button('+', 'Zoom in', () => zoomBy(0.5)),
-        button('whole', 'The whole step', () => zoom(0, 1), view.to - view.from >= 1),
-      ),
-    );
-    const entry = (color: string, name: string) =>
-      h('span', {}, h('i', { style: `background:${color}` }), name);
-    const shown = new Set(data.dispatches.map(({ kernel }) => familyOf(kernel)));
-    const colorEntries = {
-      kernel: familyNames
-        .map((name, i) => [name, `var(--k${i})`] as const)
-        .filter(([name]) => shown.has(name))
-        .map(([name, color]) => entry(color, name)),
-      phase: (['forward', 'backward', 'update'] as const).map((phase) => entry(phaseColor(phase), phase)),
-      roofline: [0, 0.1, 0.4, 1].map((share) => entry(roofColor(share), `${100 * share} %`)),
-    }[view.color];
-    legend.replaceChildren(
-      ...colorEntries,
-      entry('var(--kept)', 'memory kept for the gradient'),
-      entry('var(--pass)', 'passing'),
-      entry('var(--read)', 'read now'),
-      entry('var(--write)', 'written now'),
-    );
-  }
-
   const panel = h('section', { class: 'panel', 'aria-label': 'The step' }, controls);
   panel.append(svg, legend);
   new ResizeObserver(() => {
@@ -285,7 +277,7 @@ export function timeline(store: Store): HTMLElement {
     draw();
     if (hadFocus) svg.querySelector<SVGElement>('[role=slider]')?.focus();
     if (changed.has('width') || changed.has('color') || changed.has('from') || changed.has('to'))
-      drawControls();
+      drawControls(store, controls, legend, { by: zoomBy, whole: () => zoom(0, 1) });
   });
   return panel;
 }

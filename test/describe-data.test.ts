@@ -21,14 +21,12 @@ function dataset(
   });
   const { train, val, test } = split;
   return {
-    ...{
-      name: 'csv',
-      target: 'mos',
-      samples,
-      thresholds: [1, 2, 3, 4, 5],
-      missing: [],
-      notes: ['something'],
-    },
+    name: 'csv',
+    target: 'mos',
+    samples,
+    thresholds: [1, 2, 3, 4, 5],
+    missing: [],
+    notes: ['something'],
     split: { train: Int32Array.from(train), val: Int32Array.from(val), test: Int32Array.from(test) },
     range: [Math.min(...mos), Math.max(...mos)],
   };
