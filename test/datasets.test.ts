@@ -22,7 +22,7 @@ import { applySettings, defaultSettings } from '../src/training/settings.ts';
 
 const sample = (name: string) => fileURLToPath(new URL(`./fixtures/datasets/${name}`, import.meta.url));
 
-/** A folder that a test may spoil. */
+/** A folder that a test may damage. */
 let scratch: string;
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'dataset-'));

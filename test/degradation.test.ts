@@ -18,12 +18,16 @@ beforeAll(async () => {
 
 it.each(distortionNames)('%s keeps the size of an image that is not square', async (name) => {
   const image = await decodeImage(bytes, 'image');
-  const spoiled = await distort(image, { name, severity: 0.5, seed: 3 });
-  expect([spoiled.width, spoiled.height, spoiled.data.length]).toEqual([width, height, image.data.length]);
-  expect(spoiled.data).not.toEqual(image.data);
+  const distorted = await distort(image, { name, severity: 0.5, seed: 3 });
+  expect([distorted.width, distorted.height, distorted.data.length]).toEqual([
+    width,
+    height,
+    image.data.length,
+  ]);
+  expect(distorted.data).not.toEqual(image.data);
 });
 
-it('a degraded image is spoiled before anything is cut out of it, each of several by its own draw', async () => {
+it('a degraded image is distorted before anything is cut out of it, each of several by its own draw', async () => {
   const image = await decodeImage(bytes, 'image');
   const draws = [
     { name: 'noise', severity: 0.2, seed: 1 },

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Dataset } from '../src/data/datasets/index.ts';
+import { describeData } from '../src/training/describe-data.ts';
 import { defaultSettings } from '../src/training/settings.ts';
-import { tellOfData } from '../src/training/tell-of-data.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('tell');
@@ -38,7 +38,7 @@ async function told(data: Dataset): Promise<string[]> {
     line: (text: string) => void lines.push(text),
     bar: () => ({ advance() {}, stop() {} }),
   };
-  await tellOfData(data, defaultSettings(), reporter);
+  await describeData(data, defaultSettings(), reporter);
   return lines;
 }
 

@@ -173,15 +173,15 @@ describe.each([
 it('what was recorded around a mistake is done all the same', async () => {
   const gpu = await open(true);
   const x = Tensor.from(gpu, [21]);
-  const [before, spoilt, after] = [0, 0, 0].map(() => Tensor.from(gpu, [0]));
+  const [before, damaged, after] = [0, 0, 0].map(() => Tensor.from(gpu, [0]));
   const run = (kernel: typeof double, out: Tensor) =>
     gpu.run(kernel, { buffers: [x.buffer, out.buffer], groups: [1] });
   const small = { name: 'small', source: double.source.replace('array<f32>', 'array<f32, 1000>') };
   run(double, before!);
-  for (const kernel of [broken, small]) expect(() => run(kernel, spoilt!)).toThrow(`kernel ${kernel.name}`);
+  for (const kernel of [broken, small]) expect(() => run(kernel, damaged!)).toThrow(`kernel ${kernel.name}`);
   run(double, after!);
   for (const out of [before, after]) expect(await out!.read()).toEqual(Float32Array.of(42));
-  expect(await spoilt!.read()).toEqual(Float32Array.of(0));
+  expect(await damaged!.read()).toEqual(Float32Array.of(0));
   gpu.close();
 });
 

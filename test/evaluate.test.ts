@@ -85,7 +85,7 @@ async function evaluated(
       resamples: 60,
       against,
       signal,
-      goOn: 'the command',
+      resumeCommand: 'the command',
     },
   );
   return { result, told };

@@ -299,8 +299,8 @@ describe('of files', async () => {
     const { path, curves } = json.images[1];
     const blur = curves.find(({ name }: { name: string }) => name === 'blur').points[3];
     expect(blur.level).toBe(2);
-    const spoiled = await sharp(path).removeAlpha().blur(2).png().toBuffer();
-    const [expected] = await scorer.pixels.score([await preprocess(spoiled, { size: 12 })]);
+    const distorted = await sharp(path).removeAlpha().blur(2).png().toBuffer();
+    const [expected] = await scorer.pixels.score([await preprocess(distorted, { size: 12 })]);
     expect(blur.score).toBeCloseTo(expected!, 5);
   });
 

@@ -109,7 +109,7 @@ describe('FeatureCache', () => {
       expect(await read(folder, [1, 2, 3])).toEqual(
         [1, 2, 3].map((k) => (k <= whole ? vector(k) : undefined)),
       );
-      await filled(folder, [3]); // and a later run mends it
+      await filled(folder, [3]); // and a later run repairs it
       expect((await read(folder, [3]))[0]).toEqual(vector(3));
     }
   });

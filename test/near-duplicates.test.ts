@@ -4,8 +4,8 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../src/common/reporter.ts';
 import type { Dataset, Sample } from '../src/data/datasets/index.ts';
-import { groupsOf, samePictures } from '../src/features/same-pictures.ts';
-import { tellOfPictures } from '../src/training/tell-of-pictures.ts';
+import { groupsOf, nearDuplicates } from '../src/features/near-duplicates.ts';
+import { warnNearDuplicates } from '../src/training/warn-near-duplicates.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('pictures');
@@ -43,19 +43,19 @@ beforeAll(async () => {
 
 const all = [...names.keys()];
 
-describe('the same picture', () => {
+describe('near duplicates', () => {
   it('is found in another compression and size, and is not what is moved or of another color', async () => {
-    const groups = await samePictures(samples, all, { cache: 'none', reporter: silent });
+    const groups = await nearDuplicates(samples, all, { cache: 'none', reporter: silent });
     expect([...groups]).toEqual([0, 0, 0, 3, 4, 5, 6, 6]);
-    const some = await samePictures(samples, [1, 2, 7], { cache: 'none', reporter: silent });
+    const some = await nearDuplicates(samples, [1, 2, 7], { cache: 'none', reporter: silent });
     expect([...some]).toEqual([0, 1, 1, 3, 4, 5, 6, 7]);
   });
 
   it('is found again from the cache, whatever the files are called', async () => {
     const cache = join(folder, 'cache');
-    const before = await samePictures(samples, all, { cache, reporter: silent });
+    const before = await nearDuplicates(samples, all, { cache, reporter: silent });
     expect(readdirSync(cache).length).toBeGreaterThan(0);
-    expect(await samePictures(samples, all, { cache, reporter: silent })).toEqual(before);
+    expect(await nearDuplicates(samples, all, { cache, reporter: silent })).toEqual(before);
   });
 
   it('has many thumbnails of one mean told apart, and groups joined by a third', () => {
@@ -72,7 +72,7 @@ describe('the same picture', () => {
   });
 });
 
-it('a run is warned of pictures that it trains on and tests with', async () => {
+it('a run is warned of near duplicates that it trains on and tests with', async () => {
   const dataset = (train: number[], test: number[], more: Partial<Dataset> = {}): Dataset => ({
     name: 'csv',
     target: 'mos',
@@ -87,11 +87,11 @@ it('a run is warned of pictures that it trains on and tests with', async () => {
   const told = async (data: Dataset) => {
     const lines: string[] = [];
     const reporter = { ...silent, line: (text: string) => void lines.push(text) };
-    await tellOfPictures(data, { cache: 'none', reporter });
+    await warnNearDuplicates(data, { cache: 'none', reporter });
     return lines;
   };
   expect(await told(dataset([0, 3, 7], [1, 4, 5, 6]))).toEqual([
-    'warning    2 training images are nearly the same picture as a test or validation image: drawn.png ≈ again.jpg, dark.jpg ≈ black.png',
+    'warning    2 training images are nearly the same as a test or validation image: drawn.png ≈ again.jpg, dark.jpg ≈ black.png',
   ]);
   expect(await told(dataset([0, 1], [3, 4, 5, 6]))).toEqual([]);
   expect(await told(dataset([0], [1], { versions: true }))).toEqual([]);

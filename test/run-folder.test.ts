@@ -16,7 +16,7 @@ import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ownIdentity } from '../src/common/process-identity.ts';
-import { commandOf, goOnCommand, header } from '../src/training/run-command.ts';
+import { commandOf, header, resumeCommand } from '../src/training/run-command.ts';
 import { RunFolder, type RunStart } from '../src/training/run-folder.ts';
 import { lockRun, RunInUse } from '../src/training/run-lock.ts';
 
@@ -66,7 +66,7 @@ describe("a run's folder", () => {
       message: `${folder} already holds a run, which has not finished`,
       advice: expect.stringContaining(`node dist/train.js --resume ${folder};`),
     });
-    expect(goOnCommand("my runs/it's one", 'pretrain')).toBe(
+    expect(resumeCommand("my runs/it's one", 'pretrain')).toBe(
       "node dist/pretrain.js --resume 'my runs/it'\\''s one'",
     );
   });

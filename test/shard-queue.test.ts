@@ -162,7 +162,7 @@ describe('a queue', () => {
       signal: controller.signal,
       drain: false,
       lockSeconds: 30,
-      told: () => {},
+      report: () => {},
       async compute({ shard }) {
         computed.push(shard);
         controller.abort();
@@ -193,7 +193,7 @@ describe('a queue', () => {
       signal: controller.signal,
       drain: false,
       lockSeconds: 1,
-      told: (text) => told.push(text),
+      report: (text) => told.push(text),
       async compute(_, { signal }) {
         // The lock goes, as if another had it.
         const client = new Redis(new URL(server.url).pathname);
@@ -225,7 +225,7 @@ describe('a queue', () => {
         signal: new AbortController().signal,
         drain: true,
         lockSeconds: 30,
-        told: () => {},
+        report: () => {},
         async compute({ shard }) {
           taken.push(shard);
           return { outcome: 'already', rows: [], seconds: 0, published: 0 };

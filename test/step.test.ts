@@ -64,10 +64,10 @@ describe('a recorded step', () => {
     const known = new Set(data.residents.map(({ storage }) => storage));
     for (const [at, { uses }] of data.dispatches.entries())
       for (const { storage } of uses) {
-        const lent = data.lifetimes.some(
+        const allocated = data.lifetimes.some(
           (life) => life.storage === storage && life.from <= at && (life.to === null || life.to > at),
         );
-        expect(lent || known.has(storage), `storage ${storage} at dispatch ${at}`).toBe(true);
+        expect(allocated || known.has(storage), `storage ${storage} at dispatch ${at}`).toBe(true);
       }
     expect(figures.peak.bytes).toBe(Math.max(...figures.live));
     expect(figures.live.at(-1)).toBe(0);

@@ -1,6 +1,6 @@
 import { crc32, deflateRawSync } from 'node:zlib';
 
-/** A zip archive by hand (APPNOTE.TXT 4.3), so that tests can spoil it; `deflated` entries are compressed. */
+/** A zip archive by hand (APPNOTE.TXT 4.3), so that tests can damage it; `deflated` entries are compressed. */
 export function zip(entries: Readonly<Record<string, Buffer>>, deflated: readonly string[] = []): Buffer {
   const files: Buffer[] = [];
   const directory: Buffer[] = [];

@@ -32,7 +32,7 @@ interface Node {
   readonly gradient: (dy: Tensor, asked: Pick<BackwardContext, 'take' | 'defers'>) => Gradients;
 }
 
-/** What a differentiable stretch of work did, in order, and which tensors depend on its parameters: the rest is frozen. */
+/** What a differentiable computation did, in order, and which tensors depend on its parameters: the rest is frozen. */
 interface Tape {
   readonly nodes: Node[];
   readonly tracked: Set<number>;

@@ -34,7 +34,7 @@ export function evaluationTables({ dataset, rows, paired, refused, dropped }: Ev
     ...refused.map(({ protocol, reason }) => `${protocol}: not done, ${reason}`),
     ...Object.entries(dropped).map(
       ([protocol, count]) =>
-        `${protocol}: ${count} training images left out, since the same picture is tested with`,
+        `${protocol}: ${count} training images left out, since nearly the same images are in the test set`,
     ),
     ...(paired?.notes ?? []),
   ];

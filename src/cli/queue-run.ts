@@ -59,13 +59,13 @@ async function waitFor(run: PlannedRun, watching: () => Promise<void>): Promise<
         await watching().catch((error) => {
           if (error instanceof UserError) throw error;
           terminal.warn(
-            `queue      ${(error as Error).message || (error as NodeJS.ErrnoException).code}; going on`,
+            `queue      ${(error as Error).message || (error as NodeJS.ErrnoException).code}; continuing`,
           );
         });
       await sleep(look * 1000, undefined, { signal }).catch(() => {});
       if (signal.aborted)
         throw new Stopped(
-          `${missing.length} shards are still in the queue, where workers go on; the same command waits again`,
+          `${missing.length} shards are still in the queue, where workers continue; the same command waits again`,
         );
     }
   } finally {

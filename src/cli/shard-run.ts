@@ -27,7 +27,7 @@ import { startGpu, terminal } from './start.ts';
 /** Images of a shard where nobody says: 20 to 60 seconds of work on a fast GPU. */
 const defaultShardSize = 1000;
 
-/** The exit status of work that was told to stop and is to be called again (EX_TEMPFAIL of sysexits.h): schedulers requeue it. */
+/** The exit status of work that was asked to stop and is to be called again (EX_TEMPFAIL of sysexits.h): schedulers requeue it. */
 export const tryAgain = 75;
 
 /** What a command asks to be computed. */

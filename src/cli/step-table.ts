@@ -16,7 +16,7 @@ export function stepText(data: StepData, figures: Figures, grouping: Grouping, o
     ],
     [
       'memory',
-      `${amountText(figures.peak.bytes, 'B')} lent at most, at dispatch ${figures.peak.at} (counted)`,
+      `${amountText(figures.peak.bytes, 'B')} allocated at most, at dispatch ${figures.peak.at} (counted)`,
     ],
     [
       'ceilings',

@@ -105,7 +105,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     openGpu: async () => (gpu ??= await startGpu(terminal)),
     reporter: terminal,
     signal,
-    goOn: [commandLine('evaluate'), ...process.argv.slice(2).map(shellWord)].join(' '),
+    resumeCommand: [commandLine('evaluate'), ...process.argv.slice(2).map(shellWord)].join(' '),
     resamples: options.resamples,
   };
   try {

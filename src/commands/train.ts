@@ -123,7 +123,7 @@ async function sweep(options: Options & Record<string, string>): Promise<void> {
     if (options[name] !== undefined)
       throw new UserError(
         `--sweep takes no --${name}`,
-        'Omit it; a sweep goes on by itself, and merge writes a table of its runs.',
+        'Omit it; a sweep resumes by itself, and merge writes a table of its runs.',
       );
   if (!out) throw new UserError('a sweep needs a folder', 'Pass --out DIR.');
   checkQueueFlags(options);

@@ -80,7 +80,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     signal,
     drain,
     lockSeconds,
-    told: (text) => terminal.warn(text),
+    report: (text) => terminal.warn(text),
     async compute({ plan, shard }, { signal, careful }) {
       const worker = await workerOn(plan);
       if (shard >= worker.run.plan.shards)

@@ -41,7 +41,7 @@ export function shown(value: unknown): string {
 }
 
 /**
- * Work that ended early because it was asked to (Ctrl-C, SIGTERM). A command prints what was done and how to go on as its last
+ * Work that ended early because it was asked to (Ctrl-C, SIGTERM). A command prints what was done and how to continue as its last
  * line, without a stack, and exits with the status of the signal.
  */
 export class Stopped extends Error {
@@ -51,9 +51,9 @@ export class Stopped extends Error {
   /** The exit status, where it is not the signal's. */
   readonly status: number | undefined;
 
-  /** @param goOn the command line that goes on from there */
-  constructor(done: string, goOn?: string, status?: number) {
-    super(goOn === undefined ? done : `${done}; continue with: ${goOn}`);
+  /** @param command the command line that continues from there */
+  constructor(done: string, command?: string, status?: number) {
+    super(command === undefined ? done : `${done}; continue with: ${command}`);
     this.name = 'Stopped';
     this.done = done;
     this.status = status;

@@ -27,7 +27,7 @@ export interface Evaluated extends Choice {
   readonly seeds: readonly number[];
   readonly adapters: readonly string[];
   readonly rows: readonly EvaluationRow[];
-  /** Training images left out, over all folds of a protocol, because the same picture is tested with. */
+  /** Training images left out, over all folds of a protocol, because nearly the same image is in the test set. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly missing: readonly string[];
   /** Summed over all folds. */

@@ -11,7 +11,7 @@ export interface Fold {
   /** For people, as `2 of 5`, the generator left out, or the number of shots. */
   readonly label: string;
   readonly split: Split;
-  /** Training images left out because the same picture is tested with. */
+  /** Training images left out because nearly the same image is in the test set. */
   readonly dropped: number;
 }
 
@@ -29,8 +29,8 @@ export interface FoldOptions {
   readonly valSize: number;
   /** Positions in `samples` of the other dataset's images, which follow this one's. */
   readonly cross?: readonly number[] | undefined;
-  /** By sample, a number that the same or nearly the same pictures have in common. */
-  readonly pictures?: ArrayLike<number> | undefined;
+  /** By sample, a number that the same and nearly the same images share. */
+  readonly nearDuplicates?: ArrayLike<number> | undefined;
 }
 
 /** All folds that the protocols need; `within` needs those of `published` and, where there are prompts, `prompt`. */
@@ -128,9 +128,9 @@ function finished(
   dataset: Dataset,
   options: FoldOptions,
 ): Fold {
-  const { pictures } = options;
-  const tested = new Set(pictures ? Array.from(test, (at) => pictures[at]!) : []);
-  const kept = pictures ? train.filter((at) => !tested.has(pictures[at]!)) : train;
+  const { nearDuplicates } = options;
+  const tested = new Set(nearDuplicates ? Array.from(test, (at) => nearDuplicates[at]!) : []);
+  const kept = nearDuplicates ? train.filter((at) => !tested.has(nearDuplicates[at]!)) : train;
   return {
     ...fold,
     split: { ...heldOut(kept, dataset, options), test },

@@ -8,7 +8,7 @@ import { srcc } from '../data/metrics/correlation.ts';
 import type { EncodedSoFar } from '../features/dataset-features.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
 import { StoredFeatures } from '../features/feature-source.ts';
-import { samePictures } from '../features/same-pictures.ts';
+import { nearDuplicates } from '../features/near-duplicates.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { loadClip } from '../model/load-clip.ts';
@@ -42,8 +42,8 @@ export interface EvaluationOptions {
   readonly openGpu: () => Promise<Gpu>;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
-  /** The command line that goes on with it. */
-  readonly goOn?: string | undefined;
+  /** The command line that continues it. */
+  readonly resumeCommand?: string | undefined;
   /** Only of every `of` folds the one numbered `part`, from 0: the others are trained by other processes. */
   readonly part?: { readonly part: number; readonly of: number } | undefined;
 }
@@ -69,7 +69,7 @@ export interface Sweep extends Choice {
 
 /**
  * Trains every fold of every protocol that is not trained yet. Each image is encoded once (once a seed where training crops are drawn by
- * it); each finished fold is a file, so a sweep that was killed goes on with the first fold that has none.
+ * it); each finished fold is a file, so a sweep that was killed continues with the first fold that has none.
  *
  * @throws UserError if data, weights or settings do not allow it
  * @throws Stopped if `options.signal` ended it
@@ -86,8 +86,8 @@ export async function sweep(
   const folder = evaluationFolder(given);
   await openFolder(folder, settings, opened.digest, run.weights.id);
   const explained = (error: unknown, done: string) =>
-    signal?.aborted && error === signal.reason ? new Stopped(done, options.goOn) : error;
-  const pictures = await picturesOf(dataset, opened.cross, settings, options).catch((error) => {
+    signal?.aborted && error === signal.reason ? new Stopped(done, options.resumeCommand) : error;
+  const duplicates = await nearDuplicatesOf(dataset, opened.cross, settings, options).catch((error) => {
     throw explained(error, 'before anything was trained');
   });
   const jobs = plan.seeds.map((seed) => ({
@@ -99,7 +99,7 @@ export async function sweep(
       seed,
       valSize: settings.finalModel === 'best_val' ? settings.valSize : 0,
       cross: opened.cross,
-      pictures,
+      nearDuplicates: duplicates,
     }),
   }));
   const outcomes = new Map<Fold, Outcome>();
@@ -158,15 +158,15 @@ export async function sweep(
   };
 }
 
-/** What is the same picture; not asked of images that are versions of others on purpose. */
-async function picturesOf(
+/** Which images are nearly the same; not asked of images that are versions of others on purpose. */
+async function nearDuplicatesOf(
   dataset: Dataset,
   cross: readonly number[] | undefined,
   { cache }: Settings,
   { reporter, signal }: EvaluationOptions,
 ): Promise<Int32Array | undefined> {
   if (dataset.versions) return undefined;
-  return samePictures(dataset.samples, [...usedSamples(dataset), ...(cross ?? [])], {
+  return nearDuplicates(dataset.samples, [...usedSamples(dataset), ...(cross ?? [])], {
     cache,
     reporter,
     signal,

@@ -28,7 +28,7 @@ export interface ExplainImagesOptions extends ExplainOptions {
   readonly signal: AbortSignal;
 }
 
-/** Explains images one after the other; what cannot be read any more is told and left out. */
+/** Explains images one after the other; what cannot be read any more is reported and left out. */
 export async function* explainImages(
   model: Explainable & { readonly imageSize: number },
   images: readonly ScoredFile[],

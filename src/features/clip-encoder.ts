@@ -24,7 +24,7 @@ export interface ClipEncoderOptions extends ClipOptions {
   readonly batch?: number | undefined;
   /** Folder in which features of images are kept, so that none is computed twice; made if need be. By default they are not kept. */
   readonly cache?: string | undefined;
-  /** Told if the cache cannot be read or written. */
+  /** Called if the cache cannot be read or written. */
   readonly reporter?: Reporter | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface EncodeOptions {
 
 /**
  * Features of images and texts in the joint space of a CLIP, as open_clip's `encode_image` and `encode_text` give them. The same image
- * has the same bits whatever it is encoded with, and several calls may run at a time. Where the device is lost it goes on by itself on a new one.
+ * has the same bits whatever it is encoded with, and several calls may run at a time. Where the device is lost it continues by itself on a new one.
  */
 export class ClipEncoder {
   /** Of the model: sizes of its towers, its image size and context length, mean and standard deviation of its images. */

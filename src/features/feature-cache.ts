@@ -25,7 +25,7 @@ export interface FeatureCacheOptions {
   readonly width: number;
   /** Storage; float16 halves the disk space at a relative error of 5e-4. */
   readonly type?: StorageType;
-  /** Called with a line on what the cache cannot do; work goes on without it. */
+  /** Called with a line on what the cache cannot do; work continues without it. */
   readonly warn?: (line: string) => void;
 }
 

@@ -4,29 +4,29 @@ import { decoderId } from '../data/images/decode.ts';
 import { ImageLoader } from '../data/images/loader.ts';
 import { openFeatureCache } from './feature-cache.ts';
 
-/** Pictures are compared as thumbnails of this side, center crops as the image tower sees them. */
+/** Images are compared as thumbnails of this side, center crops as the image tower sees them. */
 const side = 16;
 const width = side * side * 3;
 
 /**
- * How far thumbnails of the same picture may differ, of 255: on average and at most. Of 50 images of AGIQA-3K a JPEG of quality 20 differs
+ * How far thumbnails of near duplicates may differ, of 255: on average and at most. Of 50 images of AGIQA-3K a JPEG of quality 20 differs
  * from its original by at most 1.93 and 7, one of half the size by 1.04 and 7; of all its 2,982 images these bounds find the nine groups that are
  * the same to the eye, and no others.
  */
 const nearMean = 2;
 const nearMost = 16;
 
-/** A stretch of thumbnails read from the cache at once. */
-const stretch = 256;
+/** Thumbnails read from the cache at once. */
+const chunk = 256;
 
 /**
- * Which images show the same picture, or nearly so, as after another compression: found by thumbnails of their decoded pixels, which are
+ * Which images are the same, or nearly so, as after another compression: found by thumbnails of their decoded pixels, which are
  * kept in the feature cache, so that the next time only the files are read.
  *
  * @param options.cache a `--cache` setting
- * @returns by position in `samples` a number that images of one picture share; unread and unreadable ones have a number of their own
+ * @returns by position in `samples` a number that near duplicates share; unread and unreadable ones have a number of their own
  */
-export async function samePictures(
+export async function nearDuplicates(
   samples: readonly Sample[],
   used: readonly number[],
   {
@@ -62,8 +62,8 @@ export async function samePictures(
       }
     }
     await cache?.flush();
-    for (let from = 0; from < known.length; from += stretch) {
-      const part = known.slice(from, from + stretch);
+    for (let from = 0; from < known.length; from += chunk) {
+      const part = known.slice(from, from + chunk);
       const found = await cache!.get(part.map(({ key }) => key));
       for (const [i, { at }] of part.entries()) if (found[i]) thumbnails.set(at, found[i]);
     }

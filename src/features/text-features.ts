@@ -17,13 +17,13 @@ export interface TextFeatures {
 }
 
 export interface TextOptions {
-  /** Reads the beginning of a text that is too long, as CLIP does where it is told to; by default it is refused. */
+  /** Reads the beginning of a text that is too long, as CLIP does with `truncate`; by default it is refused. */
   readonly truncate?: boolean | undefined;
   readonly bar?: Bar | undefined;
 }
 
 /** Texts encoded between two advances of a bar. */
-const stretch = 64;
+const chunk = 64;
 
 /**
  * Features of texts, not L2-normalized. Batches have one shape, so that a feature does not depend on the texts beside it.
@@ -40,8 +40,8 @@ export async function encodeTextsWith(
   checkVocabulary(config, tokenizer);
   const { contextLength } = config;
   const features: Float32Array[] = [];
-  for (let from = 0; from < texts.length; from += stretch) {
-    const part = texts.slice(from, from + stretch);
+  for (let from = 0; from < texts.length; from += chunk) {
+    const part = texts.slice(from, from + chunk);
     const tokens = tokenizer.tokenize(part, contextLength, { truncate });
     features.push(...(await encodeTokenRows(tokens, contextLength, run)));
     bar?.advance(part.length);

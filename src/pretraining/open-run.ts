@@ -90,7 +90,7 @@ export async function openPretraining(
   const pairs = await readPairs(settings, draw);
   const views = drawViews(pairs.pairs, pairs.thresholds, settings);
   checkBatches(views.length, settings);
-  tellOfData(pairs, views.length, reporter);
+  describeData(pairs, views.length, reporter);
   saved.identify(await identityOf(pairs, settings));
   // The zero-shot trainer's default, so that a model learns what it will be asked.
   const words = templatePrompts(fields.template.value);
@@ -110,7 +110,7 @@ export async function openPretraining(
   };
 }
 
-function tellOfData({ pairs, excluded }: Pairs, views: number, reporter: Reporter): void {
+function describeData({ pairs, excluded }: Pairs, views: number, reporter: Reporter): void {
   const left =
     excluded.length > 0 ? `; ${excluded.length} left out because they are identical to a held-out image` : '';
   reporter.line(`data       ${pairs.length} images, ${views} views${left}`);

@@ -27,7 +27,7 @@ export function evaluationPage(result: Evaluated): string {
     ...refused.map(({ protocol, reason }) => `${protocol}: not done, ${reason}.`),
     ...Object.entries(dropped).map(
       ([protocol, count]) =>
-        `${protocol}: ${count} training images were left out, since the same picture is tested with.`,
+        `${protocol}: ${count} training images were left out, since nearly the same images are in the test set.`,
     ),
     ...(paired?.notes ?? []).map((note) => `${note}.`),
   ];

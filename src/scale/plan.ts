@@ -112,7 +112,7 @@ export function requireIdentity(run: PlannedRun, own: Plan['identity']): void {
     if (planned === here) continue;
     throw new UserError(
       `${run.folder}: the plan's ${name} is ${planned ?? 'none'}, here it is ${here ?? 'none'}`,
-      'Results would differ: use the same files and the same version of this package on all machines, or plan anew.',
+      'Results would differ: use the same files and the same version of this package on all machines, or make a new plan.',
     );
   }
 }

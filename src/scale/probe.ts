@@ -39,8 +39,8 @@ async function start(): Promise<ChildProcess> {
 async function decode(child: ChildProcess, image: ProbedImage): Promise<string | undefined> {
   const answered = answer(child);
   child.send(image, () => {}); // one that has ended says so by its exit
-  const patience = setTimeout(() => child.kill('SIGKILL'), 1500 * limit('imageSeconds'));
-  return answered.finally(() => clearTimeout(patience));
+  const timer = setTimeout(() => child.kill('SIGKILL'), 1500 * limit('imageSeconds'));
+  return answered.finally(() => clearTimeout(timer));
 }
 
 /** Resolves to undefined with the next message, or to what ended the process. */

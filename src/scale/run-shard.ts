@@ -90,7 +90,7 @@ export class ShardRunner {
     return { outcome, rows: done, seconds: (ended - began) / 1000, published: (ended - publishing) / 1000 };
   }
 
-  /** Undefined where it was told to stop. */
+  /** Undefined where it was asked to stop. */
   async #computePart(
     { rows, images, errors }: Part,
     { signal, advance, probe }: Omit<ShardOptions, 'root'>,

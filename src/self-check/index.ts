@@ -36,9 +36,9 @@ export interface SelfCheckOptions {
   readonly choice?: SelfCheckChoice | undefined;
   /** By default all, of which a software adapter is spared the large ones unless `choice` is `always`. */
   readonly checks?: readonly Check[];
-  /** Told of each check as it ends. */
+  /** Called with each check as it ends. */
   readonly onFinding?: (finding: Finding) => void;
-  /** Told whether results of the adapter can be right at all; by default throws where they cannot. */
+  /** Called with whether results of the adapter can be right at all; by default throws where they cannot. */
   readonly usable?: (error: UserError | undefined) => void;
 }
 
@@ -80,7 +80,7 @@ export async function checkAdapter(gpu: Gpu, options: SelfCheckOptions = {}): Pr
     fatal &&
       new UserError(
         `${whole.name} computes wrongly (${fatal.name}): ${fatal.wrong}`,
-        `Update its driver, or take another adapter by --adapter NAME. ${selfCheckVariable}=always checks again, and =never goes on all the same.`,
+        `Update its driver, or take another adapter by --adapter NAME. ${selfCheckVariable}=always checks again, and =never continues all the same.`,
       ),
   );
   return { gpu, findings, known: saved !== undefined };

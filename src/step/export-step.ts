@@ -37,7 +37,7 @@ export function traceOf(data: StepData): string {
     events.push({
       ph: 'C',
       pid: 1,
-      name: 'lent bytes',
+      name: 'allocated bytes',
       ts: marks[i]!.begin / 1000,
       args: { bytes: live[i] },
     });
@@ -52,7 +52,7 @@ function opName(data: StepData, at: number): string {
 
 const columns = [
   ...['dispatch', 'phase', 'part', 'op', 'kernel', 'ns', 'least_ns', 'most_ns', 'operations', 'bytes'],
-  ...['roofline_ns', 'wasted_ns', 'groups', 'lent_bytes'],
+  ...['roofline_ns', 'wasted_ns', 'groups', 'allocated_bytes'],
 ];
 
 /** A line a dispatch. */

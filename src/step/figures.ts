@@ -10,7 +10,7 @@ export interface Figures {
   readonly ideal: number;
   /** By dispatch. */
   readonly marks: readonly Mark[];
-  /** Bytes that the pool has lent, before each dispatch and after the last. */
+  /** Bytes allocated from the pool, before each dispatch and after the last. */
   readonly live: readonly number[];
   readonly peak: { readonly bytes: number; readonly at: number };
 }
@@ -56,7 +56,7 @@ export function figuresOf(data: StepData): Figures {
   };
 }
 
-/** Whether storage is lent while dispatch `at` runs. */
+/** Whether storage is allocated while dispatch `at` runs. */
 export const isAlive = ({ from, to }: Lifetime, at: number): boolean =>
   from <= at && (to === null || at < to);
 

@@ -22,7 +22,7 @@ export interface StepTimes {
 }
 
 /** Milliseconds that the replays of a kind may take together; {@link few} are made in any case. */
-const patience = 4000;
+const budgetMs = 4000;
 const few = 3;
 
 /**
@@ -103,7 +103,7 @@ async function ceilingRound(gpu: Gpu, { operations, bytes, multiply, move }: Cei
 
 async function repeat(many: number, advance: () => void, body: () => Promise<void>): Promise<void> {
   const start = performance.now();
-  for (let i = 0; i < many && (i < few || performance.now() - start < patience); i++) {
+  for (let i = 0; i < many && (i < few || performance.now() - start < budgetMs); i++) {
     await body();
     advance();
   }

@@ -87,13 +87,13 @@ export interface CopyRecord {
   readonly bytes: number;
 }
 
-/** Storage lent by the pool within the step. */
+/** Storage allocated from the pool within the step. */
 export interface Lifetime {
   readonly storage: number;
   readonly bytes: number;
   /** Bytes as size classes. */
   readonly capacity: number;
-  /** Numbers of dispatches before which it was lent and taken back; null: it outlives the step. */
+  /** Numbers of dispatches before which it was allocated and released; null: it outlives the step. */
   readonly from: number;
   readonly to: number | null;
   readonly op: number;

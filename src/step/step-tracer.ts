@@ -26,7 +26,7 @@ export function storageOf(operand: Operand): GpuStorage {
   return 'texture' in read ? read.texture : read;
 }
 
-/** Writes down a stretch of work as it is recorded: ops with their gradients, dispatches, copies, and how long storage lives. */
+/** Writes down work as it is recorded: ops with their gradients, dispatches, copies, and how long storage lives. */
 export class StepTracer implements Tracer {
   readonly ops: Open<OpRecord>[] = [];
   readonly dispatches: Launched[] = [];
@@ -37,7 +37,7 @@ export class StepTracer implements Tracer {
   /** Storage that was there before, with its capacity. */
   readonly residents = new Map<number, number>();
   readonly #shaderOf = new Map<number, number>();
-  readonly #lent = new Map<number, Open<Lifetime>>();
+  readonly #allocated = new Map<number, Open<Lifetime>>();
   /** The op that made a tensor, by its id. */
   readonly #makers = new Map<number, number>();
   readonly #open: number[] = [];
@@ -106,7 +106,7 @@ export class StepTracer implements Tracer {
         (buffer, i): Use => ({
           storage: this.#seen(buffer),
           access: pipeline.writes.includes(i) ? 'write' : 'read',
-          bytes: this.#lent.get(buffer.id)?.bytes ?? buffer.capacity,
+          bytes: this.#allocated.get(buffer.id)?.bytes ?? buffer.capacity,
           label: labels[i] ?? '',
         }),
       ),
@@ -126,17 +126,17 @@ export class StepTracer implements Tracer {
     const op = this.#open.at(-1) ?? -1;
     const lifetime = { storage: id, bytes, capacity, from: this.dispatches.length, to: null, op };
     this.lifetimes.push(lifetime);
-    this.#lent.set(id, lifetime);
+    this.#allocated.set(id, lifetime);
   }
 
   release({ id }: GpuStorage): void {
-    const lifetime = this.#lent.get(id);
+    const lifetime = this.#allocated.get(id);
     if (lifetime) lifetime.to = this.dispatches.length;
-    this.#lent.delete(id);
+    this.#allocated.delete(id);
   }
 
   #seen({ id, capacity }: GpuStorage): number {
-    if (!this.#lent.has(id)) this.residents.set(id, capacity);
+    if (!this.#allocated.has(id)) this.residents.set(id, capacity);
     return id;
   }
 

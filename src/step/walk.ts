@@ -74,11 +74,11 @@ const planned: readonly Planned[] = [
     ],
   },
   {
-    title: 'Words and pictures meet',
+    title: 'Words and images meet',
     find: (data) => first(data, inPhase('forward', /^joined$/, 'concat')),
     say: (data) => [
-      `The features of ${data.batch} pictures stand beside the features of all words, each of length 1.`,
-      'The pictures were encoded once, before training, and are read from memory in every epoch.',
+      `The features of ${data.batch} images stand beside the features of all words, each of length 1.`,
+      'The images were encoded once, before training, and are read from memory in every epoch.',
       'Moving numbers costs no arithmetic, so on the roofline this has no place; only its bytes count.',
     ],
   },
@@ -86,7 +86,7 @@ const planned: readonly Planned[] = [
     title: 'The head',
     find: (data) => first(data, inPhase('forward', /^head\.1$/, 'linear')),
     say: (data, at) => [
-      `The first layer that learns: ${amountText(data.dispatches[at]!.operations ?? 0, 'FLOP')} for ${data.batch} pictures, with ReLU in the same kernel.`,
+      `The first layer that learns: ${amountText(data.dispatches[at]!.operations ?? 0, 'FLOP')} for ${data.batch} images, with ReLU in the same kernel.`,
       'Its input went through dropout, whose mask is never stored but drawn again from its counter in the backward pass.',
       'Because the weight learns, the input is kept for its gradient: look for the gold in the memory strip.',
     ],
@@ -107,7 +107,7 @@ const planned: readonly Planned[] = [
       const { peak, live } = figuresOf(data);
       const kept = live[data.dispatches.findIndex(({ phase }) => phase === 'backward')] ?? 0;
       return [
-        `Here memory is fullest: ${amountText(peak.bytes, 'B')} are lent by the pool.`,
+        `Here memory is fullest: ${amountText(peak.bytes, 'B')} are allocated.`,
         `When the backward pass began it was ${amountText(kept, 'B')}, piled up block by block, and each gradient gives back what was kept for it.`,
         'Click into the memory strip to see what is alive at any moment, who made it and what it waits for.',
       ];

@@ -4,7 +4,7 @@ import type { Dataset } from '../data/datasets/index.ts';
 import type { Settings } from './settings.ts';
 
 /** Says what a run is about to learn from, and what of it will make its figures undefined or too good. */
-export async function tellOfData(dataset: Dataset, settings: Settings, reporter: Reporter): Promise<void> {
+export async function describeData(dataset: Dataset, settings: Settings, reporter: Reporter): Promise<void> {
   const { target, range, samples, split, notes, classNames } = dataset;
   const used = [split.train, split.val, split.test].reduce((sum, part) => sum + part.length, 0);
   const count = used < samples.length ? `${used} of ${samples.length}` : String(used);

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { optionFlag } from '../common/fields.ts';
 import { checkpointSettings } from './checkpoint-file.ts';
-import { commandOf, goOnCommand, type RunCommand } from './run-command.ts';
+import { commandOf, type RunCommand, resumeCommand } from './run-command.ts';
 import { configSettings, nothingToResume } from './run-folder.ts';
 
 /**
@@ -79,7 +79,7 @@ export async function savedSettings(folder: string, command: RunCommand): Promis
   if (settings === null || typeof settings !== 'object') throw nothingToResume(folder);
   const other = found ? (/pretrain/.test(found.format) ? 'pretrain' : 'train') : commandOf(folder);
   if (other && other !== command)
-    throw new UserError(`${folder} holds a run of ${other}`, `Resume it: ${goOnCommand(folder, other)}`);
+    throw new UserError(`${folder} holds a run of ${other}`, `Resume it: ${resumeCommand(folder, other)}`);
   return settings as Values;
 }
 

@@ -11,8 +11,8 @@ export function commandOf(path: string): RunCommand | undefined {
   return (['train', 'pretrain'] as const).find((command) => first === header(command));
 }
 
-/** The command line that goes on with a run. */
-export const goOnCommand = (path: string, command: RunCommand): string =>
+/** The command line that resumes a run. */
+export const resumeCommand = (path: string, command: RunCommand): string =>
   `${commandLine(command)} --resume ${shellWord(path)}`;
 
 /** First line of a run's config.yaml, which says whose it is. */

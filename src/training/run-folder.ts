@@ -4,7 +4,7 @@ import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import { removeEmptyFolder, removeFile } from '../common/disk.ts';
 import { UserError } from '../common/errors.ts';
 import { diskError, prepareFolder, writeOutput } from '../common/files.ts';
-import { commandOf, configOf, goOnCommand, header, type RunCommand } from './run-command.ts';
+import { commandOf, configOf, header, type RunCommand, resumeCommand } from './run-command.ts';
 import { type LockOptions, lockRun, type RunLock } from './run-lock.ts';
 import { eventFiles } from './tensorboard.ts';
 
@@ -78,9 +78,9 @@ export class RunFolder {
     return existsSync(path) ? path : null;
   }
 
-  /** The command line that goes on with this run. */
-  get goOn(): string {
-    return goOnCommand(this.path, this.#command);
+  /** The command line that resumes this run. */
+  get resumeCommand(): string {
+    return resumeCommand(this.path, this.#command);
   }
 
   /**
@@ -157,7 +157,7 @@ export function refuseRun(path: string, command: RunCommand): void {
       : `${path} already holds a run${finished ? '' : ', which has not finished'}`,
     what
       ? 'Choose another folder with --out, or replace them with --overwrite.'
-      : `Resume it: ${goOnCommand(path, commandOf(path) ?? command)}; start over with --overwrite, or choose another folder with --out.`,
+      : `Resume it: ${resumeCommand(path, commandOf(path) ?? command)}; start over with --overwrite, or choose another folder with --out.`,
   );
 }
 
@@ -215,7 +215,7 @@ export function missingResult(folder: string, otherwise: UserError): UserError {
   return existsSync(join(folder, 'checkpoint.safetensors'))
     ? new UserError(
         `${folder}: this run has not finished`,
-        `Resume it: ${goOnCommand(folder, commandOf(folder) ?? 'train')}`,
+        `Resume it: ${resumeCommand(folder, commandOf(folder) ?? 'train')}`,
       )
     : otherwise;
 }

@@ -126,7 +126,7 @@ const isAbandoned = (lock: string, own: string): boolean =>
 const takenOver = (folder: string) =>
   new UserError(
     `${folder}: another machine has taken this run over, as this process gave no sign of life for ten minutes`,
-    'Its last checkpoint is intact, and the other goes on from there.',
+    'Its last checkpoint is intact, and the other process continues from there.',
   );
 
 const inUse = (folder: string, whose: string) =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import type { Reporter } from '../common/reporter.ts';
 import { savedSettings } from './resume.ts';
-import { goOnCommand, type RunCommand } from './run-command.ts';
+import { type RunCommand, resumeCommand } from './run-command.ts';
 import { isRun } from './run-folder.ts';
 
 /**
@@ -46,7 +46,7 @@ function refuseSeeds(folder: string): void {
   if (seeds.length > 0)
     throw new UserError(
       `${folder} holds the runs of several seeds: ${seeds.join(', ')}`,
-      `Resume them: ${goOnCommand(folder, 'train')} --seeds ${seeds.join()}`,
+      `Resume them: ${resumeCommand(folder, 'train')} --seeds ${seeds.join()}`,
     );
 }
 

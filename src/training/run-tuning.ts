@@ -31,7 +31,7 @@ export async function useRunTuning(gpu: Gpu, folder: RunFolder, reporter: Report
 
 /**
  * What `make` gives, made by the variants that the table will have in the end: where `rehearse` meets a shape that is not in it yet,
- * that is measured, and all is made anew.
+ * that is measured, and all of it is computed again.
  */
 export async function madeAsTuned<T extends { dispose(): void }>(
   gpu: Gpu,

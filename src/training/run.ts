@@ -32,8 +32,8 @@ import { withAbsolutePaths } from './resume.ts';
 import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
-import { tellOfPictures } from './tell-of-pictures.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
+import { warnNearDuplicates } from './warn-near-duplicates.ts';
 
 export { metricsText, percent, type RunSummary } from './results.ts';
 
@@ -87,7 +87,7 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
     const encoder = featureExtractor(vision.vision, weights.id, settings);
     if (await saved.begin(settings.epochs)) {
       await writeSplitCsv(saved.folder.file('split.csv'), dataset);
-      await tellOfPictures(dataset, { ...run.options, cache: settings.cache });
+      await warnNearDuplicates(dataset, { ...run.options, cache: settings.cache });
     }
 
     const images = held.hold(await openImages(gpu, vision, encoder, run));

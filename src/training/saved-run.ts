@@ -216,7 +216,10 @@ export class SavedRun<Settings extends RunSettings, State extends RunState, More
     const { done } = this;
     if (signal?.aborted && error === signal.reason) {
       if (this.#total === undefined) return new Stopped('before anything was computed; nothing was written');
-      return new Stopped(done > 0 ? `after ${unit} ${done} of ${this.#total}` : unsaved, this.folder.goOn);
+      return new Stopped(
+        done > 0 ? `after ${unit} ${done} of ${this.#total}` : unsaved,
+        this.folder.resumeCommand,
+      );
     }
     if (!(error instanceof NonFiniteError)) return error;
     const left =

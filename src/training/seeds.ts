@@ -6,7 +6,7 @@ import { prepareFolder, writeOutput } from '../common/files.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { runFolder } from './default-folder.ts';
 import { type InspectedOptions, type RunSummary, trainRun } from './run.ts';
-import { goOnCommand } from './run-command.ts';
+import { resumeCommand } from './run-command.ts';
 import { isRun, refuseRun } from './run-folder.ts';
 import type { Settings } from './settings.ts';
 
@@ -43,7 +43,7 @@ export function meanAndStd(values: readonly number[]): { mean: number; std: numb
 
 /**
  * One run after the other, each in the folder `seedN` of `settings.out` or of the default folder. The feature cache
- * spares later runs the center crops; training crops are drawn by the seed. `resume` goes on where a seed's run has begun.
+ * spares later runs the center crops; training crops are drawn by the seed. `resume` continues where a seed's run has begun.
  */
 export async function trainSeeds(
   gpu: Gpu,
@@ -79,8 +79,8 @@ export async function trainSeeds(
     const how = { ...options, resume: resume !== false && isRun(earlier) && earlier };
     const summary = await trainRun(gpu, { ...settings, seed, out }, how).catch((error) => {
       if (!(error instanceof Stopped)) throw error;
-      const goOn = `${goOnCommand(folder, 'train')} --seeds ${seeds.join()}`;
-      throw new Stopped(`in run ${i + 1} of ${seeds.length} (seed ${seed}) ${error.done}`, goOn);
+      const command = `${resumeCommand(folder, 'train')} --seeds ${seeds.join()}`;
+      throw new Stopped(`in run ${i + 1} of ${seeds.length} (seed ${seed}) ${error.done}`, command);
     });
     await finished?.(summary);
     const figures = figuresOf(summary);

@@ -17,7 +17,7 @@ export interface TrainOptions {
   readonly onEpoch?: ((record: EpochRecord) => void | Promise<void>) | undefined;
   /** Ends the run before its next step: it is then `Stopped`, and can be continued from the checkpoint of its last whole epoch. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what the run does, in lines and bars; by default nobody is. */
+  /** Receives what the run does, in lines and bars; by default nothing does. */
   readonly reporter?: Reporter | undefined;
   /** Continues the run in the folder `out`, or the one given here, with its own settings; of those given, few may differ. */
   readonly resume?: boolean | string | undefined;

@@ -9,7 +9,7 @@ export const mutants = [
     tests: ['test/step-window.test.ts'],
   },
   {
-    what: 'tuning: a resumed run measures anew instead of taking its own table',
+    what: 'tuning: a resumed run measures again instead of taking its own table',
     file: 'src/training/run.ts',
     text: 'if (run.options.resume !== false) await useRunTuning',
     becomes: 'if (run.options.resume === true) await useRunTuning',
@@ -801,10 +801,10 @@ export const mutants = [
     tests: ['test/evaluation-folds.test.ts'],
   },
   {
-    what: 'evaluation: the same picture is trained on under another prompt',
+    what: 'evaluation: a near duplicate of a test image is trained on',
     file: 'src/evaluation/folds.ts',
-    text: 'train.filter((at) => !tested.has(pictures[at]!))',
-    becomes: 'train.filter((at) => tested.size >= 0 || !tested.has(pictures[at]!))',
+    text: 'train.filter((at) => !tested.has(nearDuplicates[at]!))',
+    becomes: 'train.filter((at) => tested.size >= 0 || !tested.has(nearDuplicates[at]!))',
     tests: ['test/evaluation-folds.test.ts'],
   },
   {
@@ -816,10 +816,10 @@ export const mutants = [
   },
   {
     what: 'evaluation: thumbnails are compared by their average alone',
-    file: 'src/features/same-pictures.ts',
+    file: 'src/features/near-duplicates.ts',
     text: 'if (difference > nearMost || sum > nearMean * a.length) return false;',
     becomes: 'if (sum > nearMean * a.length) return false;',
-    tests: ['test/same-pictures.test.ts'],
+    tests: ['test/near-duplicates.test.ts'],
   },
   {
     what: 'train: a program that is told of an epoch is not waited for',

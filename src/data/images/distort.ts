@@ -125,9 +125,9 @@ export async function distort(
   { data, width, height }: RgbImage,
   { name, severity, seed }: DistortionDraw,
 ): Promise<RgbImage> {
-  const spoil = distortions[name];
-  if (!spoil) throw new Error(`no distortion named ${name}`);
+  const apply = distortions[name];
+  if (!apply) throw new Error(`no distortion named ${name}`);
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const spoiled = await spoil({ data: bytes, width, height }, severity, seed);
-  return { ...spoiled, data: new Uint8Array(spoiled.data) };
+  const distorted = await apply({ data: bytes, width, height }, severity, seed);
+  return { ...distorted, data: new Uint8Array(distorted.data) };
 }

@@ -37,9 +37,9 @@ export interface ImageJob {
       }
     /** `size` x `size` pixels as they are, from 0, 0 (top left) to 1, 1 (bottom right); see {@link nativeCrop}. */
     | { readonly kind: 'native'; readonly x: number; readonly y: number };
-  /** Spoils the result. */
+  /** Distorts the result. */
   readonly distortion?: DistortionDraw;
-  /** Spoils the image before anything is cut out of it, as if its file were a spoiled one. */
+  /** Distorts the image before anything is cut out of it, as if its file were a distorted one. */
   readonly degradation?: DistortionDraw;
 }
 

@@ -20,7 +20,7 @@ export type FigureOfRows = (cell: number, rows: Int32Array) => number;
 
 /**
  * Weighted means of figures over cells, with percentile bootstrap intervals (Efron 1979) whose unit is not the image: with
- * `clusters`, each cell's clusters are drawn with replacement and the figure is computed anew, so that images of one prompt count as
+ * `clusters`, each cell's clusters are drawn with replacement and the figure is computed again, so that images of one prompt count as
  * one draw (the cluster bootstrap: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8); with `cells`, whole cells
  * are drawn, as where each cell is a generator and the question is of other generators. The draws are the same for all figures, so
  * a figure that is a difference of two models is paired.

@@ -10,7 +10,7 @@ export interface DispatchTime {
   readonly end: number;
 }
 
-/** Time of one kernel (and detail, such as a shape) over a profiled stretch of work. */
+/** Time of one kernel (and detail, such as a shape) over the work profiled. */
 export interface KernelTime {
   readonly name: string;
   readonly calls: number;

@@ -10,7 +10,7 @@ export interface Tracer {
   dispatch?(kernel: string, groups: readonly [number, number, number]): void;
   /** Every copy, replayed ones too. */
   copy?(from: GpuStorage, to: GpuStorage, bytes: number): void;
-  /** Storage is lent out, for `bytes` bytes. */
+  /** Storage is allocated, for `bytes` bytes. */
   allocate?(storage: GpuStorage, bytes: number): void;
   /** And taken back. */
   release?(storage: GpuStorage): void;

@@ -48,7 +48,7 @@ const hopeless = 3;
 
 export interface TrialOptions {
   readonly rounds: number;
-  /** Told before a variant runs and after it came to an end, however it did: what is between when the device is lost was its doing. */
+  /** Called before a variant runs and after it came to an end, however it did: what is between when the device is lost was its doing. */
   readonly trying?: (variant: string | undefined) => void;
   /** Milliseconds a launch takes; by default measured on this device. */
   readonly clock?: (run: (times: number) => void, times: number) => Promise<number>;

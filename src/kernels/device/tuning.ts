@@ -81,7 +81,7 @@ export interface TuneOptions {
   /** Timed runs of each variant. Default 5. */
   readonly rounds?: number;
   readonly onShape?: (shape: string, measurement: Measurement) => void;
-  /** Told of a variant that failed: by default a line of warning. */
+  /** Called with a line for each variant that failed: by default a line of warning. */
   readonly onLeftOut?: (line: string) => void;
 }
 

@@ -93,7 +93,7 @@ export function applicableRowVariants(gpu: Gpu): string[] {
  * A kernel that computes each row of a matrix by itself, from one shader that includes lib_rows.wgsl. A variant is who owns a
  * row: a lane, a subgroup, or a workgroup with shared memory and barriers.
  *
- * By rule subgroups where they can; else a workgroup, or a lane on a software adapter, where barriers are ten times dearer and reads
+ * By rule subgroups where they can; else a workgroup, or a lane on a software adapter, where barriers cost ten times as much and reads
  * are separate anyway. Kernels with a trial are measured on a GPU, where a subgroup suits many rows and a workgroup few wide ones; on a
  * software adapter lanes take them, which exchange nothing, once there are enough rows to share among its threads: a tenth faster.
  */

@@ -46,7 +46,7 @@ export function queueUrl(given: string | true | undefined, env: NodeJS.ProcessEn
 /** A queue's URL without what is secret. */
 export const shownUrl = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
 
-/** Connects as the URL says; errors of the connection itself are retried for ever, and told to `warn`. */
+/** Connects as the URL says; errors of the connection itself are retried for ever, and passed to `warn`. */
 export async function openQueueServer(url: URL, warn: (text: string) => void): Promise<QueueServer> {
   return url.protocol.startsWith('postgres') ? openPostgres(url, warn) : openRedis(url, warn);
 }

@@ -17,7 +17,7 @@ export interface TakeOptions {
   readonly drain: boolean;
   /** Seconds after which a worker that gives no sign of life loses its shard to another. */
   readonly lockSeconds: number;
-  readonly told: (text: string) => void;
+  readonly report: (text: string) => void;
 }
 
 /** Attempts after which a shard's images are tried one by one: those before ended their process, or failed. */
@@ -26,14 +26,14 @@ const carefulAfter = 2;
 /** Milliseconds after which a shard is offered again that a process outside of the queue is at. */
 const busyDelay = 30_000;
 
-/** Takes shards from a queue, one at a time, until it is told to stop. */
+/** Takes shards from a queue, one at a time, until it is asked to stop. */
 export async function takeShards(server: QueueServer, options: TakeOptions): Promise<void> {
   const { DelayedError, WaitingError, UnrecoverableError } = await optional(
     'bullmq',
     'a queue',
     () => import('bullmq'),
   );
-  const { signal, told, drain, lockSeconds, compute } = options;
+  const { signal, report, drain, lockSeconds, compute } = options;
   const worker = server.worker(
     async (job: Job<ShardJob>, token, cancelled) => {
       const parsed = v.safeParse(jobSchema, job.data);
@@ -65,9 +65,9 @@ export async function takeShards(server: QueueServer, options: TakeOptions): Pro
     for (const id of ids) worker.cancelJob(id, 'lock lost');
   });
   worker.on('failed', (job, error) => {
-    if (job) told(`failed     shard ${job.data.shard}, attempt ${job.attemptsMade}: ${error.message}`);
+    if (job) report(`failed     shard ${job.data.shard}, attempt ${job.attemptsMade}: ${error.message}`);
   });
-  worker.on('stalled', (id) => told(`stalled    ${id}: its worker gave no sign of life`));
+  worker.on('stalled', (id) => report(`stalled    ${id}: its worker gave no sign of life`));
   await new Promise<void>((done) => {
     if (signal.aborted) done();
     signal.addEventListener('abort', () => done());

@@ -5,8 +5,8 @@ import { packageVersion } from '../../common/package.ts';
 import { optional } from '../optional.ts';
 import type { S3Place } from './s3-url.ts';
 
-/** How patient requests are. */
-export interface S3Patience {
+/** When requests are tried again, and given up. */
+export interface S3Retries {
   /** Tries of a request, or of going on with one whose answer broke off. */
   readonly attempts: number;
   /** Milliseconds before the second try at most; each further one may take twice as long. */
@@ -15,7 +15,7 @@ export interface S3Patience {
   readonly idle: number;
 }
 
-const standard: S3Patience = { attempts: 6, firstDelay: 250, idle: 30_000 };
+const standard: S3Retries = { attempts: 6, firstDelay: 250, idle: 30_000 };
 
 /** Bytes of an error's text that are read. */
 const errorBytes = 2 ** 16;
@@ -58,13 +58,13 @@ export interface ByteRange {
  */
 export class S3 {
   readonly #env: NodeJS.ProcessEnv;
-  readonly #patience: S3Patience;
+  readonly #retries: S3Retries;
   readonly #keys = new Map<string, ArrayBuffer>();
   #signer: Promise<typeof AwsV4Signer> | undefined;
 
-  constructor(env: NodeJS.ProcessEnv = process.env, patience: Partial<S3Patience> = {}) {
+  constructor(env: NodeJS.ProcessEnv = process.env, retries: Partial<S3Retries> = {}) {
     this.#env = env;
-    this.#patience = { ...standard, ...patience };
+    this.#retries = { ...standard, ...retries };
   }
 
   /**
@@ -90,11 +90,11 @@ export class S3 {
     // Empty where nothing tells whether the rest would be of the same object.
     let etag: string | null = null;
     for (let failures = 0; ; ) {
-      const patient = new Patient(this.#patience.idle, signal);
+      const idleTimer = new IdleTimer(this.#retries.idle, signal);
       try {
         const asked = range || at > 0 ? { range: `bytes=${at}-${range ? range.to - 1 : ''}` } : undefined;
         const headers = { ...asked, ...(etag && { 'if-match': etag }) };
-        const response = await this.#send(place, query, headers, patient.signal);
+        const response = await this.#send(place, query, headers, idleTimer.signal);
         if (asked && response.status !== 206)
           throw new UserError(`${urlOf(place)}: the store gives no ranges`, 'Copy it to a disk first.');
         if (etag === null) {
@@ -103,28 +103,28 @@ export class S3 {
           etag = (plain && response.headers.get('etag')) || '';
           const length = Number((plain && response.headers.get('content-length')) || Number.NaN);
           if (length >= 0) end = from + length;
-          patient.pause();
+          idleTimer.pause();
           await begun?.(length);
         }
-        patient.go();
+        idleTimer.go();
         for await (const bytes of response.body ?? []) {
           at += bytes.length;
           failures = 0;
-          patient.pause();
+          idleTimer.pause();
           yield bytes;
-          patient.go();
+          idleTimer.go();
         }
         return;
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
-        const cause = patient.idle ? new IdleError(`no answer for ${this.#patience.idle / 1000} s`) : error;
+        const cause = idleTimer.idle ? new IdleError(`no answer for ${this.#retries.idle / 1000} s`) : error;
         if (!isTransient(cause)) throw cause;
         if (at >= end) return; // broken, but after the last byte
-        if (++failures >= this.#patience.attempts || (at > from && !etag)) throw unreachable(place, cause);
+        if (++failures >= this.#retries.attempts || (at > from && !etag)) throw unreachable(place, cause);
       } finally {
-        patient.end();
+        idleTimer.end();
       }
-      const longest = this.#patience.firstDelay * 2 ** failures;
+      const longest = this.#retries.firstDelay * 2 ** failures;
       await sleep(longest * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
       signal?.throwIfAborted();
     }
@@ -202,7 +202,7 @@ const encodeSegment = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
 /** The signal of one try, which also aborts when nothing has come for a while. */
-class Patient {
+class IdleTimer {
   idle = false;
   readonly #controller = new AbortController();
   readonly #idleMs: number;

@@ -18,7 +18,7 @@ export function header(store: Store, start: () => void, help: () => void): HTMLE
     h(
       'p',
       { class: 'lead' },
-      `${data.batch} pictures, ${weights === 'embedded' ? 'the embedded small model' : weights}, on ${adapter.name}${adapter.software ? ' (a software adapter, so times are long)' : ''}, ${data.made.slice(0, 10)}. `,
+      `${data.batch} images, ${weights === 'embedded' ? 'the embedded small model' : weights}, on ${adapter.name}${adapter.software ? ' (a software adapter, so times are long)' : ''}, ${data.made.slice(0, 10)}. `,
       `Select anything: the op, its gradient, the line that asked, the WGSL, the buffers and the values follow. Times are medians of ${data.rounds} replays, each dispatch in a pass of its own.`,
     ),
     h(
@@ -46,7 +46,7 @@ export function header(store: Store, start: () => void, help: () => void): HTMLE
       tile(timeText(figures.total), `${data.dispatches.length} dispatches, timed apart`, 'measured'),
       tile(amountText(figures.operations, 'FLOP'), 'arithmetic', 'counted'),
       tile(amountText(figures.bytes, 'B'), 'least traffic', 'counted'),
-      tile(amountText(figures.peak.bytes, 'B'), 'memory lent at the peak', 'counted'),
+      tile(amountText(figures.peak.bytes, 'B'), 'peak memory', 'counted'),
       tile(percentText(figures.ideal / figures.total), 'of the roofline', 'modeled'),
       tile(
         `${ceilings.gflops.toPrecision(3)} GFLOP/s`,

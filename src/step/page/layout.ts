@@ -86,7 +86,7 @@ export function packed(data: StepData): { boxes: Box[]; height: number } {
   return { boxes, height: Math.max(1, ...boxes.map(({ bottom, life }) => bottom + life.capacity)) };
 }
 
-/** Dispatches that bind storage while it was lent as it is at dispatch `at`. */
+/** Dispatches that bind storage while it was allocated as it is at dispatch `at`. */
 export function usesOf(
   data: StepData,
   storage: number,
