@@ -135,8 +135,13 @@ const layernorm: Exercise = {
   timed: () => normCase(1576, 768),
   engine: (gpu, [x, gamma, beta], y, [rows, width, eps]) =>
     layerNorm(gpu, {
-      ...{ x: x!, affine: { gamma: gamma!, beta: beta! }, y, stats: null },
-      ...{ rows: rows!, width: width!, eps: eps! },
+      x: x!,
+      affine: { gamma: gamma!, beta: beta! },
+      y,
+      stats: null,
+      rows: rows!,
+      width: width!,
+      eps: eps!,
     }),
   tolerance: 1e-3,
 };
