@@ -12,10 +12,11 @@
 // Traffic: Q, K, V, O, dO and the gradients once from memory; no score ever reaches it.
 //@work (40 * D4 + 5) * z * heads * (queries * keys - (MASK != NONE) * queries * (queries - 1) / 2) operations
 //@work 4 * z * heads * (4 * D4 * (4 * queries + 4 * keys) + queries) + 4 * keys * (MASK == TREE) bytes
-//@budget registers 108, shared 32, waves 8 on navi31, waves 2 on gfx940
 
 //@include "lib_attention_mask.wgsl"
 //@include "lib_attention_flash.wgsl"
+// Its own, in place of the included file's:
+//@budget registers 108, shared 32, waves 8 on navi31, waves 2 on gfx940
 
 const LINE = 64u; // of P: keys, rounded up to an even number
 const HEIGHT = 64u; // of P

@@ -39,6 +39,8 @@ fn store(batch: u32, row: u32, column: u32, sum: f32) {
   preactivation[at] = value;
   //@end
   value = unary(ACTIVATION, value);
+  // The sums are the gradient by an activation's output then, and what is stored that by its input: the same operations as in
+  // unary_backward.wgsl, and so the same bits.
   //@if DERIVATIVE
   value *= unary_derivative(DERIVATIVE, derivative_at[at]);
   //@end

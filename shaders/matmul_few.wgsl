@@ -8,16 +8,19 @@
 //
 // The parts are summed through shared memory in an order that depends on nothing, four rows at a time.
 //
-// Traffic. A is read N/16 times, mostly from caches, B M/8 times, the result is written once.
+// Traffic. A is read N/16 times, mostly from caches, B M/8 times, the result is written once. A layer norm before, or the gradient of
+// one, is taken as A is read (lib_matmul_norm.wgsl).
 //
 // A as [M][K], B as [N][K] (TRANSPOSE_B) or [K][N]. K must be a multiple of 4, with B as [K][N] N, too.
 //@work 2 * m * n * k * z operations
 //@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
 //@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
+//@work 9 * (NORM != 0) * m * k operations, 4 * (NORM == 2) * (2 + NORM_RESIDUAL) * m * k bytes
 //@budget registers 168, shared 9, waves 8 on navi31, multiply-adds 60, waits 1
 
 //@include "lib_matmul_vectors.wgsl"
 //@include "lib_matmul_store.wgsl"
+//@include "lib_matmul_norm.wgsl"
 
 const TRANSPOSE_B = 1u; // B as [N][K]
 const PARTS = 32u; // of k
@@ -32,6 +35,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) ind
   let part = index % PARTS;
   let group = index / PARTS; // of 4 columns
   let k4 = params.k / 4u;
+  begin_norm(tile.x, row, index);
   //@for h in 0..2, r in 0..4
   let line_a_$h_$r = tile.z * params.a_batch + min(row + 4u * $hu + $ru, params.m - 1u) * k4;
   //@end
@@ -63,9 +67,16 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) ind
     //@end
     //@end
     //@for h in 0..2, r in 0..4
-    let a_$t_$h_$r = a[line_a_$h_$r + at_$t];
+    let a_$t_$h_$r = a_at(line_a_$h_$r + at_$t, at_$t, 4u * $hu + $ru);
     //@end
     //@end
+    if (NORM == GRADIENT && tile.x == 0u && group == 0u) {
+      //@for t in 0..AT_ONCE, h in 0..2, r in 0..4
+      if (own_$t < k4 && row + 4u * $hu + $ru < params.m) {
+        keep_gradient(line_a_$h_$r + own_$t, a_$t_$h_$r);
+      }
+      //@end
+    }
     // Steps beyond K count as zeros of B. A branch around them would have the compiler wait for one step before it asks for the next.
     //@for t in 0..AT_ONCE
     //@for c in 0..4

@@ -13,7 +13,13 @@ import type { GpuBuffer } from '../../src/kernels/device/buffer-pool.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { paramsOf } from '../../src/kernels/device/params.ts';
 import { bindingsOf, type Constants, resolveIncludes, specialize } from '../../src/kernels/device/wgsl.ts';
-import { applicableMatmuls, type MatmulOptions, matmul } from '../../src/kernels/matmul/index.ts';
+import {
+  applicableMatmuls,
+  type MatmulOptions,
+  matmul,
+  type NormOfA,
+  takesNorm,
+} from '../../src/kernels/matmul/index.ts';
 import type { RowLaunch, RowShape } from '../../src/kernels/rows/row-kernel.ts';
 import { type Family, families } from '../../src/kernels/variant.ts';
 
@@ -106,9 +112,23 @@ function products(gpu: Gpu): void {
           if (transposeA === 0 && transposeB === 0) {
             const derivative = { activation: 'gelu' as const, x: floats(gpu, m * n) };
             matmul(gpu, { ...options, derivative, variant });
+            if (takesNorm(gpu, { ...options, variant }))
+              for (const norm of norms(gpu, m, k)) matmul(gpu, { ...options, derivative, norm, variant });
           }
         }
       }
+}
+
+/** What few rows may be made of on their way into a product. */
+function norms(gpu: Gpu, m: number, k: number): NormOfA[] {
+  const [gamma, beta, stats] = [floats(gpu, k), floats(gpu, k), floats(gpu, 2 * m)];
+  const [x, residual, dx] = [floats(gpu, m * k), floats(gpu, m * k), floats(gpu, m * k)];
+  const gradient = { of: 'gradient' as const, gamma, eps: 1e-5, x, dx };
+  return [
+    { of: 'rows', gamma, beta, eps: 1e-5, stats },
+    { ...gradient, residual },
+    { ...gradient, residual: null },
+  ];
 }
 
 function attention(gpu: Gpu): void {

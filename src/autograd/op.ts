@@ -51,8 +51,8 @@ export interface BackwardContext<T extends OpTypes = OpTypes> {
   defers(i: number): DeferredKind | null;
 }
 
-/** What may be put off: a product of matrices. */
-export type DeferredKind = 'product';
+/** What may be put off: a product of matrices, or the gradient of a layer norm. */
+export type DeferredKind = 'product' | 'layerNorm';
 
 /** An op: forward and gradient side by side. */
 export interface Op<T extends OpTypes> {

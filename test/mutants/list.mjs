@@ -2,6 +2,13 @@
 // of `tests` must fail. `build`: the tests run the built commands.
 export const mutants = [
   {
+    what: 'kernels: a layer norm on the way of a product has an epsilon of its own',
+    file: 'shaders/lib_matmul_norm.wgsl',
+    text: 'let rstd = inverseSqrt(means.x + NORM_EPS);',
+    becomes: 'let rstd = inverseSqrt(means.x + 1e-5);',
+    tests: ['test/norm-on-the-way.test.ts'],
+  },
+  {
     what: 'training: the loop waits for the step it has just sent',
     file: 'src/training/step-window.ts',
     text: 'if (this.#marks.length === 2) await',

@@ -1,11 +1,12 @@
 import type { GpuBuffer } from '../../kernels/device/buffer-pool.ts';
-import { type ActivationInput, matmul } from '../../kernels/matmul/index.ts';
+import { type ActivationInput, matmul, type NormOfA, takesNorm } from '../../kernels/matmul/index.ts';
 import { columnSum } from '../../kernels/rows/reduce.ts';
 import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
 import { Deferred } from '../deferred.ts';
 import type { Op, Operand } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
+import { DeferredNorm, DeferredNormGradient } from './layernorm.ts';
 
 /** What is fused into the product. */
 export interface LinearOptions {
@@ -22,16 +23,21 @@ function launchInputGradient(
   input: ActivationInput | null = null,
 ): void {
   const [n, k] = weight.shape as [number, number];
-  matmul(dz.gpu, {
-    a: dz.buffer,
+  const options = {
+    a: dz.place,
     b: weight instanceof Tensor ? weight.buffer : weight,
     out: dx,
     m: dz.size / n,
     n: k,
     k: n,
-    bType: weight.type === 'f16' ? 'f16' : 'f32',
+    bType: weight.type === 'f16' ? ('f16' as const) : ('f32' as const),
     derivative: input,
-  });
+    norm: null as NormOfA | null,
+  };
+  const { pending, gpu } = dz;
+  if (pending instanceof DeferredNormGradient && takesNorm(gpu, options))
+    dz.settle((normed) => matmul(gpu, Object.assign(options, pending.onTheWay(normed))));
+  else matmul(gpu, Object.assign(options, { a: dz.buffer }));
 }
 
 /** It, put off: the layer before may have the derivative of its activation applied to it. */
@@ -61,7 +67,7 @@ const linearOp: Op<{
   attributes: { activation: ActivationName };
 }> = {
   name: 'linear',
-  takesDeferred: ({ activation }) => (activation === 'none' ? null : 'product'),
+  takesDeferred: ({ activation }) => (activation === 'none' ? 'layerNorm' : 'product'),
   types: [['f32'], ['f32', 'f16'], ['f32']],
 
   forward([x, weight, bias, residual], { attributes: { activation }, needs, save }) {
@@ -73,20 +79,24 @@ const linearOp: Op<{
     const differentiated = activation !== 'none' && (needs[0] || needs[1] || needs[2]);
     const fromOutput = activation === 'relu' && !residual;
     const preactivation = differentiated && !fromOutput ? Tensor.empty(x.gpu, shape) : null;
-    matmul(x.gpu, {
-      a: x.buffer,
+    const options = {
+      a: x.place,
       b: weight instanceof Tensor ? weight.buffer : weight,
       out: out.buffer,
       m: x.size / k,
       n,
       k,
       transposeB: true,
-      bType: weight.type === 'f16' ? 'f16' : 'f32',
+      bType: weight.type === 'f16' ? ('f16' as const) : ('f32' as const),
       bias: bias?.buffer ?? null,
       residual: residual?.buffer ?? null,
       activation,
       preactivation: preactivation?.buffer ?? null,
-    });
+      norm: null as NormOfA | null,
+    };
+    // A learned weight's gradient reads the rows themselves.
+    const onTheWay = x.pending instanceof DeferredNorm && !needs[1] && takesNorm(x.gpu, options);
+    matmul(x.gpu, Object.assign(options, onTheWay ? (x.pending as DeferredNorm).onTheWay : { a: x.buffer }));
     // What a frozen weight's or a frozen input's gradient would read is not kept.
     save({
       x: needs[1] ? x : null,

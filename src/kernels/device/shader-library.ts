@@ -7,6 +7,7 @@ import elementwise from '../../../shaders/lib_elementwise.wgsl';
 import fidelity from '../../../shaders/lib_fidelity.wgsl';
 import gradedResponse from '../../../shaders/lib_graded_response.wgsl';
 import logSumExp from '../../../shaders/lib_log_sum_exp.wgsl';
+import matmulNorm from '../../../shaders/lib_matmul_norm.wgsl';
 import matmulScalars from '../../../shaders/lib_matmul_scalars.wgsl';
 import matmulStore from '../../../shaders/lib_matmul_store.wgsl';
 import matmulTexture from '../../../shaders/lib_matmul_texture.wgsl';
@@ -32,6 +33,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_fidelity.wgsl', fidelity],
   ['lib_graded_response.wgsl', gradedResponse],
   ['lib_log_sum_exp.wgsl', logSumExp],
+  ['lib_matmul_norm.wgsl', matmulNorm],
   ['lib_matmul_scalars.wgsl', matmulScalars],
   ['lib_matmul_store.wgsl', matmulStore],
   ['lib_matmul_texture.wgsl', matmulTexture],

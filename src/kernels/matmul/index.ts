@@ -1,7 +1,7 @@
 import type { Gpu } from '../device/gpu.ts';
 import { classOf } from '../device/tuning.ts';
 import { family } from '../variant.ts';
-import { few } from './few.ts';
+import { few, mostFew } from './few.ts';
 import { naive } from './naive.ts';
 import { PackedWeight } from './packed-weight.ts';
 import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } from './shape.ts';
@@ -10,7 +10,7 @@ import { textures } from './simd-texture.ts';
 import { tiles } from './tile.ts';
 import { trial } from './trial.ts';
 
-export type { ActivationInput, MatmulOptions } from './shape.ts';
+export type { ActivationInput, MatmulOptions, NormOfA } from './shape.ts';
 
 const products = family<MatmulShape, MatmulOperands>({
   name: 'matmul',
@@ -35,6 +35,16 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
   return products.variants(gpu, shapeOf(options)).map(({ name }) => name);
 }
 
+/** Rows that a layer norm may become part of a product of: on GPUs, where launches count. */
+export const mayTakeNorm = ({ adapter }: Gpu, rows: number): boolean => !adapter.software && rows <= mostFew;
+
+/** Whether this product, by the variant that computes it here, takes a layer norm of A's rows, or the gradient of one, on its way. */
+export function takesNorm(gpu: Gpu, options: MatmulOptions): boolean {
+  const { variant, m, batch = 1 } = options;
+  if (batch > 1 || !mayTakeNorm(gpu, m)) return false;
+  return (variant ?? products.choose(gpu, shapeOf(options)).name) === few.name;
+}
+
 /** out = act(op(A)·op(B) + bias) + residual, or, with `derivative`, (op(A)·op(B)) ∘ act'(x). */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const {
@@ -46,12 +56,14 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     preactivation = null,
     activation = 'none',
     derivative = null,
+    norm = null,
     variant,
   } = options;
+  if (norm && !takesNorm(gpu, options)) throw new Error('this product takes no layer norm on its way');
   const operand = b instanceof PackedWeight ? b.operand : b;
   products.run(
     gpu,
-    { a, b: operand, out, bias, residual, activation, preactivation, derivative },
+    { a, b: operand, out, bias, residual, activation, preactivation, derivative, norm },
     shapeOf(options),
     variant,
   );

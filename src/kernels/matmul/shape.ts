@@ -11,6 +11,29 @@ export interface ActivationInput {
   readonly x: GpuBuffer;
 }
 
+/** What A's rows are made of as they are read: a layer norm of them, or, of the gradient by its output, that by its input. */
+export type NormOfA =
+  | {
+      readonly of: 'rows';
+      /** [k] */
+      readonly gamma: GpuBuffer;
+      readonly beta: GpuBuffer;
+      readonly eps: number;
+      /** [m, 2]: mean and rstd of each row, written. */
+      readonly stats: GpuBuffer;
+    }
+  | {
+      readonly of: 'gradient';
+      readonly gamma: GpuBuffer;
+      readonly eps: number;
+      /** [m, k]: what the norm was taken of. */
+      readonly x: GpuBuffer;
+      /** [m, k], added to the gradient. */
+      readonly residual: GpuBuffer | null;
+      /** [m, k]: the gradient, written. */
+      readonly dx: GpuBuffer;
+    };
+
 export interface MatmulOptions {
   /** [m, k], or [k, m] with transposeA; f32. */
   readonly a: GpuBuffer;
@@ -38,16 +61,16 @@ export interface MatmulOptions {
   readonly preactivation?: GpuBuffer | null;
   /** Multiplies the sums by the activation's derivative there, which makes of an output's gradient the input's. */
   readonly derivative?: ActivationInput | null;
+  /** Only where {@link takesNorm} says so. */
+  readonly norm?: NormOfA | null;
   /** Runs this variant, which must be one that applies, instead of the measured or default one. */
   readonly variant?: string;
 }
 
+type Epilogue = 'bias' | 'residual' | 'activation' | 'preactivation' | 'derivative';
+
 /** What a launch binds, and what is fused into it. */
-export interface MatmulOperands
-  extends Pick<
-    MatmulOptions,
-    'a' | 'out' | 'bias' | 'residual' | 'activation' | 'preactivation' | 'derivative'
-  > {
+export interface MatmulOperands extends Pick<MatmulOptions, 'a' | 'out' | 'norm' | Epilogue> {
   readonly b: GpuBuffer | InterleavedRows;
 }
 
@@ -120,6 +143,7 @@ export function epilogueBuffers({
   out,
   preactivation,
   derivative,
+  norm,
 }: MatmulOperands): GpuBuffer[] {
   const buffers = [];
   if (bias) buffers.push(bias);
@@ -127,6 +151,12 @@ export function epilogueBuffers({
   buffers.push(out);
   if (preactivation) buffers.push(preactivation);
   if (derivative) buffers.push(derivative.x);
+  if (norm?.of === 'rows') buffers.push(norm.gamma, norm.beta, norm.stats);
+  if (norm?.of === 'gradient') {
+    buffers.push(norm.gamma, norm.x);
+    if (norm.residual) buffers.push(norm.residual);
+    buffers.push(norm.dx);
+  }
   return buffers;
 }
 
