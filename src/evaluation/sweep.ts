@@ -2,28 +2,22 @@ import { join } from 'node:path';
 import { Stopped, UserError } from '../common/errors.ts';
 import { figureText } from '../common/figure-text.ts';
 import type { Reporter } from '../common/reporter.ts';
-import { Resources } from '../common/resources.ts';
 import { type Dataset, openDataset, writeSplitCsv } from '../data/datasets/index.ts';
 import { srcc } from '../data/metrics/correlation.ts';
 import type { EncodedSoFar } from '../features/dataset-features.ts';
-import { featureExtractor } from '../features/feature-extractor.ts';
-import { StoredFeatures } from '../features/feature-source.ts';
 import { nearDuplicates } from '../features/near-duplicates.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
-import { loadClip } from '../model/load-clip.ts';
-import { checkLearner } from '../training/create-learner.ts';
 import { dataIdentity } from '../training/data-identity.ts';
-import { encodeRun, openImages } from '../training/encode-run.ts';
-import { openRun, type Run, type RunRecord } from '../training/open-run.ts';
+import { openRun, type RunRecord } from '../training/open-run.ts';
 import { withAbsolutePaths } from '../training/resume.ts';
-import { clipOptions, datasetOptions, type Settings } from '../training/settings.ts';
+import { datasetOptions, type Settings } from '../training/settings.ts';
 import { type FoldFile, publishFold, readFold } from './fold-files.ts';
-import { encodedFor, unionOf } from './fold-images.ts';
+import { encodedFor } from './fold-images.ts';
 import { type Fold, makeFolds } from './folds.ts';
 import { type Choice, chooseProtocols, type GeneratorUnit, usedSamples } from './protocols.ts';
 import { evaluationFolder, openFolder } from './results-folder.ts';
-import { trainFold } from './train-fold.ts';
+import { trainSeed } from './train-seed.ts';
 
 /** What to evaluate by. */
 export interface EvaluationPlan {
@@ -87,28 +81,10 @@ export async function sweep(
   await openFolder(folder, settings, opened.digest, run.weights.id);
   const explained = (error: unknown, done: string) =>
     signal?.aborted && error === signal.reason ? new Stopped(done, options.resumeCommand) : error;
-  const duplicates = await nearDuplicatesOf(dataset, opened.cross, settings, options).catch((error) => {
+  const jobs = await foldsBySeed(settings, plan, opened, options).catch((error) => {
     throw explained(error, 'before anything was trained');
   });
-  const jobs = plan.seeds.map((seed) => ({
-    seed,
-    folds: makeFolds(dataset, {
-      ...plan,
-      protocols: opened.choice.chosen,
-      splitSeed: settings.splitSeed,
-      seed,
-      valSize: settings.finalModel === 'best_val' ? settings.valSize : 0,
-      cross: opened.cross,
-      nearDuplicates: duplicates,
-    }),
-  }));
-  const outcomes = new Map<Fold, Outcome>();
-  for (const { seed, folds } of jobs)
-    for (const fold of folds) {
-      await writeSplitCsv(join(folder, 'splits', `${fold.id}.csv`), { ...dataset, split: fold.split });
-      const file = await readFold(folder, fold, seed, dataset);
-      if (file) outcomes.set(fold, { fold, seed, file });
-    }
+  const outcomes = await finishedFolds(folder, jobs, dataset);
   const all = jobs.flatMap(({ folds }) => folds);
   const { part = 0, of = 1 } = options.part ?? {};
   const own = new Set(all.filter((_, i) => i % of === part));
@@ -156,6 +132,49 @@ export async function sweep(
     refused,
     outcomes: [...outcomes.values()],
   };
+}
+
+/** The folds to train with a seed. */
+interface Job {
+  readonly seed: number;
+  readonly folds: readonly Fold[];
+}
+
+async function foldsBySeed(
+  settings: Settings,
+  plan: EvaluationPlan,
+  { dataset, choice, cross }: Awaited<ReturnType<typeof open>>,
+  options: EvaluationOptions,
+): Promise<Job[]> {
+  const duplicates = await nearDuplicatesOf(dataset, cross, settings, options);
+  return plan.seeds.map((seed) => ({
+    seed,
+    folds: makeFolds(dataset, {
+      ...plan,
+      protocols: choice.chosen,
+      splitSeed: settings.splitSeed,
+      seed,
+      valSize: settings.finalModel === 'best_val' ? settings.valSize : 0,
+      cross,
+      nearDuplicates: duplicates,
+    }),
+  }));
+}
+
+/** Writes the folds' splits, and reads what is trained of them already. */
+async function finishedFolds(
+  folder: string,
+  jobs: readonly Job[],
+  dataset: Dataset,
+): Promise<Map<Fold, Outcome>> {
+  const outcomes = new Map<Fold, Outcome>();
+  for (const { seed, folds } of jobs)
+    for (const fold of folds) {
+      await writeSplitCsv(join(folder, 'splits', `${fold.id}.csv`), { ...dataset, split: fold.split });
+      const file = await readFold(folder, fold, seed, dataset);
+      if (file) outcomes.set(fold, { fold, seed, file });
+    }
+  return outcomes;
 }
 
 /** Which images are nearly the same; not asked of images that are versions of others on purpose. */
@@ -222,62 +241,4 @@ async function open(settings: Settings, plan: EvaluationPlan, { reporter, signal
     cross: other && tested.map((at) => own + at),
     crossName: other ? `${other.name}, ${other.target}` : null,
   };
-}
-
-/** Encodes what some folds need and trains them one after the other. */
-async function trainSeed(
-  gpu: Gpu,
-  run: Run<RunRecord>,
-  folds: readonly Fold[],
-  {
-    encoded,
-    done,
-    reporter,
-    signal,
-  }: {
-    readonly encoded: EncodedSoFar;
-    readonly done: (fold: Fold, result: Awaited<ReturnType<typeof trainFold>>) => Promise<void>;
-    readonly reporter: Reporter;
-    readonly signal?: AbortSignal | undefined;
-  },
-): Promise<void> {
-  const { settings, weights, tokenizer } = run;
-  const held = new Resources();
-  try {
-    const vision = held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), text: false }));
-    checkLearner(vision.config, tokenizer, settings, run.words);
-    const encoder = featureExtractor(vision.vision, weights.id, settings);
-    const images = held.hold(await openImages(gpu, vision, encoder, run));
-    const whole = {
-      ...run,
-      encoded,
-      features: null,
-      dataset: { ...run.dataset, split: unionOf(folds, settings) },
-    };
-    const features = await encodeRun(whole, images);
-    if (features.train instanceof StoredFeatures) vision.releaseVision();
-    const clip = tokenizer
-      ? held.hold(await loadClip(gpu, weights.path, { ...clipOptions(settings), vision: false }))
-      : vision;
-    const steps = (fold: Fold) =>
-      settings.epochs *
-      Math.floor(
-        fold.split.train.length / Math.min(settings.batchSize, Math.max(1, fold.split.train.length)),
-      );
-    const bar = reporter.bar(
-      `training ${folds.length} folds`,
-      folds.reduce((sum, fold) => sum + steps(fold), 0),
-    );
-    try {
-      for (const fold of folds)
-        await done(
-          fold,
-          await trainFold(gpu, { run, clip, features }, fold, { step: () => bar.advance(), signal }),
-        );
-    } finally {
-      bar.stop();
-    }
-  } finally {
-    await held.release();
-  }
 }

@@ -64,97 +64,145 @@ export async function runTrial(
   trial: Trial,
   { rounds, trying = () => {}, clock = launches(gpu) }: TrialOptions,
 ): Promise<TrialResult> {
-  const held: GpuBuffer[] = [];
-  const allocate = (elements: number) => {
-    const buffer = gpu.pool.allocate(Math.max(4, 4 * elements));
-    held.push(buffer);
-    return buffer;
-  };
-  const upload = (data: TrialData) => {
-    const buffer = allocate(data instanceof Uint16Array ? data.length / 2 : data.length);
-    gpu.write(buffer, data);
-    return buffer;
-  };
-  const leftOut: Record<string, string> = {};
-  const attempt = async <T>(variant: string, work: () => Promise<T>): Promise<T | undefined> => {
-    trying(variant);
-    try {
-      return await work();
-    } catch (error) {
-      // Else its failure ends nothing but itself.
-      if (gpu.ended) throw error;
-      leftOut[variant] = (error as Error).message.split('\n')[0]!;
-      return undefined;
-    } finally {
-      if (!gpu.ended) trying(undefined);
-    }
-  };
+  const attempts = new Attempts(gpu, trying);
+  const { leftOut } = attempts;
   try {
     const data = trial.inputs.map(({ elements, type }, i) =>
       type === 'f16' ? randomHalves(elements, i) : randomFloats(elements, i),
     );
-    const inputs = data.map(upload);
-    const output = allocate(trial.output);
-    const { part } = trial;
-    const runs = part?.runs ?? [[0, trial.output] as const];
-    const expected = await attempt(trial.reference, async () => {
-      if (!part) {
-        trial.run(trial.reference, inputs, output);
-        return new Float32Array(await gpu.read(output, 4 * trial.output));
-      }
-      const result = allocate(part.output);
-      part.run(part.inputs(data).map(upload), result);
-      return new Float32Array(await gpu.read(result, 4 * part.output));
-    });
+    const inputs = data.map((one) => attempts.upload(one));
+    const output = attempts.allocate(trial.output);
+    const launch = (variant: string) => trial.run(variant, inputs, output);
+    const expected = await attempts.of(trial.reference, () =>
+      referenceOf(attempts, trial, data, output, launch),
+    );
     if (!expected) return { times: {}, leftOut };
-    const poison = new Float32Array(trial.output).fill(Number.NaN);
     const right: string[] = [];
+    const poison = new Float32Array(trial.output).fill(Number.NaN);
     for (const variant of variants) {
       // The reference is not timed where it computes a part only: it would take as long as all others together.
-      if (part && variant === trial.reference) continue;
+      if (trial.part && variant === trial.reference) continue;
       // Poisoned, so that a variant that writes nothing is not taken for right.
       gpu.write(output, poison);
-      const got = await attempt(variant, async () => {
-        trial.run(variant, inputs, output);
-        const parts = new Float32Array(expected.length);
-        let at = 0;
-        for (const [start, length] of runs) {
-          parts.set(new Float32Array(await gpu.read(output, 4 * length, 4 * start)), at);
-          at += length;
-        }
-        return parts;
+      const got = await attempts.of(variant, async () => {
+        launch(variant);
+        return readRuns(gpu, output, trial.part?.runs ?? [[0, trial.output]]);
       });
       if (!got) continue;
       if (maxError(got, expected) <= trial.tolerance) right.push(variant);
       else leftOut[variant] = 'gives another result than the reference';
     }
-    const samples = new Map<string, number[]>(right.map((variant) => [variant, []]));
-    const runOf = (variant: string) => (count: number) => {
-      for (let i = 0; i < count; i++) trial.run(variant, inputs, output);
-    };
-    const counts = new Map<string, number>();
-    // How many launches make up the time; the first one after a pause is slow, and not counted.
-    for (const variant of right) {
-      const once = await attempt(variant, () => clock(runOf(variant), 1));
-      if (once === undefined) samples.delete(variant);
-      else counts.set(variant, Math.min(mostLaunches, Math.ceil(leastMilliseconds / Math.max(once, 1e-3))));
-    }
-    for (let round = 0; round < rounds; round++)
-      for (const [variant, times] of samples) {
-        const best = Math.min(...[...samples.values()].filter(({ length }) => length > 0).map(median));
-        if (times.length >= 2 && Math.min(...times) > hopeless * best) continue;
-        const count = counts.get(variant)!;
-        const took = await attempt(variant, () => clock(runOf(variant), count));
-        if (took === undefined) samples.delete(variant);
-        else times.push(took);
-      }
-    return {
-      times: Object.fromEntries([...samples].map(([variant, times]) => [variant, median(times)])),
-      leftOut,
-    };
+    return { times: await timesOf(attempts, right, launch, rounds, clock), leftOut };
   } finally {
-    for (const buffer of held) gpu.pool.release(buffer);
+    attempts.release();
   }
+}
+
+/** Runs what may fail, for one variant at a time, on buffers that are released together. */
+class Attempts {
+  readonly gpu: Gpu;
+  readonly leftOut: Record<string, string> = {};
+  readonly #trying: NonNullable<TrialOptions['trying']>;
+  readonly #held: GpuBuffer[] = [];
+
+  constructor(gpu: Gpu, trying: NonNullable<TrialOptions['trying']>) {
+    this.gpu = gpu;
+    this.#trying = trying;
+  }
+
+  /** What `work` gives; undefined where it failed, for which the variant is left out. */
+  async of<T>(variant: string, work: () => Promise<T>): Promise<T | undefined> {
+    this.#trying(variant);
+    try {
+      return await work();
+    } catch (error) {
+      // Else its failure ends nothing but itself.
+      if (this.gpu.ended) throw error;
+      this.leftOut[variant] = (error as Error).message.split('\n')[0]!;
+      return undefined;
+    } finally {
+      if (!this.gpu.ended) this.#trying(undefined);
+    }
+  }
+
+  allocate(elements: number): GpuBuffer {
+    const buffer = this.gpu.pool.allocate(Math.max(4, 4 * elements));
+    this.#held.push(buffer);
+    return buffer;
+  }
+
+  upload(data: TrialData): GpuBuffer {
+    const buffer = this.allocate(data instanceof Uint16Array ? data.length / 2 : data.length);
+    this.gpu.write(buffer, data);
+    return buffer;
+  }
+
+  release(): void {
+    for (const buffer of this.#held) this.gpu.pool.release(buffer);
+  }
+}
+
+/** What the reference computes: the whole output, or the trial's part of it. */
+async function referenceOf(
+  attempts: Attempts,
+  { reference, output: elements, part }: Trial,
+  data: readonly TrialData[],
+  output: GpuBuffer,
+  launch: (variant: string) => void,
+): Promise<Float32Array> {
+  const { gpu } = attempts;
+  if (!part) {
+    launch(reference);
+    return new Float32Array(await gpu.read(output, 4 * elements));
+  }
+  const result = attempts.allocate(part.output);
+  part.run(
+    part.inputs(data).map((one) => attempts.upload(one)),
+    result,
+  );
+  return new Float32Array(await gpu.read(result, 4 * part.output));
+}
+
+/** Runs of elements, one after the other. */
+async function readRuns(gpu: Gpu, from: GpuBuffer, runs: TrialPart['runs']): Promise<Float32Array> {
+  const values = new Float32Array(runs.reduce((sum, [, length]) => sum + length, 0));
+  let at = 0;
+  for (const [start, length] of runs) {
+    values.set(new Float32Array(await gpu.read(from, 4 * length, 4 * start)), at);
+    at += length;
+  }
+  return values;
+}
+
+/** Median milliseconds of a launch of each variant that does not fail meanwhile. */
+async function timesOf(
+  attempts: Attempts,
+  variants: readonly string[],
+  launch: (variant: string) => void,
+  rounds: number,
+  clock: NonNullable<TrialOptions['clock']>,
+): Promise<Record<string, number>> {
+  const samples = new Map<string, number[]>(variants.map((variant) => [variant, []]));
+  const runOf = (variant: string) => (count: number) => {
+    for (let i = 0; i < count; i++) launch(variant);
+  };
+  const counts = new Map<string, number>();
+  // How many launches make up the time; the first one after a pause is slow, and not counted.
+  for (const variant of variants) {
+    const once = await attempts.of(variant, () => clock(runOf(variant), 1));
+    if (once === undefined) samples.delete(variant);
+    else counts.set(variant, Math.min(mostLaunches, Math.ceil(leastMilliseconds / Math.max(once, 1e-3))));
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const [variant, times] of samples) {
+      const best = Math.min(...[...samples.values()].filter(({ length }) => length > 0).map(median));
+      if (times.length >= 2 && Math.min(...times) > hopeless * best) continue;
+      const count = counts.get(variant)!;
+      const took = await attempts.of(variant, () => clock(runOf(variant), count));
+      if (took === undefined) samples.delete(variant);
+      else times.push(took);
+    }
+  return Object.fromEntries([...samples].map(([variant, times]) => [variant, median(times)]));
 }
 
 /** The device's own clock: launches one after the other, from submission to completion. */
