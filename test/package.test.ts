@@ -102,6 +102,8 @@ describe('the package', () => {
       'scripts/probe-adapter.mjs',
       'scripts/setup.mjs',
     ]);
+    // Node reads none, and bundlers of pages warn of a missing one.
+    expect(packed.filter((path) => path.endsWith('.map'))).toEqual(['dist/browser.js.map']);
   });
 
   it('holds every file and heading its documents link to', () => {
