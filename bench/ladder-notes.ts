@@ -34,7 +34,7 @@ export const ladders: readonly LadderNotes[] = [
       },
       {
         version: /^tile/,
-        says: 'For GPUs: a workgroup passes slices of A and B through shared memory, and each invocation keeps a block of 4 x 4 to 8 x 8 outputs in registers. A number that is loaded is used 64 or 128 times. The next slice is asked for before the arithmetic of this one, four numbers at a time, and rows exchange places in shared memory so that neither writing nor reading it has bank conflicts: on RDNA 3 nine in ten vector instructions of the loop of 128 x 128 multiply and add ([what compilers say](gpu-compilers.md)).',
+        says: 'For GPUs: a workgroup passes slices of A and B through shared memory, and each invocation keeps a block of 4 x 4 to 8 x 8 outputs in registers. A number that is loaded is used 64 or 128 times. The next slice is asked for before the arithmetic of this one, four numbers at a time, and rows exchange places in shared memory so that neither writing nor reading it has bank conflicts: on RDNA 3 nine in ten vector instructions of the loop of 128 x 128 multiply and add ([what compilers say](../gpu-compilers.md)).',
       },
       {
         version: /^few$/,

@@ -64,9 +64,7 @@ function sideBySide(
   read: (path: string) => string,
 ): string {
   const column = (paths: readonly string[]) =>
-    paths
-      .map((path) => `\n[\`${path}\`](../../${path})\n\n\`\`\`wgsl\n${read(path).trimEnd()}\n\`\`\`\n`)
-      .join('');
+    paths.map((path) => `\n\`${path}\`:\n\n\`\`\`wgsl\n${read(path).trimEnd()}\n\`\`\`\n`).join('');
   return `<table><tr><th>by definition</th><th>as it is used</th></tr><tr valign="top"><td>\n${column(plain)}\n</td><td>\n${column(fast)}\n</td></tr></table>`;
 }
 

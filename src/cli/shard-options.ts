@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { UserError } from '../common/errors.ts';
+import { commandLine } from '../common/invocation.ts';
 import { isS3 } from '../scale/s3/s3-url.ts';
 import { countOption } from './numbers.ts';
 
@@ -48,7 +49,7 @@ export const addQueueOptions = (command: Command, what: string): Command =>
   command
     .option(
       '--queue [url]',
-      `${what} by a queue (redis://, rediss://, postgres://; default: QUEUE_URL) to node dist/worker.js`,
+      `${what} by a queue (redis://, rediss://, postgres://; default: QUEUE_URL) to ${commandLine('worker')}`,
     )
     .option('--detach', 'with --queue: do not wait for the results')
     .option('--retry', 'with --queue: try again what failed there');

@@ -19,8 +19,9 @@ export type { Finding } from './saved.ts';
 
 export const everyCheck: readonly Check[] = [...primitives, ...classes];
 
-/** When to check: `auto` is once an adapter. */
 export const selfCheckChoices = ['auto', 'always', 'never'] as const;
+
+/** When to check: `auto` is once an adapter and driver. */
 export type SelfCheckChoice = (typeof selfCheckChoices)[number];
 
 /** The environment variable that has it checked at every start, or never. */
