@@ -151,7 +151,7 @@ describe('rows lead', () => {
 
   it('nowhere but below a root that is made to hold them all', () => {
     const paths = [join(root, 'in', 'a.png'), join(root, 'out.png')];
-    const { root: common, files } = commonRoot(paths);
+    const { root: common, files } = commonRoot(paths, paths.map(realRoot));
     expect(common).toBe(realRoot(folder));
     for (const [i, file] of files.entries())
       expect(locate(common, { path: paths[i]!, file })).toHaveProperty('file');

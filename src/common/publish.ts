@@ -24,10 +24,8 @@ const noLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', '
  */
 export function publish(path: string, bytes: Uint8Array, temporaries: string): Published {
   try {
-    makeFolder(dirname(path));
-    makeFolder(temporaries);
     const temporary = join(temporaries, temporaryName());
-    const file = new DiskFile(temporary, 'wx');
+    const file = inFolder(temporaries, () => new DiskFile(temporary, 'wx'));
     try {
       file.write(bytes);
       file.sync();
@@ -42,9 +40,20 @@ export function publish(path: string, bytes: Uint8Array, temporaries: string): P
   }
 }
 
+/** Does what needs a folder, which as a rule is there: it is made only where it turns out to be missing. */
+function inFolder<T>(folder: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  makeFolder(folder);
+  return work();
+}
+
 function linkOrCompare(temporary: string, path: string, bytes: Uint8Array): Published {
   try {
-    linkFile(temporary, path);
+    inFolder(dirname(path), () => linkFile(temporary, path));
     return 'written';
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
@@ -54,6 +63,7 @@ function linkOrCompare(temporary: string, path: string, bytes: Uint8Array): Publ
   }
   // Two that come here at once replace one whole file by another, which only PublishConflict could have told apart.
   if (lstatSync(path, { throwIfNoEntry: false })) return compare(path, bytes);
+  makeFolder(dirname(path));
   renameFile(temporary, path);
   return 'written';
 }

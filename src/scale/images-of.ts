@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { findImages } from '../scoring/images.ts';
@@ -27,11 +27,11 @@ export async function imagesOf(request: ImagesRequest): Promise<PlannedImages> {
   if (images.some(isS3)) return objectsOf(images, root);
   const tars = images.flatMap(expandRanges);
   const unit = tars.every((name) => /\.tar$/i.test(name)) ? 'tar' : 'image';
-  const { paths, leftOut } =
-    unit === 'tar' ? { paths: existing(tars), leftOut: '' } : await findImages(images);
+  const { paths, places, leftOut } =
+    unit === 'tar' ? { ...existing(tars), leftOut: '' } : await findImages(images);
   const none = { extra: [], prompts: false, unit, leftOut: () => leftOut } as const;
   if (root === undefined) {
-    const common = commonRoot(paths);
+    const common = commonRoot(paths, places);
     return { ...none, root: common.root, rows: rowsOf(paths, common.files) };
   }
   const top = realRoot(root);
@@ -44,9 +44,9 @@ export async function imagesOf(request: ImagesRequest): Promise<PlannedImages> {
   return { ...none, root: top, rows: rowsOf(paths, files) };
 }
 
-function existing(tars: readonly string[]): readonly string[] {
+function existing(tars: readonly string[]): { paths: readonly string[]; places: readonly string[] } {
   const missing = tars.find((name) => !existsSync(name));
-  if (missing === undefined) return tars;
+  if (missing === undefined) return { paths: tars, places: tars.map((tar) => realpathSync(tar)) };
   throw new UserError(`${missing}: no such file`, 'Name tars that are there, such as data-{000..099}.tar.');
 }
 

@@ -6,7 +6,7 @@ import { DiskFile, makeFolder, removeFile, renameFile } from '../common/disk.ts'
 import { UserError } from '../common/errors.ts';
 import { diskError, temporaryName, writeOutput } from '../common/files.ts';
 import { finite, parseJson } from '../common/json.ts';
-import { openRegular, unreadable } from '../common/read-file.ts';
+import { readRangeSync } from '../common/read-file.ts';
 
 /** An image of a plan. */
 export interface ManifestRow {
@@ -109,7 +109,7 @@ export class Manifest {
   readonly #index: string;
   readonly #shards: number;
   readonly #sha256: string;
-  #entries: Promise<Buffer> | undefined;
+  #entries: Buffer | undefined;
 
   constructor(run: string, { name, sha256 }: ManifestName, shards: number) {
     this.#rows = join(manifestFolder(run), `${name}.jsonl`);
@@ -120,11 +120,11 @@ export class Manifest {
 
   /** The rows of a shard. Throws `UserError` if they are not those that the plan names. */
   async read(shard: number): Promise<readonly ManifestRow[]> {
-    const entries = await (this.#entries ??= this.#readIndex());
+    const entries = (this.#entries ??= this.#readIndex());
     const start = Number(entries.readBigUInt64LE(shard * entry));
     const length = Number(entries.readBigUInt64LE((shard + 1) * entry)) - start;
     if (!(length >= 0 && length <= shardBytes)) throw this.#damaged(shard);
-    const bytes = await readRange(this.#rows, start, length);
+    const bytes = readRangeSync(this.#rows, start, length);
     const digest = createHash('sha256').update(bytes).digest().subarray(0, 8);
     if (!digest.equals(entries.subarray(shard * entry + 8, (shard + 1) * entry))) throw this.#damaged(shard);
     const lines = bytes.toString('utf8').split('\n').slice(0, -1);
@@ -133,8 +133,8 @@ export class Manifest {
     );
   }
 
-  async #readIndex(): Promise<Buffer> {
-    const bytes = await readRange(this.#index, 0, this.#shards * entry + 8);
+  #readIndex(): Buffer {
+    const bytes = readRangeSync(this.#index, 0, this.#shards * entry + 8);
     if (createHash('sha256').update(bytes).digest('hex') === this.#sha256) return bytes;
     throw new UserError(`${this.#index}: is not the index that plan.json names`, again);
   }
@@ -145,18 +145,3 @@ export class Manifest {
 }
 
 const again = 'The folder is damaged; plan again in another one.';
-
-async function readRange(path: string, start: number, length: number): Promise<Buffer> {
-  const { handle } = await openRegular(path);
-  try {
-    const bytes = Buffer.alloc(length);
-    let read = 0;
-    for (let part = -1; read < length && part !== 0; read += part)
-      part = (await handle.read(bytes, read, length - read, start + read)).bytesRead;
-    return bytes.subarray(0, read);
-  } catch (error) {
-    throw unreadable(path, error);
-  } finally {
-    await handle.close();
-  }
-}

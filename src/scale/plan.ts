@@ -49,7 +49,7 @@ export type ShardFormat = Plan['format'];
 export interface PlannedRun {
   readonly folder: string;
   readonly plan: Plan;
-  /** First 32 digits of the SHA-256 of plan.json: names the plan in queues and results. */
+  /** 132 bits of the SHA-256 of plan.json in 22 characters: names the plan in queues, whose memory they take. */
   readonly digest: string;
 }
 
@@ -80,7 +80,8 @@ export async function writePlan(folder: string, plan: Plan): Promise<PlannedRun>
   return readPlan(folder);
 }
 
-const digestOf = (content: string): string => createHash('sha256').update(content).digest('hex').slice(0, 32);
+const digestOf = (content: string): string =>
+  createHash('sha256').update(content).digest('base64url').slice(0, 22);
 
 /** Rows of a shard. */
 export const rowsOf = ({ rows, shardSize }: Plan, shard: number): number =>

@@ -36,8 +36,9 @@ export async function* partsOf(
 function partOfFiles(root: string, rows: readonly ManifestRow[]): Part {
   const images: ShardImage[] = [];
   const errors = new Map<number, string>();
+  const folders = new Map<string, string>();
   for (const [index, row] of rows.entries()) {
-    const found = locate(root, row);
+    const found = locate(root, row, folders);
     if ('error' in found) errors.set(index, found.error);
     else images.push({ index, file: found.file, name: row.path, prompt: row.prompt });
   }

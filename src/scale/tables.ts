@@ -51,9 +51,9 @@ export function csvLines(
   header: boolean,
   raw = false,
 ): string {
-  const head = header ? csvText([columns.map(({ name }) => name)]) : '';
+  const head = header ? [columns.map(({ name }) => name)] : [];
   const body = rows.map((row) => row.map((cell) => cell ?? ''));
-  return head + (body.length > 0 ? csvText(body, { raw }) : '');
+  return raw ? csvText(head) + csvText(body, { raw }) : csvText([...head, ...body]);
 }
 
 function requireColumns(found: readonly string[], columns: readonly Column[], where: string): void {

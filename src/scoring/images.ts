@@ -10,6 +10,8 @@ import { expandGlob, isGlob } from '../data/images/glob.ts';
 export interface FoundImages {
   /** In the order in which they were asked for, those of a folder or a pattern in natural order. */
   readonly paths: readonly string[];
+  /** Where each really is, links followed. */
+  readonly places: readonly string[];
   /** What the folders hold besides, in words; empty where that is nothing. */
   readonly leftOut: string;
 }
@@ -33,7 +35,7 @@ export async function findImages(
     else if (isGlob(path)) addMatches(search, path);
     else throw new UserError(`${path}: no such file or folder`);
   }
-  const found = { paths: search.paths, leftOut: search.leftOut };
+  const found = { paths: search.paths, places: [...search.seen], leftOut: search.leftOut };
   if (found.paths.length > 0) return found;
   const also = found.leftOut === '' ? '' : `; left out: ${found.leftOut}`;
   throw new UserError(
@@ -53,7 +55,8 @@ function addMatches(search: Search, pattern: string): void {
 
 class Search {
   readonly paths: string[] = [];
-  readonly #seen = new Set<string>();
+  /** Where the files really are, in the order of `paths`. */
+  readonly seen = new Set<string>();
   readonly #others = new Map<string, number>();
   #hidden = 0;
   #repeated = 0;
@@ -94,11 +97,11 @@ class Search {
   }
 
   #take(path: string, place: string): void {
-    if (this.#seen.has(place)) {
+    if (this.seen.has(place)) {
       this.#repeated++;
       return;
     }
-    this.#seen.add(place);
+    this.seen.add(place);
     this.paths.push(path);
   }
 }

@@ -6,7 +6,7 @@ import { optional } from '../optional.ts';
 import type { ShardOutcome } from '../run-shard.ts';
 import type { QueueServer, ShardJob } from './connection.ts';
 
-const jobSchema = v.object({ plan: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)), shard: count });
+const jobSchema = v.object({ plan: v.pipe(v.string(), v.regex(/^[\w-]{22}$/)), shard: count });
 
 export interface TakeOptions {
   /** Computes a shard. `careful`: each image is to be tried in another process first. */
