@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PublishConflict } from '../src/common/publish.ts';
 import { parsePart } from '../src/scale/partition.ts';
+import { tables } from '../src/scale/tables.ts';
 import { runBuilt } from './built-command.ts';
 import { drawImages, writeModel } from './scoring-fixture.ts';
 import { merged, work } from './shard-fixture.ts';
@@ -62,9 +63,24 @@ it('a run merges to the bytes of one process, and does nothing when called again
   expect(await merged(out('whole'))).toBe(plain);
   expect(score(...start('whole')).stderr).toMatch(/0 of 8 shards to do/);
   expect(readdirSync(join(out('whole'), 'tmp'))).toEqual([]);
+  const columns = [
+    { name: 'path', type: 'string' },
+    { name: 'error', type: 'string' },
+  ] as const;
+  const errors = await tables.parquet.decode(columns, readFileSync(join(out('whole'), 'errors.parquet')), '');
+  expect(errors.map(([path]) => path)).toEqual([join(images, '=none.png'), join(images, 'torn.png')]);
   const status = runBuilt('status', [out('whole'), '--json']);
   expect(status.status).toBe(0);
-  expect(JSON.parse(status.stdout)).toMatchObject({ shards: { done: 8, of: 8 }, errors: 2 });
+  const found = JSON.parse(status.stdout);
+  expect(found).toMatchObject({ shards: { done: 8, of: 8 }, errors: 2, spent: { shards: 8 } });
+  for (const name of ['read', 'decode', 'computed', 'published'])
+    expect(found.spent[name], name).toBeGreaterThan(0);
+  const page = join(folder, 'status.html');
+  expect(runBuilt('status', [out('whole'), '--html', page]).status).toBe(0);
+  expect(readFileSync(page, 'utf8')).toContain('decoding and resizing, all threads');
+  expect(runBuilt('status', [out('whole')]).stdout).toMatch(
+    /^a shard +reading \d.* s and decoding \d.* s \(all threads\), GPU \d.* s, writing \d.* s; the GPU waits for images \d+ % of the time$/m,
+  );
 });
 
 it.each([

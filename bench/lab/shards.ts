@@ -46,7 +46,7 @@ const nullTask = (kind: 'score' | 'encode'): Task => ({
     for (const { index } of images)
       yield kind === 'score' ? { index, cells: [index / 7] } : { index, feature: new Float32Array(512) };
   },
-  waited: () => 0,
+  times: () => ({ read: 0, decode: 0, waited: 0, computed: 0 }),
   close: async () => {},
 });
 

@@ -6,6 +6,7 @@ import { openQueueServer, queueUrl, shownUrl } from '../scale/queue/connection.t
 import { deadShards, handOut, isEmpty, retryDead } from '../scale/queue/hand-out.ts';
 import { missingShards } from '../scale/result-names.ts';
 import { watchInterrupts } from './interrupt.ts';
+import { reportErrors } from './run-errors.ts';
 import type { ShardFlags } from './shard-options.ts';
 import { terminal } from './start.ts';
 
@@ -25,7 +26,10 @@ export async function queueRun(run: PlannedRun, { queue: given, detach, retry }:
     tell('queue', `${left} of ${run.plan.shards} shards handed out by ${shownUrl(url)}`);
     if (left > 0 && !detach) await waitFor(run, () => watch(run, queue));
     if (detach) tell('progress', `${commandLine('status')} ${run.folder}`);
-    else tell('results', `all ${run.plan.shards} shards are in ${run.folder}`);
+    else {
+      tell('results', `all ${run.plan.shards} shards are in ${run.folder}`);
+      await reportErrors(run);
+    }
   } finally {
     await server.close();
   }

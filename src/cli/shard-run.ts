@@ -15,12 +15,14 @@ import {
   rowsOf,
   writePlan,
 } from '../scale/plan.ts';
+import { missingShards } from '../scale/result-names.ts';
 import { ShardRunner } from '../scale/run-shard.ts';
 import type { Column } from '../scale/table.ts';
 import { taskOf } from '../scale/tasks.ts';
 import { ShardWorker, shardsToDo } from '../scale/work.ts';
 import { interruptedStatus, watchInterrupts } from './interrupt.ts';
 import { queueRun } from './queue-run.ts';
+import { reportErrors } from './run-errors.ts';
 import type { ShardFlags } from './shard-options.ts';
 import { startGpu, terminal } from './start.ts';
 
@@ -168,13 +170,14 @@ export async function workThrough(run: PlannedRun, flags: ShardFlags, root?: str
   await task.close();
   gpu.close();
   tell('results', `${worker.done.written} shards written to ${run.folder}`);
-  if (worker.done.errors > 0) terminal.warn(`skipped    ${worker.done.errors} images could not be read`);
   if (done < todo.length)
     throw new Stopped(
       `after ${done} of ${todo.length} shards; run the same command again for the rest`,
       undefined,
       interruptedStatus() === 143 ? tryAgain : undefined,
     );
+  if (missingShards(run).length === 0) await reportErrors(run);
+  else if (worker.done.errors > 0) terminal.warn(`skipped    ${worker.done.errors} images could not be read`);
 }
 
 /** A path that is to mean the same wherever the plan is read. */

@@ -44,28 +44,20 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, [fo
 function linesOf(status: RunStatus): (readonly [string, string])[] {
   const { shards, rows, rate, left, spent, errors, reasons, workers, adapters } = status;
   const share = rows.of === 0 ? 0 : (100 * rows.done) / rows.of;
-  const total = spent.waited + spent.computed + spent.published;
-  const part = (seconds: number) => `${((100 * seconds) / Math.max(total, 1e-9)).toFixed(0)} %`;
+  const runs = status.task === 'train';
   return [
     ['shards', `${shards.done} of ${shards.of}`],
-    ['images', `${rows.done} of ${rows.of} (${share.toFixed(1)} %)`],
+    [runs ? 'runs' : 'images', `${rows.done} of ${rows.of} (${share.toFixed(1)} %)`],
     ['rate', rate > 0 ? `${rate.toFixed(1)}/s over the last ten minutes` : 'nothing in the last ten minutes'],
     ...(left === 0 ? [] : [['left', left === null ? '?' : timeText(left)] as const]),
-    ...(total > 0
-      ? [
-          [
-            'time',
-            `waiting for images ${part(spent.waited)}, computing ${part(spent.computed)}, publishing ${part(spent.published)}`,
-          ] as const,
-        ]
-      : []),
-    ['unreadable', `${errors}`],
+    ...(spent.shards > 0 ? [['a shard', timesOf(status)] as const] : []),
+    ...(runs ? [] : [['unreadable', `${errors}`] as const]),
     ...reasons.slice(0, 5).map(([reason, count]) => ['', `${count}  ${reason}`] as const),
     ...workers.map(
       (one) =>
         [
           'worker',
-          `${one.name}  ${one.shards} shards, ${one.rows} images, ${timeText(one.idle)} ago`,
+          `${one.name}  ${one.shards} shards, ${one.rows} ${runs ? 'runs' : 'images'}, ${timeText(one.idle)} ago`,
         ] as const,
     ),
     ...(adapters.length > 1
@@ -77,4 +69,13 @@ function linesOf(status: RunStatus): (readonly [string, string])[] {
         ]
       : []),
   ];
+}
+
+/** What a shard takes on average, and whether its images come fast enough. */
+function timesOf({ spent, task }: RunStatus): string {
+  const { shards, read, decode, waited, computed, published } = spent;
+  const each = (seconds: number) => `${(seconds / shards).toFixed(seconds / shards < 10 ? 2 : 0)} s`;
+  if (task === 'train') return `training ${each(computed)}`;
+  const idle = (100 * waited) / Math.max(waited + computed + published, 1e-9);
+  return `reading ${each(read)} and decoding ${each(decode)} (all threads), GPU ${each(computed)}, writing ${each(published)}; the GPU waits for images ${idle.toFixed(0)} % of the time`;
 }

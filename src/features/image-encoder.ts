@@ -52,6 +52,24 @@ export interface ImageEncoderOptions {
 /** Features read from the cache, or written to it, at once. */
 const lookupBatch = 256;
 
+/** Milliseconds so far of encoding images. */
+export interface EncodeTimes {
+  /** To read files, summed over all threads. */
+  readonly read: number;
+  /** To decode, crop and resize images, summed over all threads. */
+  readonly decode: number;
+  /** That the device had nothing to do, since no image was ready. */
+  readonly waited: number;
+  /** That the device computed. */
+  readonly computed: number;
+}
+
+/** The times of several encoders together. */
+export const addedTimes = (all: readonly EncodeTimes[]): EncodeTimes => {
+  const sum = (name: keyof EncodeTimes) => all.reduce((total, times) => total + times[name], 0);
+  return { read: sum('read'), decode: sum('decode'), waited: sum('waited'), computed: sum('computed') };
+};
+
 /** Whether an image of a file with this hash is to be encoded. */
 type Wanted = (job: ImageJob, hash: string) => boolean;
 
@@ -87,6 +105,7 @@ export class ImageEncoder {
   #tuned: Promise<void> | undefined;
   /** Images that went through the tower, those the cache spared it, and milliseconds it waited for the next image. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
+  #computed = 0;
 
   constructor(
     gpu: Gpu,
@@ -191,6 +210,10 @@ export class ImageEncoder {
     }
   }
 
+  get times(): EncodeTimes {
+    return { ...this.#loader.times, waited: this.counters.waited, computed: this.#computed };
+  }
+
   async close(): Promise<void> {
     await this.#loader.close();
     await this.#cache?.close();
@@ -199,7 +222,9 @@ export class ImageEncoder {
   /** Encodes the first images of a batch; what stands behind them does not touch their rows. */
   async #run(pixels: Uint8Array, members: readonly Member[]): Promise<EncodedImage[]> {
     const { width } = this.encoder;
+    const began = performance.now();
     const values = await this.#encode(pixels);
+    this.#computed += performance.now() - began;
     this.counters.encoded += members.length;
     const encoded = members.map(({ index, job, hash }, i) => {
       const feature = values.slice(i * width, (i + 1) * width);

@@ -11,8 +11,8 @@ export function statusPage(status: RunStatus, at: Date): string {
     `<p><progress max="${rows.of}" value="${rows.done}"></progress> ${share.toFixed(1)} %</p>`,
     facts([
       ['shards', `${number(shards.done)} of ${number(shards.of)}`],
-      ['images', `${number(rows.done)} of ${number(rows.of)}`],
-      ['unreadable', number(status.errors)],
+      [status.task === 'train' ? 'runs' : 'images', `${number(rows.done)} of ${number(rows.of)}`],
+      ...(status.task === 'train' ? [] : [['unreadable', number(status.errors)] as const]),
       ['rate', status.rate > 0 ? `${status.rate.toFixed(1)}/s` : 'nothing in the last ten minutes'],
       ['time left', status.left === null ? '?' : duration(status.left)],
       ['adapters', status.adapters.join(', ') || 'none yet'],
@@ -21,9 +21,11 @@ export function statusPage(status: RunStatus, at: Date): string {
     section(
       'Time',
       facts([
-        ['waiting for images', duration(spent.waited)],
-        ['computing', duration(spent.computed)],
-        ['publishing', duration(spent.published)],
+        ['reading images, all threads', duration(spent.read)],
+        ['decoding and resizing, all threads', duration(spent.decode)],
+        ['GPU computing', duration(spent.computed)],
+        ['GPU waiting for images', duration(spent.waited)],
+        ['writing results', duration(spent.published)],
       ]),
     ),
     status.workers.length === 0
@@ -54,8 +56,16 @@ export function statusPage(status: RunStatus, at: Date): string {
       : section(
           'Slowest shards',
           table(
-            ['shard', 'seconds', 'worker'],
-            status.slowest.map((one) => [String(one.shard), [one.seconds.toFixed(1), one.worker]]),
+            ['shard', 'seconds', 'read', 'decode', 'GPU', 'write', 'worker'],
+            status.slowest.map((one) => [
+              String(one.shard),
+              [
+                ...[one.seconds, one.read, one.decode, one.computed, one.published].map((took) =>
+                  took.toFixed(1),
+                ),
+                one.worker,
+              ],
+            ]),
             'Slowest shards',
           ),
         ),

@@ -26,7 +26,7 @@ export async function openClasses(
         else yield { index, cells: [result.class, result.probability] };
       }
     },
-    waited: () => classifier.waited,
+    times: () => classifier.times,
     close: () => classifier.close(),
   };
 }

@@ -74,7 +74,7 @@ export const encodeTask: TaskKind = {
           yield 'error' in result ? { index, error: result.error } : { index, feature: result.feature };
         }
       },
-      waited: () => images.counters.waited,
+      times: () => images.times,
       close: () => images.close(),
     };
   },

@@ -1,16 +1,15 @@
 import { join } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import { openOutput } from '../common/files.ts';
 import { readWhole } from '../common/read-file.ts';
+import { writeErrors } from './error-table.ts';
 import { type Cell, Manifest } from './manifest.ts';
 import { columnsOf } from './outputs.ts';
-import { openParquetWriter } from './parquet.ts';
 import { type PlannedRun, rowsOf, shardName } from './plan.ts';
 import { doneName, missingShards } from './result-names.ts';
-import { shardErrors } from './shard-errors.ts';
+import { openSheet } from './sheet.ts';
 import { figureNames, runFigures } from './sweep.ts';
 import type { Column, TableName } from './table.ts';
-import { csvLines, tables } from './tables.ts';
+import { tables } from './tables.ts';
 import { taskOf } from './tasks.ts';
 
 export interface MergeOptions {
@@ -49,16 +48,19 @@ export async function mergeRun(
       `${folder} holds features, which stay a file a shard`,
       'Read them as they are; --errors writes a table of the images that could not be read.',
     );
-  const text = (name: string): Column => ({ name, type: 'string' });
-  const columns = options.errors
-    ? [text('path'), text('error')]
-    : columnsOf(plan, taskOf(plan).columns(plan));
+  if (options.errors) {
+    const shards = Array.from({ length: plan.shards }, (_, shard) => shard).filter(
+      (shard) => !missing.has(shard),
+    );
+    return writeErrors(run, shards, path, format, options);
+  }
+  const columns = columnsOf(plan, taskOf(plan).columns(plan));
   const sheet = await openSheet(path, format, columns, options.rawCsv);
   let written = 0;
   try {
     for (let shard = 0; shard < plan.shards; shard++) {
       if (missing.has(shard)) continue;
-      const rows = options.errors ? await shardErrors(run, shard) : await readShard(run, shard, columns);
+      const rows = await readShard(run, shard, columns);
       await sheet.write(rows);
       written += rows.length;
       options.advance?.(rowsOf(plan, shard));
@@ -117,41 +119,4 @@ export async function readShard(
     `${path}: holds ${rows.length} rows of ${rowsOf(plan, shard)}`,
     'It is damaged: remove it, and run its shard again.',
   );
-}
-
-interface Sheet {
-  write(rows: readonly (readonly Cell[])[]): Promise<void>;
-  commit(): Promise<void>;
-  abandon(): void;
-}
-
-async function openSheet(
-  path: string,
-  format: TableName,
-  columns: readonly Column[],
-  raw = false,
-): Promise<Sheet> {
-  const output = openOutput(path);
-  if (format === 'parquet') {
-    const writer = await openParquetWriter(columns, (bytes) => output.write(bytes));
-    return {
-      write: (rows) => writer.write(rows),
-      async commit() {
-        await writer.finish();
-        output.commit();
-      },
-      abandon: () => output.abandon(),
-    };
-  }
-  if (format === 'csv') output.write(csvLines(columns, [], true));
-  return {
-    async write(rows) {
-      if (format === 'csv') output.write(csvLines(columns, rows, false, raw));
-      else output.write(await tables.jsonl.encode(columns, rows));
-    },
-    async commit() {
-      output.commit();
-    },
-    abandon: () => output.abandon(),
-  };
 }

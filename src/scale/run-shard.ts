@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Published } from '../common/publish.ts';
+import { addedTimes, type EncodeTimes } from '../features/image-encoder.ts';
 import { realRoot } from './locate.ts';
 import { Manifest, type ManifestRow } from './manifest.ts';
 import { publishShard } from './outputs.ts';
@@ -46,9 +47,10 @@ export class ShardRunner {
     this.#root = realRoot(root ?? run.plan.root);
   }
 
-  /** Milliseconds so far that the device waited for images. */
-  get waited(): number {
-    return this.#task.waited() + this.#fetching;
+  /** What images have taken so far; of a tar or a bucket with what its bytes were waited for. */
+  get times(): EncodeTimes {
+    const fetching = { read: this.#fetching, decode: 0, waited: this.#fetching, computed: 0 };
+    return addedTimes([this.#task.times(), fetching]);
   }
 
   async #waitFor<T>(parts: AsyncGenerator<T>): Promise<IteratorResult<T>> {

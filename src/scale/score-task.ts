@@ -79,7 +79,7 @@ export const scoreTask: TaskKind = {
           }
         }
       },
-      waited: () => scoring.waited,
+      times: () => scoring.times,
       close: () => scoring.close(),
     };
   },

@@ -20,8 +20,18 @@ export interface RunStatus {
   readonly adapters: readonly string[];
   /** Shards that took longest. */
   readonly slowest: readonly ShardRecord[];
-  /** Seconds of all shards: waiting for images, computing, publishing. */
-  readonly spent: { readonly waited: number; readonly computed: number; readonly published: number };
+  /** Seconds that all shards took, and how many these are. */
+  readonly spent: {
+    readonly shards: number;
+    /** Of all threads, beside the device's work: reading images, and decoding and resizing them. */
+    readonly read: number;
+    readonly decode: number;
+    /** Of the device: without an image that was ready, and computing. */
+    readonly waited: number;
+    readonly computed: number;
+    /** Writing results. */
+    readonly published: number;
+  };
 }
 
 /** One worker. */
@@ -49,8 +59,8 @@ export async function statusOf(run: PlannedRun, now = Date.now()): Promise<RunSt
     for (const [reason, count] of Object.entries(record.reasons))
       reasons.set(reason, (reasons.get(reason) ?? 0) + count);
   const rate = rateOf(records, now);
-  const sum = (of: (record: ShardRecord) => number) => all.reduce((total, record) => total + of(record), 0);
-  const [waited, published] = [sum((one) => one.waited), sum((one) => one.published)];
+  const sum = (name: 'read' | 'decode' | 'waited' | 'computed' | 'published') =>
+    all.reduce((total, record) => total + record[name], 0);
   return {
     folder,
     task: plan.task,
@@ -63,7 +73,14 @@ export async function statusOf(run: PlannedRun, now = Date.now()): Promise<RunSt
     workers: workersOf(records, now),
     adapters: [...new Set(records.map(({ adapter, driver }) => `${adapter} (${driver})`))].sort(),
     slowest: [...records].sort((a, b) => b.seconds - a.seconds).slice(0, 5),
-    spent: { waited, published, computed: sum(({ seconds }) => seconds) - waited - published },
+    spent: {
+      shards: all.length,
+      read: sum('read'),
+      decode: sum('decode'),
+      waited: sum('waited'),
+      computed: sum('computed'),
+      published: sum('published'),
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Reporter } from '../common/reporter.ts';
+import type { EncodeTimes } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Cell } from './manifest.ts';
 import type { Plan } from './plan.ts';
@@ -29,8 +30,8 @@ export interface Task {
   readonly columns: readonly Column[];
   /** Results of the images, each once, in any order. */
   compute(images: readonly ShardImage[]): AsyncIterable<RowResult>;
-  /** Milliseconds so far that the device waited for images to be read and decoded. */
-  waited(): number;
+  /** What images have taken so far. */
+  times(): EncodeTimes;
   close(): Promise<void>;
 }
 

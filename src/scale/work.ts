@@ -1,6 +1,7 @@
 import { UserError } from '../common/errors.ts';
 import { sweepTemporaries } from '../common/publish.ts';
 import type { Bar } from '../common/reporter.ts';
+import type { EncodeTimes } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { temporariesOf } from './plan.ts';
 import { missingShards } from './result-names.ts';
@@ -27,7 +28,6 @@ export class ShardWorker {
   readonly #gpu: Gpu;
   readonly #options: WorkOptions;
   #failed = 0;
-  #waited = 0;
   /** Shards whose results are this worker's, and unreadable images among them. */
   readonly done = { written: 0, errors: 0 };
 
@@ -60,10 +60,9 @@ export class ShardWorker {
     { signal = this.#options.signal, probe }: Pick<ShardOptions, 'signal' | 'probe'> = {},
   ): Promise<ShardOutcome> {
     const { bar } = this.#options;
-    const before = this.runner.waited;
+    const before = this.runner.times;
     const done = await this.runner.compute(shard, { signal, probe, advance: () => bar?.advance() });
-    this.#waited = this.runner.waited - before;
-    this.#note(shard, done);
+    this.#note(shard, done, before);
     const { maxErrors = Number.POSITIVE_INFINITY } = this.#options;
     if (this.#failed > maxErrors)
       throw new UserError(
@@ -77,7 +76,7 @@ export class ShardWorker {
     this.#log.close();
   }
 
-  #note(shard: number, { outcome, rows, seconds, published }: ShardOutcome): void {
+  #note(shard: number, { outcome, rows, seconds, published }: ShardOutcome, before: EncodeTimes): void {
     if (outcome === 'already' || outcome === 'stopped') return;
     const { name: adapter, driver } = this.#gpu.latest.adapter;
     const failed = rows.filter(({ error }) => error !== undefined);
@@ -87,6 +86,8 @@ export class ShardWorker {
       if (reason in reasons || Object.keys(reasons).length < 20) reasons[reason] = (reasons[reason] ?? 0) + 1;
     }
     const written = outcome === 'written';
+    const { times } = this.runner;
+    const took = (name: keyof EncodeTimes) => (times[name] - before[name]) / 1000;
     if (written) {
       this.done.written++;
       this.done.errors += failed.length;
@@ -100,7 +101,10 @@ export class ShardWorker {
       reasons,
       at: Date.now(),
       seconds,
-      waited: this.#waited / 1000,
+      read: took('read'),
+      decode: took('decode'),
+      waited: took('waited'),
+      computed: took('computed'),
       published,
       worker: this.#log.name,
       adapter,

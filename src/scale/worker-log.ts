@@ -19,9 +19,13 @@ const recordSchema = v.object({
   /** Milliseconds since 1970 at its end. */
   at: finite,
   seconds: finite,
-  /** Of these: waiting for the next images (reading and decoding that lags behind), and publishing. */
+  /** Of these: the device had nothing to do, since no image was ready; it computed; and the result was published. */
   waited: finite,
+  computed: v.optional(finite, 0), // earlier versions did not note it, as what follows
   published: finite,
+  /** Seconds of all threads to read images, and to decode and resize them. */
+  read: v.optional(finite, 0),
+  decode: v.optional(finite, 0),
   worker: v.string(),
   adapter: v.string(),
   driver: v.string(),

@@ -2,7 +2,7 @@ import { UserError } from '../common/errors.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
-import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
+import { type EncodeTimes, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
@@ -103,9 +103,9 @@ export class Classifier {
     return { class: this.classes[logits.indexOf(most)]!, probability: 1 / total };
   }
 
-  /** Milliseconds so far that the device waited for images to be read and decoded. */
-  get waited(): number {
-    return this.#images.counters.waited;
+  /** What images have taken so far. */
+  get times(): EncodeTimes {
+    return this.#images.times;
   }
 
   /** Ends the image threads and frees the model; the device stays open. */

@@ -1,5 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import type { ImageInput } from '../data/images/input.ts';
+import { addedTimes, type EncodeTimes } from '../features/image-encoder.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
@@ -42,8 +43,8 @@ export interface Scoring {
   score(images: readonly ImageInput[], options: ScoreOptions): AsyncIterable<ScoredImage>;
   /** The first model, on images that are ready for it. */
   readonly pixels: PixelScorer;
-  /** Milliseconds so far that the device waited for images. */
-  readonly waited: number;
+  /** What images have taken so far. */
+  readonly times: EncodeTimes;
   close(): Promise<void>;
 }
 
@@ -69,8 +70,8 @@ export async function openScoring(gpu: Gpu, spec: ScoringSpec): Promise<Scoring>
       return withSecondScore(scored, second.score(images, { exif }), alignmentColumn);
     },
     pixels: first.pixels,
-    get waited() {
-      return first.waited;
+    get times() {
+      return addedTimes([first.times, ...(second ? [second.times] : [])]);
     },
     async close() {
       await first.close();

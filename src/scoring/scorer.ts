@@ -7,7 +7,13 @@ import { joinCrops, joinedWidth } from '../features/crops.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
 import { cropsOf, featureExtractor } from '../features/feature-extractor.ts';
-import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
+import {
+  addedTimes,
+  type EncodeTimes,
+  type FeatureExtractor,
+  ImageEncoder,
+  type ImageTower,
+} from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';
@@ -194,9 +200,9 @@ export class Scorer {
     return recovering(this.#gpu, async (device) => work(await this.#tower.on(device), device));
   }
 
-  /** Milliseconds so far that the device waited for images to be read and decoded. */
-  get waited(): number {
-    return (this.#images?.counters.waited ?? 0) + (this.#imagesBesideText?.counters.waited ?? 0);
+  /** What images have taken so far. */
+  get times(): EncodeTimes {
+    return addedTimes([this.#images, this.#imagesBesideText].flatMap((images) => images?.times ?? []));
   }
 
   /** Ends the image threads and frees the model; the device stays open. */

@@ -5,6 +5,7 @@ import {
   type ImageJob,
   type KnownImage,
   type PreparedImage,
+  type PrepareTimes,
   prepareFile,
 } from './prepare.ts';
 import type { WorkerReply, WorkerRequest, WorkerStart } from './worker.ts';
@@ -16,6 +17,9 @@ export interface FileJobs {
 }
 
 export type Outcome = PreparedImage | KnownImage;
+
+/** Told what each file took. */
+export type Spent = (times: PrepareTimes) => void;
 
 /** A thread that prepares images: a worker, or this one. */
 export interface Lane {
@@ -83,14 +87,16 @@ export class OwnLane implements Lane {
   readonly lost = false;
   readonly #budget: PixelBudget;
   readonly #closing = new AbortController();
+  readonly #spent: Spent;
 
-  constructor(budget: PixelBudget) {
+  constructor(budget: PixelBudget, spent: Spent = () => {}) {
     this.#budget = budget;
+    this.#spent = spent;
   }
 
   prepare({ jobs, wanted }: FileJobs): Promise<readonly Outcome[]> {
     return withAdmission(this.#budget, this.#closing.signal, (admit) =>
-      prepareFile(jobs, { admit, wanted: wanted && (async (hash) => wanted(hash)) }),
+      prepareFile(jobs, { admit, wanted: wanted && (async (hash) => wanted(hash)), spent: this.#spent }),
     );
   }
 
@@ -114,6 +120,7 @@ export class WorkerLane implements Lane {
   readonly #worker: Worker;
   readonly #budget: PixelBudget;
   readonly #timeoutMs: number;
+  readonly #spent: Spent;
   readonly #pending = new Map<number, Pending>();
   readonly #ending = new AbortController();
   #nextId = 0;
@@ -123,7 +130,8 @@ export class WorkerLane implements Lane {
   #ended: { readonly reason: unknown } | undefined;
 
   /** @param timeoutMs that an image may take */
-  constructor(file: URL, budget: PixelBudget, timeoutMs: number) {
+  constructor(file: URL, budget: PixelBudget, timeoutMs: number, spent: Spent = () => {}) {
+    this.#spent = spent;
     this.#budget = budget;
     this.#timeoutMs = timeoutMs;
     this.#worker = new Worker(file, {
@@ -161,8 +169,10 @@ export class WorkerLane implements Lane {
 
   #receive(reply: WorkerReply): void {
     if (reply.kind === 'ready') this.#begin();
-    else if (reply.kind === 'done') this.#take(reply.id)?.resolve(reply.images);
-    else if (reply.kind === 'hash') this.#choose(reply.id, reply.hash);
+    else if (reply.kind === 'done') {
+      this.#spent(reply.times);
+      this.#take(reply.id)?.resolve(reply.images);
+    } else if (reply.kind === 'hash') this.#choose(reply.id, reply.hash);
     else if (reply.kind === 'bug') this.#take(reply.id)?.reject(reply.bug);
     else void this.#admit(reply.id, reply.pixels);
   }

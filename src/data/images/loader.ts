@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { limit } from '../../common/limits.ts';
-import { type FileJobs, type Lane, LaneLost, type Outcome, OwnLane, WorkerLane } from './lane.ts';
+import { type FileJobs, type Lane, LaneLost, type Outcome, OwnLane, type Spent, WorkerLane } from './lane.ts';
 import { PixelBudget } from './pixel-budget.ts';
 import type { ImageJob, KnownImage } from './prepare.ts';
 
@@ -51,6 +51,12 @@ export class ImageLoader {
   readonly #timeoutMs: number;
   #lanes: Lane[] | undefined;
   #queue: Task[] = [];
+  /** Milliseconds so far to read files, and to decode and make ready their images, summed over all threads. */
+  readonly times = { read: 0, decode: 0 };
+  readonly #spent: Spent = ({ read, decode }) => {
+    this.times.read += read;
+    this.times.decode += decode;
+  };
   #closed = false;
 
   constructor(options: ImageLoaderOptions = {}) {
@@ -182,8 +188,8 @@ export class ImageLoader {
 
   #openLane(): Lane {
     const workerFile = this.#workerFile;
-    if (this.#workers === 0 || workerFile === undefined) return new OwnLane(budget);
-    return new WorkerLane(workerFile, budget, this.#timeoutMs);
+    if (this.#workers === 0 || workerFile === undefined) return new OwnLane(budget, this.#spent);
+    return new WorkerLane(workerFile, budget, this.#timeoutMs, this.#spent);
   }
 }
 

@@ -56,7 +56,15 @@ export interface KnownImage {
 /** Resolves once so many pixels may be decoded; see {@link PixelBudget}. Asked at most once a file. */
 export type Admission = (pixels: number) => Promise<void>;
 
+/** Milliseconds that a file took to be read, and to be decoded and made ready. */
+export interface PrepareTimes {
+  readonly read: number;
+  readonly decode: number;
+}
+
 export interface PrepareOptions {
+  /** Called once, without the time that the file was held back. */
+  readonly spent?: ((times: PrepareTimes) => void) | undefined;
   /** Holds the file back until there is memory for it. */
   readonly admit?: Admission;
   /** Which of the jobs are to be done, now that the file's hash is known. Without it nothing is hashed. */
@@ -83,17 +91,30 @@ export async function prepareImage(job: ImageJob): Promise<PreparedImage> {
  */
 export async function prepareFile(
   jobs: readonly [ImageJob, ...ImageJob[]],
-  { admit = async () => {}, wanted }: PrepareOptions = {},
+  { admit: ask = async () => {}, wanted, spent }: PrepareOptions = {},
 ): Promise<(PreparedImage | KnownImage)[]> {
   const [{ path, image: given, autoOrient }] = jobs;
+  let [heldBack, read] = [0, 0];
+  const began = performance.now();
+  const waitFor = async <T>(answer: Promise<T>): Promise<T> => {
+    const asked = performance.now();
+    try {
+      return await answer;
+    } finally {
+      heldBack += performance.now() - asked;
+    }
+  };
+  const admit: Admission = (pixels) => waitFor(ask(pixels));
   try {
     const found = given ? null : await stat(path).catch(() => null);
     // The bytes of a large file count as well, and nothing may wait while it holds memory that another waits for.
     const large = found !== null && found.size > smallFile;
     if (large) await admit(limit('pixelsAtOnce'));
+    const reading = performance.now();
     const bytes = given ? bytesOf(given, path) : await readWhole(path, 'imageBytes');
+    read = performance.now() - reading;
     const hash = wanted && hashBytes(bytes, given);
-    const chosen = hash === undefined ? undefined : await wanted?.(hash);
+    const chosen = hash === undefined || !wanted ? undefined : await waitFor(wanted(hash));
     const isKnown = (i: number) => chosen?.[i] === false;
     if (hash !== undefined && jobs.every((_, i) => isKnown(i))) return jobs.map(() => ({ known: hash }));
     const image =
@@ -110,6 +131,8 @@ export async function prepareFile(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return jobs.map(() => ({ error: error.message }));
+  } finally {
+    spent?.({ read, decode: performance.now() - began - heldBack - read });
   }
 }
 

@@ -1,6 +1,12 @@
 /** The worker thread of `ImageLoader`: the jobs of a file come in, their images go out, without a copy of the pixels. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type ImageJob, type KnownImage, type PreparedImage, prepareFile } from './prepare.ts';
+import {
+  type ImageJob,
+  type KnownImage,
+  type PreparedImage,
+  type PrepareTimes,
+  prepareFile,
+} from './prepare.ts';
 
 /** What a thread is started with. `began` becomes 1 once it takes jobs: a message would come too late from one that ends at once. */
 export interface WorkerStart {
@@ -21,7 +27,12 @@ export type WorkerReply =
   | { readonly kind: 'hash'; readonly id: number; readonly hash: string }
   /** The image of this file has so many pixels; it waits to be admitted. */
   | { readonly kind: 'ask'; readonly id: number; readonly pixels: number }
-  | { readonly kind: 'done'; readonly id: number; readonly images: readonly (PreparedImage | KnownImage)[] }
+  | {
+      readonly kind: 'done';
+      readonly id: number;
+      readonly images: readonly (PreparedImage | KnownImage)[];
+      readonly times: PrepareTimes;
+    }
   | { readonly kind: 'bug'; readonly id: number; readonly bug: unknown };
 
 if (!parentPort) throw new Error('this module is the body of a worker thread');
@@ -40,7 +51,11 @@ port.on('message', (request: WorkerRequest) => {
 
 async function prepare({ id, jobs, hashed }: Extract<WorkerRequest, { jobs: unknown }>): Promise<void> {
   try {
+    let times: PrepareTimes = { read: 0, decode: 0 };
     const images = await prepareFile(jobs, {
+      spent: (found) => {
+        times = found;
+      },
       admit: (pixels) => {
         reply({ kind: 'ask', id, pixels });
         return new Promise((resolve) => admitted.set(id, resolve));
@@ -55,7 +70,7 @@ async function prepare({ id, jobs, hashed }: Extract<WorkerRequest, { jobs: unkn
     const buffers = images.flatMap((image) =>
       'pixels' in image ? [image.pixels.buffer as ArrayBuffer] : [],
     );
-    reply({ kind: 'done', id, images }, buffers);
+    reply({ kind: 'done', id, images, times }, buffers);
   } catch (bug) {
     reply({ kind: 'bug', id, bug });
   } finally {
