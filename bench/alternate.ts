@@ -1,5 +1,6 @@
 import type { Gpu } from '../src/kernels/device/gpu.ts';
-import { milliseconds } from './ceiling.ts';
+import { launchClock, milliseconds } from './ceiling.ts';
+import { tuneFirst } from './tune-first.ts';
 
 /**
  * Least milliseconds of each of several ways to do something. They take turns, so that what else the machine does falls on
@@ -13,8 +14,10 @@ export async function alternate<K extends string>(
 ): Promise<Record<K, number>> {
   const entries = Object.entries(ways) as [K, () => void][];
   const least = Object.fromEntries(entries.map(([name]) => [name, Infinity])) as Record<K, number>;
+  if (!compiled) await tuneFirst(gpu, Object.values<() => void>(ways));
   if (!compiled) for (const [, run] of entries) await milliseconds(gpu, run);
+  const clocks = entries.map(([name, run]) => [name, launchClock(gpu, run)] as const);
   for (let round = 0; round < rounds; round++)
-    for (const [name, run] of entries) least[name] = Math.min(least[name], await milliseconds(gpu, run));
+    for (const [name, time] of clocks) least[name] = Math.min(least[name], await time());
   return least;
 }

@@ -92,7 +92,7 @@ export async function trainingSetup(
   loopOptions: LoopOptions = {},
 ): Promise<TrainingSetup> {
   const { steps, ...given } = options;
-  const settings: Settings = { ...defaultSettings(), tune: 'never', ...given };
+  const settings: Settings = { ...defaultSettings(), ...given };
   const width = clip.text.config.outputWidth;
   const count = steps * settings.batchSize;
   const rows = new Map(

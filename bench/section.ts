@@ -6,6 +6,8 @@ export interface BenchOptions {
   readonly python: string | null;
   /** The other WebGPU libraries beside ours. */
   readonly peers: boolean;
+  /** When to begin nothing more and keep what there is, as far as a section can, by performance.now(). */
+  readonly until?: number;
   progress(text: string): void;
 }
 

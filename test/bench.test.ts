@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { launchClock } from '../bench/ceiling.ts';
 import { fitLine } from '../bench/growth/measure.ts';
 import { imageOperations, rooflines } from '../bench/roofline.ts';
 import { Schedule } from '../bench/schedule.ts';
+import type { Gpu } from '../src/kernels/device/gpu.ts';
 
 describe('the arithmetic of the bench', () => {
   it('finds the line through points, and how far the worst lies off', () => {
@@ -27,4 +29,40 @@ it('a schedule tells the time left by the steps done and what they cost', () => 
   expect(schedule.step()).toBe('[2/3, 1 min 40 s left]');
   clock = 40_000; // the second was three times as fast as expected
   expect(schedule.step()).toBe('[3/3, 20 s left]');
+});
+
+describe('the clock of launches', () => {
+  /** A device whose launches take so long each, and a submission some more. */
+  const timed = (each: number, submission: number) => {
+    const device = { launched: 0, waited: 0, now: 0 };
+    const gpu = {
+      finish: async () => {
+        const { launched } = device;
+        device.now += launched > 0 ? launched * each + submission : 0;
+        device.launched = 0;
+        device.waited = Math.max(device.waited, launched);
+      },
+    } as unknown as Gpu;
+    return {
+      device,
+      time: launchClock(
+        gpu,
+        () => device.launched++,
+        'wall',
+        () => device.now,
+      ),
+    };
+  };
+
+  it('takes as many short ones as make up for the submission, and a long one alone', async () => {
+    const short = timed(0.01, 0.1);
+    // 5 ms of launches beside 0.1 ms: 2 percent off, where one by itself is off by ten times.
+    expect(await short.time()).toBeCloseTo(0.01, 3);
+    expect(short.device.waited).toBeGreaterThan(300);
+    const long = timed(20, 0.1);
+    expect(await long.time()).toBeCloseTo(20.1, 9);
+    expect(long.device.waited).toBe(1);
+    const none = timed(0, 0.001);
+    expect(await none.time()).toBeLessThan(1e-5);
+  });
 });

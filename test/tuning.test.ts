@@ -79,6 +79,29 @@ describe('the tuner', () => {
     expect(pendingShapes(gpu)).toBe(0);
   });
 
+  it('leaves to the rule what cannot be tried, and what there is no time for', async () => {
+    const gpu = await open();
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const impossible: Trial = {
+      ...trial(gpu),
+      run() {
+        throw new Error('too large');
+      },
+    };
+    const one = { name: 'impossible', version: '1' };
+    const choice = () => choose(gpu, one, '1', ['slow', 'fast'], 'fast', () => impossible);
+    expect(choice()).toBe('fast');
+    await tune(gpu, { until: performance.now() - 1 });
+    expect(pendingShapes(gpu)).toBe(1);
+    await tune(gpu);
+    warned.mockRestore();
+    expect([pendingShapes(gpu), choice(), tuned(gpu).get('impossible/1/1')?.rule]).toEqual([
+      0,
+      'fast',
+      'fast',
+    ]);
+  });
+
   it('ignores a file of another adapter and a damaged one', async () => {
     const gpu = await open();
     pick(gpu);

@@ -1,9 +1,10 @@
 /** Times every task here and in the peers, in turns, and checks every result. */
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { openGpu } from '../../src/self-check/open.ts';
-import { type Ceiling, ceilingProbe, milliseconds } from '../ceiling.ts';
+import { type Ceiling, ceilingProbe, clockRatio, launchClock, milliseconds } from '../ceiling.ts';
 import { Schedule } from '../schedule.ts';
 import type { BenchOptions } from '../section.ts';
+import { tuneFirst } from '../tune-first.ts';
 import { expectedOf, type Sample, sampleError } from './expected.ts';
 import { type Prepared, prepareBlock, prepareOurs, type Way } from './ours.ts';
 import { installPeers, openPeers, type Peer } from './peers.ts';
@@ -48,9 +49,13 @@ export interface KernelRow extends Work {
 /** The section `kernels` of the results. */
 export interface KernelResults {
   readonly ceiling: Ceiling;
+  /** The wall's time of a long kernel by that of its timestamps; null without timestamps, left out by earlier runs. */
+  readonly clockRatio?: number | null;
   /** Empty: not asked for. */
   readonly peers: readonly { readonly name: string; readonly version: string }[];
   readonly rows: readonly KernelRow[];
+  /** Tasks for which there was no time; left out where there are none. */
+  readonly unmeasured?: number;
 }
 
 /** Larger differences (as {@link KernelRow.error}) mean that a result is wrong. */
@@ -58,7 +63,7 @@ export const tolerance = 1e-3;
 
 /** Seconds to minutes alone; some ten minutes with the peers on a software adapter. */
 export async function measureKernels(options: BenchOptions): Promise<KernelResults> {
-  const { quick, progress } = options;
+  const { quick, progress, until = Infinity } = options;
   let peers: Peer[] = [];
   if (options.peers) {
     await installPeers(progress);
@@ -72,7 +77,12 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     const tasks = kernelTasks(quick);
     const rows: KernelRow[] = [];
     const schedule = new Schedule(tasks.map(costOf));
+    let unmeasured = 0;
     for (const task of tasks) {
+      if (performance.now() > until) {
+        unmeasured++;
+        continue;
+      }
       const step = schedule.step();
       await probe.round();
       // An even number: peers are timed in two ways (bench/peers/serve.mjs).
@@ -85,6 +95,8 @@ export async function measureKernels(options: BenchOptions): Promise<KernelResul
     probe.release();
     return {
       ceiling,
+      clockRatio: await clockRatio(gpu),
+      ...(unmeasured > 0 && { unmeasured }),
       peers: peers.map(({ name, version }) => ({ name, version })),
       rows: rows.map((row) => withoutImpossible(row, ceiling)),
     };
@@ -149,7 +161,11 @@ async function measureTask(
     return contestant;
   };
   const ours = (name: string, way: Way, samples: readonly Sample[]) =>
-    add(name, samples, { time: () => milliseconds(gpu, way.run), read: way.read });
+    add(name, samples, {
+      // Peers are asked for one run at a time: beside them, so is this.
+      time: peers.length > 0 ? () => milliseconds(gpu, way.run) : launchClock(gpu, way.run),
+      read: way.read,
+    });
   try {
     // Before anything is computed from the inputs, which it makes agree with the packed form.
     const packed = task.kind === 'block' && task.gradient ? await packedForm(task, inputs) : undefined;
@@ -171,6 +187,10 @@ async function measureTask(
         contestant.failed = (error as Error).message;
       }
     }
+    await tuneFirst(
+      gpu,
+      prepared.flatMap(({ whole, backward }) => [whole.run, ...(backward ? [backward.run] : [])]),
+    );
     for (const contestant of contestants) await check(contestant);
     await takeTurns(contestants, rounds);
   } finally {

@@ -39,7 +39,7 @@ export function timesFaster({ milliseconds, peers }: KernelRow): number | undefi
   return times.length > 0 ? Math.min(...times) / milliseconds : Number.NaN;
 }
 
-function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
+function kernelBars({ ceiling, rows, clockRatio }: KernelResults): Bar[] {
   const found: Bar[] = [];
   for (const [group, atLeast] of Object.entries(bars)) {
     const compared = rows.filter((row) => row.group === group && timesFaster(row) !== undefined);
@@ -60,6 +60,12 @@ function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
       value: Math.min(...large.map((row) => shareOfCeiling(row, ceiling))),
       atLeast: share.atLeast,
     });
+  if (clockRatio)
+    found.push({
+      what: "a long kernel: difference of the wall's time from the timestamps'",
+      value: Math.abs(clockRatio - 1),
+      atMost: 0.05,
+    });
   found.push({
     what: 'largest difference from float64',
     value: Math.max(...rows.map(({ error }) => error)),
@@ -68,7 +74,7 @@ function kernelBars({ ceiling, rows }: KernelResults): Bar[] {
   return found;
 }
 
-function render({ ceiling, peers, rows }: KernelResults): string {
+function render({ ceiling, peers, rows, unmeasured }: KernelResults): string {
   const names = peers.map(({ name }) => name);
   const groups = Object.keys(bars).filter((group) => rows.some((row) => row.group === group));
   const table = markdownTable(
@@ -79,13 +85,14 @@ function render({ ceiling, peers, rows }: KernelResults): string {
   );
   return [
     `Ceiling of this adapter in this run: ${digits(ceiling.gflops)} GFLOP/s of float32 multiply-adds alone, ${digits(ceiling.copyGBs)} GB/s of copying`,
-    '(read plus written) 64 MiB, which fits no cache; smaller tensors may exceed it. Products are rows × inputs × outputs; the second',
+    '(read plus written) what fits no cache: 64 MiB, or 512 MiB on a GPU; smaller tensors may exceed it. Products are rows × inputs × outputs; the second',
     'factor is a frozen weight, which every library prepares beforehand. Attention is batch × heads × tokens × head size, counted in full if it',
     'is causal. Gradients are with respect to the input, since the encoders are frozen. The packed text block computes what the padded',
     'one does, for prompts that share their context. Each result is checked against float64 on the CPU.',
     ...(peers.length > 0 ? comparison(peers) : []),
     '',
     table,
+    ...(unmeasured ? ['', `There was no time for ${unmeasured} of the shapes.`] : []),
     ...failures(rows),
   ].join('\n');
 }

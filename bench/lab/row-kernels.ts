@@ -6,7 +6,7 @@ import { runCommand } from '../../src/cli/command.ts';
 import { UserError } from '../../src/common/errors.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { applicableRowVariants, rowVariants } from '../../src/kernels/rows/row-kernel.ts';
-import { type ceilingProbe, milliseconds } from '../ceiling.ts';
+import { type ceilingProbe, launchClock } from '../ceiling.ts';
 import { expectedOf, sampleError } from '../kernels/expected.ts';
 import { prepareRows } from '../kernels/ours.ts';
 import { type RowTask, taskInputs, workOf } from '../kernels/tasks.ts';
@@ -73,12 +73,15 @@ async function measure(
       ['backward', both.backward!, 'backward', sampleError(dx, samples.slice(1))],
     ] as const) {
       const work = workOf({ ...task, gradient: false }, part);
-      runs.push({ n, variant, direction, encode: way.run, error, work, times: [] as number[] });
+      runs.push({
+        ...{ n, variant, direction, error, work, times: [] as number[] },
+        time: launchClock(gpu, way.run, clock),
+      });
     }
   }
   for (let round = 0; round < options.rounds; round++) {
     await probe.round();
-    for (const run of runs) run.times.push(await milliseconds(gpu, run.encode, clock));
+    for (const run of runs) run.times.push(await run.time());
   }
   for (const release of releases) release();
   const table = runs.map(({ variant, direction, error, work, times }) => {

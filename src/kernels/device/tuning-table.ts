@@ -6,6 +6,8 @@ export interface Measurement {
   readonly variant: string;
   /** Median milliseconds of each variant that gave the right result. */
   readonly times: Readonly<Record<string, number>>;
+  /** The variant that the rule of thumb would take; absent in tables of earlier versions. */
+  readonly rule?: string;
   /** Why others were left out; absent where none was. */
   readonly leftOut?: Readonly<Record<string, string>>;
 }

@@ -21,6 +21,7 @@ export interface Family {
 
 interface Pending {
   readonly variants: readonly string[];
+  readonly byRule: string;
   readonly trial: Trial;
 }
 
@@ -56,7 +57,7 @@ export function choose(
   const known = tableOf(gpu).measured.get(key);
   if (known && variants.includes(known.variant)) return known.variant;
   const pending = pendingOf(gpu);
-  if (!pending.has(key)) pending.set(key, { variants, trial: trial() });
+  if (!pending.has(key)) pending.set(key, { variants, byRule, trial: trial() });
   return byRule;
 }
 
@@ -81,6 +82,8 @@ export interface TuneOptions {
   /** Timed runs of each variant. Default 5. */
   readonly rounds?: number;
   readonly onShape?: (shape: string, measurement: Measurement) => void;
+  /** When to begin no other shape, by performance.now(): the rest stays pending. By default never. */
+  readonly until?: number;
   /** Called with a line for each variant that failed: by default a line of warning. */
   readonly onLeftOut?: (line: string) => void;
 }
@@ -93,12 +96,13 @@ export interface TuneOptions {
 export async function tune(gpu: Gpu, options: TuneOptions = {}): Promise<void> {
   const pending = pendingOf(gpu);
   if (pending.size === 0) return;
-  const { rounds = 5, onShape, onLeftOut = (line) => console.warn(line) } = options;
+  const { rounds = 5, until = Infinity, onShape, onLeftOut = (line) => console.warn(line) } = options;
   const table = tableOf(gpu);
   const name = (key: string, variant: string, why: string) =>
     onLeftOut(`tuning     ${key.replace(/\/[0-9a-f]{8}\//, ' ')}: variant ${variant} is left out: ${why}`);
   try {
-    for (const [key, { variants, trial }] of pending) {
+    for (const [key, { variants, byRule, trial }] of pending) {
+      if (performance.now() > until) break;
       const usable = variants.filter((variant) => !table.fatal.has(`${key} ${variant}`));
       const lost = variants.filter((variant) => !usable.includes(variant));
       let trying: string | undefined;
@@ -115,8 +119,9 @@ export async function tune(gpu: Gpu, options: TuneOptions = {}): Promise<void> {
       };
       for (const [variant, reason] of Object.entries(why)) name(key, variant, reason);
       const measurement: Measurement = {
-        variant: fastest(times, usable, trial.reference),
+        variant: Object.keys(times).length > 0 ? fastest(times, usable, trial.reference) : byRule,
         times,
+        rule: byRule,
         ...(Object.keys(why).length > 0 && { leftOut: why }),
       };
       table.measured.set(key, measurement);
