@@ -30,9 +30,9 @@ export function performancePage(files: readonly ResultsFile[], sections: readonl
 
 const title = (name: string) => name[0]!.toUpperCase() + name.slice(1);
 
-function howMeasured(name: string, { measuredAt, seconds, node, cores, load }: Measured): string {
+function howMeasured(name: string, { measuredAt, seconds, node, cores, load, quick }: Measured): string {
   const others = `load average ${load.map((value) => value.toFixed(1)).join(' before, ')} after`;
-  return `\`node dist/bench.js ${name}\`, ${measuredAt.slice(0, 10)}, ${Math.round(seconds)} s, Node ${node.slice(1)}, ${cores} cores, ${others}.`;
+  return `\`node dist/bench.js ${name}${quick ? ' --quick' : ''}\`, ${measuredAt.slice(0, 10)}, ${Math.round(seconds)} s, Node ${node.slice(1)}, ${cores} cores, ${others}.`;
 }
 
 function barTable(bars: readonly Bar[]): string {

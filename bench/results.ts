@@ -13,6 +13,8 @@ export interface Measured {
   readonly cores: number;
   /** Processes that wanted a core when the run began and ended: above 0, another program took part of the time. */
   readonly load: readonly [number, number];
+  /** Fewer repetitions and sizes: no figure to quote. */
+  readonly quick?: boolean;
   readonly results: unknown;
 }
 

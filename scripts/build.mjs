@@ -23,7 +23,12 @@ await build({
     { in: 'src/cli/main.ts', out: 'clip-agiqa-webgpu' },
     ...commands.map((f) => ({ in: `src/commands/${f}`, out: f.replace(/\.ts$/, '') })),
     ...labs.map((f) => ({ in: `bench/lab/${f}`, out: `bench/lab/${f.replace(/\.ts$/, '')}` })),
-    ...(existsSync('bench/bench.ts') ? [{ in: 'bench/bench.ts', out: 'bench' }] : []),
+    ...(existsSync('bench/bench.ts')
+      ? [
+          { in: 'bench/bench.ts', out: 'bench' },
+          { in: 'bench/kit/main.ts', out: 'kit' },
+        ]
+      : []),
     ...Object.entries(tests)
       .filter(([, from]) => existsSync(from))
       .map(([out, from]) => ({ in: from, out })),

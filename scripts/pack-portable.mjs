@@ -32,13 +32,13 @@ const fail = (text) => {
   process.exit(1);
 };
 
-const launcherText = `#!/bin/sh
-# Runs the program with the Node beside it; needs nothing else but a GPU driver.
+const launcherText = (script) => `#!/bin/sh
+# Runs it with the Node beside it; needs nothing else but a GPU driver.
 here=$(dirname "$(readlink -f "$0")")
 if [ -d "$here/lib" ] && ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q 'libvulkan\\.so\\.1'; then
   export LD_LIBRARY_PATH="$here/lib\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
-exec "$here/bin/node" "$here/dist/clip-agiqa-webgpu.js" "$@"
+exec "$here/bin/node" "$here/dist/${script}" "$@"
 `;
 
 if (process.platform === 'win32') fail('the launcher is a shell script: run this on Linux or macOS');
@@ -73,9 +73,15 @@ function fill(folder) {
     if (existsSync(path)) cpSync(path, join(folder, path), { recursive: true, filter: wanted });
   for (const path of packages()) cpSync(path, join(folder, path), { recursive: true, filter: wanted });
   copyLoader(join(folder, 'lib'));
-  const launcher = join(folder, 'clip-agiqa-webgpu');
-  writeFileSync(launcher, launcherText);
-  chmodSync(launcher, 0o755);
+  // What the GPU kit compares with.
+  cpSync('test/fixtures/reference', join(folder, 'reference'), { recursive: true });
+  for (const [name, script] of [
+    ['clip-agiqa-webgpu', 'clip-agiqa-webgpu.js'],
+    ['gpu-kit', 'kit.js'],
+  ]) {
+    writeFileSync(join(folder, name), launcherText(script));
+    chmodSync(join(folder, name), 0o755);
+  }
 }
 
 /** The folders of the packages that the program runs on: what the lock file has beside development, as far as it is installed here. */

@@ -7,6 +7,7 @@ export const excluded: readonly (readonly [RegExp, string])[] = [
   [/^npx clip-agiqa-webgpu setup/, 'installs a driver; test/setup.test.ts covers it'],
   [/^npm run /, 'installs, or builds the dist/ that this test runs from'],
   [/^node dist\/bench(\.js|\/)/, 'measures for minutes; test/bench.test.ts runs the sections'],
+  [/^node dist\/kit\.js/, 'measures for minutes; test/kit.test.ts runs a stage'],
   [
     /\bnode dist\/worker\.js|\/data\/(run|sweep) --queue/,
     "needs a queue's server; the tests of queues start one",
@@ -75,6 +76,7 @@ const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
     ['--batch-size 2', '--views 1', '--cache none', ...tiny],
     'a page of every value of the embedded model',
   ],
+  [/^node dist\/adapter\.js/, ['--brief'], 'a software adapter compiles the large kernels for seconds'],
   [
     /^node dist\/parity\.js/,
     ['--only tokenizer forward'],

@@ -27,6 +27,9 @@ describe.runIf(process.platform === 'linux')('the portable folder', () => {
       expect(names).not.toContain(name);
     expect(readdirSync(join(out, 'node_modules', 'webgpu', 'dist'))).toEqual([`linux-${process.arch}`]);
     expect(readdirSync(folder)).toEqual(['portable']);
+    // What the GPU kit runs, and what it compares with.
+    for (const path of ['gpu-kit', 'dist/kit.js', 'dist/bench.js', 'reference/vitb16/weights.json'])
+      expect(existsSync(join(out, path)), path).toBe(true);
     const before = statSync(join(out, 'bin', 'node')).mtimeMs;
     const again = pack();
     expect([again.status, again.stderr]).toEqual([1, expect.stringMatching(/portable exists: remove it/)]);

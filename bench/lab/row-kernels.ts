@@ -74,7 +74,12 @@ async function measure(
     ] as const) {
       const work = workOf({ ...task, gradient: false }, part);
       runs.push({
-        ...{ n, variant, direction, error, work, times: [] as number[] },
+        n,
+        variant,
+        direction,
+        error,
+        work,
+        times: [] as number[],
         time: launchClock(gpu, way.run, clock),
       });
     }

@@ -26,7 +26,7 @@ export const terminal: Terminal = {
  * What Dawn says of each software adapter it finds: that it offers a million dynamic buffers, of which Dawn uses 16. It says so before
  * it is asked for any limits, whatever toggles are set, and it concerns nobody here.
  */
-const dawnRemarks =
+export const dawnRemarks =
   /^Warning: maxDynamic(Uniform|Storage)BuffersPerPipelineLayout artificially reduced from \d+ to \d+ to fit dynamic offset allocation limit\.$/m;
 
 /** Opens the adapter without Dawn's remarks. */

@@ -1,7 +1,7 @@
 import { createCommand, runCommand } from '../cli/command.ts';
 import { addTryOutOptions } from '../cli/gpu-options.ts';
 import { openTerminalGpu, sayAdapter, terminal } from '../cli/start.ts';
-import { checkAdapter, type Finding } from '../self-check/index.ts';
+import { checkAdapter, everyCheck, type Finding } from '../self-check/index.ts';
 
 const command = createCommand(
   'adapter',
@@ -11,15 +11,18 @@ const command = createCommand(
     'node dist/adapter.js --adapter 1                 # another one, where there are several',
     'node dist/adapter.js --json > adapter.json',
   ],
-).option('--json', 'print adapter, limits and findings as JSON');
+)
+  .option('--json', 'print adapter, limits and findings as JSON')
+  .option('--brief', 'leave out the large kernels, which a software adapter compiles for seconds');
 
 addTryOutOptions(command);
 
-await runCommand<{ json?: boolean }>(command, async ({ json }) => {
+await runCommand<{ json?: boolean; brief?: boolean }>(command, async ({ json, brief }) => {
   const opened = await openTerminalGpu();
   sayAdapter(terminal, opened);
   const { gpu, findings } = await checkAdapter(opened, {
     choice: 'always',
+    ...(brief && { checks: everyCheck.filter(({ large }) => !large) }),
     onFinding: (finding) => {
       if (!json) process.stdout.write(`${lineOf(finding)}\n`);
     },
