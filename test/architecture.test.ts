@@ -75,6 +75,7 @@ const allowed: Record<string, readonly string[]> = {
     'features',
     'training',
     'scoring',
+    'explain',
     'step',
     'self-check',
   ],
@@ -82,7 +83,7 @@ const allowed: Record<string, readonly string[]> = {
 };
 
 /** What is bundled for browsers: nothing that these import, by whatever way, knows Node. */
-const browserEntries = ['src/browser.ts', 'src/web/images/decode-image.ts'];
+const browserEntries = ['src/browser.ts', 'src/web/page/main.ts', 'src/web/worker/main.ts'];
 /** Packages that they may take. */
 const browserPackages: readonly string[] = ['valibot'];
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { resizeBicubic } from '../src/data/images/resize.ts';
 import { resizePlain } from '../src/data/images/resize-plain.ts';
 import { simdResizer } from '../src/data/images/resize-simd.ts';
@@ -30,6 +30,26 @@ describe('resizeBicubic', () => {
     const [left, top, width, height] = box;
     const result = resizeBicubic(image(...size), { left, top, width, height }, ...to);
     expect(createHash('sha256').update(result).digest('hex')).toBe(sha256);
+  });
+
+  it('does without vectors where a page may not run WebAssembly', async () => {
+    vi.resetModules();
+    class Forbidden {
+      constructor() {
+        throw new Error('violates its Content Security Policy');
+      }
+    }
+    vi.stubGlobal('WebAssembly', {
+      validate: () => true,
+      Memory: Forbidden,
+      Module: Forbidden,
+    });
+    try {
+      const { simdResizer: guarded } = await import('../src/data/images/resize-simd.ts');
+      expect(guarded()).toBeNull();
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   it('computes a window as the same part of the whole', () => {

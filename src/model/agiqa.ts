@@ -4,7 +4,7 @@ import { concat, expand, reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { TextIds } from '../data/tokenizer/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import type { DropoutState, RegressionHead } from './head.ts';
 import { type Position, promptSlots, type Slot } from './prefix-tree.ts';
@@ -16,7 +16,7 @@ export const qualityWords = ['terrible', 'bad', 'poor', 'average', 'good', 'perf
 /** The prompts of words (CLIP-AGIQA's own unless given), with nCtx context vectors; refused where these weights cannot read them. */
 export function qualityPrompts(
   config: TextConfig,
-  tokenizer: Tokenizer,
+  tokenizer: TextIds,
   nCtx: number,
   position: Position,
   words: readonly string[] = qualityWords,
@@ -33,7 +33,7 @@ export function qualityPrompts(
 }
 
 /** Refuses weights whose token table is not of the tokenizer's vocabulary: its ids would mean other words. */
-export function checkVocabulary(config: TextConfig, tokenizer: Tokenizer): void {
+export function checkVocabulary(config: TextConfig, tokenizer: TextIds): void {
   if (config.vocabSize === tokenizer.vocabSize) return;
   const known = (count: number) => count.toLocaleString('en');
   throw new UserError(

@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { endOfTextAt, type Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import { endOfTextAt, type TextIds } from '../data/tokenizer/tokenizer.ts';
 
 /** Where the word stands in its prompt: after the context, between its halves, or before it. */
 export type Position = 'end' | 'middle' | 'front';
@@ -12,7 +12,7 @@ export type Slot =
 const token = (id: number): Slot => ({ kind: 'token', id });
 
 /** The prompt of a word: [SOS], context and word as `position` says, ".", [EOT]; nothing after it. */
-export function promptSlots(tokenizer: Tokenizer, word: string, nCtx: number, position: Position): Slot[] {
+export function promptSlots(tokenizer: TextIds, word: string, nCtx: number, position: Position): Slot[] {
   const name = tokenizer.encode(word.replaceAll('_', ' '));
   return arrange(tokenizer.startToken, name, [...tokenizer.encode('.'), tokenizer.endToken], nCtx, position);
 }

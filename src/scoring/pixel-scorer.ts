@@ -23,11 +23,13 @@ interface PixelModel {
   /** SHA-256 of the weights. */
   readonly id: string;
   readonly settings: Settings;
+  /** Images that go through the tower at once; 16 by default. */
+  readonly batch?: number;
   readonly on: WithTower;
 }
 
-/** Images that go through the tower at once. */
-const batch = 16;
+/** Images that go through the tower at once where nobody asks for another number. */
+const usualBatch = 16;
 
 /**
  * A scoring model on images as `preprocess` makes them for it: what a program needs to ask what a score depends on. A model that also reads
@@ -67,6 +69,7 @@ export class PixelScorer {
   async score(images: readonly Uint8Array[]): Promise<Float32Array> {
     const result = new Float32Array(images.length);
     const size = 3 * this.imageSize ** 2;
+    const { batch = usualBatch } = this.#model;
     const pixels = new Uint8Array(batch * size);
     for (let at = 0; at < images.length; at += batch) {
       const part = images.slice(at, at + batch);

@@ -4,7 +4,7 @@ import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { normals, streams } from '../common/random.ts';
-import type { Tokenizer } from '../data/tokenizer/tokenizer.ts';
+import type { TextIds } from '../data/tokenizer/tokenizer.ts';
 import {
   choosesFeatures,
   cropsOf,
@@ -53,7 +53,7 @@ export function createLearner(...given: Parameters<typeof makeLearner>): Learner
 
 function makeLearner(
   clip: Clip,
-  tokenizer: Tokenizer | null,
+  tokenizer: TextIds | null,
   featureWidth: number,
   settings: Settings,
   scale: MosScale,
@@ -113,7 +113,7 @@ function makeLearner(
 /** Refuses, before an image is encoded, what {@link createLearner} could not make of these weights and settings. */
 export function checkLearner(
   { text: config }: ClipConfig,
-  tokenizer: Tokenizer | null,
+  tokenizer: TextIds | null,
   settings: Settings,
   words: readonly string[] = wordsOf(settings),
 ): void {
@@ -183,7 +183,7 @@ export const usesContext = (trainer: string): boolean => usesText(trainer) && tr
 
 function createZeroShot(
   clip: Clip,
-  tokenizer: Tokenizer,
+  tokenizer: TextIds,
   { template, scoreBy }: Settings,
   { centers, range: [low, high] }: MosScale,
   words: readonly string[],
@@ -210,7 +210,7 @@ function createZeroShot(
 /** The words' prompts, their context random (standard deviation 0.02) or the embeddings of `ctxInit`'s words. */
 export function createPrompts(
   text: TextTransformer,
-  tokenizer: Tokenizer,
+  tokenizer: TextIds,
   settings: Settings,
   words: readonly string[] = wordsOf(settings),
 ): PromptLearner {
@@ -238,7 +238,7 @@ export function createPrompts(
 /** The words' prompts with their context: the tokens it starts as, if any, and its length. */
 function contextPrompts(
   config: TextConfig,
-  tokenizer: Tokenizer,
+  tokenizer: TextIds,
   { ctxInit, nCtx, position }: Settings,
   words: readonly string[],
 ) {

@@ -31,7 +31,11 @@ export class TestBrowser {
   static async launch(serve: Serve, args: readonly string[] = flags) {
     const server = createServer((request, response) => {
       const found = serve(new URL(request.url ?? '/', 'http://localhost').pathname);
-      response.writeHead(found ? 200 : 404, { 'content-type': found?.type ?? 'text/plain' });
+      response.writeHead(found ? 200 : 404, {
+        'content-type': found?.type ?? 'text/plain',
+        // The strictest that the pages are to live with, for their worker as well: not even WebAssembly.
+        'content-security-policy': "default-src 'self'; img-src 'self' blob: data:",
+      });
       response.end(found?.body ?? 'not here');
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

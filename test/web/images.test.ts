@@ -20,7 +20,7 @@ describe('an image in a page', () => {
     browser = await TestBrowser.launch(
       (path) => lab(path) ?? (kinds[path.slice(1)] && { type: 'image', body: kinds[path.slice(1)]! }),
     );
-    page = await browser.open('/');
+    page = await browser.open('/lab');
   });
   afterAll(() => browser?.close());
 

@@ -10,4 +10,7 @@ export interface Lab {
     readonly prepared: string;
     readonly some: readonly number[];
   }>;
+
+  /** The projected features of one image's pixels, RGB, by the CLIP at an address. */
+  features(clip: string, pixels: readonly number[]): Promise<number[]>;
 }

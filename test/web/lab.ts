@@ -1,4 +1,13 @@
-import { type Gpu, openGpu } from '../../src/browser.ts';
+import {
+  blobSource,
+  Clip,
+  type Gpu,
+  mapWeights,
+  openGpu,
+  readSafetensors,
+  scope,
+  Tensor,
+} from '../../src/browser.ts';
 import { testTransform } from '../../src/data/images/transforms.ts';
 import { decodeImage } from '../../src/web/images/decode-image.ts';
 import type { Lab } from './lab-calls.ts';
@@ -25,6 +34,20 @@ const lab: Lab = {
       prepared: await sha256(testTransform(image, 64)),
       some: [...data.subarray(0, 3000)],
     };
+  },
+
+  async features(url, pixels) {
+    const device = await gpu();
+    const blob = await (await fetch(url)).blob();
+    const clip = await Clip.from(device, mapWeights(await readSafetensors(blobSource(blob, url))), {
+      text: false,
+    });
+    const words = new Uint32Array(Uint8Array.from(pixels).buffer);
+    const features = scope(() => {
+      const patches = clip.vision.patchesFromBytes(Tensor.from(device, words, [1, words.length]));
+      return clip.vision.features(patches);
+    });
+    return [...(await features.read())];
   },
 };
 

@@ -33,7 +33,7 @@ const pageBytes = 65536;
 
 const aligned = (bytes: number) => Math.ceil(bytes / 16) * 16;
 
-/** The instance of this thread; null where there is no WebAssembly with vectors. */
+/** The instance of this thread; null where there is no WebAssembly with vectors, or a page's policy forbids it. */
 let resizer: SimdResizer | null | undefined;
 
 /** Resizes with vectors, where this machine has them. */
@@ -41,7 +41,11 @@ export function simdResizer(): SimdResizer | null {
   if (resizer === undefined) {
     const { WebAssembly: wasm } = globalThis as { WebAssembly?: Wasm };
     const program = resizeProgram();
-    resizer = wasm?.validate(program) ? new SimdResizer(wasm, program) : null;
+    try {
+      resizer = wasm?.validate(program) ? new SimdResizer(wasm, program) : null;
+    } catch {
+      resizer = null;
+    }
   }
   return resizer;
 }

@@ -139,6 +139,9 @@ function straighten(text: string): string {
     .replace(/[\u201c\u201d]/g, '"');
 }
 
+/** What models ask of a tokenizer: {@link Tokenizer}, or a table of the few texts that a page has. */
+export type TextIds = Pick<Tokenizer, 'vocabSize' | 'startToken' | 'endToken' | 'encode' | 'tokenize'>;
+
 /** Position of [EOT] in a row of token ids, as CLIP finds it: the first place of the largest id. */
 export function endOfTextAt(row: ArrayLike<number>): number {
   let end = 0;

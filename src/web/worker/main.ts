@@ -1,0 +1,31 @@
+import { UserError } from '../../common/errors.ts';
+import { PageEngine } from './engine.ts';
+import { ScoredPicture } from './score.ts';
+import { serve } from './serve.ts';
+import { PageTraining } from './training.ts';
+
+let opened:
+  | { readonly engine: PageEngine; readonly picture: ScoredPicture; readonly training: PageTraining }
+  | undefined;
+
+function current() {
+  if (!opened) throw new UserError('the engine is not open');
+  return opened;
+}
+
+serve({
+  async open({ texts }) {
+    const engine = await PageEngine.open(texts);
+    opened = { engine, picture: new ScoredPicture(engine), training: new PageTraining(engine) };
+    return { adapter: engine.gpu.adapter, imageSize: engine.scorer.imageSize };
+  },
+  score: ({ bytes, name }) => current().picture.score(bytes, name),
+  change: (changes) => current().picture.change(changes),
+  explain: () => current().picture.explain(),
+  heldOut: () => current().training.heldOut(),
+  train: (args, { tell, signal }) => current().training.train(args, tell, signal),
+  async lose() {
+    current().engine.gpu.latest.device.destroy();
+    return null;
+  },
+});

@@ -1,0 +1,58 @@
+import { collect } from '../../common/collect.ts';
+import { UserError } from '../../common/errors.ts';
+import { trainingBytes } from '../../training/training-format.ts';
+import type { EpochEvent, TrainArgs, TrainedResult } from '../protocol.ts';
+import { openFile, type PageEngine } from './engine.ts';
+import { pageSettings, type RatedFeatures, readRated, trainInPage } from './train.ts';
+import { FixedVocabulary } from './vocabulary.ts';
+
+/** Trainings on the rated images that lie beside the page, which are loaded once somebody asks for one. */
+export class PageTraining {
+  readonly #engine: PageEngine;
+  #loaded: Promise<{ readonly rated: RatedFeatures; readonly vocabulary: FixedVocabulary }> | undefined;
+
+  constructor(engine: PageEngine) {
+    this.#engine = engine;
+  }
+
+  #load() {
+    this.#loaded ??= (async () => {
+      const [rated, vocabulary] = await Promise.all([
+        openFile('data/rated.safetensors').then(readRated),
+        fetch('data/vocabulary.json').then((response) => {
+          if (!response.ok)
+            throw new UserError('data/vocabulary.json could not be loaded', 'Reload the page.');
+          return response.json();
+        }),
+      ]);
+      return { rated, vocabulary: new FixedVocabulary(vocabulary) };
+    })();
+    this.#loaded.catch(() => {
+      this.#loaded = undefined;
+    });
+    return this.#loaded;
+  }
+
+  async heldOut(): Promise<Float32Array> {
+    const { rated } = await this.#load();
+    return Float32Array.from(rated.test, (sample) => rated.mos[sample]!);
+  }
+
+  async train(
+    args: TrainArgs,
+    onEpoch: (event: EpochEvent) => void,
+    signal: AbortSignal,
+  ): Promise<TrainedResult> {
+    const { rated, vocabulary } = await this.#load();
+    const { weights, model } = this.#engine;
+    const { weightsId } = model;
+    const settings = pageSettings(args);
+    const trained = await this.#engine.recovering((device) =>
+      trainInPage(device, { weights, weightsId, vocabulary, rated, settings, onEpoch, signal }),
+    );
+    return {
+      file: await collect(trainingBytes(trained)),
+      images: { train: rated.train.length, test: rated.test.length },
+    };
+  }
+}

@@ -1,0 +1,229 @@
+import { existsSync } from 'node:fs';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { scope } from '../../src/autograd/scope.ts';
+import { Tensor } from '../../src/autograd/tensor.ts';
+import { collect } from '../../src/common/collect.ts';
+import { blobSource } from '../../src/data/formats/byte-source.ts';
+import { readSafetensors, safetensorsBytes } from '../../src/data/formats/safetensors.ts';
+import { decodeImage } from '../../src/data/images/decode.ts';
+import { testTransform } from '../../src/data/images/transforms.ts';
+import { openGpu } from '../../src/kernels/node/open-gpu.ts';
+import { Clip } from '../../src/model/clip.ts';
+import { mapWeights } from '../../src/model/weights/weights.ts';
+import { PixelScorer } from '../../src/scoring/pixel-scorer.ts';
+import { readScoringConstants } from '../../src/scoring/scoring-constants.ts';
+import { scoringModel } from '../../src/scoring/scoring-model.ts';
+import type { Engine, EpochEvent, TrainArgs } from '../../src/web/protocol.ts';
+import { pageSettings, readRated, trainInPage } from '../../src/web/worker/train.ts';
+import { FixedVocabulary } from '../../src/web/worker/vocabulary.ts';
+import { inBrowser } from '../chromium.ts';
+import { tinyConfig } from '../tiny-clip.ts';
+import { TestBrowser } from './browser.ts';
+import type { Lab } from './lab-calls.ts';
+import { labPage } from './lab-page.ts';
+import { tinyClip, tinyModel, tinyRated, tinySite, tinyVocabulary } from './tiny-site.ts';
+
+/** What the page offers to its console. */
+interface PageGlobals {
+  readonly engine: Engine;
+  readonly lab: Lab;
+}
+
+const { imageSize } = tinyConfig.vision;
+const [wide, tall] = [40, 30];
+const file = await sharp(
+  Uint8Array.from({ length: wide * tall * 3 }, (_, i) => (i * 41 + (i >> 5)) % 256),
+  {
+    raw: { width: wide, height: tall, channels: 3 },
+  },
+)
+  .png()
+  .toBuffer();
+const weights = async () => mapWeights(await readSafetensors(blobSource(new Blob([tinyClip]), 'tiny')));
+
+let opened: ReturnType<typeof openGpu> | undefined;
+const gpuOfNode = () => (opened ??= openGpu());
+afterAll(async () => (await opened)?.close());
+
+/** The same model in Node. */
+async function scorerInNode(): Promise<PixelScorer> {
+  const gpu = await gpuOfNode();
+  const clip = await Clip.from(gpu, await weights(), { text: false });
+  const scoring = scoringModel(gpu, readScoringConstants(tinyModel.constants, tinyModel.settings, 'tiny'));
+  const { settings, weightsId: id } = tinyModel;
+  return new PixelScorer({ imageSize, id, settings, batch: 1, on: (work) => work({ clip, scoring }, gpu) });
+}
+
+const largest = (values: ArrayLike<number>) => Math.max(...Array.from(values, Math.abs));
+function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number) {
+  expect(found.length).toBe(expected.length);
+  const error = largest(Array.from(expected, (value, i) => value - found[i]!)) / largest(expected);
+  expect(error).toBeLessThanOrEqual(tolerance);
+}
+
+describe('the pages', () => {
+  let browser: TestBrowser;
+  let page: Awaited<ReturnType<TestBrowser['open']>>;
+
+  beforeAll(async () => {
+    if (!existsSync('dist/web/index.html')) throw new Error('The pages are not built: npm run web.');
+    const lab = await labPage();
+    browser = await TestBrowser.launch((path) =>
+      path === '/clip'
+        ? { type: 'application/octet-stream', body: tinyClip }
+        : path.startsWith('/lab')
+          ? lab(path)
+          : tinySite(path),
+    );
+    page = await browser.open('/', { viewport: { width: 1440, height: 900 } });
+    await page.locator('html[data-score]').waitFor({ timeout: 120_000 });
+  });
+  afterAll(() => browser?.close());
+
+  inBrowser(
+    'an example is scored when the page opens, and the image given is scored as in Node',
+    async () => {
+      expect(await page.locator('.score').textContent()).toMatch(/^-?\d+\.\d\d$/);
+      expect(await page.locator('#device').textContent()).toMatch(/your processor computes/);
+      await page.setInputFiles('#file', { name: 'mine.png', mimeType: 'image/png', buffer: file });
+      await page.locator('.picture[aria-label^="mine.png"]').waitFor();
+      const scorer = await scorerInNode();
+      const pixels = testTransform(await decodeImage(file, 'mine.png'), imageSize);
+      const [expected] = await scorer.score([pixels]);
+      const found = Number(await page.evaluate('document.documentElement.dataset.score'));
+      expectClose([found], [expected!], 1e-6);
+
+      const map = await page.evaluate(async () => {
+        const { relevance, attention } = await (globalThis as unknown as PageGlobals).engine.call(
+          'explain',
+          {},
+        );
+        return [[...relevance], [...attention]];
+      });
+      const { relevance, attention } = await scorer.explain(pixels);
+      expectClose(map[0]!, relevance, 1e-5);
+      expectClose(map[1]!, attention, 1e-5);
+    },
+  );
+
+  inBrowser('sliders and the brush move the score, and are undone', async () => {
+    const score = () => page.evaluate('document.documentElement.dataset.score');
+    const plain = await score();
+    await page.locator('input#slider-blur').fill('3');
+    await expect.poll(score).not.toBe(plain);
+    await page.getByRole('button', { name: 'Undo changes' }).click();
+    await expect.poll(score).toBe(plain);
+    await page.getByRole('button', { name: 'hide parts' }).click();
+    await page.locator('.picture').click({ position: { x: 100, y: 120 } });
+    await expect.poll(score).not.toBe(plain);
+    expect(await page.locator('.figures .soft.small').textContent()).toMatch(/against the image as it was/);
+  });
+
+  inBrowser('an epoch of training has the losses and the model of Node', async () => {
+    const args: TrainArgs = {
+      trainer: 'clip-agiqa',
+      epochs: 2,
+      lr: 0.01,
+      batchSize: 6,
+      nCtx: 2,
+      dropout: 0.5,
+      seed: 3,
+    };
+    const found = await page.evaluate(async (asked) => {
+      const events: EpochEvent[] = [];
+      const { engine } = globalThis as unknown as PageGlobals;
+      const { file: bytes } = await engine.call('train', asked, { tell: (event) => events.push(event) });
+      return {
+        losses: events.map(({ loss }) => loss),
+        predictions: [...events.at(-1)!.predictions],
+        bytes: [...bytes],
+      };
+    }, args);
+    const gpu = await gpuOfNode();
+    const rated = await readRated(
+      await readSafetensors(blobSource(new Blob([await collect(safetensorsBytes(tinyRated))]), 'rated')),
+    );
+    const events: EpochEvent[] = [];
+    const trained = await trainInPage(gpu, {
+      weights: await weights(),
+      weightsId: 'tiny',
+      vocabulary: new FixedVocabulary(tinyVocabulary),
+      rated,
+      settings: pageSettings(args),
+      onEpoch: (event) => events.push(event),
+    });
+    expectClose(
+      found.losses,
+      events.map(({ loss }) => loss),
+      1e-6,
+    );
+    expectClose(found.predictions, events.at(-1)!.predictions, 1e-5);
+    const model = await readSafetensors(blobSource(new Blob([Uint8Array.from(found.bytes)]), 'model'));
+    for (const [name, { data }] of trained.parameters)
+      expectClose(await model.read(`parameters.${name}`), data, 1e-5);
+  });
+
+  inBrowser('a lost device is opened again, and the score is the same', async () => {
+    const score = () =>
+      page.evaluate(async () => {
+        const { engine } = globalThis as unknown as PageGlobals;
+        const { score: value } = await engine.call('change', { hidden: [], blur: 0, noise: 0, jpeg: 0 });
+        return value;
+      });
+    const before = await score();
+    await page.evaluate(() => (globalThis as unknown as PageGlobals).engine.call('lose', {}));
+    expect(await score()).toBe(before);
+  });
+
+  inBrowser('what is no image is said in words, and the page goes on', async () => {
+    await page.setInputFiles('#file', {
+      name: 'notes.txt',
+      mimeType: 'text/plain',
+      buffer: Buffer.from('hello'),
+    });
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('alert').textContent()).toMatch(/Notes\.txt: not a readable image/);
+    await page.getByRole('button', { name: 'Close' }).click();
+    expect(await page.getByRole('alert').count()).toBe(0);
+  });
+
+  inBrowser('features are those of Node', async () => {
+    const lab = await browser.open('/lab');
+    const pixels = Array.from({ length: imageSize ** 2 * 3 }, (_, i) => (i * 53) % 256);
+    const found = await lab.evaluate(
+      (given) => (globalThis as unknown as PageGlobals).lab.features('/clip', given),
+      pixels,
+    );
+    const gpu = await gpuOfNode();
+    const clip = await Clip.from(gpu, await weights(), { text: false });
+    const words = new Uint32Array(Uint8Array.from(pixels).buffer);
+    const features = scope(() =>
+      clip.vision.features(clip.vision.patchesFromBytes(Tensor.from(gpu, words, [1, words.length]))),
+    );
+    expectClose(found, await features.read(), 1e-6);
+  });
+
+  inBrowser('they reach no other host and say nothing on the console', () => {
+    expect(browser.trouble).toEqual([]);
+  });
+});
+
+describe('without WebGPU', () => {
+  inBrowser('the examples have the scores of Node, and what to do is said', async () => {
+    const browser = await TestBrowser.launch(tinySite, ['--disable-features=WebGPU', '--disable-gpu']);
+    try {
+      const page = await browser.open('/', { viewport: { width: 390, height: 800 } });
+      await page.getByRole('alert').waitFor();
+      expect(await page.getByRole('alert').textContent()).toMatch(/no WebGPU|No WebGPU adapter/i);
+      const [first] = await page.evaluate(
+        async (): Promise<{ score: number }[]> =>
+          (await (await fetch('data/examples.json')).json()) as { score: number }[],
+      );
+      await expect.poll(() => page.locator('.score').textContent()).toBe(first!.score.toFixed(2));
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
+    } finally {
+      await browser.close();
+    }
+  });
+});
