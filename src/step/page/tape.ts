@@ -8,55 +8,128 @@ const right = across - box - 26;
 
 /** The tape as a U: down the left what the model computed, up the right the gradients; dashed across what was kept for them. */
 export function tape(store: Store): HTMLElement {
-  const { data } = store;
-  const onTape = data.ops.flatMap((op, number) => (op.taped ? [{ op, number }] : []));
-  const places = new Map(onTape.map(({ number }, i) => [number, 6 + i * row]));
-  const gradients = new Map(
-    data.ops.flatMap((op, number) => (op.of === null ? [] : [[op.of, number] as const])),
+  return h(
+    'section',
+    { class: 'panel', 'aria-label': 'The tape' },
+    h('h2', {}, 'The tape'),
+    h(
+      'p',
+      { class: 'soft' },
+      'Down the left the ops that depend on a parameter, up the right their gradients. A dashed line: what was kept for it. Darker: more time.',
+    ),
+    new Tape(store).scroller,
   );
-  const makers = new Map(onTape.map(({ op, number }) => [op.outputs[0]?.id ?? -1, number]));
-  const cost = new Map<number, number>();
-  for (const { op, ns } of data.dispatches) cost.set(op, (cost.get(op) ?? 0) + ns);
-  const most = Math.max(1, ...cost.values());
-  const height = 12 + onTape.length * row;
-  const svg = s('svg', {
-    viewBox: `0 0 ${across} ${height}`,
-    role: 'group',
-    'aria-label': 'The tape',
-    style: 'min-width:560px',
-  });
+}
 
-  const strands: SVGElement[] = [];
-  for (const { op, number } of onTape)
-    for (const input of op.inputs) {
-      const from = input ? makers.get(input.id) : undefined;
-      if (from === undefined) continue;
-      const [a, b] = [places.get(from)! + row / 2, places.get(number)! + row / 2];
-      if (b - a < 1.5 * row) continue;
-      const bend = Math.min(22, 8 + (b - a) / row);
-      strands.push(
-        s('path', {
-          d: `M${left} ${a}C${left - bend} ${a} ${left - bend} ${b} ${left} ${b}`,
-          fill: 'none',
-          stroke: 'var(--forward)',
-          opacity: 0.55,
-        }),
-        s('path', {
-          d: `M${right + box} ${b}C${right + box + bend} ${b} ${right + box + bend} ${a} ${right + box} ${a}`,
-          fill: 'none',
-          stroke: 'var(--backward)',
-          opacity: 0.55,
+interface Numbered {
+  readonly op: OpRecord;
+  readonly number: number;
+}
+
+class Tape {
+  readonly scroller = h('div', { id: 'tape' });
+  readonly #store: Store;
+  readonly #ops: readonly Numbered[];
+  /** Where an op's row begins, by its number. */
+  readonly #places: ReadonlyMap<number, number>;
+  /** The numbers of gradients, by their ops'. */
+  readonly #gradients: ReadonlyMap<number, number>;
+  /** Nanoseconds, by number. */
+  readonly #cost = new Map<number, number>();
+  readonly #svg: SVGElement;
+
+  constructor(store: Store) {
+    this.#store = store;
+    const { ops, dispatches } = store.data;
+    this.#ops = ops.flatMap((op, number) => (op.taped ? [{ op, number }] : []));
+    this.#places = new Map(this.#ops.map(({ number }, i) => [number, 6 + i * row]));
+    this.#gradients = new Map(
+      ops.flatMap((op, number) => (op.of === null ? [] : [[op.of, number] as const])),
+    );
+    for (const { op, ns } of dispatches) this.#cost.set(op, (this.#cost.get(op) ?? 0) + ns);
+    const height = 12 + this.#ops.length * row;
+    this.#svg = s('svg', {
+      viewBox: `0 0 ${across} ${height}`,
+      role: 'group',
+      'aria-label': 'The tape',
+      style: 'min-width:560px',
+    });
+    this.scroller.append(this.#svg);
+    const strands = this.#strands();
+    store.subscribe((changed) => {
+      if (!changed.has('dispatch')) return;
+      this.#svg.replaceChildren(...strands);
+      for (const one of this.#ops) this.#drawRow(one);
+      const { op } = store.dispatch;
+      const y = this.#places.get(op) ?? this.#places.get(store.op(op)?.of ?? -1);
+      if (y !== undefined)
+        this.scroller.scrollTop = (y * this.#svg.clientHeight) / height - this.scroller.clientHeight / 2;
+    });
+  }
+
+  /** From ops to those further down that use what they made, and back up between the gradients. */
+  #strands(): SVGElement[] {
+    const makers = new Map(this.#ops.map(({ op, number }) => [op.outputs[0]?.id ?? -1, number]));
+    const strand = (x: number, bend: number, a: number, b: number, stroke: string) =>
+      s('path', {
+        d: `M${x} ${a}C${x + bend} ${a} ${x + bend} ${b} ${x} ${b}`,
+        fill: 'none',
+        stroke,
+        opacity: 0.55,
+      });
+    return this.#ops.flatMap(({ op, number }) =>
+      op.inputs.flatMap((input) => {
+        const from = input ? makers.get(input.id) : undefined;
+        if (from === undefined) return [];
+        const [a, b] = [this.#places.get(from)! + row / 2, this.#places.get(number)! + row / 2];
+        if (b - a < 1.5 * row) return [];
+        const bend = Math.min(22, 8 + (b - a) / row);
+        return [
+          strand(left, -bend, a, b, 'var(--forward)'),
+          strand(right + box, bend, b, a, 'var(--backward)'),
+        ];
+      }),
+    );
+  }
+
+  #drawRow({ op, number }: Numbered): void {
+    const svg = this.#svg;
+    const y = this.#places.get(number)!;
+    const gradient = this.#gradients.get(number);
+    const name = op.part ? `${op.part}${op.part.endsWith(op.name) ? '' : ` · ${op.name}`}` : op.name;
+    const shape = op.outputs[0]?.shape.join('×') ?? '';
+    const time = (of: number, x: number, anchor: string) => {
+      const ns = this.#cost.get(of);
+      if (ns !== undefined)
+        svg.append(s('text', { x, y: y + 13, class: 'soft', 'text-anchor': anchor }, timeText(ns)));
+    };
+    if (gradient !== undefined)
+      svg.append(
+        s('line', {
+          x1: left + box,
+          x2: right,
+          y1: y + row / 2 - 2,
+          y2: y + row / 2 - 2,
+          stroke: 'var(--kept)',
+          'stroke-dasharray': '3 4',
+          opacity: 0.7,
         }),
       );
-    }
+    svg.append(this.#cell(number, op, left, y, `${name} → ${shape}`));
+    time(number, left + box + 5, 'start');
+    if (gradient === undefined) return;
+    svg.append(this.#cell(gradient, this.#store.data.ops[gradient]!, right, y, `∂ ${name}`));
+    time(gradient, right - 5, 'end');
+  }
 
-  const cell = (number: number, op: OpRecord, x: number, y: number, label: string) => {
-    const at = store.firstOf(number);
-    const here = store.dispatch.op === number;
-    const share = Math.sqrt((cost.get(number) ?? 0) / most);
+  #cell(number: number, op: OpRecord, x: number, y: number, label: string): SVGElement {
+    const at = this.#store.firstOf(number);
+    const here = this.#store.dispatch.op === number;
+    const cost = this.#cost.get(number);
+    const share = Math.sqrt((cost ?? 0) / Math.max(1, ...this.#cost.values()));
     const group = s('g', {
       ...(at === undefined ? {} : { role: 'button', tabindex: -1, style: 'cursor:pointer' }),
-      'aria-label': `${label}${cost.has(number) ? `, ${timeText(cost.get(number)!)}` : ''}`,
+      'aria-label': `${label}${cost === undefined ? '' : `, ${timeText(cost)}`}`,
       'data-op': number,
     });
     group.append(
@@ -76,62 +149,7 @@ export function tape(store: Store): HTMLElement {
         label.length > 46 ? `${label.slice(0, 45)}…` : label,
       ),
     );
-    if (at !== undefined) group.addEventListener('click', () => store.select(at));
+    if (at !== undefined) group.addEventListener('click', () => this.#store.select(at));
     return group;
-  };
-
-  const draw = () => {
-    svg.replaceChildren(...strands);
-    for (const { op, number } of onTape) {
-      const y = places.get(number)!;
-      const gradient = gradients.get(number);
-      const name = `${op.part ? `${op.part}${op.part.endsWith(op.name) ? '' : ` · ${op.name}`}` : op.name}`;
-      const shape = op.outputs[0]?.shape.join('×') ?? '';
-      if (gradient !== undefined)
-        svg.append(
-          s('line', {
-            x1: left + box,
-            x2: right,
-            y1: y + row / 2 - 2,
-            y2: y + row / 2 - 2,
-            stroke: 'var(--kept)',
-            'stroke-dasharray': '3 4',
-            opacity: 0.7,
-          }),
-        );
-      svg.append(cell(number, op, left, y, `${name} → ${shape}`));
-      if (cost.has(number))
-        svg.append(s('text', { x: left + box + 5, y: y + 13, class: 'soft' }, timeText(cost.get(number)!)));
-      if (gradient === undefined) continue;
-      svg.append(cell(gradient, data.ops[gradient]!, right, y, `∂ ${name}`));
-      if (cost.has(gradient))
-        svg.append(
-          s(
-            'text',
-            { x: right - 5, y: y + 13, class: 'soft', 'text-anchor': 'end' },
-            timeText(cost.get(gradient)!),
-          ),
-        );
-    }
-  };
-  const scroller = h('div', { id: 'tape' });
-  scroller.append(svg);
-  store.subscribe((changed) => {
-    if (!changed.has('dispatch')) return;
-    draw();
-    const { op } = store.dispatch;
-    const y = places.get(op) ?? places.get(store.op(op)?.of ?? -1);
-    if (y !== undefined) scroller.scrollTop = (y * svg.clientHeight) / height - scroller.clientHeight / 2;
-  });
-  return h(
-    'section',
-    { class: 'panel', 'aria-label': 'The tape' },
-    h('h2', {}, 'The tape'),
-    h(
-      'p',
-      { class: 'soft' },
-      'Down the left the ops that depend on a parameter, up the right their gradients. A dashed line: what was kept for it. Darker: more time.',
-    ),
-    scroller,
-  );
+  }
 }
