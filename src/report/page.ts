@@ -235,11 +235,9 @@ function images({ summary, imagesMissing }: RunFiles, galleries: readonly Galler
 
 function tile({ name, mos, prediction, thumbnail, relevance, path }: ShownImage, folder: string): string {
   const image = thumbnail
-    ? `<img src="${thumbnail}" alt="" loading="lazy" width="144" height="144">`
+    ? `<img src="${thumbnail}" alt="" width="144" height="144">`
     : '<div class="absent">missing</div>';
-  const why = relevance
-    ? `<img src="${relevance}" alt="relevance" loading="lazy" width="144" height="144">`
-    : '';
+  const why = relevance ? `<img src="${relevance}" alt="relevance" width="144" height="144">` : '';
   return `<figure>${image}${why}<figcaption><b>${figureText(prediction, 2)}</b> <span>MOS ${figureText(mos, 2)}</span><small title="${text(name)}">${imageLink(name, path, folder)}</small></figcaption></figure>`;
 }
 
