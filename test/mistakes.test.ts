@@ -35,11 +35,11 @@ const run = (buffer: unknown) =>
 const mistakes: Record<string, [make: () => unknown, says: RegExp]> = {
   'integers as values': [
     () => Tensor.from(gpu, any(new Int32Array(3))),
-    /tensors are made of .* not of a Int32Array/,
+    /tensors are made of .* not of Int32Array/,
   ],
-  'bytes as values': [() => Tensor.from(gpu, any(new Uint8Array(4))), /not of a Uint8Array/],
+  'bytes as values': [() => Tensor.from(gpu, any(new Uint8Array(4))), /not of Uint8Array/],
   'rows of rows': [() => Tensor.from(gpu, any([[1], [2]])), /not of an array of non-numbers/],
-  'no values': [() => Tensor.from(gpu, any(undefined)), /not of a undefined/],
+  'no values': [() => Tensor.from(gpu, any(undefined)), /not of undefined/],
   'values of another type': [
     () => floats(2).write(new Uint32Array(2)),
     /a Uint32Array is u32, and tensor \d+ is f32/,

@@ -175,7 +175,7 @@ function typedValues(values: TensorValues): Float32Array | Uint32Array | Uint16A
     return Float32Array.from(values);
   const given = Array.isArray(values)
     ? 'an array of non-numbers'
-    : `a ${(values as object | null)?.constructor?.name ?? typeof values}`;
+    : ((values as object | null)?.constructor?.name ?? typeof values);
   throw new Error(
     `tensors are made of a Float32Array, Float64Array or numbers (f32), a Uint32Array (u32) or a Uint16Array (the bits of f16), not of ${given}`,
   );
