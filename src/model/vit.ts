@@ -18,6 +18,9 @@ import {
 } from './layers.ts';
 import type { Parameters } from './weights/parameters.ts';
 
+/** The part of the model in which the tokens of a block leave the tower. */
+export const pooledPart = 'visual.tokens';
+
 /** Called with each stage's output while it exists: `visual.embedding`, `visual.block0`, …; tensors are [B, tokens, width]. */
 export type StageObserver = (name: string, output: Tensor) => void;
 
@@ -92,8 +95,12 @@ export class VisionTransformer {
     const found = new Map<string, Tensor>();
     const names = blocks.map((block) => `visual.block${block - 1}`);
     const observe: StageObserver = (name, output) => {
-      // By the op, so that the tape knows what the outputs are of.
-      if (names.includes(name)) found.set(name, reshape(output, output.shape));
+      // By the op, so that the tape knows what the outputs are of, and under a name, so that others know what they are for.
+      if (names.includes(name))
+        found.set(
+          name,
+          named(pooledPart, () => reshape(output, output.shape)),
+        );
     };
     const last = this.#run(patches, upTo, observe, false);
     return { outputs: names.map((name) => getOrThrow(found, name)), last };

@@ -2,7 +2,7 @@ import { concat, expand } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { cropsOf, featureExtractor, visionFeature } from '../features/feature-extractor.ts';
+import { cropsOf, featureExtractor } from '../features/feature-extractor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Clip } from '../model/clip.ts';
 import { type Explanation, explain } from '../model/explain.ts';
@@ -55,13 +55,11 @@ export class PixelScorer {
    */
   explain(pixels: Uint8Array): Promise<Explanation> {
     this.#check(pixels);
-    const { settings, on } = this.#model;
-    return on(async (tower, device) => {
+    return this.#model.on(async (tower, device) => {
       const { vision } = tower.clip;
       const patches = scope(() => vision.patchesFromBytes(byteTensor(device, pixels.slice(), 1)));
-      const feature = visionFeature(vision.config, settings);
       const score = (x: Tensor) => this.#scores(tower, x);
-      return explain({ vision, feature, score }, patches).finally(() => patches.dispose());
+      return explain({ vision, score }, patches).finally(() => patches.dispose());
     });
   }
 
