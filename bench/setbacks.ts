@@ -64,7 +64,7 @@ export const setbacks: readonly Setback[] = [
     figure:
       'rank agreement with Shapley values 0.41; with the gradient by the logits 0.51 (five images, regions hidden by their mean color)',
     lesson:
-      'A hidden patch hands its attention to the others: what counts is how much better than their mean it is.',
+      'A hidden patch hands its attention to the others: what counts is how much better than their mean it is. More that was tried: [why a score](explain.md).',
     commit: '323bc3f',
   },
 ];

@@ -141,7 +141,7 @@ describe('the package', () => {
   it('runs the programs of docs/library.md', () => {
     const page = readFileSync('docs/library.md', 'utf8');
     const blocks = [...page.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
-    expect(blocks).toHaveLength(7);
+    expect(blocks).toHaveLength(8);
     const outputs = blocks.map((code, i) => {
       // What a client of the server sees, which then ends.
       const client = `server.on('listening', async () => {
@@ -175,6 +175,7 @@ describe('the package', () => {
     expect(outputs[4]).toMatch(/n: 4,[\s\S]*\[ -?[\d.]+, -?[\d.]+ \] 4 \[\]\n$/);
     expect(outputs[5]).toContain('difference');
     expect(outputs[6]).toContain('[ 1, 3, 224, 224 ]');
+    expect(outputs[7]).toMatch(/^-?\d+\.\d+ 14 \d/);
   });
 
   it('is reached by require, too', () => {
