@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   postgresPrograms,
   type QueueServerProcess,
@@ -251,6 +253,72 @@ describe('a queue', () => {
     }
   });
 });
+
+it.runIf(hasRedis)(
+  'a server with TLS has to have a certificate of an authority that is known, for its host',
+  async () => {
+    const place = (name: string) => join(folder, name);
+    const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' });
+    const key = (name: string) => ['-newkey', 'rsa:2048', '-nodes', '-keyout', place(`${name}.key`)];
+    openssl(
+      'req',
+      '-x509',
+      ...key('ca'),
+      '-subj',
+      '/CN=Test authority',
+      '-days',
+      '2',
+      '-out',
+      place('ca.pem'),
+    );
+    openssl('req', ...key('server'), '-subj', '/CN=localhost', '-out', place('server.csr'));
+    writeFileSync(place('names'), 'subjectAltName=DNS:localhost\n');
+    const signed = ['-CA', place('ca.pem'), '-CAkey', place('ca.key'), '-CAcreateserial', '-days', '2'];
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      place('server.csr'),
+      ...signed,
+      '-extfile',
+      place('names'),
+      '-out',
+      place('server.pem'),
+    );
+    const port = await freePort();
+    const server = await startRedis([
+      ...['--tls-port', `${port}`, '--tls-auth-clients', 'no', '--tls-ca-cert-file', place('ca.pem')],
+      ...['--tls-cert-file', place('server.pem'), '--tls-key-file', place('server.key')],
+    ]);
+    try {
+      const args = ['--out', plan('tls'), '--queue', '--detach'];
+      const known = { NODE_EXTRA_CA_CERTS: place('ca.pem') };
+      const env = { ...process.env, ...known, QUEUE_URL: `rediss://localhost:${port}` };
+      expect(runBuilt('score', args, { env }).stderr).toMatch(
+        /5 of 5 shards handed out by rediss:\/\/localhost/,
+      );
+      const refused = [
+        start('score', args, { QUEUE_URL: `rediss://localhost:${port}` }),
+        start('score', args, { ...known, QUEUE_URL: `rediss://127.0.0.1:${port}` }),
+      ];
+      const said = (at: number, words: RegExp) =>
+        vi.waitFor(() => expect(refused[at]!.text).toMatch(words), 30_000);
+      await said(0, /queue +.*certificate/);
+      await said(1, /queue +.*IP: 127\.0\.0\.1 is not in the cert's list/);
+    } finally {
+      await server.stop();
+    }
+  },
+);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 describe('the address of a queue', () => {
   it('comes from the environment where it holds a password', () => {

@@ -77,8 +77,8 @@ async function openRedis(url: URL, warn: (text: string) => void): Promise<QueueS
     ...place,
     ...(username !== '' && { username: decodeURIComponent(username) }),
     ...(password !== '' && { password: decodeURIComponent(password) }),
-    // Certificates are checked, with NODE_EXTRA_CA_CERTS for an authority of one's own.
-    ...(protocol === 'rediss:' && { tls: { servername: hostname } }),
+    // Certificates are checked against the host's name or address, with NODE_EXTRA_CA_CERTS for an authority of one's own.
+    ...(protocol === 'rediss:' && { tls: {} }),
     maxRetriesPerRequest: null,
   };
   return queueServer(
