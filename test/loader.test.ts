@@ -3,8 +3,13 @@ import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ImageJob, ImageLoader, type LoadedImage } from '../src/data/images/loader.ts';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import {
+  decodeThreadsVariable,
+  type ImageJob,
+  ImageLoader,
+  type LoadedImage,
+} from '../src/data/images/loader.ts';
 import { hashImage, prepareImage } from '../src/data/images/prepare.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -118,6 +123,31 @@ describe.each([0, 2])('ImageLoader with %d workers', (workers) => {
     expect(drawn).toBeLessThanOrEqual(16);
     expect((await collect(loader, [job(3)])).length).toBe(1);
     await loader.close();
+  });
+
+  it('has as many threads as the environment says, and adds up what they took', async () => {
+    vi.stubEnv(decodeThreadsVariable, '3');
+    let threads = 0;
+    const count = () => void threads++;
+    process.on('worker', count);
+    try {
+      for (const workers of [undefined, 0]) {
+        const loader = new ImageLoader({ workerFile, ...(workers === undefined ? {} : { workers }) });
+        await collect(
+          loader,
+          [0, 1, 2, 3].map((i) => job(i)),
+        );
+        expect(loader.times.read).toBeGreaterThan(0);
+        expect(loader.times.decode).toBeGreaterThan(0);
+        await loader.close();
+      }
+      expect(threads).toBe(3);
+      vi.stubEnv(decodeThreadsVariable, '0');
+      expect(() => new ImageLoader()).toThrow(/CLIP_AGIQA_DECODE_THREADS is 0, not a number of threads/);
+    } finally {
+      process.off('worker', count);
+      vi.unstubAllEnvs();
+    }
   });
 
   it('refuses work once closed', async () => {

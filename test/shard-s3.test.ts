@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { planRun } from '../src/cli/shard-run.ts';
@@ -59,6 +61,14 @@ const all = async <T>(from: AsyncIterable<T> | Iterable<T>): Promise<T[]> => {
   return found;
 };
 
+/** An answer that says it has all of these bytes, and ends after some. */
+function breakOff(response: ServerResponse, etag: string, bytes: Buffer, after: number): true {
+  response.writeHead(response.req.headers.range ? 206 : 200, { etag, 'content-length': bytes.length });
+  response.write(bytes.subarray(0, after));
+  response.socket?.end();
+  return true;
+}
+
 /** A plan of `score` for what is in the store. */
 const plan = (name: string, request: Partial<Parameters<typeof imagesOf>[0]>, shardSize?: number) =>
   planRun(
@@ -105,36 +115,24 @@ describe('requests', () => {
       if (trouble === '429') return refuse(response, 429, 'TooManyRequests');
       if (trouble === 'silence') return true;
       if (trouble !== 'half') return false;
-      const [etag, size] = ['"8d1c"', bytes.length];
-      response.writeHead(200, { etag, 'content-length': size });
-      response.write(bytes.subarray(0, 100_000), () => setTimeout(() => response.destroy(), 20));
-      return true;
+      return breakOff(response, '"of another object"', bytes, 100_000);
     };
-    const client = new S3(process.env, { firstDelay: 1, idle: 100 });
+    const client = new S3(process.env, { firstDelay: 1, idle: 500 });
     // The answer that goes on is of another object than the one that broke off.
     await expect(readObject(client, parseS3('s3://pictures/big'), 'imageBytes')).rejects.toThrow(
       's3://pictures/big: PreconditionFailed (HTTP 412)',
     );
     expect(store.requests.filter((one) => / bytes=100000-$/.test(one))).toHaveLength(2);
+    const etag = `"${createHash('md5').update(bytes).digest('hex')}"`;
     let calls = 0;
     store.intervene = (request, response) => {
       if (++calls > 3) return false;
       const from = Number(/\d+/.exec(request.headers.range ?? '0'));
-      const rest = bytes.subarray(from);
-      const etag = '"ab6d1b0b63a2c4d8f3b3a3d3a3d3a3d3"';
-      response.writeHead(from > 0 ? 206 : 200, { etag, 'content-length': rest.length });
-      response.write(rest.subarray(0, 50_000), () => setTimeout(() => response.destroy(), 20));
-      if (calls === 3)
-        store.intervene = (_, last) => {
-          last
-            .writeHead(206, { etag, 'content-length': bytes.length - 150_000 })
-            .end(bytes.subarray(150_000));
-          return true;
-        };
-      return true;
+      return breakOff(response, etag, bytes.subarray(from), 50_000);
     };
     const read = await all(objectStream(client, parseS3('s3://pictures/big')));
     expect(Buffer.concat(read as Buffer[]).equals(bytes)).toBe(true);
+    expect(store.requests.filter((one) => / bytes=(50|100|150)000-$/.test(one))).toHaveLength(5);
     store.intervene = (_, response) => refuse(response, 500, 'InternalError');
     const before = store.requests.length;
     await expect(readObject(client, parseS3('s3://pictures/big'), 'imageBytes')).rejects.toThrow(
@@ -275,6 +273,22 @@ describe('a run', () => {
     const found = await imagesOf({ images: ['s3://pictures/set one/'] });
     expect(await all(found.rows)).toHaveLength(7);
     expect(found.leftOut()).toBe('hidden 1, .txt 1');
+    put('pictures', 'set one/deep/er/000.png', '');
+    const globbed = async (pattern: string) => {
+      const { rows, root } = await imagesOf({ images: [`s3://pictures/${pattern}`] });
+      return [root, ...(await all(rows)).map(({ path }) => path.replace('s3://pictures/', ''))];
+    };
+    expect(await globbed('set one/00[0-2].png')).toEqual([
+      's3://pictures/set one',
+      ...['0', '1', '2'].map((i) => `set one/00${i}.png`),
+    ]);
+    expect(await globbed('**/000.png')).toEqual([
+      's3://pictures',
+      ...['set one/000.png', 'set one/deep/er/000.png', 'set two/000.png'],
+    ]);
+    expect(await globbed('set one/*/*/???.png')).toHaveLength(2);
+    await expect(globbed('set one/*.jpg')).rejects.toThrow(/no images match/);
+    store.objects.delete('pictures/set one/deep/er/000.png');
     const run = await plan('listed', { images: ['s3://pictures/set one'] }, 3);
     expect(run.plan).toMatchObject({ root: 's3://pictures/set one', rows: 7, shards: 3 });
     let failures = 0;

@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
+import { decodeThreadsVariable } from '../data/images/loader.ts';
 import { parseProfile, profileVariable, profileWords } from '../kernels/device/adapter-profile.ts';
 import { adapterVariable } from '../kernels/node/adapter-choice.ts';
 import { tuningVariable } from '../kernels/node/file-store.ts';
+import { countOption } from './numbers.ts';
 
 /**
  * The options of every command that computes. The adapter goes by the environment, so that devices opened later, in place
@@ -19,6 +21,15 @@ export function addGpuOptions(command: Command): Command {
         '--tuning <file>',
         'JSON of measured kernel variants to use, and add to, in place of the one in the cache folder',
       ).argParser((file: string) => (process.env[tuningVariable] = file)),
+    )
+    .addOption(
+      new Option(
+        '--decode-threads <n>',
+        'threads that decode and resize images (default: one less than there are cores, at most 8)',
+      ).argParser(
+        (text: string) =>
+          (process.env[decodeThreadsVariable] = String(countOption('--decode-threads')(text))),
+      ),
     );
 }
 

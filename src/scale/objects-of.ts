@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { UserError } from '../common/errors.ts';
 import { isImageName } from '../data/images/find.ts';
+import { isGlob, matchesGlob } from '../data/images/glob.ts';
 import { isWithin, realRoot } from './locate.ts';
 import type { ManifestRow } from './manifest.ts';
 import type { PlannedImages } from './planned-images.ts';
@@ -38,7 +39,8 @@ export async function objectsOf(names: readonly string[], given: string | undefi
     unit: 'image',
     rows: (async function* () {
       for (const url of urls)
-        if (isImageName(url)) yield rowOf(url);
+        if (isGlob(url)) for await (const found of matching(url)) yield rowOf(found);
+        else if (isImageName(url)) yield rowOf(url);
         else for await (const found of imagesBelow(url, leave)) yield rowOf(found);
     })(),
     leftOut: () =>
@@ -48,6 +50,21 @@ export async function objectsOf(names: readonly string[], given: string | undefi
         .map(([kind, count]) => `${kind} ${count}`)
         .join(', '),
   };
+}
+
+/** Images whose keys a pattern names, as it would files: `*` within a part between slashes, `**` for any number of parts. */
+async function* matching(url: string): AsyncGenerator<string> {
+  const { bucket, key: pattern } = parseS3(url);
+  const parts = pattern.split('/');
+  const literal = parts.slice(0, parts.findIndex(isGlob)).join('/');
+  let count = 0;
+  for await (const key of listObjects(s3, { bucket, key: literal === '' ? '' : `${literal}/` })) {
+    // A key may have these characters itself.
+    if (!isImageName(key) || !(key === pattern || matchesGlob(pattern, key))) continue;
+    count++;
+    yield `s3://${bucket}/${key}`;
+  }
+  if (count === 0) throw new UserError(`no images match ${url}`, 'Quote the pattern, and check the prefix.');
 }
 
 /** Images of a prefix: like a folder's, by their extension, without names that begin with a dot. */
@@ -71,6 +88,7 @@ async function* imagesBelow(url: string, leave: (kind: string) => void): AsyncGe
 /** The deepest prefix that all lie in. Whatever names no image or tar is a prefix itself. */
 function rootOf(urls: readonly string[]): string {
   const folders = urls.map((url) => {
+    if (isGlob(url)) return url.slice(0, url.lastIndexOf('/', url.search(/[*?[]/)));
     const folder = s3Folder(url);
     return isImageName(folder) || /\.tar$/i.test(folder) ? folder.slice(0, folder.lastIndexOf('/')) : folder;
   });

@@ -17,6 +17,24 @@ export function expandGlob(pattern: string): string[] {
   return inNaturalOrder([...new Set(matches(root, root === '' ? parts : parts.slice(1)))]);
 }
 
+/** Whether a path is one that a pattern names, by its text alone: for names that lie in no folder of this machine. */
+export function matchesGlob(pattern: string, path: string): boolean {
+  const match = ([part, ...parts]: readonly string[], names: readonly string[]): boolean => {
+    const [name, ...rest] = names;
+    if (part === undefined) return name === undefined;
+    if (part === '**')
+      return (
+        match(parts, names) || (rest.length > 0 && !name!.startsWith('.') && match([part, ...parts], rest))
+      );
+    if (name === undefined) return false;
+    const fits = isGlob(part)
+      ? regularExpression(part).test(name) && (!name.startsWith('.') || part.startsWith('.'))
+      : part === name;
+    return fits && match(parts, rest);
+  };
+  return match(pattern.split('/'), path.split('/'));
+}
+
 function matches(folder: string, parts: readonly string[]): string[] {
   const [part, ...rest] = parts;
   if (part === undefined) return [folder];

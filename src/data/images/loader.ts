@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { UserError } from '../../common/errors.ts';
 import { limit } from '../../common/limits.ts';
 import { type FileJobs, type Lane, LaneLost, type Outcome, OwnLane, type Spent, WorkerLane } from './lane.ts';
 import { PixelBudget } from './pixel-budget.ts';
@@ -16,7 +17,7 @@ export type LoadedImage =
 export type UnwantedImage = KnownImage & { readonly index: number };
 
 export interface ImageLoaderOptions {
-  /** Threads; 0 decodes in this one. By default one less than there are cores, 1 to 8. */
+  /** Threads; 0 decodes in this one. By default what {@link decodeThreadsVariable} says, or one less than there are cores, 1 to 8. */
   readonly workers?: number;
   /** Images made ready, or being made, before they are asked for; it bounds the memory. */
   readonly ahead?: number;
@@ -24,6 +25,16 @@ export interface ImageLoaderOptions {
   readonly workerFile?: URL;
   /** Milliseconds that an image may take before its thread is given up. By default the limit `imageSeconds`, and half of it more. */
   readonly timeoutMs?: number;
+}
+
+/** The variable of the environment that says how many threads a loader has, where a machine has many cores, or fewer than it shows. */
+export const decodeThreadsVariable = 'CLIP_AGIQA_DECODE_THREADS';
+
+function defaultThreads(): number {
+  const text = process.env[decodeThreadsVariable] ?? '';
+  if (text === '') return Math.min(8, Math.max(1, availableParallelism() - 1));
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new UserError(`${decodeThreadsVariable} is ${text}, not a number of threads`, 'Write 1 to 999.');
 }
 
 /** Files a lane has at once: one is read and decoded while another is resized. More would only hold memory. */
@@ -60,7 +71,7 @@ export class ImageLoader {
   #closed = false;
 
   constructor(options: ImageLoaderOptions = {}) {
-    this.#workers = options.workers ?? Math.min(8, Math.max(1, availableParallelism() - 1));
+    this.#workers = options.workers ?? defaultThreads();
     this.#ahead = Math.max(1, options.ahead ?? 64);
     this.#workerFile = options.workerFile ?? findWorker();
     // More than the decoder's own time, which ends most of what takes too long without the loss of a thread.
