@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { scale } from '../src/autograd/ops/arithmetic.ts';
 import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
 import { valueAndGradients } from '../src/autograd/tape.ts';
 import { Tensor } from '../src/autograd/tensor.ts';
-import { meanSquaredErrorBackward } from '../src/kernels/rows/losses.ts';
+import { maxError } from '../src/common/compare.ts';
+import { meanSquaredError } from '../src/kernels/rows/losses.ts';
 import { applicableRowVariants, withRowVariant } from '../src/kernels/rows/row-kernel.ts';
 import { logSumExp, rowsOf, sumOf } from '../src/reference/rows.ts';
 import { checkOp, rowShapes } from './check-op.ts';
@@ -33,20 +35,34 @@ describe('mseLoss', () => {
   it('writes its gradient up to the last pair, and nothing beyond', async () => {
     const gpu = await sharedGpu();
     const [x, t] = [Tensor.from(gpu, randoms(66, 5)), Tensor.from(gpu, randoms(66, 6))];
-    const one = Tensor.from(gpu, [1]);
+    const loss = Tensor.zeros(gpu, [1]);
     for (const size of [1, 3, 63, 64, 65]) {
       const dx = Tensor.from(gpu, new Float32Array(66).fill(9));
-      meanSquaredErrorBackward(gpu, {
-        x: x.buffer,
-        target: t.buffer,
-        dloss: one.buffer,
-        dx: dx.buffer,
-        size,
-      });
+      meanSquaredError(gpu, { x: x.buffer, target: t.buffer, loss: loss.buffer, dx: dx.buffer, size });
       expect((await dx.read()).map((value, i) => (value === 9 ? 0 : i + 1)).filter(Boolean)).toEqual(
         Float32Array.from({ length: size }, (_, i) => i + 1),
       );
     }
+  });
+
+  it('has its gradient from its own launch, scaled where it is part of another value', async () => {
+    const gpu = await sharedGpu();
+    const [x, t] = [Tensor.from(gpu, randoms(35, 5)), Tensor.from(gpu, randoms(35, 6))];
+    const kernels: string[] = [];
+    gpu.tracer = { dispatch: (kernel) => void kernels.push(kernel) };
+    const { gradients } = valueAndGradients(() => mseLoss(x, t), [x]);
+    gpu.tracer = undefined;
+    expect(kernels.length).toBe(1);
+    const twice = valueAndGradients(() => scale(mseLoss(x, t), 2), [x]).gradients;
+    const own = await gradients.get(x)!.read();
+    const [a, b] = [await x.read(), await t.read()];
+    expect(
+      maxError(
+        own,
+        a.map((value, i) => (2 / 35) * (value - b[i]!)),
+      ),
+    ).toBeLessThan(1e-6);
+    expect(await twice.get(x)!.read()).toEqual(own.map((value) => 2 * value));
   });
 
   it('refuses lists of different length', async () => {

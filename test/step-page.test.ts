@@ -144,7 +144,7 @@ describe('the walk', () => {
     }
     const at = (title: string) => data.dispatches[stops.find((stop) => stop.title === title)!.dispatch]!;
     expect(at('The head').part).toBe('head.1');
-    expect(at('The turn').kernel).toBe('fill');
+    expect(at('The turn').part).toBe('head.4');
     expect(at('What is learned').phase).toBe('update');
   });
 });

@@ -1,5 +1,7 @@
 import type { GpuBuffer } from '../kernels/device/buffer-pool.ts';
+import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Pending, Storage } from '../kernels/device/storage.ts';
+import { fill } from '../kernels/elementwise.ts';
 import { keep, type Scoped } from './scope.ts';
 
 /**
@@ -21,6 +23,23 @@ export abstract class Deferred implements Pending {
 
   drop(): void {
     for (const operand of this.#held) operand.dispose();
+  }
+}
+
+/**
+ * A value's gradient by itself, 1, where the value is one number: a loss whose op knows it has its own gradient already, and does not
+ * read it.
+ */
+export class UnitGradient extends Deferred {
+  readonly #gpu: Gpu;
+
+  constructor(gpu: Gpu) {
+    super();
+    this.#gpu = gpu;
+  }
+
+  compute(out: GpuBuffer): void {
+    fill(this.#gpu, out, 1, 1);
   }
 }
 

@@ -1,5 +1,5 @@
-import { binary, fill } from '../kernels/elementwise.ts';
-import { deferring } from './deferred.ts';
+import { binary } from '../kernels/elementwise.ts';
+import { deferring, UnitGradient } from './deferred.ts';
 import { currentName, within } from './names.ts';
 import {
   type AttributesOf,
@@ -134,9 +134,7 @@ function one(value: Tensor): Tensor {
     throw new Error(
       `the value has shape [${value.shape.join(', ')}]: give its gradient, or reduce it to one number`,
     );
-  const seed = Tensor.empty(value.gpu, value.shape);
-  fill(value.gpu, seed.buffer, 1, 1);
-  return seed;
+  return Tensor.deferred(value.gpu, value.shape, new UnitGradient(value.gpu));
 }
 
 function backward(

@@ -12,6 +12,8 @@ interface GatherShape {
   readonly indices: GpuBuffer;
   readonly count: number;
   readonly width: number;
+  /** Of the table. */
+  readonly rows: number;
 }
 
 export interface GatherRows extends GatherShape {
@@ -19,16 +21,19 @@ export interface GatherRows extends GatherShape {
   readonly table: GpuBuffer;
   /** The table holds halves. */
   readonly half?: boolean;
+  /** [count, width], float32, added; a number beyond the table's rows then stands for zeros. */
+  readonly base?: GpuBuffer | null;
   /** [count, width], float32 */
   readonly out: GpuBuffer;
 }
 
 /** out[i] = row indices[i] of the table. */
-export function gatherRows(gpu: Gpu, { table, indices, out, count, width, half = false }: GatherRows): void {
+export function gatherRows(gpu: Gpu, options: GatherRows): void {
+  const { table, indices, out, count, width, rows, half = false, base = null } = options;
   gpu.run(kernel, {
-    constants: { HALF: Number(half) },
-    buffers: [table, indices, out],
-    params: [count * width, width],
+    constants: { HALF: Number(half), BASE: Number(base !== null) },
+    buffers: base ? [table, indices, base, out] : [table, indices, out],
+    params: [count * width, width, rows],
     groups: elementGroups(count * width),
   });
 }
@@ -38,16 +43,20 @@ export interface GatherRowsBackward extends GatherShape {
   readonly dy: GpuBuffer;
   /** [rows, width] */
   readonly dtable: GpuBuffer;
-  readonly rows: number;
 }
+
+/** Rows of a table, at most, of which each is written: beyond that only those that were named. */
+const mostWhole = 1024;
 
 /** dtable = for each row the sum of the dy rows that were gathered from it. */
 export function gatherRowsBackward(gpu: Gpu, options: GatherRowsBackward): void {
   const { dy, indices, dtable, count, width, rows } = options;
-  fill(gpu, dtable, rows * width, 0);
+  const whole = rows <= mostWhole;
+  if (!whole) fill(gpu, dtable, rows * width, 0);
   gpu.run(backwardKernel, {
+    constants: { WHOLE: Number(whole) },
     buffers: [dy, indices, dtable],
-    params: [count, width],
-    groups: foldGroups(count),
+    params: [count, width, rows],
+    groups: foldGroups(whole ? rows : count),
   });
 }

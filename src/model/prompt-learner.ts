@@ -1,7 +1,6 @@
 import { named } from '../autograd/names.ts';
-import { add } from '../autograd/ops/arithmetic.ts';
 import { gatherRows } from '../autograd/ops/embedding.ts';
-import { concat, reshape } from '../autograd/ops/shape.ts';
+import { reshape } from '../autograd/ops/shape.ts';
 import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { PrefixTree } from './prefix-tree.ts';
@@ -25,9 +24,8 @@ export class PromptLearner {
   readonly ctx: Tensor;
   readonly tree: PrefixTree;
   readonly #text: TextTransformer;
-  readonly #fixed: Tensor; // embeddings of the distinct tokens [tokens, width]
-  readonly #rows: Tensor; // u32 [R]: each row's place in fixed ++ ctx
-  readonly #positions: Tensor; // positional embeddings [R, width]
+  readonly #rows: Tensor; // u32 [R]: of each row the context vector it holds; of a token's a number beyond them
+  readonly #fixed: Tensor; // what does not learn of each row [R, width]: its positional embedding and, of a token's, that of the token
   readonly #eot: Tensor; // u32 [prompts]
   readonly #end: Tensor | null; // u32 [R]; padded prompts are apart instead
 
@@ -47,23 +45,18 @@ export class PromptLearner {
       : prefixTree(lists, layout);
     const { slots, position, end, eot } = this.tree;
     const nCtx = ctx.dim(-2);
-    const ids = [...new Set(slots.flatMap(({ slot }) => (slot.kind === 'token' ? [slot.id] : [])))];
+    const vectors = ctx.size / ctx.dim(-1);
     const place = slots.map(({ slot, prompt }) =>
-      slot.kind === 'token'
-        ? ids.indexOf(slot.id)
-        : ids.length + (options.classSpecific ? prompt * nCtx : 0) + slot.index,
+      slot.kind === 'token' ? vectors : (options.classSpecific ? prompt * nCtx : 0) + slot.index,
     );
-    const { parameters } = text;
     const numbers = (values: Iterable<number>) => keep(Tensor.from(gpu, Uint32Array.from(values)));
     const made = allOrNone(() => ({
-      fixed: gathered(parameters.get('token_embedding.weight'), ids),
-      positions: gathered(parameters.get('positional_embedding'), [...position]),
+      fixed: fixedRows(text, slots, position),
       rows: numbers(place),
       eot: numbers(eot),
       end: options.padded ? null : numbers(end),
     }));
     this.#fixed = made.fixed;
-    this.#positions = made.positions;
     this.#rows = made.rows;
     this.#eot = made.eot;
     this.#end = made.end;
@@ -75,7 +68,7 @@ export class PromptLearner {
       const width = this.ctx.dim(-1);
       const embedded = named('prompts', () => {
         const context = reshape(this.ctx, [this.ctx.size / width, width]);
-        return add(gatherRows(concat([this.#fixed, context], 0), this.#rows), this.#positions);
+        return gatherRows(context, this.#rows, this.#fixed);
       });
       const sequences = this.#end ? 1 : this.tree.eot.length;
       const rows = reshape(embedded, [sequences, embedded.dim(0) / sequences, width]);
@@ -85,10 +78,24 @@ export class PromptLearner {
 
   /** Frees everything but the context vectors. */
   dispose(): void {
-    for (const tensor of [this.#fixed, this.#rows, this.#positions, this.#eot, this.#end]) tensor?.dispose();
+    for (const tensor of [this.#fixed, this.#rows, this.#eot, this.#end]) tensor?.dispose();
   }
 }
 
-function gathered(table: Tensor, ids: readonly number[]): Tensor {
-  return keep(scope(() => gatherRows(table, Tensor.from(table.gpu, Uint32Array.from(ids)))));
+/** The positional embedding of each row and, of a token's, that of the token. */
+function fixedRows(
+  { parameters }: TextTransformer,
+  slots: PrefixTree['slots'],
+  position: Int32Array,
+): Tensor {
+  const table = parameters.get('token_embedding.weight');
+  const numbers = (values: Iterable<number>) => Tensor.from(table.gpu, Uint32Array.from(values));
+  const none = table.dim(0); // no row: nothing is added
+  return keep(
+    scope(() => {
+      const positions = gatherRows(parameters.get('positional_embedding'), numbers(position));
+      const tokens = slots.map(({ slot }) => (slot.kind === 'token' ? slot.id : none));
+      return gatherRows(table, numbers(tokens), positions);
+    }),
+  );
 }

@@ -153,12 +153,16 @@ const additive =
     return out;
   };
 
-function gatherRows({ inputs: [table, indices], dy }: ExactCall): Values {
+function gatherRows({ inputs: [table, indices, base], dy }: ExactCall): Values {
   const width = lastOf(table!);
   const at = (i: number) => indices!.data[Math.floor(i / width)]! * width + (i % width);
-  if (!dy) return filled(indices!.data.length * width, (i) => table!.data[at(i)]!);
+  if (!dy)
+    return filled(
+      indices!.data.length * width,
+      (i) => (table!.data[at(i)] ?? (base ? 0 : Number.NaN)) + (base?.data[i] ?? 0),
+    );
   const out = new Float64Array(table!.data.length);
-  for (let i = 0; i < dy.data.length; i++) out[at(i)]! += dy.data[i]!;
+  for (let i = 0; i < dy.data.length; i++) if (at(i) < out.length) out[at(i)]! += dy.data[i]!;
   return out;
 }
 

@@ -95,7 +95,7 @@ const planned: readonly Planned[] = [
     title: 'The turn',
     find: (data) => first(data, (one) => one.phase === 'backward'),
     say: (data) => [
-      `The loss is one number, ${data.loss.toPrecision(4)}, and its gradient by itself is 1: this writes that 1.`,
+      `The loss is one number, ${data.loss.toPrecision(4)}, and its gradient by itself is 1: its own launch has kept what follows from that, and this goes on.`,
       'From here the tape is read from its end, and every op is asked for the gradients of its inputs.',
       'What an op does not depend on a parameter for is not on the tape, so it has no gradient to compute.',
     ],

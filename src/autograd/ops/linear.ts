@@ -3,10 +3,10 @@ import { type ActivationInput, matmul, type NormOfA, takesNorm } from '../../ker
 import { columnSum } from '../../kernels/rows/reduce.ts';
 import { type ActivationName, unaryBackward } from '../../kernels/unary.ts';
 import { Deferred } from '../deferred.ts';
+import { DeferredNorm, DeferredNormGradient } from '../deferred-norm.ts';
 import type { Op, Operand } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
-import { DeferredNorm, DeferredNormGradient } from './layernorm.ts';
 
 /** What is fused into the product. */
 export interface LinearOptions {

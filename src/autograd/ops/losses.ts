@@ -1,34 +1,41 @@
+import { binary } from '../../kernels/elementwise.ts';
 import {
   crossEntropyBackward,
   crossEntropy as crossEntropyForward,
   meanSquaredError,
-  meanSquaredErrorBackward,
 } from '../../kernels/rows/losses.ts';
+import { UnitGradient } from '../deferred.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 const mseLossOp: Op<{
   inputs: [prediction: Tensor, target: Tensor];
-  saved: { prediction: Tensor; target: Tensor };
+  /** The gradient where the loss's own is 1. */
+  saved: { gradient: Tensor };
 }> = {
   name: 'mseLoss',
-  forward([prediction, target], { save }) {
-    const { gpu, size } = prediction;
+  forward([prediction, target], { needs, save }) {
+    const { gpu, size, shape } = prediction;
     const loss = Tensor.empty(gpu, [1]);
-    meanSquaredError(gpu, { x: prediction.buffer, target: target.buffer, loss: loss.buffer, size });
-    save({ prediction, target });
-    return loss;
-  },
-  gradient(dy, { saved: { prediction, target } }) {
-    const dx = Tensor.empty(dy.gpu, prediction.shape);
-    meanSquaredErrorBackward(dy.gpu, {
+    const gradient = needs[0] ? Tensor.empty(gpu, shape) : null;
+    meanSquaredError(gpu, {
       x: prediction.buffer,
       target: target.buffer,
-      dloss: dy.buffer,
-      dx: dx.buffer,
-      size: dx.size,
+      loss: loss.buffer,
+      dx: gradient?.buffer ?? null,
+      size,
     });
+    if (gradient) save({ gradient });
+    gradient?.dispose();
+    return loss;
+  },
+  gradient(dy, { saved: { gradient }, needs }) {
+    if (!needs[0]) return [null, null];
+    if (dy.pending instanceof UnitGradient) return [gradient.view(), null];
+    const { gpu, size } = gradient;
+    const dx = Tensor.empty(gpu, gradient.shape);
+    binary(gpu, 'multiply', gradient.buffer, dy.buffer, dx.buffer, size, { bPeriod: 1 });
     return [dx, null];
   },
 };

@@ -1,5 +1,6 @@
 import { elementCount } from '../../common/shape.ts';
-import { matmul as launch } from '../../kernels/matmul/index.ts';
+import { matmul as launch, type NormOfA, takesNorm } from '../../kernels/matmul/index.ts';
+import { DeferredNorm } from '../deferred-norm.ts';
 import type { Op } from '../op.ts';
 import { apply } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -18,13 +19,19 @@ function matrix(x: Tensor, transposed: boolean): readonly [number, number] {
 }
 
 /** The matrix product of dense tensors of one batch shape. */
-function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+function product(
+  a: Tensor,
+  b: Tensor,
+  transposeA: boolean,
+  transposeB: boolean,
+  mayTakeNorm = false,
+): Tensor {
   const [m, k] = matrix(a, transposeA);
   const [, n] = matrix(b, transposeB);
   const batch = a.shape.slice(0, -2);
   const out = Tensor.empty(a.gpu, [...batch, m, n]);
-  launch(a.gpu, {
-    a: a.buffer,
+  const options = {
+    a: a.place,
     b: b.buffer,
     out: out.buffer,
     m,
@@ -33,8 +40,11 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
     transposeA,
     transposeB,
     batch: elementCount(batch),
-    bType: b.type === 'f16' ? 'f16' : 'f32',
-  });
+    bType: b.type === 'f16' ? ('f16' as const) : ('f32' as const),
+    norm: null as NormOfA | null,
+  };
+  const onTheWay = mayTakeNorm && a.pending instanceof DeferredNorm && takesNorm(a.gpu, options);
+  launch(a.gpu, Object.assign(options, onTheWay ? (a.pending as DeferredNorm).onTheWay : { a: a.buffer }));
   return out;
 }
 
@@ -47,7 +57,8 @@ const matmulOp: Op<{
   types: [['f32'], ['f32', 'f16']],
   forward([a, b], { attributes: { transposeA, transposeB }, needs, save }) {
     save({ a: needs[1] ? a : null, b: needs[0] ? b : null });
-    return product(a, b, transposeA, transposeB);
+    // A learned b's gradient reads a itself.
+    return product(a, b, transposeA, transposeB, !needs[1]);
   },
   // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; of an operand given transposed, the gradient comes out transposed too.
   gradient: (dy, { saved: { a, b }, attributes: { transposeA, transposeB } }) => [
