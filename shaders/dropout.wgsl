@@ -1,11 +1,11 @@
 // out[i] = x[i] / (1 - p) where element i is kept, else 0; each is dropped with probability p. The gradient is the same
 // kernel on dy: the mask is drawn again from its counter, never stored.
 //
-// Counter: (i / 4, step, stream, 0), key: the seed; a lane draws four words and serves the four elements 4i … 4i + 3.
+// A lane draws four words (lib_dropout.wgsl) and serves the four elements 4i … 4i + 3.
 //@work size operations, 8 * size + 8 bytes
 //@budget registers 64, shared 0
 
-//@include "lib_philox.wgsl"
+//@include "lib_dropout.wgsl"
 
 struct Params {
   size: u32,
@@ -22,7 +22,7 @@ struct Params {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let quad = (group.y * groups.x + group.x) * 64u + lane;
-  let words = philox(vec4u(quad, seed[1], params.stream, 0u), vec2u(seed[0], 0u));
+  let words = words_of(quad);
   for (var j = 0u; j < 4u; j++) {
     let i = quad * 4u + j;
     if (i < params.size) {

@@ -19,6 +19,7 @@ export { add, divide, multiply, scale, subtract } from './autograd/ops/arithmeti
 export { type AttentionOptions, attention, attentionFrom } from './autograd/ops/attention.ts';
 export { dropout } from './autograd/ops/dropout.ts';
 export { gatherRows } from './autograd/ops/embedding.ts';
+export { type JoinDropout, joinRepeated } from './autograd/ops/join-repeated.ts';
 export { layerNorm } from './autograd/ops/layernorm.ts';
 export { type LinearOptions, linear } from './autograd/ops/linear.ts';
 export { crossEntropy, mseLoss } from './autograd/ops/losses.ts';

@@ -7,6 +7,7 @@ import * as arithmetic from '../src/autograd/ops/arithmetic.ts';
 import { attention, attentionFrom } from '../src/autograd/ops/attention.ts';
 import { dropout } from '../src/autograd/ops/dropout.ts';
 import { gatherRows } from '../src/autograd/ops/embedding.ts';
+import { joinRepeated } from '../src/autograd/ops/join-repeated.ts';
 import { layerNorm } from '../src/autograd/ops/layernorm.ts';
 import { linear } from '../src/autograd/ops/linear.ts';
 import { crossEntropy, mseLoss } from '../src/autograd/ops/losses.ts';
@@ -68,6 +69,7 @@ const calls: Record<string, () => Tensor> = {
   fidelityLoss: () => fidelityLoss(floats(3), floats(3)),
   gatherRows: () => gatherRows(floats(2, 3), words(2)),
   gradedResponseLoss: () => gradedResponseLoss(floats(2, 3), words(2)),
+  joinRepeated: () => joinRepeated(floats(2, 4), floats(8)),
   l2Normalize: () => l2Normalize(floats(2, 3)),
   layerNorm: () => layerNorm(floats(2, 3), null, null),
   linear: () => linear(floats(2, 3), floats(4, 3), null),

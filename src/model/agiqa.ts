@@ -1,9 +1,11 @@
 import { named } from '../autograd/names.ts';
+import { joinRepeated } from '../autograd/ops/join-repeated.ts';
 import { l2Normalize } from '../autograd/ops/normalize.ts';
-import { concat, expand, reshape } from '../autograd/ops/shape.ts';
+import { reshape } from '../autograd/ops/shape.ts';
 import { scope } from '../autograd/scope.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
+import { streams } from '../common/random.ts';
 import type { TextIds } from '../data/tokenizer/tokenizer.ts';
 import type { TextConfig } from './config.ts';
 import type { DropoutState, RegressionHead } from './head.ts';
@@ -67,12 +69,14 @@ export class ClipAgiqa {
   predict(imageFeatures: Tensor, training?: DropoutState, textFeatures?: Tensor): Tensor {
     return scope(() => {
       const text = textFeatures ?? this.textFeatures();
-      const batch = imageFeatures.dim(0);
-      const joined = named('joined', () => {
-        const repeated = expand(reshape(text, [text.size]), batch);
-        return concat([l2Normalize(imageFeatures), repeated], 1);
-      });
-      return this.head.forward(joined, training);
+      const joined = named('joined', () =>
+        joinRepeated(
+          l2Normalize(imageFeatures),
+          reshape(text, [text.size]),
+          training ? { p: training.p, seed: training.seed, stream: streams.inputDropout } : null,
+        ),
+      );
+      return this.head.forward(joined, training, { inputDropped: true });
     });
   }
 

@@ -80,23 +80,26 @@ export class RegressionHead {
     this.parameters = allOrNone(() => new Map(headNames.map((name) => [name, make(name)])));
   }
 
-  /** x [B, input] → scores [B], of an ensemble the mean of its members'; dropout only in training. */
-  forward(x: Tensor, training?: DropoutState): Tensor {
+  /**
+   * x [B, input] → scores [B], of an ensemble the mean of its members'; dropout only in training, and of the input only where that
+   * was not `inputDropped` before.
+   */
+  forward(x: Tensor, training?: DropoutState, { inputDropped = false } = {}): Tensor {
     return scope(() => {
-      const scores = this.members(x, training);
+      const scores = this.members(x, training, { inputDropped });
       return scores.dim(1) === 1 ? reshape(scores, [x.dim(0)]) : mean(scores, -1);
     });
   }
 
   /** x [B, input] → the score of each member of an ensemble [B, members]; a head that was trained alone is its only one. */
-  members(x: Tensor, training?: DropoutState): Tensor {
+  members(x: Tensor, training?: DropoutState, { inputDropped = false } = {}): Tensor {
     return inHead(() => {
       const drop = (t: Tensor, place: string, stream: number) =>
         training && training.p > 0
           ? named(place, () => dropout(t, training.p, { seed: training.seed, stream }))
           : t;
       const p = (name: HeadName) => getOrThrow(this.parameters, name);
-      const input = drop(x, '0', streams.inputDropout);
+      const input = inputDropped ? x : drop(x, '0', streams.inputDropout);
       const hidden = named('1', () => hiddenLayer(this.kind, input, p('1.weight'), p('1.bias')));
       const dropped = drop(hidden, '3', streams.hiddenDropout);
       return named('4', () => outputLayer(dropped, p('4.weight'), p('4.bias')));

@@ -191,7 +191,11 @@ function expand({ inputs: [x], attributes, dy }: ExactCall): Values {
   return out;
 }
 
-function dropout({ inputs: [x, seed], attributes, dy }: ExactCall): Values {
+function dropout({
+  inputs: [x, seed],
+  attributes,
+  dy,
+}: Pick<ExactCall, 'inputs' | 'attributes' | 'dy'>): Values {
   const { p, stream } = attributes as { p: number; stream: number };
   const threshold = Math.floor(p * 2 ** 32);
   let [quad, words] = [-1, [0, 0, 0, 0] as readonly number[]];
@@ -203,6 +207,28 @@ function dropout({ inputs: [x, seed], attributes, dy }: ExactCall): Values {
     }
     return words[i % 4]! < threshold ? 0 : source[i]! / (1 - p);
   });
+}
+
+/** By the repeated row where that is wanted, else by x. */
+function joinRepeated({ inputs: [x, repeated, seed], attributes, dy, wanted }: ExactCall): Values {
+  const own = lastOf(x!);
+  const width = own + repeated!.data.length;
+  const rows = x!.data.length / own;
+  const column = (i: number) => i % width;
+  const joined = dy
+    ? dy.data
+    : filled(rows * width, (i) =>
+        column(i) < own
+          ? x!.data[Math.floor(i / width) * own + column(i)]!
+          : repeated!.data[column(i) - own]!,
+      );
+  const whole = { shape: [rows, width], data: joined };
+  const kept = seed ? dropout({ inputs: [whole, seed], attributes, dy: null }) : joined;
+  if (!dy) return Float64Array.from(kept);
+  if (wanted !== 1) return filled(rows * own, (i) => kept[Math.floor(i / own) * width + (i % own)]!);
+  const sums = new Float64Array(width - own);
+  for (let i = 0; i < kept.length; i++) if (column(i) >= own) sums[column(i) - own]! += kept[i]!;
+  return sums;
 }
 
 function mseLoss({ inputs: [x, t], dy }: ExactCall): Values {
@@ -223,6 +249,7 @@ const forms: Readonly<Record<string, (call: ExactCall) => Values | null>> = {
   concat,
   expand,
   dropout,
+  joinRepeated,
   mseLoss,
   add: additive(1),
   subtract: additive(-1),

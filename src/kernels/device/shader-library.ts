@@ -3,6 +3,7 @@ import attentionFlash from '../../../shaders/lib_attention_flash.wgsl';
 import attentionFlashKeys from '../../../shaders/lib_attention_flash_keys.wgsl';
 import attentionMask from '../../../shaders/lib_attention_mask.wgsl';
 import attentionSimd from '../../../shaders/lib_attention_simd.wgsl';
+import dropout from '../../../shaders/lib_dropout.wgsl';
 import elementwise from '../../../shaders/lib_elementwise.wgsl';
 import fidelity from '../../../shaders/lib_fidelity.wgsl';
 import gradedResponse from '../../../shaders/lib_graded_response.wgsl';
@@ -29,6 +30,7 @@ export const shaderLibrary: ReadonlyMap<string, string> = new Map([
   ['lib_attention_flash.wgsl', attentionFlash],
   ['lib_attention_flash_keys.wgsl', attentionFlashKeys],
   ['lib_attention_simd.wgsl', attentionSimd],
+  ['lib_dropout.wgsl', dropout],
   ['lib_elementwise.wgsl', elementwise],
   ['lib_fidelity.wgsl', fidelity],
   ['lib_graded_response.wgsl', gradedResponse],
