@@ -145,7 +145,7 @@ describe('every kernel', () => {
     const of = (name: string) => switched(everyShader().find((shader) => shader.name === name)!.source);
     expect(of('layernorm')).toHaveLength(4);
     expect(of('binary')).toHaveLength(4);
-    expect(of('unary')).toHaveLength(8);
+    expect(of('unary')).toHaveLength(9);
     expect(of('fill')).toEqual([{}]);
   });
 });
