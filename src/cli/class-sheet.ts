@@ -19,14 +19,15 @@ interface ScoreOnly {
   readonly exif?: unknown;
   readonly sort?: unknown;
   readonly promptColumn?: unknown;
+  readonly doubt?: unknown;
 }
 
 /** Refuses options that are for scores, where the model tells classes apart. */
 export function refuseScoreOptions(model: string, options: ScoreOnly): void {
-  const { pairs, alignment, exif, sort, promptColumn } = options;
-  if (pairs || alignment !== undefined || exif || sort || promptColumn !== undefined)
+  const { pairs, alignment, exif, sort, promptColumn, doubt } = options;
+  if (doubt || pairs || alignment !== undefined || exif || sort || promptColumn !== undefined)
     throw new UserError(
-      `${model} tells classes apart: --pairs, --alignment, --exif, --sort and --prompt-column are for scores`,
+      `${model} tells classes apart: --doubt, --pairs, --alignment, --exif, --sort and --prompt-column are for scores`,
       'Omit them.',
     );
 }

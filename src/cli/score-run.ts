@@ -2,6 +2,7 @@ import { UserError } from '../common/errors.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
+import { doubtNamesOf } from '../scoring/doubt.ts';
 import type { ScoringSpec } from '../scoring/open-scoring.ts';
 import { trainedSettings } from '../scoring/trained-model.ts';
 import { refuseScoreOptions } from './class-sheet.ts';
@@ -21,6 +22,7 @@ export interface ScoreFlags extends ShardFlags, ExplainFlags {
   weights?: string;
   pairs?: readonly string[];
   alignment?: string;
+  doubt?: boolean;
   list?: string;
   imageColumn?: string;
   promptColumn?: string;
@@ -34,12 +36,18 @@ export interface ScoreFlags extends ShardFlags, ExplainFlags {
   strict?: boolean;
 }
 
-/** The model that these options name. */
-export const specOf = ({ ctp, epochFile: epoch, ...options }: ScoreFlags): ScoringSpec => ({
+/** The model that these options name. Throws `UserError` where it is to say its doubt and cannot. */
+export const specOf = async ({ ctp, epochFile: epoch, ...options }: ScoreFlags): Promise<ScoringSpec> => ({
+  ...(options.doubt && { doubt: await doubtOf(options) }),
   ...pick(options, ['model', 'zeroShot', 'weights', 'scoreBy', 'batch', 'pairs', 'alignment']),
   ...(epoch !== undefined && { epoch: epochFile(epoch) }),
   position: ctp,
 });
+
+async function doubtOf({ model = 'embedded', zeroShot }: Pick<ScoreFlags, 'model' | 'zeroShot'>) {
+  if (zeroShot) throw new UserError('--zero-shot says nothing of its doubt', 'Omit --doubt.');
+  return doubtNamesOf(model);
+}
 
 /** Works through a plan in the folder `out`; see docs/scale.md. */
 export async function scoreRun(out: string, options: ScoreFlags, args: string[]): Promise<void> {
@@ -51,14 +59,14 @@ export async function scoreRun(out: string, options: ScoreFlags, args: string[])
       );
   const { model, weights, alignment, exif, ctp, ...rest } = options;
   const places = { model: absolute(model), weights: absolute(weights), alignment: absolute(alignment) };
-  const decides = pick(rest, ['zeroShot', 'scoreBy', 'epochFile', 'batch', 'pairs']);
+  const decides = pick(rest, ['zeroShot', 'scoreBy', 'epochFile', 'batch', 'pairs', 'doubt']);
   const run = await planRun(out, options, {
     task: 'score',
     images: { images: args, ...pick(rest, ['list', 'imageColumn', 'promptColumn', 'root']) },
     given: { ...decides, exif, ctp: ctp === 'end' ? undefined : ctp },
     places,
     settings: async ({ prompts }) => {
-      const spec = { ...specOf(options), batch: options.batch ?? encodeBatch, ...places, exif };
+      const spec = { ...(await specOf(options)), batch: options.batch ?? encodeBatch, ...places, exif };
       const classes =
         !options.zeroShot && (await trainedSettings(model ?? 'embedded')).classColumn !== ''
           ? true

@@ -63,6 +63,10 @@ const command = addEpochFileOption(
     },
   )
   .option(
+    '--doubt',
+    'add columns that say how sure a score is, as far as the model was trained to: uncertainty, spreads, distance from the training images, probabilities of the quality words',
+  )
+  .option(
     '--list <file>',
     `images to score, from a CSV with a header or JSON lines; a column of prompts adds ${promptColumn}, the cosine of image and prompt`,
   )
@@ -140,9 +144,10 @@ await runCommand<ScoreFlags & Record<string, unknown>>(command, async (options, 
     await classify(gpu, paths, options, signal);
     return;
   }
-  const scoring = await openScoring(gpu, specOf(options));
+  const spec = await specOf(options);
+  const scoring = await openScoring(gpu, spec);
   for (const [label, text] of scoring.about) tell(label, text);
-  const columns = scoreColumns(specOf(options), prompts !== undefined);
+  const columns = scoreColumns(spec, prompts !== undefined);
   const { explain } = options;
   if (explain !== undefined) prepareExplanations(explain);
   const scored: ScoredFile[] = [];

@@ -1,4 +1,5 @@
 import { permutation, streams } from '../common/random.ts';
+import { dealContents } from '../data/datasets/deal-contents.ts';
 import type { Dataset } from '../data/datasets/index.ts';
 import { classOf, emptyPart, fewShot, type Split } from '../data/datasets/splits.ts';
 import { type GeneratorUnit, generatorOf, generatorsOf, type Protocol, usedSamples } from './protocols.ts';
@@ -136,30 +137,6 @@ function finished(
     split: { ...heldOut(kept, dataset, options), test },
     dropped: train.length - kept.length,
   };
-}
-
-/** Which fold each prompt is in: dealt in random order, each to the fold with the fewest images so far. */
-function dealContents(
-  { samples }: Dataset,
-  used: readonly number[],
-  folds: number,
-  seed: number,
-): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const at of used) {
-    const { content } = samples[at]!;
-    if (content !== undefined) counts.set(content, (counts.get(content) ?? 0) + 1);
-  }
-  const names = [...counts.keys()].sort();
-  const sizes = new Array<number>(folds).fill(0);
-  const foldOf = new Map<string, number>();
-  for (const at of permutation(names.length, seed, streams.folds)) {
-    const name = names[at]!;
-    const fold = sizes.indexOf(Math.min(...sizes));
-    foldOf.set(name, fold);
-    sizes[fold]! += counts.get(name)!;
-  }
-  return foldOf;
 }
 
 /** A validation part cut from the training part, in whole prompts where the images have any: the test part is not asked. */

@@ -36,3 +36,16 @@ export function joinCrops(features: Float32Array, width: number): Float32Array {
   }
   return joined;
 }
+
+/** What a head takes of an image, [that of all its crops together, and with each native crop in place of their mean]. */
+export function seenRows(features: Float32Array, crops: number): Float32Array {
+  const width = features.length / (crops + 1);
+  if (crops === 0) return features;
+  const rows = new Float32Array((1 + crops) * 2 * width);
+  rows.set(joinCrops(features, width));
+  for (let crop = 1; crop <= crops; crop++) {
+    rows.set(features.subarray(0, width), crop * 2 * width);
+    rows.set(features.subarray(crop * width, (crop + 1) * width), (2 * crop + 1) * width);
+  }
+  return rows;
+}

@@ -32,6 +32,11 @@ export class StoredFeatures implements FeatureSource {
     );
   }
 
+  /** The first view of a sample, [width]. */
+  row(sample: number): Float32Array {
+    return getOrThrow(this.#rows, sample).subarray(0, this.width);
+  }
+
   fill(samples: Int32Array, epoch: number, target: Tensor): Promise<void> {
     const { width } = this;
     if (this.#staging.length !== target.size) this.#staging = new Float32Array(target.size);

@@ -73,7 +73,9 @@ export class ClipAgiqa {
         joinRepeated(
           l2Normalize(imageFeatures),
           reshape(text, [text.size]),
-          training ? { p: training.p, seed: training.seed, stream: streams.inputDropout } : null,
+          training
+            ? { p: training.inputP ?? training.p, seed: training.seed, stream: streams.inputDropout }
+            : null,
         ),
       );
       return this.head.forward(joined, training, { inputDropped: true });

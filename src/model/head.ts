@@ -59,6 +59,8 @@ export function misshapenTensor(
 export interface DropoutState {
   /** Probability of dropping an element. */
   readonly p: number;
+  /** That before the first layer, where it is another one. */
+  readonly inputP?: number | undefined;
   /** u32 [2]: the seed and the step, so that every step draws a new mask. */
   readonly seed: Tensor;
 }
@@ -94,12 +96,10 @@ export class RegressionHead {
   /** x [B, input] → the score of each member of an ensemble [B, members]; a head that was trained alone is its only one. */
   members(x: Tensor, training?: DropoutState, { inputDropped = false } = {}): Tensor {
     return inHead(() => {
-      const drop = (t: Tensor, place: string, stream: number) =>
-        training && training.p > 0
-          ? named(place, () => dropout(t, training.p, { seed: training.seed, stream }))
-          : t;
+      const drop = (t: Tensor, place: string, stream: number, p = training?.p ?? 0) =>
+        training && p > 0 ? named(place, () => dropout(t, p, { seed: training.seed, stream })) : t;
       const p = (name: HeadName) => getOrThrow(this.parameters, name);
-      const input = inputDropped ? x : drop(x, '0', streams.inputDropout);
+      const input = inputDropped ? x : drop(x, '0', streams.inputDropout, training?.inputP);
       const hidden = named('1', () => hiddenLayer(this.kind, input, p('1.weight'), p('1.bias')));
       const dropped = drop(hidden, '3', streams.hiddenDropout);
       return named('4', () => outputLayer(dropped, p('4.weight'), p('4.bias')));

@@ -5,6 +5,7 @@ import { groupingOf } from '../data/datasets/index.ts';
 import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { RunSummary } from '../training/run.ts';
 import { defaultSettings, type SettingName, settingNames } from '../training/settings.ts';
+import { doubtSection } from './doubt-section.ts';
 import { lossChart, rateChart, srccChart } from './epoch-charts.ts';
 import type { Gallery, ShownImage } from './gallery.ts';
 import { card, duration, facts, htmlPage, section, table, text } from './html.ts';
@@ -23,6 +24,7 @@ export function reportPage(run: RunFiles, galleries: readonly Gallery[]): string
     figures(summary),
     `<main class="cards">${charts(run).join('\n')}</main>`,
     metricsTable(summary),
+    doubtSection(summary),
     images(run, galleries),
     predictionsTable(run),
     settingsTable(summary),

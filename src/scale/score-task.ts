@@ -21,6 +21,7 @@ const scoreSchema = v.object({
   batch: v.number(),
   pairs: v.exactOptional(v.array(v.string())),
   alignment: v.exactOptional(v.string()),
+  doubt: v.exactOptional(v.array(v.string())),
   exif: v.exactOptional(v.boolean()),
   /** Whether images have prompts. */
   prompts: v.exactOptional(v.boolean()),

@@ -7,6 +7,7 @@ import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, defaultSettings, type Settings } from '../training/settings.ts';
 import type { AntonymPair } from './antonyms.ts';
 import { tellsClasses } from './classifier.ts';
+import { type DoubtConstants, readDoubt, requireDoubt } from './doubt.ts';
 import {
   isOriginalFolder,
   type OriginalModelOptions,
@@ -26,6 +27,8 @@ export interface ScorerOptions extends Partial<OriginalModelOptions> {
   readonly scoreBy?: Reading | undefined;
   /** Images the vision tower takes at once, 4 by default; another number may change the last bits of a score. */
   readonly batch?: number | undefined;
+  /** Adds columns that say how sure each score is, as far as the model was trained to; see `doubtNames`. */
+  readonly doubt?: boolean | undefined;
   /** Pairs of opposite texts, each of which gives a column: how much more an image is like the first, from 0 to 1 (CLIP-IQA). */
   readonly pairs?: readonly AntonymPair[] | undefined;
 }
@@ -39,6 +42,8 @@ export interface OpenedModel {
   /** For messages. */
   readonly path: string;
   readonly make: (device: Gpu) => ScoringModel;
+  /** What it is to say of its doubt, where that is asked for. */
+  readonly doubt?: DoubtConstants | undefined;
 }
 
 /** Opens what a path of a model names; see {@link Scorer.load}. */
@@ -59,7 +64,8 @@ export async function openTrained(gpu: Gpu, path: string, options: ScorerOptions
       { ...trained, scoreBy: options.scoreBy ?? trained.scoreBy },
       path,
     );
-    return { ...opened, make: (device) => scoringModel(device, constants) };
+    const doubt = options.doubt ? requireDoubt(readDoubt(model.constants, trained, path), path) : undefined;
+    return { ...opened, doubt, make: (device) => scoringModel(device, constants) };
   }
   const { epoch, position = 'end', prompts } = options;
   const how = { epoch, position, prompts, ...clipOptions(settings) };

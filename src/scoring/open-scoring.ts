@@ -22,6 +22,8 @@ export interface ScoringSpec {
   readonly batch?: number | undefined;
   /** As `--pairs` takes them. */
   readonly pairs?: readonly string[] | undefined;
+  /** The columns of the model's doubt, as `doubtNamesOf` gives them. */
+  readonly doubt?: readonly string[] | undefined;
   /** The model of the column {@link alignmentColumn}. */
   readonly alignment?: string | undefined;
 }
@@ -30,9 +32,13 @@ export interface ScoringSpec {
 export const alignmentColumn = 'alignment';
 
 /** Names of the columns beside the score. */
-export const scoreColumns = ({ pairs = [], alignment }: ScoringSpec, prompts: boolean): readonly string[] => [
+export const scoreColumns = (
+  { pairs = [], alignment, doubt = [] }: ScoringSpec,
+  prompts: boolean,
+): readonly string[] => [
   ...pairs.map((text) => pairName(parsePair(text))),
   ...(prompts ? [promptColumn] : []),
+  ...doubt,
   ...(alignment === undefined ? [] : [alignmentColumn]),
 ];
 
@@ -94,6 +100,7 @@ async function openFirst(gpu: Gpu, spec: ScoringSpec): Promise<Scorer> {
     scoreBy,
     batch,
     pairs,
+    doubt: spec.doubt !== undefined,
     epoch,
     ...(position && { position }),
   });

@@ -101,7 +101,7 @@ export class PixelScorer {
       const features = encode(patches);
       if (cropsOf(settings) === 0) return scoring.predict(features);
       const [batch, width] = features.shape as [number, number];
-      const average = scoring.average?.slice(width);
+      const average = scoring.statistics?.mean.slice(width);
       const crops = average ? expand(Tensor.from(features.gpu, average), batch) : features;
       return scoring.predict(concat([features, crops], 1));
     });

@@ -22,6 +22,7 @@ import { weightsId } from '../model/weights/weights-id.ts';
 import { clipOptions, type Settings } from '../training/settings.ts';
 import { pairProbability } from './antonyms.ts';
 import { cropEncoder, encoderBesideText, scoreEncoder } from './encoders.ts';
+import { imageDoubt } from './image-doubt.ts';
 import { type OpenedModel, openTrained, openZeroShot, type ScorerOptions } from './open-model.ts';
 import { encodePairs, type PairTexts } from './pair-texts.ts';
 import { PixelScorer, readOut, type ScoringTower } from './pixel-scorer.ts';
@@ -53,6 +54,13 @@ export interface ScoreOptions {
   readonly reporter?: Reporter | undefined;
   /** What its bar calls the work on images; `scoring` by default. */
   readonly label?: string | undefined;
+}
+
+/** What is read off what an image's encoder gives. */
+interface ReadImage {
+  readonly score: number;
+  readonly projected: Float32Array;
+  readonly doubt?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -163,9 +171,12 @@ export class Scorer {
         bar.advance();
         if ('error' in result) yield { index, path, error: result.error };
         else {
-          const { score, projected } = await this.#read(result.feature);
-          if (!beside) yield { index, path, score };
-          else yield { index, path, score, columns: this.#columns(projected, texts?.get(prompts![index])) };
+          const { score, projected, doubt } = await this.#read(result.feature);
+          if (!beside && !doubt) yield { index, path, score };
+          else {
+            const columns = beside ? this.#columns(projected, texts?.get(prompts![index])) : {};
+            yield { index, path, score, columns: { ...columns, ...doubt } };
+          }
         }
       }
     } finally {
@@ -218,13 +229,18 @@ export class Scorer {
     );
   }
 
+  /** Whether scores are computed apart from features: of several crops together, or with what they say of their doubt. */
+  get #apart(): boolean {
+    return this.#crops > 0 || this.#model.doubt !== undefined;
+  }
+
   get #crops(): number {
     return cropsOf(this.settings);
   }
 
   get #plain(): ImageEncoder {
     this.#images ??= this.#encoder(({ clip, scoring }) =>
-      this.#crops > 0
+      this.#apart
         ? featureExtractor(clip.vision, this.#model.id, this.settings)
         : scoreEncoder(clip.vision, scoring, this.#model),
     );
@@ -233,7 +249,7 @@ export class Scorer {
 
   get #withText(): ImageEncoder {
     this.#imagesBesideText ??= this.#encoder(({ clip, scoring }) =>
-      this.#crops > 0
+      this.#apart
         ? cropEncoder(clip.vision, this.#model)
         : encoderBesideText(clip.vision, scoring, this.#model),
     );
@@ -254,18 +270,23 @@ export class Scorer {
   }
 
   /** The score of an image, and its projected feature where texts are wanted, from what its encoder gives for each of its crops. */
-  async #read(values: Float32Array): Promise<{ score: number; projected: Float32Array }> {
+  async #read(values: Float32Array): Promise<ReadImage> {
     const { featureWidth } = this.#first.clip.vision;
     // Behind the feature that the model takes, where that is another one.
-    if (this.#crops === 0)
+    if (!this.#apart)
       return { score: values.at(-1)!, projected: values.subarray(values.length - 1 - featureWidth, -1) };
-    const width = values.length / (this.#crops + 1);
-    const taken = this.#first.scoring.width / 2;
-    const features = new Float32Array((this.#crops + 1) * taken);
-    for (let crop = 0; crop <= this.#crops; crop++)
+    const count = this.#crops + 1;
+    const width = values.length / count;
+    const taken = this.#first.scoring.width / (this.#crops > 0 ? 2 : 1);
+    const features = new Float32Array(count * taken);
+    for (let crop = 0; crop < count; crop++)
       features.set(values.subarray(crop * width, crop * width + taken), crop * taken);
     const score = await this.scoreFeature(joinCrops(features, taken));
-    return { score, projected: values.subarray(width - featureWidth, width) };
+    const projected = values.subarray(width - featureWidth, width);
+    const { doubt } = this.#model;
+    if (!doubt) return { score, projected };
+    const image = { score, features, crops: this.#crops };
+    return { score, projected, doubt: await imageDoubt(doubt, image, (work) => this.#on(work)) };
   }
 
   #columns(projected: Float32Array, prompt: Float32Array | undefined): Record<string, number> {

@@ -3,7 +3,7 @@ import { allOrNone, keep, scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { ClassScores } from '../model/class-scores.ts';
-import { FeatureScaling } from '../model/feature-scaling.ts';
+import { FeatureScaling, type FeatureStatistics } from '../model/feature-scaling.ts';
 import { RegressionHead } from '../model/head.ts';
 import { promptSimilarities } from '../model/similarities.ts';
 import { type ScoringConstants, scoredWidth } from './scoring-constants.ts';
@@ -12,9 +12,11 @@ import { type ScoringConstants, scoredWidth } from './scoring-constants.ts';
 export interface ScoringModel {
   /** Numbers of a feature that it takes. */
   readonly width: number;
-  /** Of the training images, of a model that standardizes features. */
-  readonly average?: Float32Array | undefined;
+  /** Of the training images' features, of a model that standardizes them. */
+  readonly statistics?: FeatureStatistics | null | undefined;
   predict(features: Tensor): Tensor;
+  /** The score of each member of an ensemble, [B, members]. */
+  members?(features: Tensor): Tensor;
   dispose(): void;
 }
 
@@ -39,7 +41,8 @@ export function scoringModel(gpu: Gpu, constants: ScoringConstants): ScoringMode
       : scaling.forward(features);
   return {
     width: scoredWidth(constants),
-    average: constants.statistics?.mean,
+    statistics: constants.statistics,
+    members: (features) => scope(() => head.members(input(features))),
     predict: (features) => scope(() => head.forward(input(features))),
     dispose: () => {
       for (const tensor of head.parameters.values()) tensor.dispose();

@@ -130,7 +130,7 @@ export function checkLearner(
 
 /** Refuses settings of features that do not go together. */
 function checkFeatures(settings: Settings): void {
-  const { trainer, crops, featureLength, augment, scaling, members, loss, versions } = settings;
+  const { trainer, crops, featureLength, augment, scaling, members, loss, versions, doubtFolds } = settings;
   const refuse = (what: string, advice: string) => {
     throw new UserError(what, advice);
   };
@@ -150,6 +150,13 @@ function checkFeatures(settings: Settings): void {
       '--loss order compares center crops with those of degraded versions',
       'Add --versions 2 --augment none.',
     );
+  if (doubtFolds > 0 && !choosesFeatures(trainer))
+    refuse(
+      `the trainer ${trainer} has no --doubt-folds`,
+      'Use --trainer image-only or --trainer clip-agiqa-plus.',
+    );
+  if (doubtFolds === 1)
+    refuse('--doubt-folds 1 leaves nothing to train on', 'Use at least 2, for example 5.');
   if (versions > 0 && !headed.includes('order'))
     refuse('--versions is for --loss order alone', 'Add a term of it, e.g. --loss 0.3*mse+plcc+order.');
   if (crops > 0 && augment === 'crop')

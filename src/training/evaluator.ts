@@ -39,6 +39,14 @@ export class Evaluator {
     );
   }
 
+  /** The score of each member of an ensemble, a row a sample; of a learner alone, its prediction. */
+  async members(samples: Int32Array): Promise<Float32Array> {
+    const { target } = this.#data;
+    const read = (features: Tensor) => this.#learner.members?.(features) ?? this.#learner.predict(features);
+    const rows = await this.#rows(samples, read);
+    return target ? rows.map((value) => target.restore(value)) : rows;
+  }
+
   /** Metrics over samples; null where there are none, or no scores. */
   async score(samples: Int32Array, read?: (features: Tensor) => Tensor): Promise<Metrics | null> {
     if (samples.length === 0 || this.#data.classNames) return null;

@@ -19,6 +19,8 @@ export interface Learner {
   loss(batch: Batch, dropout: DropoutState): Tensor;
   /** Scores [B] of image features, in the unit of the MOS. */
   predict(features: Tensor): Tensor;
+  /** The score of each member [B, members], of a learner that trains several. */
+  members?(features: Tensor): Tensor;
   /** Logits [B, classes] of image features, of a model that tells the quality classes apart. */
   classify?(features: Tensor): Tensor;
   /** Several ways to read a score [B] off the same model, by name; `predict` is one of them. */

@@ -264,7 +264,8 @@ export class TrainingLoop {
   }
 
   #gradients() {
-    const dropout = { p: this.#settings.dropout, seed: this.#dropoutSeed };
+    const { dropout: p, inputDropout } = this.#settings;
+    const dropout = { p, inputP: inputDropout || p, seed: this.#dropoutSeed };
     return valueAndGradients(
       () => this.learner.loss(this.#batch, dropout),
       [...this.learner.parameters().values()],

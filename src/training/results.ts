@@ -7,6 +7,7 @@ import { decoderId } from '../data/images/decode.ts';
 import { type Evaluation, evaluate, type Metrics } from '../data/metrics/evaluation.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { toHost } from './checkpoint-format.ts';
+import type { Doubt } from './cross-fit.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
 import type { TrainingLoop, TrainingState } from './loop.ts';
@@ -44,6 +45,8 @@ export interface RunSummary {
   }[];
   /** Of a model that can be read in several ways: the figures of each. */
   readonly readings?: Readonly<Record<string, Metrics | null>>;
+  /** How well what the model says of its own doubt holds, on prompts that the heads asked had not seen. */
+  readonly doubt?: Doubt;
   readonly seconds: number;
   /** When it ended, ISO 8601 in UTC; absent in files of earlier versions, as is the next. */
   readonly finished?: string;
@@ -62,6 +65,7 @@ export interface RunOutcome {
   readonly predictions: Float32Array | Uint32Array;
   readonly accuracy: number | null;
   readonly readings: Readonly<Record<string, Metrics | null>> | undefined;
+  readonly doubt?: Doubt | undefined;
 }
 
 /**
@@ -152,6 +156,7 @@ export async function writeResults(
     accuracy,
     ...(dataset.classNames && { classes: classFigures(dataset.classNames, samples, predictions) }),
     ...(readings ? { readings } : {}),
+    ...(outcome.doubt ? { doubt: outcome.doubt } : {}),
     seconds: measured.seconds,
     finished: new Date().toISOString(),
     versions: { 'clip-agiqa-webgpu': packageVersion(), node: process.versions.node, decoder: decoderId },

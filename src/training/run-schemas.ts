@@ -62,6 +62,13 @@ export const summarySchema = v.object({
   accuracy: v.nullable(finite),
   classes: v.exactOptional(v.array(v.object({ name: v.string(), n: count, accuracy: share }))),
   readings: v.exactOptional(v.record(v.string(), v.nullable(metrics))),
+  doubt: v.exactOptional(
+    v.object({
+      folds: count,
+      errors: v.array(v.object({ n: count, stated: finite, observed: finite, covered: finite })),
+      grades: v.exactOptional(v.array(v.object({ n: count, stated: finite, observed: finite }))),
+    }),
+  ),
   seconds: finite,
   finished: v.exactOptional(v.string()),
   versions: v.exactOptional(v.record(v.string(), v.string())),

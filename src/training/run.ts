@@ -29,6 +29,7 @@ import {
   writeResults,
 } from './results.ts';
 import { withAbsolutePaths } from './resume.ts';
+import { withDoubt } from './run-doubt.ts';
 import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
@@ -109,7 +110,10 @@ async function attempt(gpu: Gpu, run: Run, inspector?: RunInspector): Promise<Ru
 
     const start = (await saved.restore(loop.tensors())) ?? (await beginning(run, loop, data));
     const state = await trainEpochs(run, loop, start);
-    const outcome = await runOutcome(run, loop, data, state);
+    const outcome = await withDoubt(run, await runOutcome(run, loop, data, state), {
+      features,
+      make: (part) => loopOf(gpu, run, learnerOf(run, clip, features, part), part),
+    });
     await inspector?.trained(loop, clip, settings);
     return outcome;
   } finally {

@@ -123,8 +123,18 @@ export const fields = {
     'image-only and clip-agiqa-plus: heads that are trained side by side, each from its own initialization; the score is their mean',
     { min: 1, max: 64 },
   ),
+  doubtFolds: field(
+    0,
+    'image-only and clip-agiqa-plus: after training, heads are trained without each of so many parts of the training prompts in turn, and how far off they are there says how sure a score is; 0: not',
+    { max: 100 },
+  ),
   hidden: field(0, 'hidden width of the head; 0: the width of the feature of one prompt', { max: 16384 }),
   dropout: field(0.5, 'dropout probability in the head', { max: 0.99 }),
+  inputDropout: field(
+    0,
+    "dropout probability before the head's first layer, where it differs from --dropout; 0: the same",
+    { max: 0.99, whole: false },
+  ),
   epochs: field(100, 'passes over the training images', { max: 1e6 }),
   batchSize: field(32, 'images per step', { min: 1 }),
   optimizer: field<'sgd' | 'adamw'>('sgd', 'sgd (with momentum) or adamw (decoupled weight decay)', [

@@ -38,6 +38,10 @@ export class ClipAgiqaPlusLearner implements Learner {
     return scope(() => this.#trainer.predict(this.#input(features)));
   }
 
+  members(features: Tensor): Tensor {
+    return scope(() => this.#trainer.members(this.#input(features)));
+  }
+
   #input(features: Tensor): Tensor {
     return scope(() => {
       const text = this.#text();

@@ -93,6 +93,10 @@ export class HeadTrainer {
     return this.#parts.head.forward(input);
   }
 
+  members(input: Tensor): Tensor {
+    return this.#parts.head.members(input);
+  }
+
   async constants(): Promise<Map<string, HostTensor>> {
     const { head, scaling, grades } = this.#parts;
     const constants = new Map<string, HostTensor>(

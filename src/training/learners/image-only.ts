@@ -25,6 +25,10 @@ export class ImageOnlyLearner implements Learner {
     return scope(() => this.#trainer.predict(this.#trainer.scaling.forward(features)));
   }
 
+  members(features: Tensor): Tensor {
+    return scope(() => this.#trainer.members(this.#trainer.scaling.forward(features)));
+  }
+
   constants(): Promise<Map<string, HostTensor>> {
     return this.#trainer.constants();
   }
