@@ -26,6 +26,19 @@ describe('the work a header gives', () => {
     expect(workBy('//@work m operations, m bytes\n//@work n bytes')).toEqual({ operations: 3, bytes: 8 });
   });
 
+  it('is that of each launch, among more sizes than are kept, and of arrays that change', () => {
+    const code = `//@work m + 100 * x operations, n bytes\n${block('m: u32, n: f32,')}`;
+    const work = workOf(code, paramsOf(code))!;
+    const params = [0, 1];
+    for (let i = 0; i < 40; i++) {
+      params[0] = i % 12;
+      expect(work(params, [1 + (i % 2), 1, 1])).toEqual({
+        operations: (i % 12) + 100 * (1 + (i % 2)),
+        bytes: 1,
+      });
+    }
+  });
+
   it.each([
     ['m - n - 1', -3],
     ['m + n * 2', 13],

@@ -11,6 +11,9 @@ export interface Work {
 /** The work of a dispatch, from the numbers of its uniform block, in order, and its workgroup counts. */
 export type WorkOf = (params: readonly number[], groups: readonly [number, number, number]) => Work;
 
+/** Sizes of a kernel whose work is kept. */
+const mostKnown = 8;
+
 type Value = (params: readonly number[], groups: readonly [number, number, number]) => number;
 type Names = (name: string) => Value;
 
@@ -39,10 +42,27 @@ export function workOf(code: string, params: ParamLayout | null): WorkOf | null 
   const { operations, bytes } = amounts;
   if (operations.length * bytes.length === 0)
     throw new Error(`//@work ${lines.join(', ')}: lacks operations or bytes`);
+  const sum = (list: readonly Value[], ...of: Parameters<Value>) =>
+    list.reduce((total, one) => total + one(...of), 0);
+  // Asked for at every dispatch, and a model launches a kernel with a few sizes again and again.
+  const known: {
+    readonly values: readonly number[];
+    readonly groups: readonly number[];
+    readonly work: Work;
+  }[] = [];
+  let next = 0;
   return (values, groups) => {
-    const sum = (list: readonly Value[]) => list.reduce((total, one) => total + one(values, groups), 0);
-    return { operations: sum(operations), bytes: sum(bytes) };
+    for (const one of known) if (same(values, one.values) && same(groups, one.groups)) return one.work;
+    const work = { operations: sum(operations, values, groups), bytes: sum(bytes, values, groups) };
+    known[next++ % mostKnown] = { values: [...values], groups: [...groups], work };
+    return work;
   };
+}
+
+function same(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Fields of the uniform block, workgroup counts, and constants by their declarations. */
