@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs';
 
-/** WGSL as text without its prose, which is a third of the bundle: lines that the engine itself reads, `//@work …`, stay, and so do line numbers. */
+/** WGSL as text without its prose, which is a third of the bundle, and its indentation: lines that the engine itself reads, `//@work …`, stay, and so do line numbers. */
 export const bareShaders = {
   name: 'bare-shaders',
   setup(build) {
     build.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replace(/[ \t]*\/\/(?!@).*$/gm, ''),
+      contents: bare(readFileSync(path, 'utf8')),
       loader: 'text',
     }));
   },
 };
+
+const bare = (wgsl) => wgsl.replace(/[ \t]*\/\/(?!@(?!budget)).*$/gm, '').replace(/^[ \t]+/gm, '');
 
 /** How everything is bundled that runs in a browser. */
 export const inBrowser = {

@@ -73,6 +73,33 @@ export interface TrainedResult {
   readonly images: { readonly train: number; readonly test: number };
 }
 
+/** An image that the user rates. */
+export interface TaughtImage {
+  readonly id: number;
+  /** By the embedded model. */
+  readonly score: number;
+  readonly view: View;
+}
+
+export interface TeachArgs {
+  /** From 1 to 5. */
+  readonly ratings: readonly { readonly id: number; readonly rating: number }[];
+  readonly epochs: number;
+  readonly seed: number;
+}
+
+export interface TaughtResult {
+  /** model.safetensors, which `node dist/score.js --model` reads. */
+  readonly file: Uint8Array<ArrayBuffer>;
+  /** How ratings of images are foretold by heads that did not learn from them; null where they are all the same. */
+  readonly foretold: { readonly srcc: number | null; readonly rmse: number };
+  readonly predictions: readonly {
+    readonly id: number;
+    readonly rating: number;
+    readonly foretold: number;
+  }[];
+}
+
 /** Every call: what it takes, gives, and tells on the way. */
 export interface Calls {
   /** Ratings of the images that are held out. */
@@ -91,6 +118,16 @@ export interface Calls {
   explain: { args: Record<string, never>; result: MapsResult; event: never };
   /** Trains on the rated images that come with the page; told of each epoch. */
   train: { args: TrainArgs; result: TrainedResult; event: EpochEvent };
+  /** Takes an image to be rated. */
+  taught: {
+    args: { readonly bytes: Uint8Array<ArrayBuffer>; readonly name: string };
+    result: TaughtImage;
+    event: never;
+  };
+  /** Forgets an image. */
+  untaught: { args: { readonly id: number }; result: null; event: never };
+  /** Trains a head on the ratings; told of the share that is done. */
+  teach: { args: TeachArgs; result: TaughtResult; event: number };
   /** Loses the device, as a driver does that resets: what the page does then can be tried. */
   lose: { args: Record<string, never>; result: null; event: never };
 }

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { scope } from '../../src/autograd/scope.ts';
@@ -12,17 +13,19 @@ import { openGpu } from '../../src/kernels/node/open-gpu.ts';
 import { Clip } from '../../src/model/clip.ts';
 import { mapWeights } from '../../src/model/weights/weights.ts';
 import { PixelScorer } from '../../src/scoring/pixel-scorer.ts';
+import { Scorer } from '../../src/scoring/scorer.ts';
 import { readScoringConstants } from '../../src/scoring/scoring-constants.ts';
 import { scoringModel } from '../../src/scoring/scoring-model.ts';
 import type { Engine, EpochEvent, TrainArgs } from '../../src/web/protocol.ts';
 import { pageSettings, readRated, trainInPage } from '../../src/web/worker/train.ts';
 import { FixedVocabulary } from '../../src/web/worker/vocabulary.ts';
 import { inBrowser } from '../chromium.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { tinyConfig } from '../tiny-clip.ts';
 import { TestBrowser } from './browser.ts';
 import type { Lab } from './lab-calls.ts';
 import { labPage } from './lab-page.ts';
-import { tinyClip, tinyModel, tinyRated, tinySite, tinyVocabulary } from './tiny-site.ts';
+import { tinyClip, tinyId, tinyModel, tinyRated, tinySite, tinyVocabulary } from './tiny-site.ts';
 
 /** What the page offers to its console. */
 interface PageGlobals {
@@ -30,6 +33,7 @@ interface PageGlobals {
   readonly lab: Lab;
 }
 
+const folder = temporaryFolder('pages');
 const { imageSize } = tinyConfig.vision;
 const [wide, tall] = [40, 30];
 const file = await sharp(
@@ -145,9 +149,9 @@ describe('the pages', () => {
       await readSafetensors(blobSource(new Blob([await collect(safetensorsBytes(tinyRated))]), 'rated')),
     );
     const events: EpochEvent[] = [];
-    const trained = await trainInPage(gpu, {
+    const { model: trained } = await trainInPage(gpu, {
       weights: await weights(),
-      weightsId: 'tiny',
+      weightsId: tinyId,
       vocabulary: new FixedVocabulary(tinyVocabulary),
       rated,
       settings: pageSettings(args),
@@ -162,6 +166,56 @@ describe('the pages', () => {
     const model = await readSafetensors(blobSource(new Blob([Uint8Array.from(found.bytes)]), 'model'));
     for (const [name, { data }] of trained.parameters)
       expectClose(await model.read(`parameters.${name}`), data, 1e-5);
+  });
+
+  inBrowser(
+    'the settings of a training are in the address, its curves move, and it leaves a model',
+    async () => {
+      await page.goto(`${browser.origin}/#train?epochs=2&seed=7&batchSize=6&nCtx=2`);
+      await page.reload();
+      expect(await page.locator('#seed').inputValue()).toBe('7');
+      await page.locator('#lr').fill('0.01');
+      expect(page.url()).toContain('lr=0.01');
+      expect(await page.locator('.training code').last().textContent()).toMatch(/--lr 0\.01 .*--seed 7$/);
+      await page.getByRole('button', { name: 'Train', exact: true }).click();
+      await page.getByRole('link', { name: 'Download model.safetensors' }).waitFor({ timeout: 60_000 });
+      expect(await page.locator('.chart.loss b').textContent()).toMatch(/^\d+\.\d{3}$/);
+      expect(await page.locator('.chart.loss svg').getAttribute('aria-label')).toMatch(/after epoch 2$/);
+    },
+  );
+
+  inBrowser('a head that is taught in the page scores in Node as it did there', async () => {
+    await page.goto(`${browser.origin}/#teach?epochs=3`);
+    const images = await Promise.all(
+      Array.from({ length: 8 }, (_, i) =>
+        sharp({
+          create: { width: 20, height: 20, channels: 3, background: { r: 30 * i, g: 255 - 20 * i, b: 90 } },
+        })
+          .png()
+          .toBuffer(),
+      ),
+    );
+    const buffers = images.map((buffer, i) => ({ name: `${i}.png`, mimeType: 'image/png', buffer }));
+    await page.setInputFiles('#taste', buffers);
+    await page.locator('.cards li').nth(7).waitFor();
+    for (let i = 0; i < 8; i++) await page.locator(`label[for="rate-${i}-${1 + (i % 5)}"]`).click();
+    const download = page.waitForEvent('download', { timeout: 90_000 });
+    await page.getByRole('button', { name: 'Teach', exact: true }).click();
+    await page.getByRole('link', { name: 'Download model.safetensors' }).click({ timeout: 90_000 });
+    const path = join(folder, 'model.safetensors');
+    await (await download).saveAs(path);
+    const clip = join(folder, 'clip.safetensors');
+    writeFileSync(clip, tinyClip);
+    const said = await page.locator('.cards .said').allTextContents();
+    const scorer = await Scorer.load(await gpuOfNode(), path, { weights: clip });
+    for await (const result of scorer.score(images))
+      expect(said[result.index]).toContain(
+        `your head says ${'score' in result ? result.score.toFixed(1) : result.error};`,
+      );
+    await scorer.close();
+    await page.goto(`${browser.origin}/#score`);
+    await page.reload();
+    await page.locator('html[data-score]').waitFor();
   });
 
   inBrowser('a lost device is opened again, and the score is the same', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { collect } from '../../src/common/collect.ts';
@@ -12,6 +13,10 @@ import { tinyConfig, tinyTensors } from '../tiny-clip.ts';
 
 /** The pages with a tiny CLIP in place of the embedded one: the software adapter of a browser compiles that for half a minute. */
 
+export const tinyClip = await collect(safetensorsBytes(tinyTensors(), configMetadata(tinyConfig)));
+/** SHA-256 of the weights, by which a model names them. */
+export const tinyId = createHash('sha256').update(tinyClip).digest('hex');
+
 const width = 2 * 3 * tinyConfig.vision.width;
 const standard = (value: number) => ({ shape: [width], data: new Float32Array(width).fill(value) });
 
@@ -23,7 +28,7 @@ export const tinyModel: Checkpoint = {
     'the tiny model',
   ),
   state: { epoch: 1, records: [], best: null },
-  weightsId: 'tiny',
+  weightsId: tinyId,
   words: [],
   parameters: new Map(),
   optimizer: new Map(),
@@ -69,8 +74,6 @@ const types: Readonly<Record<string, string>> = {
   json: 'application/json',
   jpg: 'image/jpeg',
 };
-
-export const tinyClip = await collect(safetensorsBytes(tinyTensors(), configMetadata(tinyConfig)));
 
 const files: Readonly<Record<string, Uint8Array | string>> = {
   '/data/clip.safetensors': tinyClip,

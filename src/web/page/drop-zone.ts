@@ -1,19 +1,33 @@
 import { h } from '../../step/page/dom.ts';
 
-/** Takes an image that is dropped anywhere on the page, pasted, or chosen; gives the button that chooses. */
-export function dropZone(target: HTMLElement, take: (file: File) => void): HTMLElement {
-  const input = h('input', { type: 'file', accept: 'image/*', class: 'sr', id: 'file' });
+interface DropOptions {
+  /** Of the input, for its label. */
+  readonly id: string;
+  readonly many: boolean;
+  readonly text: string;
+}
+
+/** Takes images that are dropped anywhere on the page, pasted, or chosen while `target` is shown; gives the button that chooses. */
+export function dropZone(
+  target: HTMLElement,
+  take: (files: readonly File[]) => void,
+  { id, many, text }: DropOptions,
+): HTMLElement {
+  const some = (files: FileList | null | undefined) => {
+    const all = [...(files ?? [])];
+    const images = all.filter(({ type }) => type.startsWith('image/'));
+    // What is no image by its name is refused by its content, in words.
+    const found = images.length > 0 ? images : all;
+    if (found.length > 0) take(many ? found : found.slice(0, 1));
+  };
+  const input = h('input', { type: 'file', accept: 'image/*', multiple: many, class: 'sr', id });
   input.addEventListener('change', () => {
-    const [file] = input.files ?? [];
-    if (file) take(file);
+    some(input.files);
     input.value = '';
   });
-  const first = (items: DataTransfer | null) =>
-    [...(items?.files ?? [])].find(({ type }) => type.startsWith('image/')) ?? items?.files[0];
   const shown = () => target.isConnected && target.getClientRects().length > 0;
   document.addEventListener('paste', (event) => {
-    const file = first(event.clipboardData);
-    if (file && shown()) take(file);
+    if (shown()) some(event.clipboardData?.files);
   });
   document.addEventListener('dragover', (event) => {
     if (!shown()) return;
@@ -25,14 +39,13 @@ export function dropZone(target: HTMLElement, take: (file: File) => void): HTMLE
     if (!shown()) return;
     event.preventDefault();
     target.classList.remove('over');
-    const file = first(event.dataTransfer);
-    if (file) take(file);
+    some(event.dataTransfer?.files);
   });
   return h(
     'p',
     { class: 'pick' },
     input,
-    h('label', { for: 'file', class: 'button main' }, 'Choose an image'),
-    h('span', { class: 'soft' }, 'or drop or paste one anywhere'),
+    h('label', { for: id, class: 'button main' }, text),
+    h('span', { class: 'soft' }, many ? 'or drop or paste them anywhere' : 'or drop or paste one anywhere'),
   );
 }

@@ -5,8 +5,10 @@ import { DeviceLine } from './device-line.ts';
 import type { Example, Rated } from './rated.ts';
 import { scoreView } from './score-view.ts';
 import { notice } from './states.ts';
+import { teachView } from './teach-view.ts';
+import { trainView } from './train-view.ts';
 
-const views: readonly ViewDefinition[] = [scoreView];
+const views: readonly ViewDefinition[] = [scoreView, trainView, teachView];
 const prefix = 'clip-agiqa-webgpu ';
 
 const main = document.querySelector('main')!;

@@ -87,7 +87,11 @@ class ScoreView {
         ),
       ),
     );
-    const pick = dropZone(this.#picture.element, (file) => void this.#file(file));
+    const pick = dropZone(this.#picture.element, ([file]) => void this.#file(file!), {
+      id: 'file',
+      many: false,
+      text: 'Choose an image',
+    });
     this.element = h(
       'section',
       { class: 'panel scoring' },

@@ -13,7 +13,7 @@ import { TargetScaling } from '../../training/target-scaling.ts';
 import type { TrainingData } from '../../training/training-data.ts';
 import type { Checkpoint } from '../../training/training-format.ts';
 import { wordsOf } from '../../training/words.ts';
-import type { EpochEvent, TrainArgs } from '../protocol.ts';
+import type { EpochEvent } from '../protocol.ts';
 import type { FixedVocabulary } from './vocabulary.ts';
 
 /** Images with features and ratings, and which of them are not learned from. */
@@ -41,7 +41,7 @@ export async function readRated(file: TensorFile): Promise<RatedFeatures> {
 }
 
 /** The settings of a training in a page: those of configs/small_clip.yaml, and what the user chose. */
-export function pageSettings(chosen: TrainArgs): Settings {
+export function pageSettings(chosen: Partial<Settings>): Settings {
   const base = { weights: 'embedded', data: 'agiqa-3k', augment: 'none', views: 1, optimizer: 'adamw' };
   return applySettings(defaultSettings(), { ...base, ...chosen }, 'the settings');
 }
@@ -49,15 +49,25 @@ export function pageSettings(chosen: TrainArgs): Settings {
 export interface TrainOptions {
   readonly weights: ClipWeights;
   readonly weightsId: string;
-  readonly vocabulary: FixedVocabulary;
+  /** Null for a trainer without prompts. */
+  readonly vocabulary: FixedVocabulary | null;
   readonly rated: RatedFeatures;
   readonly settings: Settings;
   readonly onEpoch?: (event: EpochEvent) => void;
+  /** Samples that the trained model is asked for. */
+  readonly predict?: Int32Array;
   readonly signal?: AbortSignal;
 }
 
+/** What a training leaves. */
+export interface Trained {
+  readonly model: Checkpoint;
+  /** Of {@link TrainOptions.predict}. */
+  readonly predictions: Float32Array;
+}
+
 /** Trains from the beginning, and gives the model as a run's folder would have it. */
-export async function trainInPage(gpu: Gpu, options: TrainOptions): Promise<Checkpoint> {
+export async function trainInPage(gpu: Gpu, options: TrainOptions): Promise<Trained> {
   const { weights, vocabulary, rated, settings, onEpoch, signal } = options;
   if (rated.train.length === 0) throw new UserError('there are no images to train on');
   const held = new Resources();
@@ -84,8 +94,10 @@ export async function trainInPage(gpu: Gpu, options: TrainOptions): Promise<Chec
     };
     const loop = held.hold(new TrainingLoop(gpu, learner, data, settings));
     const state = await runEpochs(loop, data, onEpoch, signal);
+    const { predict } = options;
+    const predictions = predict ? await loop.evaluator.predict(predict) : new Float32Array();
     const constants = await learner.constants();
-    return {
+    const model: Checkpoint = {
       settings,
       state,
       weightsId: options.weightsId,
@@ -94,6 +106,7 @@ export async function trainInPage(gpu: Gpu, options: TrainOptions): Promise<Chec
       optimizer: new Map(),
       constants: data.target ? data.target.fold(constants) : constants,
     };
+    return { model, predictions };
   } finally {
     await held.release();
   }
@@ -111,7 +124,8 @@ async function runEpochs(
     start,
     {
       async epoch(_, { epoch, loss, test }) {
-        const predictions = await loop.evaluator.predict(data.test);
+        const predictions =
+          data.test.length > 0 ? await loop.evaluator.predict(data.test) : new Float32Array();
         onEpoch?.({
           epoch,
           loss,

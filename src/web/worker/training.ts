@@ -47,7 +47,7 @@ export class PageTraining {
     const { weights, model } = this.#engine;
     const { weightsId } = model;
     const settings = pageSettings(args);
-    const trained = await this.#engine.recovering((device) =>
+    const { model: trained } = await this.#engine.recovering((device) =>
       trainInPage(device, { weights, weightsId, vocabulary, rated, settings, onEpoch, signal }),
     );
     return {

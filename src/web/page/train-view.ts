@@ -1,0 +1,200 @@
+import { h } from '../../step/page/dom.ts';
+import { CallError } from '../client.ts';
+import type { TrainArgs } from '../protocol.ts';
+import type { App, ViewDefinition } from './app.ts';
+import { downloadLink } from './download.ts';
+import { LineChart } from './line-chart.ts';
+import { Scatter } from './scatter.ts';
+
+/** Trains prompts and head on the rated images that come with the page. */
+export const trainView: ViewDefinition = {
+  id: 'train',
+  title: 'Train it',
+  make: (app, query) => new TrainView(app, query).element,
+};
+
+const trainers = {
+  'clip-agiqa': 'prompts and head (CLIP-AGIQA)',
+  linear: 'head alone, fixed prompts',
+  'image-only': 'head alone, no prompts',
+} as const;
+
+interface NumberField {
+  readonly label: string;
+  readonly usual: number;
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+}
+
+const fields = {
+  epochs: { label: 'Epochs', usual: 20, min: 1, max: 200, step: 1 },
+  lr: { label: 'Learning rate', usual: 0.001, min: 0.00001, max: 0.1, step: 0.00001 },
+  batchSize: { label: 'Images a step', usual: 32, min: 2, max: 256, step: 1 },
+  nCtx: { label: 'Context vectors', usual: 16, min: 1, max: 32, step: 1 },
+  dropout: { label: 'Dropout', usual: 0.5, min: 0, max: 0.9, step: 0.05 },
+  seed: { label: 'Seed', usual: 1, min: 1, max: 1_000_000, step: 1 },
+} as const satisfies Record<string, NumberField>;
+type FieldName = keyof typeof fields;
+
+/** As `node dist/train.js` spells it. */
+const optionOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+class TrainView {
+  readonly element: HTMLElement;
+  readonly #app: App;
+  readonly #form: HTMLFormElement;
+  readonly #button = h('button', { type: 'submit', class: 'main' }, 'Train');
+  readonly #status = h('p', { class: 'soft', role: 'status' });
+  readonly #bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of the training' });
+  readonly #loss = new LineChart({ title: 'Training loss', class: 'loss', digits: 3, range: [0, 1] });
+  readonly #srcc = new LineChart({
+    title: 'Rank correlation (SRCC) on unseen images',
+    class: 'srcc',
+    digits: 3,
+    range: [0, 1],
+  });
+  readonly #scatter = new Scatter('Predicted (up) against rated, unseen images');
+  readonly #command = h('code', {});
+  readonly #result = h('p', { class: 'row' });
+  #running: AbortController | undefined;
+
+  constructor(app: App, query: URLSearchParams) {
+    this.#app = app;
+    const select = h(
+      'select',
+      { id: 'trainer', name: 'trainer' },
+      ...Object.entries(trainers).map(([value, text]) =>
+        h('option', { value, selected: query.get('trainer') === value }, text),
+      ),
+    );
+    const inputs = (Object.keys(fields) as FieldName[]).map((name) => {
+      const { label, usual, min, max, step } = fields[name];
+      const asked = Number(query.get(name));
+      const value = query.has(name) && asked >= min && asked <= max ? asked : usual;
+      return h(
+        'div',
+        { class: 'field' },
+        h('label', { for: name }, label),
+        h('input', {
+          id: name,
+          name,
+          type: 'number',
+          inputmode: 'decimal',
+          min,
+          max,
+          step: step === 0.00001 ? 'any' : step,
+          value,
+          required: true,
+        }),
+      );
+    });
+    this.#form = h(
+      'form',
+      {
+        class: 'fields',
+        onsubmit: (event: SubmitEvent) => {
+          event.preventDefault();
+          void this.#toggle();
+        },
+        oninput: () => this.#noteSettings(),
+      },
+      h('div', { class: 'field' }, h('label', { for: 'trainer' }, 'What learns'), select),
+      ...inputs,
+      h('div', { class: 'field go' }, this.#button),
+    );
+    this.element = h(
+      'section',
+      { class: 'panel training' },
+      h(
+        'p',
+        { class: 'lead' },
+        'Prompts and head learn from 2,385 rated images and are tried on 597 others. Their features come with the page; the training runs on your GPU, captured once and replayed every step.',
+      ),
+      this.#form,
+      h('div', { class: 'progress' }, this.#bar, this.#status),
+      h('div', { class: 'charts' }, this.#loss.element, this.#srcc.element, this.#scatter.element),
+      this.#result,
+      h('p', { class: 'soft small' }, 'The same training in Node: ', this.#command),
+    );
+    this.#noteSettings(false);
+  }
+
+  get #args(): TrainArgs {
+    const data = new FormData(this.#form);
+    const numbers = Object.fromEntries(Object.keys(fields).map((name) => [name, Number(data.get(name))]));
+    return { trainer: data.get('trainer'), ...numbers } as unknown as TrainArgs;
+  }
+
+  /** In the address, so that a link has them, and as a command. */
+  #noteSettings(address = true): void {
+    const args = this.#args;
+    const other = (Object.keys(fields) as FieldName[]).filter((name) => args[name] !== fields[name].usual);
+    const query = new URLSearchParams(other.map((name) => [name, String(args[name])]));
+    if (args.trainer !== 'clip-agiqa') query.set('trainer', args.trainer);
+    if (address) history.replaceState(null, '', query.size > 0 ? `#train?${query}` : '#train');
+    const options = other.map((name) => `${optionOf(name)} ${args[name]}`);
+    this.#command.textContent = [
+      'node dist/train.js --config small_clip --root AGIQA-3K --cache-type float16',
+      `--trainer ${args.trainer}`,
+      ...options,
+    ].join(' ');
+  }
+
+  async #toggle(): Promise<void> {
+    if (this.#running) {
+      this.#running.abort();
+      return;
+    }
+    const running = new AbortController();
+    this.#running = running;
+    this.#button.textContent = 'Stop';
+    this.#result.replaceChildren();
+    const args = this.#args;
+    this.#loss.start(args.epochs);
+    this.#srcc.start(args.epochs);
+    this.#bar.value = 0;
+    try {
+      this.#say('Loading features and compiling kernels…');
+      await this.#app.opened;
+      const rated = await this.#app.engine.call('heldOut', {});
+      const { file } = await this.#app.engine.call('train', args, {
+        signal: running.signal,
+        tell: ({ epoch, loss, srcc, predictions, milliseconds }) => {
+          this.#loss.add(loss);
+          if (srcc !== null) this.#srcc.add(srcc);
+          this.#scatter.show(rated, predictions);
+          this.#bar.value = epoch / args.epochs;
+          const each = milliseconds / epoch;
+          const left = Math.ceil((each * (args.epochs - epoch)) / 1000);
+          this.#say(
+            `Epoch ${epoch} of ${args.epochs}, ${each < 1000 ? `${Math.round(each)} ms` : `${(each / 1000).toFixed(1)} s`} each${left > 0 ? `, ${left} s left` : ''}.`,
+          );
+          document.documentElement.dataset.epoch = String(epoch);
+        },
+      });
+      this.#result.replaceChildren(
+        downloadLink(file, 'model.safetensors', 'Download model.safetensors'),
+        h(
+          'span',
+          { class: 'soft' },
+          'Score with it: ',
+          h('code', {}, 'node dist/score.js images/ --model model.safetensors'),
+        ),
+      );
+    } catch (error) {
+      if (error instanceof CallError && error.failure.kind === 'stopped') this.#say('Stopped.');
+      else {
+        this.#say('');
+        this.#app.fail(error);
+      }
+    } finally {
+      this.#running = undefined;
+      this.#button.textContent = 'Train';
+    }
+  }
+
+  #say(text: string): void {
+    this.#status.textContent = text;
+  }
+}
