@@ -337,7 +337,7 @@ describe('a run', () => {
       put('pictures', `data-${name}.tar`, tar);
     }
     let broken = false;
-    store.intervene = (_, response, path) => {
+    const breaksOnce: typeof store.intervene = (_, response, path) => {
       if (broken || !path.endsWith('08.tar')) return false;
       broken = true;
       response.writeHead(200, { 'content-length': 10_240 });
@@ -347,6 +347,14 @@ describe('a run', () => {
     await expect(imagesOf({ images: ['s3://pictures/data-{08..10}.tar'] })).rejects.toThrow(
       's3://pictures/data-10.tar: no such object',
     );
+    store.intervene = () => true; // silence
+    const controller = new AbortController();
+    const parts = partsOf([{ path: 'data-08.tar' }], 's3://pictures', { unit: 'tar' }, controller.signal);
+    const next = parts.next();
+    await vi.waitFor(() => expect(store.requests.at(-1)).toBe('GET /pictures/data-08.tar'));
+    controller.abort();
+    await expect(next).rejects.toBe(controller.signal.reason);
+    store.intervene = breaksOnce;
     const run = await plan('tars', { images: ['s3://pictures/data-{08..09}.tar'] });
     await work(run.folder);
     const line = (name: string) => plain.split('\n').find((one) => one.startsWith(name));

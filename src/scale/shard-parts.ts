@@ -28,7 +28,7 @@ export async function* partsOf(
   { unit }: Pick<Plan, 'unit'>,
   signal?: AbortSignal,
 ): AsyncGenerator<Part, void, undefined> {
-  if (unit === 'tar') for (const row of rows) yield* partsOfTar(root, row);
+  if (unit === 'tar') for (const row of rows) yield* partsOfTar(root, row, signal);
   else if (isS3(root)) yield* partsOfBucket(root, rows, signal);
   else yield partOfFiles(root, rows);
 }
@@ -45,11 +45,15 @@ function partOfFiles(root: string, rows: readonly ManifestRow[]): Part {
   return { rows, images, errors };
 }
 
-async function* partsOfTar(root: string, row: ManifestRow): AsyncGenerator<Part, void, undefined> {
+async function* partsOfTar(
+  root: string,
+  row: ManifestRow,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Part, void, undefined> {
   const found = locate(root, row);
   if ('error' in found) throw new UserError(found.error, 'Plan again with a --root that holds all tars.');
   const part = new GrowingPart();
-  for await (const { name, bytes } of tarImages(found.file)) {
+  for await (const { name, bytes } of tarImages(found.file, signal)) {
     if (bytes) part.add({ path: name }, bytes);
     else part.fail({ path: name }, `${name}: is larger than an image may be`);
     if (part.isFull) yield part.take();

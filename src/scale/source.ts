@@ -6,9 +6,9 @@ import { s3 } from './s3/s3-client.ts';
 import { objectSize, objectStream, readObjectRange } from './s3/s3-objects.ts';
 import { isS3, parseS3 } from './s3/s3-url.ts';
 
-/** A file, or an object of a store, as a stream. */
-export const streamOf = (path: string): Readable =>
-  isS3(path) ? objectStream(s3, parseS3(path)) : createReadStream(path);
+/** A file, or an object of a store, as a stream; `signal` ends the requests for an object. */
+export const streamOf = (path: string, signal?: AbortSignal): Readable =>
+  isS3(path) ? objectStream(s3, parseS3(path), signal) : createReadStream(path);
 
 /** Bytes of an object by their place, as hyparquet asks for them. */
 export async function objectBuffer(url: string): Promise<AsyncBuffer> {

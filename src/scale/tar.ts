@@ -13,10 +13,13 @@ export interface TarImage {
 }
 
 /** The images of a tar, a file or an object, in its order, as WebDataset and img2dataset write them; other members are passed over. One at a time is in memory. */
-export async function* tarImages(path: string): AsyncGenerator<TarImage, void, undefined> {
+export async function* tarImages(
+  path: string,
+  signal?: AbortSignal,
+): AsyncGenerator<TarImage, void, undefined> {
   const { extract } = await optional('tar-stream', 'a tar', () => import('tar-stream'));
   const members = extract();
-  const source = streamOf(path);
+  const source = streamOf(path, signal);
   source.on('error', (error) => members.destroy(error));
   source.pipe(members);
   try {
@@ -33,7 +36,7 @@ export async function* tarImages(path: string): AsyncGenerator<TarImage, void, u
       yield { name, bytes: Buffer.concat(pieces) };
     }
   } catch (error) {
-    if (error instanceof UserError) throw error;
+    if (error instanceof UserError || (signal?.aborted && error === signal.reason)) throw error;
     throw new UserError(`${path}: ${(error as Error).message}`, 'The tar is damaged; copy it again.', {
       cause: error,
     });

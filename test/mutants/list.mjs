@@ -392,6 +392,20 @@ export const mutants = [
     tests: ['test/run-folder.test.ts'],
   },
   {
+    what: 's3: a download goes on with whatever object has the name now',
+    file: 'src/scale/s3/s3-client.ts',
+    text: "...(etag && { 'if-match': etag })",
+    becomes: '',
+    tests: ['test/shard-s3.test.ts'],
+  },
+  {
+    what: 's3: a prefix is a beginning, not a folder',
+    file: 'src/scale/s3/s3-url.ts',
+    text: '/`);',
+    becomes: '`);',
+    tests: ['test/shard-s3.test.ts'],
+  },
+  {
     what: 'lock: not released',
     file: 'src/training/run-lock.ts',
     text: '    removeFile(own);\n  } catch {\n    // Once',

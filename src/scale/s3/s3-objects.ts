@@ -43,8 +43,8 @@ export async function readObject(
 }
 
 /** An object as a stream, of any length. */
-export const objectStream = (s3: S3, place: S3Place): Readable =>
-  Readable.from(s3.read(place), { objectMode: false });
+export const objectStream = (s3: S3, place: S3Place, signal?: AbortSignal): Readable =>
+  Readable.from(s3.read(place, { signal }), { objectMode: false });
 
 /** A part of an object. */
 export async function readObjectRange(
