@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dawnRemarks } from '../src/cli/start.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'native-stderr-'));
 const program = join(folder, 'program.mjs');
@@ -49,6 +50,16 @@ function shell(line: string) {
 const whole =
   'Warning: a is reduced\nError: x\nWarning: b is reduced\nWarning: c is reduced\nafter\nand after\n';
 const filtered = 'Error: x\nWarning: c is reduced\nafter\nand after\n';
+
+it('of what Dawn says only what a user can do something about is kept', () => {
+  const said = [
+    'Warning: maxDynamicStorageBuffersPerPipelineLayout artificially reduced from 1000000 to 16 to fit dynamic offset allocation limit.\n',
+    "Warning: Couldn't load Vulkan: libvulkan.so.1: cannot open shared object file: No such file or directory\n",
+    '    at operator() (third_party/dawn/src/dawn/native/vulkan/BackendVk.cpp:368)\n',
+    'error: at least (this) is no line of source\n',
+  ];
+  expect(said.filter((line) => !dawnRemarks.test(line))).toEqual([said[1], said[3]]);
+});
 
 describe.runIf(process.platform === 'linux')('lines of native code on stderr', () => {
   it('are kept back from a pipe, and no others; stdout stays', () => {
