@@ -27,6 +27,7 @@ const replaced: readonly (readonly [RegExp, string, string])[] = [
   [/--(resume|model) DIR/, '--$1 output/my-run', 'a run, not the folder of a dataset'],
   [/\.js RUN --top K/, '.js output/my-run --top 3', 'a run and a number'],
   [/(--sweep sweep\.yaml) --out output\/sweep/, '$1 --out output/swept', 'another sweep has the folder'],
+  [/AGIQA-3K\/images/, 'AGIQA-3K', 'the images of the fixture lie in the folder itself'],
   [/--data agiqa-3k$/, '--data agiqa-3k --root AGIQA-3K', 'the options that differ, in prose'],
   [
     /--protocols prompt,generator,within/,

@@ -146,17 +146,13 @@ function reference({ feature, reference: score }: Head) {
   const places = Array.from({ length: tokens }, (_, i) => i);
   const slope = (f: (step: number) => number) => (f(by) - f(-by)) / (2 * by);
 
-  /** Gradients by the logits of attending to each token. */
+  /** Gradients by the logits of the class token's attending to each token. */
   const attended = (block: number) =>
-    places.map((key) => {
-      // Nothing behind it reads the other tokens of the last block.
-      const queries = feature.kind === 'projected' && block === depth - 1 ? [0] : places;
-      return queries.flatMap((query) =>
-        Array.from({ length: config.heads }, (_, head) =>
-          slope((step) => run({ block, head, query, key, by: step }).score),
-        ),
-      );
-    });
+    places.map((key) =>
+      Array.from({ length: config.heads }, (_, head) =>
+        slope((step) => run({ block, head, query: 0, key, by: step }).score),
+      ),
+    );
   /** What the score gains where a patch token differs more from the mean patch, before it is pooled. */
   const pooled = (block: number) =>
     places.map((token) => {

@@ -22,7 +22,7 @@ export interface TokenEffects {
 export interface BlockEffects {
   /** Its attention, the mean over the heads [queries, tokens]. */
   readonly probability: Tensor;
-  /** Of the tokens that go into its attention: for being attended to more than others. */
+  /** Of the tokens that go into its attention: for being attended to, by the class token, more than others. */
   readonly attended: TokenEffects;
   /** Of the tokens that come out of it, where they are pooled: for being other than the mean patch. */
   readonly pooled: TokenEffects | null;
@@ -117,7 +117,7 @@ const isAttention = ({ name }: OpCall) => name === 'attention' || name === 'atte
 const isPooling = ({ name }: OpCall) => name === 'reshape' && currentName().endsWith(pooledPart);
 
 /**
- * Of each token, over all queries and heads: the gradient by the logits of attending to it, ∇S = A ∘ (∇A − Σ A ∘ ∇A).
+ * Of each token, over the heads: the gradient by the logit of the class token's attending to it, ∇S = A ∘ (∇A − Σ A ∘ ∇A).
  *
  * @param inputs queries, keys and values side by side, or the queries and the two others; of one image
  */
@@ -137,11 +137,12 @@ function attendedEffects(
   const k = second ? byHeads(second, keys, 0) : byHeads(first, keys, 1);
   const v = second ? byHeads(second, keys, 1) : byHeads(first, keys, 2);
   const p = softmax(scale(matmul(q, k, { transposeB: true }), headDim ** -0.5));
-  const gradient = matmul(byHeads(dOut, queries, 0), v, { transposeB: true });
-  const given = sum(multiply(p, gradient), -1); // what each query gets in all
+  const own = reshape(slice(p, 1, 0, 1), [heads, keys]);
+  const classToken = slice(byHeads(dOut, queries, 0), 1, 0, 1);
+  const gradient = reshape(matmul(classToken, v, { transposeB: true }), [heads, keys]);
+  const given = reshape(sum(multiply(own, gradient), -1), [heads, 1]); // what it gets in all
   const ones = Tensor.from(p.gpu, new Float32Array(keys).fill(1), [1, keys]);
-  const shared = reshape(matmul(reshape(given, [given.size, 1]), ones), p.shape);
-  const effect = reshape(multiply(p, subtract(gradient, shared)), [heads * queries, keys]);
+  const effect = multiply(own, subtract(gradient, matmul(given, ones)));
   const total = (x: Tensor) => reshape(sum(relu(x), 0), [1, keys]);
   return {
     probability: scale(sum(p, 0), 1 / heads),

@@ -31,9 +31,9 @@ export interface Explanation {
 
 /**
  * Gradient-weighted relevance of an image's patches, signed, by one forward and one backward pass: what the score would lose, to first
- * order, if a patch's token were hidden from every attention, and from the pooling of tokens where there is one. It adds up
- * - for being attended to: ∇S = A ∘ (∇A − Σ A ∘ ∇A), over all queries, heads and blocks. A hidden token hands its share of the attention
- *   to the others, so its effect is how much better than their mean it is;
+ * order, if a patch's token were hidden from the class token, and from the pooling of tokens where there is one. It adds up, over blocks,
+ * - for being attended to: the class token's row of ∇S = A ∘ (∇A − Σ A ∘ ∇A), over all heads. A hidden token hands its share of the
+ *   attention to the others, so its effect is how much better than their mean it is;
  * - where the tokens of a block are pooled: the gradient by a token, times what it differs from the mean patch by.
  *
  * After Chefer et al. (ICCV 2021, arXiv 2103.15679), who take (A ∘ ∇A)⁺ and multiply it along the blocks. The gradient knows already what
