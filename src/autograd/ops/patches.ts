@@ -2,7 +2,7 @@ import { type Normalization, type PatchesShape, patches } from '../../kernels/pa
 import { allOrNone } from '../scope.ts';
 import { Tensor } from '../tensor.ts';
 
-/** Normalised images [B, 3, height, width] → patches [B · height/patch · width/patch, 3 · patch²]. Pixels get no gradient. */
+/** Normalized images [B, 3, height, width] → patches [B · height/patch · width/patch, 3 · patch²]. Pixels get no gradient. */
 export function patchesFromImages(images: Tensor, patch: number): Tensor {
   const [batch, channels, height, width] = images.shape as [number, number, number, number];
   if (images.shape.length !== 4 || channels !== 3)

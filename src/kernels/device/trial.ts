@@ -216,25 +216,23 @@ function launches(gpu: Gpu): NonNullable<TrialOptions['clock']> {
   };
 }
 
+/** Words of a linear congruential generator (Press et al., Numerical Recipes, section 7.1), the same for the same seed. */
+function wordsOf(seed: number): () => number {
+  let state = 0x9e3779b9 ^ (seed * 0x85ebca6b);
+  return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
+}
+
 /** Uniform in ±1/2. */
 function randomFloats(count: number, seed: number): Float32Array {
-  const values = new Float32Array(count);
-  let state = 0x9e3779b9 ^ (seed * 0x85ebca6b);
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    values[i] = state / 2 ** 32 - 0.5;
-  }
-  return values;
+  const next = wordsOf(seed);
+  return new Float32Array(count).map(() => next() / 2 ** 32 - 0.5);
 }
 
 /** Halves in ±[1/4, 1/2): random signs and mantissas under one exponent. */
 function randomHalves(count: number, seed: number): Uint16Array {
-  const values = new Uint16Array(Math.ceil(count / 2) * 2);
-  let state = 0x9e3779b9 ^ (seed * 0x85ebca6b);
-  for (let i = 0; i < values.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const word = state >>> 16;
-    values[i] = (word & 0x8000) | (13 << 10) | (word & 0x3ff);
-  }
-  return values;
+  const next = wordsOf(seed);
+  return new Uint16Array(Math.ceil(count / 2) * 2).map(() => {
+    const word = next() >>> 16;
+    return (word & 0x8000) | (13 << 10) | (word & 0x3ff);
+  });
 }
