@@ -20,11 +20,7 @@ struct Params { size: u32, width: u32, own: u32, stream: u32, threshold: u32, fa
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let quad = (group.y * groups.x + group.x) * 64u + lane;
   if (quad >= params.size / 4u) {
     return;

@@ -19,11 +19,7 @@ struct Params { rows: u32, width: u32, own: u32, stream: u32, threshold: u32, fa
 @group(0) @binding(3) var<storage, read_write> d_repeated: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let column = (group.y * groups.x + group.x) * 64u + lane;
   let own = params.own / 4u;
   let width = params.width / 4u;

@@ -21,8 +21,8 @@ import { drawChart } from '../src/report/chart.ts';
 import { lossChart, srccChart } from '../src/report/epoch-charts.ts';
 import { groupChart, scatterChart } from '../src/report/test-charts.ts';
 import { writeReport } from '../src/report/write-report.ts';
-import type { EpochRecord } from '../src/training/loop.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../src/training/settings.ts';
+import type { EpochRecord } from '../src/training/training-state.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('report');

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { metricsOf } from '../src/data/metrics/evaluation.ts';
-import type { EpochRecord } from '../src/training/loop.ts';
 import { TensorBoardLog } from '../src/training/tensorboard.ts';
+import type { EpochRecord } from '../src/training/training-state.ts';
 import { parseEvents } from './event-file.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

@@ -1,7 +1,7 @@
 import { extent } from '../common/extent.ts';
 import { figureText } from '../common/figure-text.ts';
-import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
+import type { EpochRecord } from '../training/training-state.ts';
 import { type Axis, compact, curve, defined, drawChart, ink, palette } from './chart.ts';
 import type { RunFiles } from './run-files.ts';
 

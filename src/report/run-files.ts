@@ -6,11 +6,11 @@ import { readJson } from '../common/json-file.ts';
 import { readText } from '../common/read-file.ts';
 import { openDataset } from '../data/datasets/index.ts';
 import { numberField, readCsv, requireColumn, textField } from '../data/formats/csv.ts';
-import type { EpochRecord } from '../training/loop.ts';
 import type { RunSummary } from '../training/run.ts';
 import { missingResult } from '../training/run-folder.ts';
 import { epochRecordSchema, summarySchema } from '../training/run-schemas.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../training/settings.ts';
+import type { EpochRecord } from '../training/training-state.ts';
 
 /** A test image with its score and what the model predicts, both in the unit of the MOS. */
 export interface PredictedImage {

@@ -5,47 +5,18 @@ import { type ValueAndGradients, valueAndGradients } from '../autograd/tape.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
 import { trainingBatches } from '../data/datasets/batches.ts';
-import type { Metrics } from '../data/metrics/evaluation.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { CapturedStep } from './captured-step.ts';
 import { Evaluator } from './evaluator.ts';
 import { checkFinite, NonFiniteError } from './finite.ts';
 import type { Batch, Learner } from './learner.ts';
 import { learningRates } from './lr-schedule.ts';
-import type { DeviceState, RunState } from './run-kind.ts';
+import type { DeviceState } from './run-kind.ts';
 import { RunningSum } from './running-sum.ts';
 import type { Settings } from './settings.ts';
 import { StepWindow } from './step-window.ts';
 import type { TrainingData } from './training-data.ts';
-
-/** One line of metrics.jsonl. */
-export interface EpochRecord {
-  readonly epoch: number;
-  readonly lr: number;
-  /** Mean training loss of the epoch. */
-  readonly loss: number;
-  readonly seconds: number;
-  readonly val: Metrics | null;
-  readonly test: Metrics | null;
-  /** Share of images put into their quality class, by a model that classifies; null for an empty part. */
-  readonly accuracy?: { readonly val: number | null; readonly test: number | null };
-}
-
-/** The epoch with the best figure on the validation part: the SRCC or, of images that belong to classes, the accuracy. */
-export interface BestEpoch {
-  readonly epoch: number;
-  readonly srcc?: number;
-  readonly accuracy?: number;
-}
-
-/** Where a run stands between two epochs: enough to go on bit for bit. */
-export interface TrainingState extends RunState {
-  readonly epoch: number;
-  readonly records: readonly EpochRecord[];
-  readonly best: BestEpoch | null;
-  /** Metrics of the test part before the first epoch. */
-  readonly before?: Metrics | null;
-}
+import type { BestEpoch, EpochRecord, TrainingState } from './training-state.ts';
 
 export interface LoopEvents {
   step?(done: number, total: number, epoch: number): void;

@@ -9,13 +9,13 @@ import { weightsId } from '../model/weights/weights-id.ts';
 import { usesText } from './create-learner.ts';
 import { dataIdentity } from './data-identity.ts';
 import { describeData } from './describe-data.ts';
-import type { EpochRecord, TrainingState } from './loop.ts';
 import type { RunKind, RunOptions } from './run-kind.ts';
 import type { DataIdentity } from './run-schemas.ts';
 import type { SavedRun } from './saved-run.ts';
 import { datasetOptions, type Settings } from './settings.ts';
 import { TensorBoardLog } from './tensorboard.ts';
 import { type TrainingMetadata, trainingFormat } from './training-format.ts';
+import type { EpochRecord, TrainingState } from './training-state.ts';
 import { wordsOf } from './words.ts';
 
 export const trainingKind: RunKind<Settings, TrainingState, TrainingMetadata> = {

@@ -10,11 +10,12 @@ import { toHost } from './checkpoint-format.ts';
 import type { Doubt } from './cross-fit.ts';
 import { checkFinite } from './finite.ts';
 import type { Learner } from './learner.ts';
-import type { TrainingLoop, TrainingState } from './loop.ts';
+import type { TrainingLoop } from './loop.ts';
 import type { Run } from './open-run.ts';
 import type { Plan } from './run-kind.ts';
 import type { Settings } from './settings.ts';
 import type { TrainingData } from './training-data.ts';
+import type { TrainingState } from './training-state.ts';
 
 /** What a finished run leaves, also written as summary.json. */
 export interface RunSummary {

@@ -18,7 +18,7 @@ import { runFolder } from './default-folder.ts';
 import { encodeRun, openImages } from './encode-run.ts';
 import { NonFiniteError } from './finite.ts';
 import type { Learner } from './learner.ts';
-import { type EpochRecord, TrainingLoop, type TrainingState } from './loop.ts';
+import { TrainingLoop } from './loop.ts';
 import { openRun, type Run, type RunRecord, type TrainingOptions, trainingKind } from './open-run.ts';
 import {
   metricsText,
@@ -34,6 +34,7 @@ import { keepRunTuning, madeAsTuned, useRunTuning } from './run-tuning.ts';
 import { SavedRun } from './saved-run.ts';
 import { clipOptions, type Settings } from './settings.ts';
 import { type TrainingData, trainingData } from './training-data.ts';
+import type { EpochRecord, TrainingState } from './training-state.ts';
 import { warnNearDuplicates } from './warn-near-duplicates.ts';
 
 export { metricsText, percent, type RunSummary } from './results.ts';

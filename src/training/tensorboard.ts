@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DiskFile, removeFile } from '../common/disk.ts';
 import { diskError, writeOutput } from '../common/files.ts';
 import { fileVersionRecord, scalarsRecord } from '../data/formats/tfevents.ts';
-import type { EpochRecord } from './loop.ts';
+import type { EpochRecord } from './training-state.ts';
 
 const prefix = 'events.out.tfevents.';
 

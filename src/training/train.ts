@@ -3,10 +3,10 @@ import { UserError } from '../common/errors.ts';
 import { type Reporter, silent } from '../common/reporter.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { runFolder } from './default-folder.ts';
-import type { EpochRecord } from './loop.ts';
 import { type RunSummary, trainRun } from './run.ts';
 import { runSettings } from './run-settings.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
+import type { EpochRecord } from './training-state.ts';
 
 /** How {@link train} goes about it. */
 export interface TrainOptions {

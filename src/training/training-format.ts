@@ -9,9 +9,9 @@ import {
   checkpointHeader,
   readPart,
 } from './checkpoint-format.ts';
-import type { TrainingState } from './loop.ts';
 import { stateSchema } from './run-schemas.ts';
 import { applySettings, defaultSettings, type Settings } from './settings.ts';
+import type { TrainingState } from './training-state.ts';
 
 /** What only a training's checkpoint says. */
 export interface TrainingMetadata {

@@ -40,6 +40,20 @@ export function checkRange(what: string, { id, capacity }: GpuBuffer, offset: nu
   );
 }
 
+/** Throws unless a copy stays within both buffers, which are two. */
+export function checkCopy(
+  from: GpuBuffer,
+  fromOffset: number,
+  to: GpuBuffer,
+  toOffset: number,
+  bytes: number,
+): void {
+  checkRange('a copy', from, fromOffset, bytes);
+  checkRange('a copy', to, toOffset, bytes);
+  if (from === to)
+    throw new Error(`a copy within buffer ${from.id}: WebGPU only copies between different buffers`);
+}
+
 /** So many texels from the start of each of so many rows. */
 export interface TextureArea {
   readonly width: number;

@@ -3,7 +3,7 @@ import type { AdapterDescription } from './adapter-description.ts';
 import type { OptionalFeature } from './adapter-profile.ts';
 import type { AdapterStore } from './adapter-store.ts';
 import { AdapterView } from './adapter-view.ts';
-import { checkArea, checkRange, type TextureArea, texelBytes } from './allocation.ts';
+import { checkArea, checkCopy, checkRange, type TextureArea, texelBytes } from './allocation.ts';
 import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
 import { destroyWhenIdle } from './closing.ts';
@@ -142,10 +142,9 @@ export class Gpu {
   run(kernel: Kernel, launch: Launch): void {
     const pipeline = this.pipelines.get(kernel, launch.constants);
     const { buffers, groups } = launch;
-    if (buffers.length !== pipeline.storage.length)
-      throw new Error(
-        `kernel ${kernel.name} binds ${pipeline.storage.length} buffers, but ${buffers.length} were passed`,
-      );
+    const binds = pipeline.storage.length;
+    if (buffers.length !== binds)
+      throw new Error(`kernel ${kernel.name} binds ${binds} buffers, but ${buffers.length} were passed`);
     const [x, y = 1, z = 1] = groups;
     if (!(isCount(x) && isCount(y) && isCount(z))) throw new Error(notCounts(kernel.name, groups));
     if (x === 0 || y === 0 || z === 0) return;
@@ -172,10 +171,7 @@ export class Gpu {
 
   /** Records a copy of `bytes` bytes (a multiple of 4) between two different buffers. */
   copy(from: GpuBuffer, fromOffset: number, to: GpuBuffer, toOffset: number, bytes: number): void {
-    checkRange('a copy', from, fromOffset, bytes);
-    checkRange('a copy', to, toOffset, bytes);
-    if (from === to)
-      throw new Error(`a copy within buffer ${from.id}: WebGPU only copies between different buffers`);
+    checkCopy(from, fromOffset, to, toOffset, bytes);
     this.#tracer?.copy?.(from, to, bytes);
     this.#commands?.push({ kind: 'copy', from, fromOffset, to, toOffset, bytes });
     this.#encoder.copy(from.raw, fromOffset, to.raw, toOffset, bytes);
