@@ -5,8 +5,10 @@ import { Tensor } from '../src/autograd/tensor.ts';
 import { maxError } from '../src/common/compare.ts';
 import { silent } from '../src/common/reporter.ts';
 import { makeScenes } from '../src/data/datasets/scenes/make.ts';
+import { decodeImage } from '../src/data/images/decode.ts';
 import { degradationsOf } from '../src/data/images/degradations.ts';
-import { cropTransforms, joinCrops } from '../src/features/crops.ts';
+import { testTransform } from '../src/data/images/transforms.ts';
+import { cropTransforms, joinCrops, nativeCrops } from '../src/features/crops.ts';
 import { GradeBoundaries, gradeProbabilities } from '../src/model/grades.ts';
 import {
   ensembleOf,
@@ -100,6 +102,13 @@ describe('a model with native crops', () => {
       }
       expect(maxError(scores, [...expected.values()])).toBeLessThan(1e-5);
       expect(failed).toBe(1);
+      // A program that has the pixels gives them with its native crops, as a page does.
+      const { imageSize, crops } = scorer.pixels;
+      const image = await decodeImage(readFileSync(paths[0]!), paths[0]!);
+      const natives = nativeCrops(image, imageSize, crops);
+      expect(natives.length).toBe(changes.crops);
+      const alone = await scorer.pixels.scoreWithCrops(testTransform(image, imageSize), natives);
+      expect(Math.abs(alone - scores[0]!)).toBeLessThan(1e-5 * Math.max(1, Math.abs(alone)));
     } finally {
       await scorer.close();
     }

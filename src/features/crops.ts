@@ -1,4 +1,6 @@
+import type { RgbImage } from '../data/images/decode.ts';
 import type { ImageJob } from '../data/images/prepare.ts';
+import { nativeCrop } from '../data/images/transforms.ts';
 
 type Transform = ImageJob['transform'];
 
@@ -20,6 +22,10 @@ export const cropTransforms = (crops: number): readonly Transform[] => [
   { kind: 'test' },
   ...places.slice(0, crops).map(([x, y]) => ({ kind: 'native' as const, x, y })),
 ];
+
+/** The native crops of a decoded image, as a model that takes so many reads them. */
+export const nativeCrops = (image: RgbImage, size: number, crops: number): readonly Uint8Array[] =>
+  places.slice(0, crops).map(([x, y]) => nativeCrop(image, { x, y }, size));
 
 /** Numbers of the feature that is made of those of an image's crops, `width` each. */
 export const joinedWidth = (width: number, crops: number): number => (crops > 0 ? 2 * width : width);

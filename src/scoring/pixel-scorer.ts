@@ -33,7 +33,7 @@ const usualBatch = 16;
 
 /**
  * A scoring model on images as `preprocess` makes them for it: what a program needs to ask what a score depends on. A model that also reads
- * native crops, which such an image no longer has, is given those of an average training image: scores differ by what the image's own would have added.
+ * native crops is given them beside the image; where it is not, it takes those of an average training image, and the score lacks what the image's own would have added.
  */
 export class PixelScorer {
   readonly #model: PixelModel;
@@ -51,14 +51,16 @@ export class PixelScorer {
    * Which patches of an image raise its score, and which lower it: gradient-weighted relevance, by one forward and one backward pass.
    *
    * @param pixels RGB bytes, row by row, imageSize · imageSize · 3
+   * @param natives crops of the image at its own resolution, of the same size, for a model that reads them
    * @throws UserError if it has another size
    */
-  explain(pixels: Uint8Array): Promise<Explanation> {
-    this.#check(pixels);
+  explain(pixels: Uint8Array, natives: readonly Uint8Array[] = []): Promise<Explanation> {
+    for (const image of [pixels, ...natives]) this.#check(image);
     return this.#model.on(async (tower, device) => {
       const { vision } = tower.clip;
       const patches = scope(() => vision.patchesFromBytes(byteTensor(device, pixels.slice(), 1)));
-      const score = (x: Tensor) => this.#scores(tower, x);
+      const crops = natives.length > 0 ? await this.#meanFeature(tower, device, natives) : undefined;
+      const score = (x: Tensor) => this.#scores(tower, x, crops);
       return explain({ vision, score }, patches).finally(() => patches.dispose());
     });
   }
@@ -85,6 +87,43 @@ export class PixelScorer {
     return result;
   }
 
+  /** The score of one image with its native crops, each as {@link explain} takes them. */
+  async scoreWithCrops(pixels: Uint8Array, natives: readonly Uint8Array[]): Promise<number> {
+    if (natives.length === 0) return (await this.score([pixels]))[0]!;
+    for (const image of [pixels, ...natives]) this.#check(image);
+    const [score] = await this.#model.on(async (tower, device) => {
+      const crops = await this.#meanFeature(tower, device, natives);
+      const { vision } = tower.clip;
+      return readOut(() =>
+        this.#scores(tower, vision.patchesFromBytes(byteTensor(device, pixels.slice(), 1)), crops),
+      );
+    });
+    return score!;
+  }
+
+  /** Native crops that the model reads beside an image. */
+  get crops(): number {
+    return cropsOf(this.#model.settings);
+  }
+
+  /** The mean feature of crops, one at a time: other batches would mean other kernels. */
+  async #meanFeature(
+    { clip }: ScoringTower,
+    device: Gpu,
+    images: readonly Uint8Array[],
+  ): Promise<Float32Array> {
+    const { id, settings } = this.#model;
+    const { encode, width } = featureExtractor(clip.vision, id, settings);
+    const mean = new Float32Array(width);
+    for (const image of images) {
+      const feature = await readOut(() =>
+        encode(clip.vision.patchesFromBytes(byteTensor(device, image.slice(), 1))),
+      );
+      for (let i = 0; i < width; i++) mean[i]! += feature[i]! / images.length;
+    }
+    return mean;
+  }
+
   #check(pixels: Uint8Array): void {
     const { imageSize } = this;
     if (pixels.length !== 3 * imageSize ** 2)
@@ -94,14 +133,14 @@ export class PixelScorer {
       );
   }
 
-  #scores({ clip, scoring }: ScoringTower, patches: Tensor): Tensor {
+  #scores({ clip, scoring }: ScoringTower, patches: Tensor, natives?: Float32Array): Tensor {
     const { id, settings } = this.#model;
     const { encode } = featureExtractor(clip.vision, id, settings);
     return scope(() => {
       const features = encode(patches);
       if (cropsOf(settings) === 0) return scoring.predict(features);
       const [batch, width] = features.shape as [number, number];
-      const average = scoring.statistics?.mean.slice(width);
+      const average = natives ?? scoring.statistics?.mean.slice(width);
       const crops = average ? expand(Tensor.from(features.gpu, average), batch) : features;
       return scoring.predict(concat([features, crops], 1));
     });

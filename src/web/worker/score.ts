@@ -1,5 +1,6 @@
 import type { RgbImage } from '../../data/images/decode.ts';
 import { cropTransform, testTransform } from '../../data/images/transforms.ts';
+import { nativeCrops } from '../../features/crops.ts';
 import { decodeImage } from '../images/decode-image.ts';
 import { type Changes, type MapsResult, noChanges, type ScoreResult } from '../protocol.ts';
 import { changeImage, middleOf, rgbaOf } from './change-image.ts';
@@ -13,6 +14,7 @@ export class ScoredPicture {
   readonly #engine: PageEngine;
   #image: RgbImage | undefined;
   #pixels: Uint8Array | undefined;
+  #natives: readonly Uint8Array[] = [];
 
   constructor(engine: PageEngine) {
     this.#engine = engine;
@@ -28,13 +30,15 @@ export class ScoredPicture {
     if (!image) throw new Error('no image was given yet');
     const began = performance.now();
     const changed = await this.#engine.recovering(({ device }) => changeImage(device, image, changes));
-    const pixels = testTransform(changed, this.#engine.scorer.imageSize);
+    const { imageSize, crops } = this.#engine.scorer;
+    const pixels = testTransform(changed, imageSize);
     this.#pixels = pixels;
-    const [score] = await this.#engine.scorer.score([pixels]);
+    this.#natives = nativeCrops(changed, imageSize, crops);
+    const score = await this.#engine.scorer.scoreWithCrops(pixels, this.#natives);
     const { left, top, side } = middleOf(changed);
     const box = { left, top, width: side, height: side };
     return {
-      score: score!,
+      score,
       view: { side: shownSide, rgba: rgbaOf(cropTransform(changed, { box, flip: false }, shownSide)) },
       width: image.width,
       height: image.height,
@@ -44,7 +48,10 @@ export class ScoredPicture {
 
   async explain(): Promise<MapsResult> {
     if (!this.#pixels) throw new Error('no image was given yet');
-    const { side, relevance, attention, score } = await this.#engine.scorer.explain(this.#pixels);
+    const { side, relevance, attention, score } = await this.#engine.scorer.explain(
+      this.#pixels,
+      this.#natives,
+    );
     return { side, relevance, attention, score };
   }
 }
