@@ -103,6 +103,12 @@ const filesOf = (out: string) =>
   new Map(foldsIn(out).map((name) => [name, foldOf(out, name.slice(0, -5)).predictions]));
 
 describe('an evaluation', () => {
+  it('has the degraded versions of each image that any fold trains on', async () => {
+    const changes = { crops: 1, versions: 1, loss: 'mse+order', members: 2 };
+    const { result } = await evaluated(settingsOf('degraded', changes), { protocols: 'prompt' });
+    expect(result.rows.map(({ protocol, images }) => [protocol, images])).toEqual([['prompt', 72]]);
+  });
+
   it('is trained in parts by several processes, and measured once all are done', async () => {
     const out = settingsOf('parts', { cache: 'none' });
     const train = async (part: number, of: number) => {

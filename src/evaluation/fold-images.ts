@@ -16,11 +16,9 @@ export function encodedFor(
 }
 
 /** All images that some folds train on and test with. */
-export function unionOf(folds: readonly Fold[], { augment, views }: Settings): Dataset['split'] {
+export function unionOf(folds: readonly Fold[]): Dataset['split'] {
   const centered = new Set(folds.flatMap(({ split }) => [...split.val, ...split.test]));
   const trained = new Set(folds.flatMap(({ split }) => [...split.train]));
-  // Where training images are seen in center crops too, each is encoded once.
-  if (augment === 'none' || views === 0) for (const at of centered) trained.delete(at);
   const sorted = (set: ReadonlySet<number>) => Int32Array.from(set).sort();
   return { train: sorted(trained), val: new Int32Array(), test: sorted(centered) };
 }

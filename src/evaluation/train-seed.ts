@@ -41,7 +41,7 @@ export async function trainSeed(
       ...run,
       encoded,
       features: null,
-      dataset: { ...run.dataset, split: unionOf(folds, settings) },
+      dataset: { ...run.dataset, split: unionOf(folds) },
     };
     const features = await encodeRun(whole, images);
     if (features.train instanceof StoredFeatures) vision.releaseVision();

@@ -84,7 +84,8 @@ export async function encodeDataset(
   const { width } = images.encoder;
   const encoded = await encodeCrops(images, dataset, options, {
     label: crops > 0 ? `encoding center crops and ${crops} native crops` : 'encoding center crops',
-    samples: stored ? centered : Int32Array.from([...centered, ...trained]),
+    // Folds train on what others test with; each image is encoded once.
+    samples: stored ? centered : Int32Array.from(new Set([...centered, ...trained])),
     views: transforms.length,
     job: (_, view) => ({ transform: transforms[view]! }),
   });
