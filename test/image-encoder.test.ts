@@ -1,6 +1,6 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { scale } from '../src/autograd/ops/arithmetic.ts';
 import { scope } from '../src/autograd/scope.ts';
 import type { ImageJob } from '../src/data/images/loader.ts';
@@ -139,13 +139,11 @@ describe('a cached feature', () => {
     expect(await encode(crop)).toEqual({ encoded: 1, cached: 1, waited: 0 });
     expect(await encode({ ...crop, index: 1 })).toEqual({ encoded: 2, cached: 1, waited: 0 });
     expect(await encode(crop)).toEqual({ encoded: 2, cached: 2, waited: 0 });
-    const device = gpu as { adapter: Gpu['adapter'] };
-    const { adapter } = device;
+    const other = vi.spyOn(gpu, 'adapter', 'get').mockReturnValue({ ...gpu.adapter, driver: 'another' });
     try {
-      device.adapter = { ...adapter, driver: 'another' };
       expect(await encode(crop)).toEqual({ encoded: 3, cached: 2, waited: 0 });
     } finally {
-      device.adapter = adapter;
+      other.mockRestore();
     }
     const measured = tuned(gpu) as Map<string, Measurement>;
     measured.set('matmul/0/a shape', { variant: 'naive', times: {} });
@@ -153,6 +151,31 @@ describe('a cached feature', () => {
     measured.delete('matmul/0/a shape');
     expect(await encode(crop)).toEqual({ encoded: 4, cached: 3, waited: 0 });
     await all.close();
+  });
+
+  it('computes while the next batch is gathered and begun, no more than one ahead', async () => {
+    const vision = await visionOf();
+    const plain = featureExtractor(vision, 'weights', feature);
+    const events: string[] = [];
+    const encoder: FeatureExtractor = {
+      ...plain,
+      encode: (patches) => {
+        events.push('begun');
+        return plain.encode(patches);
+      },
+    };
+    const all = new ImageEncoder(gpu, vision, encoder, { batch: 1, cache: null });
+    const jobs = images.slice(0, 3).map((path) => ({
+      path,
+      size: vision.config.imageSize,
+      transform: { kind: 'test' as const },
+    }));
+    for await (const { index } of all.encode(jobs)) events.push(`result ${index}`);
+    expect(events).toEqual(['begun', 'begun', 'result 0', 'begun', 'result 1', 'result 2']);
+    // Whoever takes no more waits for what is under way.
+    for await (const { index } of all.encode(jobs)) if (index === 0) break;
+    await all.close();
+    expect(all.times.computed).toBeGreaterThan(0);
   });
 
   it('is kept by what was decoded, where the image is replaced while it is looked up', async () => {
@@ -313,7 +336,8 @@ describe('a lost device', () => {
       for await (const _ of scorer.score(images));
     };
     await expect(all()).rejects.toThrow(/lost \(destroyed\).*4 times in a row without progress/);
-    expect(counted.submissions - before).toBe(4);
+    // One more than the tries of the first batch: the next one was begun meanwhile.
+    expect(counted.submissions - before).toBe(5);
     await scorer.close();
     device.close();
   });

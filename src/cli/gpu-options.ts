@@ -25,7 +25,7 @@ export function addGpuOptions(command: Command): Command {
     .addOption(
       new Option(
         '--decode-threads <n>',
-        'threads that decode and resize images (default: one less than there are cores, at most 8)',
+        'threads that decode and resize images (default: one less than there are cores)',
       ).argParser(
         (text: string) =>
           (process.env[decodeThreadsVariable] = String(countOption('--decode-threads')(text))),

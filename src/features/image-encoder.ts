@@ -1,14 +1,21 @@
 import { scope } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
-import { UserError } from '../common/errors.ts';
 import { findNonFinite } from '../data/formats/finite.ts';
 import { decoderId } from '../data/images/decode.ts';
-import { type ImageJob, ImageLoader, type LoadedImage, type UnwantedImage } from '../data/images/loader.ts';
+import {
+  defaultThreads,
+  type ImageJob,
+  ImageLoader,
+  type LoadedImage,
+  type UnwantedImage,
+} from '../data/images/loader.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { numericsId } from '../kernels/device/numerics.ts';
 import { recovering } from '../kernels/device/recovery.ts';
 import { defaultTuneChoice, type TuneChoice, tune, tunes } from '../kernels/device/tuning.ts';
 import type { VisionTransformer } from '../model/vit.ts';
+import { checkFeature } from './check-feature.ts';
+import { DeviceTime, type EncodeTimes } from './encode-times.ts';
 import type { FeatureCache } from './feature-cache.ts';
 import { OnDevice } from './on-device.ts';
 
@@ -52,24 +59,6 @@ export interface ImageEncoderOptions {
 /** Features read from the cache, or written to it, at once. */
 const lookupBatch = 256;
 
-/** Milliseconds so far of encoding images. */
-export interface EncodeTimes {
-  /** To read files, summed over all threads. */
-  readonly read: number;
-  /** To decode, crop and resize images, summed over all threads. */
-  readonly decode: number;
-  /** That the device had nothing to do, since no image was ready. */
-  readonly waited: number;
-  /** That the device computed. */
-  readonly computed: number;
-}
-
-/** The times of several encoders together. */
-export const addedTimes = (all: readonly EncodeTimes[]): EncodeTimes => {
-  const sum = (name: keyof EncodeTimes) => all.reduce((total, times) => total + times[name], 0);
-  return { read: sum('read'), decode: sum('decode'), waited: sum('waited'), computed: sum('computed') };
-};
-
 /** Whether an image of a file with this hash is to be encoded. */
 type Wanted = (job: ImageJob, hash: string) => boolean;
 
@@ -103,9 +92,9 @@ export class ImageEncoder {
   #numerics = '';
   readonly #tune: TuneChoice;
   #tuned: Promise<void> | undefined;
-  /** Images that went through the tower, those the cache spared it, and milliseconds it waited for the next image. */
+  /** Images that went through the tower, those the cache spared it, and milliseconds the device had nothing to do until the next image. */
   readonly counters = { encoded: 0, cached: 0, waited: 0 };
-  #computed = 0;
+  readonly #device = new DeviceTime();
 
   constructor(
     gpu: Gpu,
@@ -123,7 +112,7 @@ export class ImageEncoder {
     this.#batch = batch;
     this.#tune = tune;
     this.#cache = cache;
-    this.#loader = new ImageLoader({ ahead: Math.max(16, 2 * batch) });
+    this.#loader = new ImageLoader({ ahead: Math.max(16, 2 * batch, 3 * defaultThreads()) });
   }
 
   /**
@@ -158,37 +147,55 @@ export class ImageEncoder {
     wanted?: Wanted,
   ): AsyncGenerator<EncodedImage | UnreadableImage, void, undefined> {
     const bytes = this.imageSize ** 2 * 3;
-    const pixels = new Uint8Array(this.#batch * bytes);
+    const buffers = [0, 1].map(() => new Uint8Array(this.#batch * bytes)) as [Uint8Array, Uint8Array];
     let waiting: Member[] = [];
     let failed: UnreadableImage[] = [];
     let known: Known[] = [];
-    const flush = async () => {
-      const results = [
-        ...(waiting.length > 0 ? await this.#run(pixels, waiting) : []),
-        ...failed,
-        ...(known.length > 0 ? await this.#cached(jobs, known) : []),
-      ];
+    /** What has been begun and not been given away: one batch computes while the next is gathered, and begun before it is read. */
+    let begun: Promise<(EncodedImage | UnreadableImage)[]> | undefined;
+    const begin = () => {
+      const [pixels, members, unreadable, lookups] = [buffers[0], waiting, failed, known];
+      buffers.reverse();
       [waiting, failed, known] = [[], [], []];
-      return results.sort((a, b) => a.index - b.index);
+      const work = Promise.all([
+        members.length > 0 ? this.#run(pixels, members) : [],
+        lookups.length > 0 ? this.#cached(jobs, lookups) : [],
+      ]).then(([encoded, cached]) =>
+        [...encoded, ...unreadable, ...cached].sort((a, b) => a.index - b.index),
+      );
+      work.catch(() => {}); // thrown where it is waited for
+      return work;
+    };
+    /** Begins what is gathered, and gives what was begun before it. */
+    const advance = async () => {
+      const before = begun;
+      begun = begin();
+      return (await before) ?? [];
     };
     const chosen = indices.map((index) => jobs[index]!);
-    for await (const loaded of this.#load(chosen, wanted)) {
-      const index = indices[loaded.index]!;
-      const job = chosen[loaded.index]!;
-      if ('error' in loaded) failed.push({ index, path: loaded.path, error: loaded.error });
-      else if ('known' in loaded) known.push({ index, key: this.#keyOf(job, loaded.known) });
-      else {
-        pixels.set(loaded.pixels, waiting.length * bytes);
-        waiting.push({ index, job, hash: loaded.hash });
+    try {
+      for await (const loaded of this.#load(chosen, wanted)) {
+        const index = indices[loaded.index]!;
+        const job = chosen[loaded.index]!;
+        if ('error' in loaded) failed.push({ index, path: loaded.path, error: loaded.error });
+        else if ('known' in loaded) known.push({ index, key: this.#keyOf(job, loaded.known) });
+        else {
+          buffers[0].set(loaded.pixels, waiting.length * bytes);
+          waiting.push({ index, job, hash: loaded.hash });
+        }
+        const ready =
+          waiting.length === this.#batch ||
+          known.length === lookupBatch ||
+          // Nothing is ahead of it that a batch has to be filled for.
+          (failed.length > 0 && waiting.length + known.length === 0);
+        if (ready) yield* await advance();
       }
-      const ready =
-        waiting.length === this.#batch ||
-        known.length === lookupBatch ||
-        // Nothing is ahead of it that a batch has to be filled for.
-        (failed.length > 0 && waiting.length + known.length === 0);
-      if (ready) yield* await flush();
+      yield* await advance();
+      yield* (await begun) ?? [];
+    } finally {
+      // Whoever takes no more results may close what these compute with.
+      await begun?.catch(() => {});
     }
-    yield* await flush();
   }
 
   /** The images as the loader has them ready; counts how long it is waited for. */
@@ -201,7 +208,7 @@ export class ImageEncoder {
       for (;;) {
         const asked = performance.now();
         const next = await images.next();
-        this.counters.waited += performance.now() - asked;
+        this.counters.waited += this.#device.idleSince(asked);
         if (next.done) return;
         yield next.value;
       }
@@ -211,7 +218,7 @@ export class ImageEncoder {
   }
 
   get times(): EncodeTimes {
-    return { ...this.#loader.times, waited: this.counters.waited, computed: this.#computed };
+    return { ...this.#loader.times, waited: this.counters.waited, computed: this.#device.busy };
   }
 
   async close(): Promise<void> {
@@ -222,9 +229,7 @@ export class ImageEncoder {
   /** Encodes the first images of a batch; what stands behind them does not touch their rows. */
   async #run(pixels: Uint8Array, members: readonly Member[]): Promise<EncodedImage[]> {
     const { width } = this.encoder;
-    const began = performance.now();
-    const values = await this.#encode(pixels);
-    this.#computed += performance.now() - began;
+    const values = await this.#device.during(() => this.#encode(pixels));
     this.counters.encoded += members.length;
     const encoded = members.map(({ index, job, hash }, i) => {
       const feature = values.slice(i * width, (i + 1) * width);
@@ -283,13 +288,4 @@ export class ImageEncoder {
       ...(degradation ? [{ degradation }] : []),
     ]);
   }
-}
-
-function checkFeature(feature: Float32Array, path: string, { describe, width }: FeatureExtractor): void {
-  const at = findNonFinite(feature)?.first;
-  if (at === undefined) return;
-  throw new UserError(
-    `${path}: ${describe?.(at) ?? `number ${at + 1} of the ${width} of its feature`} is ${feature[at]}`,
-    'The weights hold non-finite values (weights --info counts them) or values that are too large: try --weight-type float32.',
-  );
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Published } from '../common/publish.ts';
-import { addedTimes, type EncodeTimes } from '../features/image-encoder.ts';
+import { addedTimes, type EncodeTimes } from '../features/encode-times.ts';
 import { realRoot } from './locate.ts';
 import { Manifest, type ManifestRow } from './manifest.ts';
 import { publishShard } from './outputs.ts';

@@ -1,5 +1,5 @@
 import type { Reporter } from '../common/reporter.ts';
-import type { EncodeTimes } from '../features/image-encoder.ts';
+import type { EncodeTimes } from '../features/encode-times.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Cell } from './manifest.ts';
 import type { Plan } from './plan.ts';

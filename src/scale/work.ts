@@ -1,7 +1,7 @@
 import { UserError } from '../common/errors.ts';
 import { sweepTemporaries } from '../common/publish.ts';
 import type { Bar } from '../common/reporter.ts';
-import type { EncodeTimes } from '../features/image-encoder.ts';
+import type { EncodeTimes } from '../features/encode-times.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { temporariesOf } from './plan.ts';
 import { missingShards } from './result-names.ts';

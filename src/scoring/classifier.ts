@@ -1,8 +1,9 @@
 import { UserError } from '../common/errors.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
+import type { EncodeTimes } from '../features/encode-times.ts';
 import { featureExtractor } from '../features/feature-extractor.ts';
-import { type EncodeTimes, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
+import { ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';

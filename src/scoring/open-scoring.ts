@@ -1,6 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import type { ImageInput } from '../data/images/input.ts';
-import { addedTimes, type EncodeTimes } from '../features/image-encoder.ts';
+import { addedTimes, type EncodeTimes } from '../features/encode-times.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';

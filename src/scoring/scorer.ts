@@ -6,14 +6,9 @@ import { cosineToUnit } from '../features/cosine.ts';
 import { joinCrops, joinedWidth } from '../features/crops.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { encodeInputs, type ImageInputs } from '../features/encode-inputs.ts';
+import { addedTimes, type EncodeTimes } from '../features/encode-times.ts';
 import { cropsOf, featureExtractor } from '../features/feature-extractor.ts';
-import {
-  addedTimes,
-  type EncodeTimes,
-  type FeatureExtractor,
-  ImageEncoder,
-  type ImageTower,
-} from '../features/image-encoder.ts';
+import { type FeatureExtractor, ImageEncoder, type ImageTower } from '../features/image-encoder.ts';
 import { OnDevice } from '../features/on-device.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { recovering } from '../kernels/device/recovery.ts';

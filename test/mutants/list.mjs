@@ -712,8 +712,8 @@ export const mutants = [
   {
     what: 'features: what the cache has comes out of order',
     file: 'src/features/image-encoder.ts',
-    text: 'return results.sort((a, b) => a.index - b.index);',
-    becomes: 'return results;',
+    text: '[...encoded, ...unreadable, ...cached].sort((a, b) => a.index - b.index)',
+    becomes: '[...encoded, ...unreadable, ...cached]',
     tests: ['test/image-encoder.test.ts'],
   },
   {

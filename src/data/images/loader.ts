@@ -17,7 +17,7 @@ export type LoadedImage =
 export type UnwantedImage = KnownImage & { readonly index: number };
 
 export interface ImageLoaderOptions {
-  /** Threads; 0 decodes in this one. By default what {@link decodeThreadsVariable} says, or one less than there are cores, 1 to 8. */
+  /** Threads; 0 decodes in this one. By default what {@link decodeThreadsVariable} says, or one less than there are cores, 1 at least. */
   readonly workers?: number;
   /** Images made ready, or being made, before they are asked for; it bounds the memory. */
   readonly ahead?: number;
@@ -30,9 +30,10 @@ export interface ImageLoaderOptions {
 /** The variable of the environment that says how many threads a loader has, where a machine has many cores, or fewer than it shows. */
 export const decodeThreadsVariable = 'CLIP_AGIQA_DECODE_THREADS';
 
-function defaultThreads(): number {
+/** Threads of a loader, where nobody says how many: by default all cores but the one that feeds the device. */
+export function defaultThreads(): number {
   const text = process.env[decodeThreadsVariable] ?? '';
-  if (text === '') return Math.min(8, Math.max(1, availableParallelism() - 1));
+  if (text === '') return Math.max(1, availableParallelism() - 1);
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
   throw new UserError(`${decodeThreadsVariable} is ${text}, not a number of threads`, 'Write 1 to 999.');
 }
