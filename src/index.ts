@@ -22,7 +22,7 @@ export * from './engine.ts';
 export { ClipEncoder, type ClipEncoderOptions, type EncodeOptions } from './features/clip-encoder.ts';
 export { cosine } from './features/cosine.ts';
 export type { EncodedInput, ImageInputs } from './features/encode-inputs.ts';
-export type { EncodeTimes } from './features/image-encoder.ts';
+export type { EncodeTimes } from './features/encode-times.ts';
 export type { AdapterOptions } from './kernels/node/open-gpu.ts';
 export type { Reading } from './model/class-constants.ts';
 export { Clip, type ClipOptions } from './model/clip.ts';

@@ -1,16 +1,22 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { adapterKey } from '../src/kernels/device/adapter-store.ts';
+import { tuned, tunes } from '../src/kernels/device/tuning.ts';
+import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { openList } from '../src/scale/list-reader.ts';
 import { commonRoot, locate, realRoot } from '../src/scale/locate.ts';
 import { Manifest, type ManifestRow, writeManifest } from '../src/scale/manifest.ts';
 import { parsePart } from '../src/scale/partition.ts';
 import { type Plan, readPlan, requireIdentity, requireSame, writePlan } from '../src/scale/plan.ts';
+import { usePlanVariants, variantsInForce, variantsOfFile } from '../src/scale/plan-variants.ts';
 import { missingShards } from '../src/scale/result-names.ts';
 import { tables } from '../src/scale/tables.ts';
+import { cacheFolder } from './cache-folder.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('shard-plan');
+cacheFolder('shard-plan-');
 
 describe('--shard', () => {
   it.each([
@@ -96,6 +102,36 @@ describe('a plan', () => {
     requireIdentity(run, { model: 'ab' });
     expect(() => requireIdentity(run, { model: 'cd' })).toThrow(/plan's model is ab, here it is cd/);
     expect(() => requireIdentity(run, { model: 'ab', numerics: 2 })).toThrow(/plan's numerics is none/);
+  });
+
+  it('brings the kernel variants that all workers compute with, from a table or a device, and refuses another adapter', async () => {
+    const gpu = await openGpu();
+    try {
+      expect(variantsInForce(gpu)).toEqual({ variants: {} });
+      const rules = await makePlan('rules');
+      expect(tunes(gpu, 'always')).toBe(true);
+      usePlanVariants(rules, gpu);
+      // What a worker would measure by itself could be another choice than the next one's.
+      expect(tunes(gpu, 'always')).toBe(false);
+      const path = join(folder, 'table.json');
+      const measured = { 'matmul/1/8': { variant: 'tile', times: { tile: 1 } } };
+      writeFileSync(path, JSON.stringify({ adapter: adapterKey(gpu.adapter), measured }));
+      const own = await makePlan('own', await variantsOfFile(path));
+      expect(own.plan).toMatchObject({
+        variants: { 'matmul/1/8': 'tile' },
+        tunedFor: adapterKey(gpu.adapter),
+      });
+      usePlanVariants(own, gpu);
+      expect([...tuned(gpu)].map(([key, { variant }]) => [key, variant])).toEqual([['matmul/1/8', 'tile']]);
+      expect(variantsInForce(gpu)).toEqual(await variantsOfFile(path));
+      const other = await makePlan('other-adapter', { ...(await variantsOfFile(path)), tunedFor: 'an H200' });
+      expect(() => usePlanVariants(other, gpu)).toThrow(/kernels were chosen for an H200, here is /);
+      expect(await variantsOfFile(join(folder, 'none.json'))).toEqual({ variants: {} });
+      writeFileSync(path, '{}');
+      await expect(variantsOfFile(path)).rejects.toThrow(/table\.json.*adapter/);
+    } finally {
+      gpu.close();
+    }
   });
 
   it.each(['jsonl', 'index'])('notices a changed manifest (%s)', async (extension) => {

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
+import { environmentVariable } from '../common/environment.ts';
 import { Stopped, UserError } from '../common/errors.ts';
 import { prepareFolder } from '../common/files.ts';
-import { fixVariants, tuned } from '../kernels/device/tuning.ts';
+import { tuningVariable } from '../kernels/node/file-store.ts';
 import { type ImagesRequest, imagesOf } from '../scale/images-of.ts';
 import { writeManifest } from '../scale/manifest.ts';
 import { parsePart } from '../scale/partition.ts';
@@ -15,6 +16,7 @@ import {
   rowsOf,
   writePlan,
 } from '../scale/plan.ts';
+import { usePlanVariants, variantsInForce, variantsOfFile } from '../scale/plan-variants.ts';
 import { missingShards } from '../scale/result-names.ts';
 import { ShardRunner } from '../scale/run-shard.ts';
 import type { Column } from '../scale/table.ts';
@@ -91,7 +93,7 @@ export async function planRun(folder: string, flags: ShardFlags, request: ShardR
     request: given,
     settings,
     identity,
-    variants: await variantsInForce(flags),
+    ...(await variantsFor(flags)),
     format: (flags.format ?? (request.task === 'score' ? 'csv' : 'npy')) as Plan['format'],
     extra: apart(found.extra, kind.columns({ settings })),
     root: found.root,
@@ -113,11 +115,11 @@ function apart(extra: readonly Column[], results: readonly Column[]): Column[] {
   });
 }
 
-/** Of this machine's adapter; a plan that is made where there is none leaves the choice to rules, which are the same everywhere. */
-async function variantsInForce({ planOnly, queue }: ShardFlags): Promise<Plan['variants']> {
-  if (planOnly || queue) return {};
+/** Of this machine's adapter, or of the file given; a plan that is made where there is neither leaves the choice to rules, which are the same everywhere. */
+async function variantsFor({ planOnly, queue }: ShardFlags) {
+  if (planOnly || queue) return variantsOfFile(environmentVariable(tuningVariable));
   const gpu = await startGpu({ line: () => {}, bar: terminal.bar });
-  const variants = Object.fromEntries([...tuned(gpu)].map(([key, { variant }]) => [key, variant]));
+  const variants = variantsInForce(gpu);
   gpu.close();
   return variants;
 }
@@ -148,7 +150,7 @@ export async function workThrough(run: PlannedRun, flags: ShardFlags, root?: str
   const kind = taskOf(plan);
   requireIdentity(run, await kind.identify(plan));
   const gpu = await startGpu(terminal);
-  fixVariants(gpu, plan.variants);
+  usePlanVariants(run, gpu);
   const task = await kind.open(gpu, plan, terminal);
   const bar = terminal.bar(
     plan.task === 'score' ? 'scoring' : 'encoding',

@@ -1,9 +1,9 @@
 import { Stopped, UserError } from '../common/errors.ts';
 import { prepareFolder } from '../common/files.ts';
-import { fixVariants } from '../kernels/device/tuning.ts';
 import { writeManifest } from '../scale/manifest.ts';
 import { parsePart } from '../scale/partition.ts';
 import { hasPlan, type PlannedRun, readPlan, requireSame, writePlan } from '../scale/plan.ts';
+import { usePlanVariants } from '../scale/plan-variants.ts';
 import { missingShards } from '../scale/result-names.ts';
 import { readSweep, runPlace, sweepIdentity, sweepRows } from '../scale/sweep.ts';
 import { SweepWorker } from '../scale/sweep-worker.ts';
@@ -47,7 +47,7 @@ export async function sweepRun(out: string, flags: SweepFlags, base: Settings): 
 
 async function trainAll(run: PlannedRun, todo: readonly number[], signal: AbortSignal): Promise<void> {
   const gpu = await startGpu(terminal);
-  fixVariants(gpu, run.plan.variants);
+  usePlanVariants(run, gpu);
   const worker = await SweepWorker.open(run, gpu, { reporter: terminal });
   const again = 'run the same command again for the rest';
   let done = 0;

@@ -1,9 +1,9 @@
 import { UserError } from '../common/errors.ts';
 import type { Reporter } from '../common/reporter.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { fixVariants } from '../kernels/device/tuning.ts';
 import { imagesWithin } from './find-plans.ts';
 import { type PlannedRun, requireIdentity } from './plan.ts';
+import { usePlanVariants } from './plan-variants.ts';
 import { type ShardOptions, type ShardOutcome, ShardRunner } from './run-shard.ts';
 import { SweepWorker } from './sweep-worker.ts';
 import { taskOf } from './tasks.ts';
@@ -32,7 +32,7 @@ export async function openPlanWorker(
   { roots, reporter, ...options }: PlanWorkerOptions,
 ): Promise<PlanWorker> {
   const { plan, folder } = run;
-  fixVariants(gpu, plan.variants);
+  usePlanVariants(run, gpu);
   if (plan.task === 'train') return SweepWorker.open(run, gpu, { roots, reporter, takeOver: true });
   if (!imagesWithin(roots, run))
     throw new UserError(

@@ -22,6 +22,8 @@ const planSchema = v.object({
   identity: v.record(text, v.union([text, v.number()])),
   /** Kernel variants by shape, in place of each machine's own measurements. */
   variants: v.record(text, text),
+  /** The adapter, driver and features that these were measured on; left out where there are none. */
+  tunedFor: v.optional(text),
   format: v.picklist(['csv', 'jsonl', 'parquet', 'npy', 'safetensors', 'run']),
   /** Columns of the list that are carried through, and whether they hold numbers. */
   extra: v.array(v.object({ name: text, type: v.picklist(['string', 'double']) })),

@@ -66,9 +66,13 @@ export function tuned(gpu: Gpu): ReadonlyMap<string, Measurement> {
   return tableOf(gpu).measured;
 }
 
-/** Lets these variants be in force for a device, by `family/version/shape`, and no measurement of this machine's own. */
+/** Devices, by lineage, whose variants were given: nothing is measured on them. */
+const fixed = new WeakSet<object>();
+
+/** Lets these variants be in force for a device, by `family/version/shape`, and no measurement of this machine's own, then or later. */
 export function fixVariants(gpu: Gpu, variants: Readonly<Record<string, string>>): void {
   const { measured } = tableOf(gpu);
+  fixed.add(gpu.lineage);
   measured.clear();
   for (const [key, variant] of Object.entries(variants)) measured.set(key, { variant, times: {} });
 }
@@ -161,9 +165,9 @@ export function defaultTuneChoice(): TuneChoice {
   return tuneChoices.find((choice) => choice === given) ?? 'auto';
 }
 
-/** Whether the choice has the variants timed on this adapter. */
+/** Whether the choice has the variants timed on this adapter, and none were given for it. */
 export const tunes = (gpu: Gpu, choice: TuneChoice): boolean =>
-  choice === 'always' || (choice === 'auto' && !gpu.adapter.software);
+  !fixed.has(gpu.lineage) && (choice === 'always' || (choice === 'auto' && !gpu.adapter.software));
 
 /** As {@link tune}, where the choice says so for this adapter. */
 export async function tuneAs(gpu: Gpu, choice: TuneChoice): Promise<void> {
