@@ -25,6 +25,16 @@ describe('readCsv', () => {
     expect(table.rows[1]!.line).toBe(5);
   });
 
+  it('takes every kind of line end, also where a file has several', async () => {
+    const { rows } = await readCsv(file('name,mos\r\na.png,1\nb.png,2\rc.png,3\r\nd.png,4'));
+    expect(rows.map(({ line, fields }) => [line, fields.name, fields.mos])).toEqual([
+      [2, 'a.png', '1'],
+      [3, 'b.png', '2'],
+      [4, 'c.png', '3'],
+      [5, 'd.png', '4'],
+    ]);
+  });
+
   it.each([
     ['a file that is not there', () => join(folder, 'none.csv'), /none\.csv: cannot be read \(ENOENT\)/],
     ['an empty file', () => file(''), /no rows/],

@@ -60,6 +60,8 @@ function tableOfText(path: string, file: Uint8Array): CsvTable {
     parse(bytes, {
       bom: true,
       delimiter: separator,
+      // Left out, it would be that of the first line alone.
+      record_delimiter: ['\r\n', '\n', '\r'],
       from_line: named ? 2 : 1,
       skip_empty_lines: true,
       trim: true,
