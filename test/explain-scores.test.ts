@@ -173,6 +173,8 @@ it('the mean agreement is corrected for the noise of what it is held against', (
   const mean = meanAgreement([one, one]);
   expect(mean.reliability).toBeCloseTo(1.6 / 1.8);
   expect(mean.corrected.occlusion).toBeCloseTo(0.8 / Math.sqrt(1.6 / 1.8));
+  const noise = agreementOf(maps, { values, halves: [values, values.toReversed()] });
+  expect(meanAgreement([noise]).corrected.occlusion).toBeNaN();
 });
 
 it('levels of distortions are in the units that they are said to be in', async () => {
@@ -220,6 +222,7 @@ it('refuses options that make no sense', () => {
   expect(() => checkExplainFlags({ explainCheck: 8 })).toThrow('--explain-check is for explanations');
   expect(() => checkExplainFlags({ explain: 'a', out: 'b' })).toThrow('--out');
   expect(() => checkExplainFlags({ explain: 'a', explainCheck: 3 })).toThrow('even');
+  expect(() => checkExplainFlags({ explain: 'a', explainCheck: 2 })).toThrow('at least 4');
   checkExplainFlags({ explain: 'a', explainCheck: 4, explainCover: 'blur' });
 });
 

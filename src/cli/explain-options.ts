@@ -64,10 +64,10 @@ export function checkExplainFlags(
       '--out works through shards, which are not explained',
       'Use --explain without --out.',
     );
-  if (explainCheck !== undefined && explainCheck % 2 !== 0)
+  if (explainCheck !== undefined && (explainCheck % 2 !== 0 || explainCheck < 4))
     throw new UserError(
-      `--explain-check takes an even number of permutations, not ${explainCheck}`,
-      'Each comes with its reverse.',
+      `--explain-check takes an even number of permutations, at least 4, not ${explainCheck}`,
+      'Each comes with its reverse, and two pairs tell how well the estimate is known.',
     );
 }
 

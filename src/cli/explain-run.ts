@@ -1,3 +1,4 @@
+import { figureText } from '../common/figure-text.ts';
 import type { Reporter } from '../common/reporter.ts';
 import { compared } from '../explain/agreement.ts';
 import {
@@ -48,8 +49,8 @@ export async function explainRun(
   if (!written.agreement) return;
   const { maps, corrected, reliability } = written.agreement;
   reporter.line(
-    `agreement  mean rank correlation with Shapley values, which have a reliability of ${reliability.toFixed(2)}`,
+    `agreement  mean rank correlation with Shapley values, which have a reliability of ${figureText(reliability, 2)}`,
   );
-  const rows = compared.map((name) => [name, maps[name].toFixed(3), corrected[name].toFixed(3)]);
+  const rows = compared.map((name) => [name, figureText(maps[name], 3), figureText(corrected[name], 3)]);
   reporter.line(formatTable(rows, { columns: ['map', 'agreement', 'corrected'], align: 'lrr' }));
 }

@@ -52,6 +52,7 @@ export function meanAgreement(all: readonly Agreement[]): MeanAgreement {
     images: all.length,
     maps,
     reliability,
-    corrected: each((name) => maps[name] / Math.sqrt(reliability)),
+    // Nothing can be said of what is held against noise alone.
+    corrected: each((name) => (reliability > 0 ? maps[name] / Math.sqrt(reliability) : Number.NaN)),
   };
 }
