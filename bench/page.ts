@@ -1,3 +1,4 @@
+import { type MeasuredInPage, renderBrowser } from './browser-section.ts';
 import type { Measured, ResultsFile } from './results.ts';
 import { type Bar, digits, holds, markdownTable, type Section, verdict } from './section.ts';
 
@@ -24,6 +25,8 @@ export function performancePage(files: readonly ResultsFile[], sections: readonl
       const bars = section.bars(run.results);
       if (bars.length > 0) parts.push('', barTable(bars));
     }
+    const inPage = measured.browser as MeasuredInPage | undefined;
+    if (inPage) parts.push('', '### In a browser', '', ...renderBrowser(inPage));
   }
   return `${parts.join('\n')}\n`;
 }

@@ -100,6 +100,28 @@ export interface TaughtResult {
   }[];
 }
 
+/** What is told while the machine is measured. */
+export type MachineEvent =
+  | { readonly kind: 'check'; readonly check: MachineResult['checks'][number] }
+  | { readonly kind: 'ceilings'; readonly ceilings: MachineResult['ceilings'] }
+  | { readonly kind: 'shape'; readonly shape: MachineResult['shapes'][number]; readonly share: number };
+
+export interface MachineResult {
+  readonly adapter: AdapterDescription;
+  readonly limits: Readonly<Record<string, number>>;
+  /** What was tried against its definition; `wrong` where it fails. */
+  readonly checks: readonly { readonly name: string; readonly wrong?: string }[];
+  readonly ceilings: { readonly gflops: number; readonly copyGBs: number };
+  /** Median milliseconds of each variant that gave the reference's result, why others were left out, and which is used. */
+  readonly shapes: readonly {
+    readonly shape: string;
+    readonly variant: string;
+    readonly times: Readonly<Record<string, number>>;
+    readonly leftOut: Readonly<Record<string, string>>;
+  }[];
+  readonly seconds: number;
+}
+
 /** Every call: what it takes, gives, and tells on the way. */
 export interface Calls {
   /** Ratings of the images that are held out. */
@@ -128,6 +150,8 @@ export interface Calls {
   untaught: { args: { readonly id: number }; result: null; event: never };
   /** Trains a head on the ratings; told of the share that is done. */
   teach: { args: TeachArgs; result: TaughtResult; event: number };
+  /** Checks and measures the adapter. */
+  machine: { args: Record<string, never>; result: MachineResult; event: MachineEvent };
   /** Loses the device, as a driver does that resets: what the page does then can be tried. */
   lose: { args: Record<string, never>; result: null; event: never };
 }

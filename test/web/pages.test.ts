@@ -1,7 +1,9 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { performancePage } from '../../bench/page.ts';
+import { readResults } from '../../bench/results.ts';
 import { scope } from '../../src/autograd/scope.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
 import { collect } from '../../src/common/collect.ts';
@@ -175,7 +177,7 @@ describe('the pages', () => {
       await page.reload();
       expect(await page.locator('#seed').inputValue()).toBe('7');
       await page.locator('#lr').fill('0.01');
-      expect(page.url()).toContain('lr=0.01');
+      await expect.poll(() => page.url()).toContain('lr=0.01');
       expect(await page.locator('.training code').last().textContent()).toMatch(/--lr 0\.01 .*--seed 7$/);
       await page.getByRole('button', { name: 'Train', exact: true }).click();
       await page.getByRole('link', { name: 'Download model.safetensors' }).waitFor({ timeout: 60_000 });
@@ -216,6 +218,28 @@ describe('the pages', () => {
     await page.goto(`${browser.origin}/#score`);
     await page.reload();
     await page.locator('html[data-score]').waitFor();
+  });
+
+  inBrowser('the adapter is checked and measured, and bench.js page takes what is copied', async () => {
+    await page.goto(`${browser.origin}/#gpu`);
+    expect(await page.locator('.machine dl').textContent()).toMatch(
+      /swiftshader.*software: the processor computes/,
+    );
+    await page.getByRole('button', { name: 'Check and measure' }).click();
+    await page.getByRole('button', { name: 'Copy as JSON' }).waitFor({ timeout: 120_000 });
+    expect(await page.locator('.checks .right').count()).toBeGreaterThan(4);
+    expect(await page.locator('.checks .wrong').count()).toBe(0);
+    expect(await page.locator('.machine tbody tr').count()).toBeGreaterThan(1);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy as JSON' }).click();
+    await page.getByText(/^Copied\./).waitFor();
+    const copied = join(folder, 'bench', 'page.json');
+    mkdirSync(join(folder, 'bench'));
+    writeFileSync(copied, String(await page.evaluate('navigator.clipboard.readText()')));
+    const text = performancePage(await readResults(join(folder, 'bench')), []);
+    expect(text).toMatch(/### In a browser\n\n"Your GPU" of the pages .*Chrome/);
+    expect(text).toMatch(/\| `attention [^`]+` \| `\w+` \| [\d.]+ \|/);
+    await page.goto(`${browser.origin}/#score`);
   });
 
   inBrowser('a lost device is opened again, and the score is the same', async () => {

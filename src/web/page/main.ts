@@ -2,13 +2,14 @@ import { h } from '../../step/page/dom.ts';
 import { EngineClient } from '../client.ts';
 import type { App, ViewDefinition } from './app.ts';
 import { DeviceLine } from './device-line.ts';
+import { machineView } from './machine-view.ts';
 import type { Example, Rated } from './rated.ts';
 import { scoreView } from './score-view.ts';
 import { notice } from './states.ts';
 import { teachView } from './teach-view.ts';
 import { trainView } from './train-view.ts';
 
-const views: readonly ViewDefinition[] = [scoreView, trainView, teachView];
+const views: readonly ViewDefinition[] = [scoreView, trainView, teachView, machineView];
 const prefix = 'clip-agiqa-webgpu ';
 
 const main = document.querySelector('main')!;

@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { PageEngine } from './engine.ts';
+import { measureMachine } from './machine.ts';
 import { ScoredPicture } from './score.ts';
 import { serve } from './serve.ts';
 import { Teaching } from './teach.ts';
@@ -41,6 +42,7 @@ serve({
     return null;
   },
   teach: (args, { tell, signal }) => current().teaching.teach(args, tell, signal),
+  machine: (_, { tell, signal }) => measureMachine(current().engine, tell, signal),
   async lose() {
     current().engine.gpu.latest.device.destroy();
     return null;
