@@ -109,7 +109,8 @@ const layouts = [
   { transposeB: true },
   { transposeA: true, transposeB: true },
 ] as const;
-// Few combinations of epilogue and storage: a software adapter compiles a large kernel in about a second.
+// Few combinations of epilogue and storage, halves with bias and residual alone: a software adapter compiles a large kernel in about
+// a second, and each combination is one in four layouts.
 const sizes: Case[] = [
   { m: 1, n: 1, k: 1 },
   { m: 3, n: 17, k: 5 },
@@ -120,9 +121,9 @@ const sizes: Case[] = [
   { m: 132, n: 68, k: 36, bias: true, residual: true, half: true },
   { m: 20, n: 40, k: 12, batch: 3 },
   { m: 4, n: 36, k: 8, batch: 5, sharedB: true },
-  { m: 7, n: 9, k: 11, batch: 2, half: true },
+  { m: 7, n: 9, k: 11, batch: 2, half: true, bias: true, residual: true },
   // Rows that the driver copies, of words and of halves, and a batch of them.
-  { m: 64, n: 128, k: 128, half: true },
+  { m: 64, n: 128, k: 128, half: true, bias: true, residual: true },
   { m: 64, n: 64, k: 64, batch: 2 },
   // A k that few rows are split by, and beyond a round of it.
   { m: 13, n: 28, k: 516 },
