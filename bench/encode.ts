@@ -13,6 +13,7 @@ import type { Clip } from '../src/model/clip.ts';
 import type { WeightType } from '../src/model/weights/parameters.ts';
 import { openGpu } from '../src/self-check/open.ts';
 import { alternate } from './alternate.ts';
+import { type EncodeHost, measureEncodeHost } from './encode-host.ts';
 import { generatedClip } from './model.ts';
 import { stages } from './schedule.ts';
 import { type BenchOptions, digits, markdownTable, megabytes, type Section } from './section.ts';
@@ -41,13 +42,15 @@ export interface EncodeResults {
     /** Share of the time after it in which the encoder waited for an image. */
     readonly waitingShare: number;
   };
+  /** Left out by earlier runs. */
+  readonly host?: EncodeHost;
 }
 
 const batch = 8;
 
 /** A minute or two on a software adapter. */
 async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults> {
-  const stage = stages(progress, [25, 45, 50]);
+  const stage = stages(progress, [25, 45, 50, 15]);
   stage('weights');
   const gpu = await openGpu();
   try {
@@ -78,6 +81,8 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
     stage('encoding from files');
     const files = await fromFiles(gpu, single.clip, quick ? 2 : 5);
     single.clip.dispose();
+    stage("the host's part");
+    const host = await measureEncodeHost(quick);
     const rate = (milliseconds: number, weightBytes: number) => ({
       imagesPerSecond: (1000 * batch) / milliseconds,
       weightBytes,
@@ -88,6 +93,7 @@ async function measure({ quick, progress }: BenchOptions): Promise<EncodeResults
       float16: rate(times.half, half.weightBytes),
       float16Error,
       files,
+      host,
     };
   } finally {
     gpu.close();
@@ -146,7 +152,7 @@ export const encodeSection: Section<EncodeResults> = {
   name: 'encode',
   summary: 'images through ViT-B/16: rate, float16 weights, decoding ahead',
   measure,
-  bars: ({ float32, float16, float16Error, files }) => [
+  bars: ({ float32, float16, float16Error, files, host }) => [
     {
       what: 'memory of float16 weights relative to float32',
       value: float16.weightBytes / float32.weightBytes,
@@ -154,8 +160,22 @@ export const encodeSection: Section<EncodeResults> = {
     },
     { what: 'difference of features under float16 weights', value: float16Error, atMost: 2e-3 },
     { what: 'fraction of time the encoder waits for an image', value: files.waitingShare, atMost: 0.02 },
+    ...(host?.prepare ?? []).map(({ pixels, milliseconds }) => ({
+      what: `processor milliseconds to prepare a JPEG of ${pixels} x ${pixels} pixels`,
+      value: milliseconds,
+      atMost: pixels > 512 ? 10 : 4,
+    })),
+    ...(host
+      ? [
+          {
+            what: 'images per second that a core brings to a device',
+            value: host.imagesPerSecondOfACore,
+            atLeast: 220,
+          },
+        ]
+      : []),
   ],
-  render({ batch, float32, float16, float16Error, files }) {
+  render({ batch, float32, float16, float16Error, files, host }) {
     const row = (name: string, { imagesPerSecond, weightBytes }: EncodingRate) => [
       name,
       digits(imagesPerSecond),
@@ -172,6 +192,19 @@ export const encodeSection: Section<EncodeResults> = {
       '',
       `From ${files.images} PNG files of ${files.pixels} x ${files.pixels} pixels, decoded and cropped ahead in threads: ${digits(files.imagesPerSecond)} images per`,
       `second. After the first image, which arrived ${Math.round(files.firstWait)} ms after the start, the encoder waited ${digits(100 * files.waitingShare)}% of the time.`,
+      ...hostLines(host),
     ].join('\n');
   },
 };
+
+function hostLines(host: EncodeHost | undefined): string[] {
+  if (!host) return [];
+  const prepared = host.prepare.map(
+    ({ pixels, milliseconds }) => `${digits(milliseconds)} ms for one of ${pixels} x ${pixels} pixels`,
+  );
+  return [
+    '',
+    `Preparing a JPEG (reading, decoding, resizing) takes ${prepared.join(' and ')} of processor time. With all else the host does, on a`,
+    `device that computes nothing, a core brings ${digits(host.imagesPerSecondOfACore)} images per second of 512 x 512 pixels to a device.`,
+  ];
+}
