@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { launchClock } from '../bench/ceiling.ts';
 import { fitLine } from '../bench/growth/measure.ts';
-import { imageOperations, rooflines } from '../bench/roofline.ts';
+import { imageOperations, loadsInSequence, rooflines } from '../bench/roofline.ts';
 import { Schedule } from '../bench/schedule.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
 
@@ -17,7 +17,19 @@ describe('the arithmetic of the bench', () => {
   it('counts an image of ViT-B/16 as published, 17.6 billion multiply-adds, less what the last block spares', () => {
     expect(imageOperations() / 2e9).toBeGreaterThan(15.5);
     expect(imageOperations() / 2e9).toBeLessThan(17.6);
-    for (const { imagesPerSecond } of rooflines()) expect(imagesPerSecond).toBeGreaterThan(100);
+  });
+
+  it('promises of a GPU no more than its compiler leaves, and of a step no less than its waiting', () => {
+    // 12 layers of products over 512 (five), 1536 and twice 2048 steps of k, 256 at once.
+    expect(loadsInSequence()).toBe(12 * (5 * 2 + 6 + 2 * 8));
+    for (const { share, imagesPerSecond, stepMilliseconds } of rooflines()) {
+      expect(share).toBeGreaterThan(0.5);
+      expect(share).toBeLessThan(1);
+      expect(imagesPerSecond).toBeGreaterThan(100);
+      const { launches, loads, whole, host } = stepMilliseconds;
+      expect(whole).toBeGreaterThan(launches + loads);
+      expect(whole).toBeGreaterThanOrEqual(host);
+    }
   });
 });
 

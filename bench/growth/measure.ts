@@ -12,7 +12,6 @@ import { PromptLearner } from '../../src/model/prompt-learner.ts';
 import { openGpu } from '../../src/self-check/open.ts';
 import { alternate } from '../alternate.ts';
 import { generatedClip, trainingSetup } from '../model.ts';
-import { type Roofline, rooflines } from '../roofline.ts';
 import { stages } from '../schedule.ts';
 import type { BenchOptions } from '../section.ts';
 
@@ -45,8 +44,6 @@ export interface Growth {
 /** The section `growth` of the results. */
 export interface GrowthResults {
   readonly tables: readonly Growth[];
-  /** Arithmetic, not measurements. */
-  readonly rooflines: readonly Roofline[];
 }
 
 /** Two to five minutes on a software adapter. */
@@ -71,7 +68,7 @@ export async function measureGrowth({ quick, progress }: BenchOptions): Promise<
     stage('growth with the batch of the step');
     tables.push(await stepBatch(gpu, clip, [8, 32, 128, 512], quick));
     clip.dispose();
-    return { tables, rooflines: rooflines() };
+    return { tables };
   } finally {
     gpu.close();
   }

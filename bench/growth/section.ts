@@ -1,4 +1,4 @@
-import type { Roofline } from '../roofline.ts';
+import { rooflines } from '../roofline.ts';
 import { digits, markdownTable, megabytes, type Section } from '../section.ts';
 import { type Growth, type GrowthResults, type Line, measureGrowth } from './measure.ts';
 
@@ -12,7 +12,7 @@ export const growthSection: Section<GrowthResults> = {
       value: memory.worst,
       atMost: 0.1,
     })),
-  render: ({ tables, rooflines }) => [...tables.map(renderTable), renderRooflines(rooflines)].join('\n\n'),
+  render: ({ tables }) => [...tables.map(renderTable), calculated()].join('\n\n'),
 };
 
 function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory }: Growth): string {
@@ -35,27 +35,36 @@ function renderTable({ work, variable, timeLaw, memoryLaw, points, time, memory 
   ].join('\n');
 }
 
-function renderRooflines(list: readonly Roofline[]): string {
+function calculated(): string {
+  const ms = (value: number) => `${digits(value)} ms`;
   return [
-    '**Calculated, not measured: what a data-center GPU would reach.** From published peaks of float32 outside the tensor cores and',
-    'of memory, and 3 µs of host time for each of 275 dispatches. A step takes the longest of its three times.',
+    '**Calculated, not measured: what GPUs would reach at most.** Published peaks of float32 outside of matrix units, times the share of',
+    "multiply-adds in the inner loops as RADV's compiler makes them ([figures](gpu-compilers.md); for NVIDIA the least of all AMD families stands",
+    'in), and of memory. In a step each small kernel waits for the one before: 3 µs from launch to launch, and 0.8 µs for every load that waits for',
+    'another in a product. It takes the longer of the host and all of these.',
     '',
     markdownTable(
       [
         'device',
-        'images per second at peak',
-        'at half the peak',
+        'multiply-adds',
+        'images per second',
         'step: operations',
-        'step: weights read',
-        'step: host',
+        'weights read',
+        'launches',
+        'loads',
+        'host',
+        'whole',
       ],
-      list.map(({ device, imagesPerSecond, imagesPerSecondAtHalf, stepMilliseconds }) => [
+      rooflines().map(({ device, share, imagesPerSecond, stepMilliseconds: step }) => [
         device,
+        `${Math.round(100 * share)}%`,
         digits(imagesPerSecond),
-        digits(imagesPerSecondAtHalf),
-        `${digits(stepMilliseconds.arithmetic)} ms`,
-        `${digits(stepMilliseconds.memory)} ms`,
-        `${digits(stepMilliseconds.host)} ms`,
+        ms(step.operations),
+        ms(step.weights),
+        ms(step.launches),
+        ms(step.loads),
+        ms(step.host),
+        ms(step.whole),
       ]),
     ),
   ].join('\n');
