@@ -84,16 +84,32 @@ function fill(folder) {
   }
 }
 
-/** The folders of the packages that the program runs on: what the lock file has beside development, as far as it is installed here. */
+/**
+ * The folders of the packages that the program runs on, as far as they are installed here: what its dependencies lead to. The lock file's
+ * marks of development do not tell: a package that only wants to be beside another one, such as a compiler, has none.
+ */
 function packages() {
   const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages;
-  return Object.entries(lock)
-    .filter(
-      ([path, { dev, devOptional }]) =>
-        path.startsWith('node_modules/') && !dev && !devOptional && existsSync(path),
-    )
-    .map(([path]) => path)
-    .filter((path, _, all) => !all.some((other) => path.startsWith(`${other}/`)));
+  const found = new Set();
+  const visit = (name, from) => {
+    const path = foldersAbove(from)
+      .map((folder) => `${folder}node_modules/${name}`)
+      .find((one) => lock[one]);
+    if (path === undefined || found.has(path) || !existsSync(path)) return;
+    found.add(path);
+    const { dependencies, optionalDependencies } = lock[path];
+    for (const other of Object.keys({ ...dependencies, ...optionalDependencies })) visit(other, `${path}/`);
+  };
+  for (const name of Object.keys(lock[''].dependencies)) visit(name, '');
+  return [...found].filter((path) => ![...found].some((other) => path.startsWith(`${other}/`)));
+}
+
+/** Where Node looks for a package that a folder asks for, the nearest first: `a/node_modules/b/`, `a/`, and the root, ``. */
+function foldersAbove(folder) {
+  const folders = [folder];
+  for (let at = folder; at !== ''; folders.push(at))
+    at = at.slice(0, Math.max(0, at.lastIndexOf('node_modules/', at.length - 2)));
+  return folders;
 }
 
 /** Neither source maps nor declarations, nor Dawn for other platforms. */

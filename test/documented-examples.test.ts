@@ -36,4 +36,4 @@ it('every command line of the documents and help pages runs', async ({ signal })
   }
   runner.end();
   expect(failures).toEqual([]);
-}, 900_000);
+}, 1_800_000);

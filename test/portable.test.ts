@@ -23,7 +23,7 @@ describe.runIf(process.platform === 'linux')('the portable folder', () => {
     expect(made.status).toBe(0);
     const names = readdirSync(join(out, 'node_modules'));
     for (const name of ['webgpu', 'sharp', 'commander']) expect(names).toContain(name);
-    for (const name of ['vitest', 'typescript', 'echarts', 'onnxruntime-web'])
+    for (const name of ['vitest', 'typescript', '@typescript', 'echarts', 'onnxruntime-web'])
       expect(names).not.toContain(name);
     expect(readdirSync(join(out, 'node_modules', 'webgpu', 'dist'))).toEqual([`linux-${process.arch}`]);
     expect(readdirSync(folder)).toEqual(['portable']);
