@@ -100,11 +100,13 @@ function tryOn({ name, env, driver: needsDriver, profile, quick, parity, more = 
   };
   const tests = runTests([...(values.quick ? quickTests : kernelTests), ...more], environment);
   const figures = values.quick && !parity ? { passed: 0, failed: 0, lines: [] } : runParity(environment);
-  const passed = tests.passed + figures.passed;
-  const failed = tests.failed + figures.failed;
+  const checks = runSelfCheck(environment);
+  const all = [tests, figures, checks];
+  const passed = all.reduce((sum, one) => sum + one.passed, 0);
+  const failed = all.reduce((sum, one) => sum + one.failed, 0);
   const seconds = Math.round((performance.now() - began) / 1000);
   process.stdout.write(`${title.padEnd(88)} ${passed} passed, ${failed} failed, ${seconds} s\n`);
-  for (const line of [...tests.lines, ...figures.lines]) process.stdout.write(`  ${line}\n`);
+  for (const line of all.flatMap(({ lines }) => lines)) process.stdout.write(`  ${line}\n`);
   return { title, passed, failed, seconds, quick: Boolean(quick) };
 }
 
@@ -138,6 +140,27 @@ function runTests(names, env) {
     ),
   ];
   return { passed: json.numPassedTests, failed: json.numFailedTests + broken.length, lines };
+}
+
+/** What the engine tries on an adapter that it has not seen before. */
+function runSelfCheck(env) {
+  const args = ['dist/adapter.js', '--brief', '--json'];
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+  try {
+    const { findings } = JSON.parse(stdout);
+    const wrong = findings.filter((finding) => finding.wrong !== undefined);
+    return {
+      passed: findings.length - wrong.length,
+      failed: wrong.length,
+      lines: wrong.map((finding) => `self-check ${finding.name}: ${finding.wrong}`),
+    };
+  } catch {
+    return {
+      passed: 0,
+      failed: 1,
+      lines: [`adapter ended with status ${status}`, ...stderr.split('\n').slice(-4)],
+    };
+  }
 }
 
 /** Forward and training, figure by figure. */
