@@ -38,7 +38,7 @@ export const ladders: readonly LadderNotes[] = [
       },
       {
         version: /^few$/,
-        says: 'For GPUs and up to 64 rows, as in a training step: 32 lanes split k between them and read the weights straight from memory. A tile would wait for 32 to 192 slices one after the other, on 8 to 32 workgroups; this makes at most 16 such waits up to k = 4096, on ten times as many. The parts are added in a fixed order.',
+        says: 'For GPUs and up to 64 rows, as in a training step: 32 lanes split k between them and read the weights straight from memory. A tile would wait for 32 to 192 slices one after the other, on 8 to 32 workgroups; this makes at most 16 such waits up to k = 4096, on ten times as many. The parts are added in a fixed order. A layer norm before such a product, or the gradient of one, is made on its way: each workgroup takes mean and rstd of its own rows.',
       },
       {
         version: /^simd/,
@@ -61,6 +61,15 @@ export const ladders: readonly LadderNotes[] = [
       {
         tried: '512-bit vectors (LP_NATIVE_VECTOR_WIDTH=512)',
         figure: `doubles the multiply-add ceiling, gains nothing in products, and compiles slowly (${lavapipe})`,
+      },
+      {
+        tried: 'Tiles in textures beyond 40 x 64 (48 x 64 to 80 x 64, 40 x 96, 40 x 128)',
+        figure: `at 1576x768x768 all of them 39 to 44 % of the ceiling where 40 x 64 has 56 %: the unrolled loop no longer fits what the processor holds decoded (${lavapipe})`,
+      },
+      {
+        tried:
+          'k in blocks of 192 to 1536 whose sums are added to the result, so that both panels stay in the second cache',
+        figure: `1576x3072x768 by 40 x 64: 87 ms whole, 84 ms in blocks of 768, 98 ms of 192; 1576x768x768 20 ms whole, 24 ms of 192 (${lavapipe})`,
       },
       {
         tried: 'vec4 accumulators, and unrolling beyond 4 steps of k',

@@ -88,10 +88,18 @@ it('stays a launch of its own before a product that cannot take it, which refuse
   const buffer = passing.pool.allocate(4096);
   const norm = { of: 'rows', gamma: buffer, beta: buffer, eps: 1e-5, stats: buffer } as const;
   const product = { a: buffer, b: buffer, out: buffer, m: 65, n: 128, k: 128, norm };
-  expect(takesNorm(passing, { ...product, m: 64 })).toBe(true);
-  expect(takesNorm(await sharedGpu(), { ...product, m: 64 })).toBe(false);
-  expect(takesNorm(passing, product)).toBe(false);
-  expect(takesNorm(passing, { ...product, m: 32, batch: 2 })).toBe(false);
+  expect(takesNorm(passing, { ...product, m: 64 }, 'rows')).toBe(true);
+  expect(takesNorm(await sharedGpu(), { ...product, m: 64 }, 'rows')).toBe(false);
+  expect(takesNorm(passing, product, 'rows')).toBe(false);
+  expect(takesNorm(passing, { ...product, m: 32, batch: 2 }, 'rows')).toBe(false);
+  // WebGPU promises eight buffers a launch.
+  const { limits } = passing;
+  Object.defineProperty(passing, 'limits', { value: { ...limits, maxStorageBuffersPerShaderStage: 8 } });
+  const full = { ...product, m: 64, bias: buffer, preactivation: buffer };
+  expect(takesNorm(passing, full, 'rows')).toBe(true);
+  expect(takesNorm(passing, full, 'gradient')).toBe(false);
+  expect(takesNorm(passing, { ...full, residual: buffer }, 'rows')).toBe(false);
+  Object.defineProperty(passing, 'limits', { value: limits });
   expect(() => matmul(passing, product)).toThrow('takes no layer norm');
   passing.pool.release(buffer);
 });

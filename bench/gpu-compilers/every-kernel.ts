@@ -112,7 +112,7 @@ function products(gpu: Gpu): void {
           if (transposeA === 0 && transposeB === 0) {
             const derivative = { activation: 'gelu' as const, x: floats(gpu, m * n) };
             matmul(gpu, { ...options, derivative, variant });
-            if (takesNorm(gpu, { ...options, variant }))
+            if (takesNorm(gpu, { ...options, derivative, variant }, 'gradient'))
               for (const norm of norms(gpu, m, k)) matmul(gpu, { ...options, derivative, norm, variant });
           }
         }

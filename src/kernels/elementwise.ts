@@ -1,9 +1,11 @@
+import addToSource from '../../shaders/add_to.wgsl';
 import binarySource from '../../shaders/binary.wgsl';
 import fillSource from '../../shaders/fill.wgsl';
 import scaleSource from '../../shaders/scale.wgsl';
 import type { GpuBuffer } from './device/buffer-pool.ts';
 import { foldGroups, type Gpu } from './device/gpu.ts';
 
+const addToKernel = { name: 'add_to', source: addToSource };
 const binaryKernel = { name: 'binary', source: binarySource };
 const fillKernel = { name: 'fill', source: fillSource };
 const scaleKernel = { name: 'scale', source: scaleSource };
@@ -48,4 +50,9 @@ export function fill(gpu: Gpu, out: GpuBuffer, size: number, value: number): voi
 /** out[i] = factor · x[i] for i < size. */
 export function scaleBy(gpu: Gpu, x: GpuBuffer, out: GpuBuffer, size: number, factor: number): void {
   gpu.run(scaleKernel, { buffers: [x, out], params: [size, factor], groups: elementGroups(size) });
+}
+
+/** sum[i] += x[i] for i < size. */
+export function addTo(gpu: Gpu, x: GpuBuffer, sum: GpuBuffer, size: number): void {
+  gpu.run(addToKernel, { buffers: [x, sum], params: [size], groups: elementGroups(size) });
 }

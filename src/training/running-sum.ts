@@ -1,7 +1,7 @@
 import { keep } from '../autograd/scope.ts';
 import { Tensor } from '../autograd/tensor.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
-import { binary, fill } from '../kernels/elementwise.ts';
+import { addTo, fill } from '../kernels/elementwise.ts';
 
 /** A sum of losses over steps, on the GPU: adding to it is part of a captured step, and nothing is read back until it is asked for. */
 export class RunningSum {
@@ -15,10 +15,7 @@ export class RunningSum {
 
   /** Adds a value [1]. */
   add(value: Tensor): void {
-    const sum = Tensor.empty(this.#gpu, [1]);
-    binary(this.#gpu, 'add', this.#sum.buffer, value.buffer, sum.buffer, 1);
-    this.#gpu.copy(sum.buffer, 0, this.#sum.buffer, 0, 4);
-    sum.dispose();
+    addTo(this.#gpu, value.buffer, this.#sum.buffer, 1);
   }
 
   /** The sum so far; starts again from 0. */

@@ -35,7 +35,7 @@ function launchInputGradient(
     norm: null as NormOfA | null,
   };
   const { pending, gpu } = dz;
-  if (pending instanceof DeferredNormGradient && takesNorm(gpu, options))
+  if (pending instanceof DeferredNormGradient && takesNorm(gpu, options, 'gradient'))
     dz.settle((normed) => matmul(gpu, Object.assign(options, pending.onTheWay(normed))));
   else matmul(gpu, Object.assign(options, { a: dz.buffer }));
 }
@@ -95,7 +95,7 @@ const linearOp: Op<{
       norm: null as NormOfA | null,
     };
     // A learned weight's gradient reads the rows themselves.
-    const onTheWay = x.pending instanceof DeferredNorm && !needs[1] && takesNorm(x.gpu, options);
+    const onTheWay = x.pending instanceof DeferredNorm && !needs[1] && takesNorm(x.gpu, options, 'rows');
     matmul(x.gpu, Object.assign(options, onTheWay ? (x.pending as DeferredNorm).onTheWay : { a: x.buffer }));
     // What a frozen weight's or a frozen input's gradient would read is not kept.
     save({

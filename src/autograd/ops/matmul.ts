@@ -43,7 +43,7 @@ function product(
     bType: b.type === 'f16' ? ('f16' as const) : ('f32' as const),
     norm: null as NormOfA | null,
   };
-  const onTheWay = mayTakeNorm && a.pending instanceof DeferredNorm && takesNorm(a.gpu, options);
+  const onTheWay = mayTakeNorm && a.pending instanceof DeferredNorm && takesNorm(a.gpu, options, 'rows');
   launch(a.gpu, Object.assign(options, onTheWay ? (a.pending as DeferredNorm).onTheWay : { a: a.buffer }));
   return out;
 }

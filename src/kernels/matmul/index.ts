@@ -4,7 +4,7 @@ import { family } from '../variant.ts';
 import { few, mostFew } from './few.ts';
 import { naive } from './naive.ts';
 import { PackedWeight } from './packed-weight.ts';
-import { type MatmulOperands, type MatmulOptions, type MatmulShape, shapeOf } from './shape.ts';
+import { type MatmulOperands, type MatmulOptions, type MatmulShape, type NormOfA, shapeOf } from './shape.ts';
 import { simd } from './simd.ts';
 import { textures } from './simd-texture.ts';
 import { tiles } from './tile.ts';
@@ -38,10 +38,15 @@ export function applicableMatmuls(gpu: Gpu, options: MatmulOptions): string[] {
 /** Rows that a layer norm may become part of a product of: on GPUs, where launches count. */
 export const mayTakeNorm = ({ adapter }: Gpu, rows: number): boolean => !adapter.software && rows <= mostFew;
 
-/** Whether this product, by the variant that computes it here, takes a layer norm of A's rows, or the gradient of one, on its way. */
-export function takesNorm(gpu: Gpu, options: MatmulOptions): boolean {
-  const { variant, m, batch = 1 } = options;
+/**
+ * Whether this product, by the variant that computes it here, takes a layer norm of A's rows, or the gradient of one, on its way; the
+ * buffers of both must fit into what a launch binds.
+ */
+export function takesNorm(gpu: Gpu, options: MatmulOptions, of: NormOfA['of']): boolean {
+  const { variant, m, batch = 1, bias, residual, preactivation, derivative } = options;
   if (batch > 1 || !mayTakeNorm(gpu, m)) return false;
+  const others = [bias, residual, preactivation, derivative].filter((one) => one).length;
+  if (3 + others + (of === 'rows' ? 3 : 4) > gpu.limits.maxStorageBuffersPerShaderStage) return false;
   return (variant ?? products.choose(gpu, shapeOf(options)).name) === few.name;
 }
 
@@ -59,7 +64,8 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     norm = null,
     variant,
   } = options;
-  if (norm && !takesNorm(gpu, options)) throw new Error('this product takes no layer norm on its way');
+  if (norm && !takesNorm(gpu, options, norm.of))
+    throw new Error('this product takes no layer norm on its way');
   const operand = b instanceof PackedWeight ? b.operand : b;
   products.run(
     gpu,
