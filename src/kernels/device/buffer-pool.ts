@@ -176,7 +176,7 @@ export class BufferPool {
 function tooLarge(bytes: number, largest: number): UserError {
   return new UserError(
     `a tensor of ${bytesText(bytes)} exceeds this adapter's largest buffer, ${bytesText(largest)}`,
-    'Use a smaller batch.',
+    'Use a smaller batch. If it is a weight that is too large, use float16 weights, or an adapter that binds more at once.',
   );
 }
 
