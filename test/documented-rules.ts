@@ -66,6 +66,11 @@ const shortened: readonly (readonly [RegExp, readonly string[], string])[] = [
     ],
     'a model of the embedded size trains for an hour on this adapter',
   ],
+  [
+    /^node dist\/evaluate\.js .*vit_b16_plus/,
+    [...short, '--resamples 20', '--layers 1', '--crops 1'],
+    'likewise, and the ViT here has two blocks',
+  ],
   [/^node dist\/evaluate\.js/, [...short, '--resamples 20'], 'a training per part of the data'],
   [
     /^node dist\/score\.js .*--explain /,
