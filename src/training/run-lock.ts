@@ -58,7 +58,8 @@ export async function lockRun(folder: string, { takeOver = false }: LockOptions 
       await sleep(30 + 150 * Math.random());
     }
   } catch (error) {
-    held.delete(place);
+    // Also a lock that there was no room to write.
+    release(place, own);
     throw diskError(folder, error) ?? error;
   }
 }
