@@ -8,6 +8,7 @@ export { named } from './autograd/names.ts';
 export type {
   AttributesOf,
   BackwardContext,
+  DeferredKind,
   Each,
   ForwardContext,
   Op,
@@ -44,7 +45,7 @@ export type { AdapterDescription } from './kernels/device/adapter-description.ts
 export type { OptionalFeature } from './kernels/device/adapter-profile.ts';
 export type { AdapterStore, StoredKind } from './kernels/device/adapter-store.ts';
 export type { BufferPool, GpuBuffer, GpuStorage, PoolStatistics } from './kernels/device/buffer-pool.ts';
-export { DeviceLostError } from './kernels/device/errors.ts';
+export { DeviceLostError, type Submitted } from './kernels/device/errors.ts';
 export { foldGroups, type Gpu, type Launch } from './kernels/device/gpu.ts';
 export { OutOfMemoryError } from './kernels/device/memory.ts';
 export type { Kernel, Pipeline, PipelineCache } from './kernels/device/pipelines.ts';

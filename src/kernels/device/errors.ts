@@ -15,6 +15,12 @@ export class DeviceLostError extends UserError {
   }
 }
 
+/** What has been sent to the device up to some moment. */
+export interface Submitted<T = void> {
+  /** Waits until the device has done it; throws the first error that any of it met. */
+  wait(): Promise<T>;
+}
+
 /**
  * What has gone wrong on a device. An error that the device outlives is thrown once: by the call that caused it where the device
  * says so at once, else by the next wait. What ends it (loss, close()) is thrown by every wait from then on, those under way
@@ -128,7 +134,7 @@ export class DeviceErrors {
   }
 
   /** What is to be waited for later, or never: `work`, which covers all that has been sent. */
-  mark<T>(work: Promise<T>): { wait(): Promise<T> } {
+  mark<T>(work: Promise<T>): Submitted<T> {
     work.catch(() => {});
     const { groups } = this.watchdog;
     return { wait: () => this.wait(work, groups) };

@@ -8,7 +8,7 @@ import { BindGroups } from './bind-groups.ts';
 import { Arena, BufferPool, type GpuBuffer } from './buffer-pool.ts';
 import { destroyWhenIdle } from './closing.ts';
 import { Encoder } from './encoder.ts';
-import { DeviceErrors, DeviceLostError } from './errors.ts';
+import { DeviceErrors, DeviceLostError, type Submitted } from './errors.ts';
 import { isCount, notCounts } from './groups.ts';
 import { submitting } from './guard.ts';
 import type { Launch } from './launch.ts';
@@ -227,8 +227,8 @@ export class Gpu {
     commands.collect?.();
   }
 
-  /** Submits what is recorded; `wait` then waits as {@link finish} does, but not for what is submitted later. */
-  mark(): { wait(): Promise<void> } {
+  /** Submits what is recorded. What it returns waits as {@link finish} does, but not for what is submitted later. */
+  mark(): Submitted {
     this.flush();
     return this.#errors.mark(this.device.queue.onSubmittedWorkDone());
   }
