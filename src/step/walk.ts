@@ -75,11 +75,11 @@ const planned: readonly Planned[] = [
   },
   {
     title: 'Words and images meet',
-    find: (data) => first(data, inPhase('forward', /^joined$/, 'concat')),
+    find: (data) => first(data, inPhase('forward', /^joined$/, 'joinRepeated')),
     say: (data) => [
       `The features of ${data.batch} images stand beside the features of all words, each of length 1.`,
       'The images were encoded once, before training, and are read from memory in every epoch.',
-      'Moving numbers costs no arithmetic, so on the roofline this has no place; only its bytes count.',
+      'The same dispatch drops some of them; moving numbers costs hardly any arithmetic, so on the roofline its bytes are what counts.',
     ],
   },
   {
