@@ -153,6 +153,32 @@ describe('a cached feature', () => {
     await all.close();
   });
 
+  it('is of the same degradation of the image, and of the same native crop', async () => {
+    const vision = await visionOf();
+    const encoder = featureExtractor(vision, 'weights', feature);
+    const all = new ImageEncoder(gpu, vision, encoder, {
+      batch: 4,
+      cache: await open(newCache(), encoder.width),
+    });
+    const jobs: readonly Pick<ImageJob, 'transform' | 'degradation'>[] = [
+      { transform: { kind: 'test' } },
+      { transform: { kind: 'native', x: 0.5, y: 0.5 } },
+      { transform: { kind: 'native', x: 0, y: 0.5 } },
+      ...[
+        { name: 'blur', severity: 0.5, seed: 1 },
+        { name: 'blur', severity: 0.6, seed: 1 },
+        { name: 'noise', severity: 0.5, seed: 1 },
+        { name: 'noise', severity: 0.5, seed: 2 },
+      ].map((degradation) => ({ transform: { kind: 'test' } as const, degradation })),
+    ];
+    for (const job of jobs)
+      for await (const _ of all.encode([{ ...job, path: images[0]!, size: vision.config.imageSize }]));
+    expect(all.counters).toMatchObject({ encoded: jobs.length, cached: 0 });
+    for await (const _ of all.encode([{ ...jobs[4]!, path: images[0]!, size: vision.config.imageSize }]));
+    expect(all.counters).toMatchObject({ encoded: jobs.length, cached: 1 });
+    await all.close();
+  });
+
   it('computes while the next batch is gathered and begun, no more than one ahead', async () => {
     const vision = await visionOf();
     const plain = featureExtractor(vision, 'weights', feature);
