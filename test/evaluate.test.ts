@@ -104,7 +104,7 @@ const filesOf = (out: string) =>
 
 describe('an evaluation', () => {
   it('has the degraded versions of each image that any fold trains on', async () => {
-    const changes = { crops: 1, versions: 1, loss: 'mse+order', members: 2 };
+    const changes = { cache: 'none', crops: 1, versions: 1, loss: 'mse+order', members: 2 };
     const { result } = await evaluated(settingsOf('degraded', changes), { protocols: 'prompt' });
     expect(result.rows.map(({ protocol, images }) => [protocol, images])).toEqual([['prompt', 72]]);
   });
