@@ -69,7 +69,13 @@ export class Tensor {
 
   /** A tensor that `pending` fills when somebody reads it; on a tape only. */
   static deferred(gpu: Gpu, shape: readonly number[], pending: Deferred): Tensor {
-    const tensor = Tensor.empty(gpu, shape);
+    let tensor: Tensor;
+    try {
+      tensor = Tensor.empty(gpu, shape);
+    } catch (error) {
+      pending.drop(); // no scope frees what it holds
+      throw error;
+    }
     putOff(tensor.#storage, pending);
     return tensor;
   }
