@@ -197,7 +197,8 @@ describe('ImageLoader', () => {
        const now = () => performance.timeOrigin + performance.now();
        const decode = (id, time = 40) => {
          const began = now();
-         setTimeout(() => parentPort.postMessage({ kind: 'done', id, images: [{ pixels: new Uint8Array(1), hash: began + ' ' + now() }] }), time);
+         const done = () => ({ kind: 'done', id, images: [{ pixels: new Uint8Array(1), hash: began + ' ' + now() }], times: { read: 0, decode: 0 } });
+         setTimeout(() => parentPort.postMessage(done()), time);
        };
        parentPort.on('message', ({ id, jobs }) => {
          const path = jobs?.[0].path;
