@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { maxError } from '../src/common/compare.ts';
 import { inNaturalOrder } from '../src/common/natural-order.ts';
 import { openTensorFile } from '../src/data/formats/tensor-file.ts';
@@ -39,6 +40,20 @@ describe.each(commands)('%s', (name, ...needed) => {
     expect(wrong.status).toBe(1);
     expect(wrong.stderr).toMatch(/^error: unknown option '--no-such-option'/m);
   });
+});
+
+it("the demo's help shows the demo's defaults, not those of train", () => {
+  const defaults = (name: string) => {
+    const pairs = run(name, '--help')
+      .stdout.replace(/\n {4,}/g, ' ')
+      .matchAll(/^ +--([a-z-]+) .*\(default: (.*)\)$/gm);
+    return Object.fromEntries([...pairs].map(([, option, value]) => [option, value]));
+  };
+  const settings = parse(readFileSync('configs/demo.yaml', 'utf8')) as Record<string, unknown>;
+  const shown = defaults('demo');
+  for (const [name, value] of Object.entries({ ...settings, out: 'output/demo' }))
+    expect(shown[name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)], name).toBe(`${value}`);
+  expect(defaults('train').epochs).toBe('100');
 });
 
 describe('options of another kind', () => {

@@ -21,14 +21,14 @@ const aliases: Partial<Record<SettingName, string>> = { position: 'ctp', classSp
 /**
  * Adds an option for every setting (`nCtx` → `--n-ctx`), and --config.
  *
- * @param showDefaults false where settings left out are a trained model's, not the defaults
+ * @param defaults shown in help, or null where settings left out are a trained model's
  */
 export function addSettingOptions(
   command: Command,
   names: readonly SettingName[] = settingNames,
-  showDefaults = true,
+  defaults: Settings | null = defaultSettings(),
 ): Command {
-  addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])), showDefaults);
+  addFieldOptions(command, Object.fromEntries(names.map((name) => [name, fields[name]])), defaults);
   for (const name of names) {
     const alias = aliases[name];
     if (alias) command.addOption(new Option(`--${alias} <value>`, `same as ${optionFlag(name)}`));
@@ -37,10 +37,15 @@ export function addSettingOptions(
 }
 
 /** Adds an option for every field of a table, and --config. */
-export function addFieldOptions(command: Command, table: Fields, showDefaults = true): Command {
+export function addFieldOptions<F extends Fields>(
+  command: Command,
+  table: F,
+  defaults: Readonly<Partial<Record<keyof F, unknown>>> | null = defaultValues(table),
+): Command {
   command.option('--config <file>', 'settings to start from: a YAML file, or the name of one in configs/');
-  for (const [name, { value, help }] of Object.entries(table)) {
-    const shown = value === '' || !showDefaults ? help : `${help} (default: ${value})`;
+  for (const [name, { help }] of Object.entries(table)) {
+    const value = defaults?.[name] ?? '';
+    const shown = value === '' ? help : `${help} (default: ${value})`;
     command.addOption(new Option(`${optionFlag(name)} <value>`, shown));
   }
   return command;

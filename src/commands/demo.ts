@@ -22,14 +22,24 @@ import {
   settingNames,
 } from '../training/settings.ts';
 
+/** Where a demo goes unless --out says otherwise. */
+const ownFolder = 'output/demo';
+
+/** What differs from other runs where the command line does not say otherwise. */
+const own = { config: 'demo', out: ownFolder };
+
 const command = addSettingOptions(
   createCommand(
     'demo',
     'Trains CLIP-AGIQA on the embedded model with generated images, then scores some of them.',
-    ['npm run demo', 'node dist/demo.js --epochs 100'],
+    [
+      'npm run demo                                     # installs what is missing and builds first',
+      'node dist/demo.js --epochs 100',
+      'node dist/demo.js --seed 2 --out output/demo-2   # beside the first; then: node dist/compare.js output/demo*',
+    ],
   ),
   settingNames,
-  false,
+  settingsFrom(own),
 ).option(
   '--overwrite',
   'replace the run that is in the folder (always done in the default folder of the demo)',
@@ -38,14 +48,11 @@ const command = addSettingOptions(
 /** Test images shown at the end. */
 const shown = 10;
 
-/** Where a demo goes unless --out says otherwise. */
-const ownFolder = 'output/demo';
-
 addGpuOptions(command);
 
 await runCommand<Record<string, string> & { overwrite?: boolean }>(command, async (options) => {
   const signal = watchInterrupts();
-  const settings = settingsFrom({ config: 'demo', out: ownFolder, ...options });
+  const settings = settingsFrom({ ...own, ...options });
   const overwrite = options.overwrite || (await isDemo(settings));
   const gpu = await startGpu(terminal);
   terminal.line(

@@ -40,7 +40,7 @@ const command = addEpochFileOption(
       ],
     ),
     [...datasetSettings, 'weights', 'encodeBatch', 'position', 'scoreBy'],
-    false,
+    null,
   ),
 )
   .requiredOption(
