@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dawnRemarks } from '../src/cli/start.ts';
+import { dawnRemarks } from '../src/cli/dawn-remarks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'native-stderr-'));
 const program = join(folder, 'program.mjs');
@@ -75,11 +75,27 @@ describe.runIf(process.platform === 'linux')('lines of native code on stderr', (
     expect(shell('$P throws 2>&1 >/dev/null | cat').stdout).toBe(text);
   });
 
-  it('are kept back from a file that is appended to; any other file is left alone', () => {
-    shell('echo before >log.txt; ($P >/dev/null; echo end >&2) 2>>log.txt');
+  it.each([
+    'echo before >log.txt; ($P >/dev/null; echo end >&2) 2>>log.txt',
+    '(echo before >&2; $P >/dev/null; echo end >&2) 2>log.txt',
+    // Whoever else writes to the file loses nothing, before or after.
+    'exec 2>log.txt; echo before >&2; (sleep 1; echo end >&2) & $P >/dev/null; wait',
+  ])('are kept back from a file: %s', (line) => {
+    shell(line);
     expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(`before\n${filtered}end\n`);
-    shell('(echo before >&2; $P >/dev/null; echo end >&2) 2>log.txt');
-    expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(`before\n${whole}end\n`);
+  });
+
+  it('come to a file that takes output, too, in their order', () => {
+    shell('(echo before; $P; echo; echo end) >log.txt 2>&1');
+    expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(`before\n${filtered}same\nend\n`);
+  });
+
+  it('stay where the file is written in its middle, or no GNU dd is there', () => {
+    writeFileSync(join(folder, 'log.txt'), `before\n${'-'.repeat(whole.length)}\nend\n`);
+    shell('(read line <&3; $P >/dev/null 2>&3) 3<>log.txt');
+    expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(`before\n${whole}\nend\n`);
+    shell('PATH=/nowhere $P >/dev/null 2>log.txt');
+    expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(whole);
   });
 
   it('keep nobody waiting whose reader has gone', () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { DiskFile } from '../common/disk.ts';
@@ -14,7 +15,7 @@ const unnamedFile = 0o20000000 | constants.O_DIRECTORY;
  * closed for that time and a file without a name opened, which takes its number, the lowest that is free.
  *
  * Only on Linux, the one system where Dawn has something to say, and only where stderr can be opened again as it was: a terminal, a
- * pipe, a file that is appended to. Elsewhere the lines stay.
+ * pipe, a file that is appended to, or can be from now on. Elsewhere (a socket) the lines stay.
  *
  * @param work must be synchronous, so that nothing else is opened or written meanwhile
  */
@@ -56,11 +57,9 @@ function openAsStderr(path: string, flags: number): void {
 function wayBack(): { reopen(): void; close(): void } | undefined {
   const path = `/proc/self/fd/${stderr}`;
   try {
-    const flags = Number.parseInt(
-      /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${stderr}`, 'utf8'))![1]!,
-      8,
-    );
     const found = fstatSync(stderr);
+    if (found.isFile()) appendFromNow(found.size);
+    const { flags } = descriptorInfo();
     // A file has one place for all who share it, which a second opening would not.
     if (!found.isCharacterDevice() && !found.isFIFO() && !(found.isFile() && flags & constants.O_APPEND))
       return undefined;
@@ -79,6 +78,26 @@ function wayBack(): { reopen(): void; close(): void } | undefined {
     // A socket, or the terminal of another user.
     return undefined;
   }
+}
+
+/**
+ * Makes all who share the file that is stderr (`2> log`) append to it, where they stand at its end and that is the same. Node cannot set
+ * the flag of an open file; GNU's dd does for what it writes to. Where another dd stands in, the flag stays as it was.
+ */
+function appendFromNow(size: number): void {
+  const { flags, position } = descriptorInfo();
+  if (flags & constants.O_APPEND || position !== size) return;
+  spawnSync('dd', ['if=/dev/null', 'oflag=append', 'conv=notrunc', 'status=none'], {
+    stdio: ['ignore', stderr, 'ignore'],
+  });
+}
+
+/** How stderr was opened, and where in its file it stands. */
+function descriptorInfo(): { readonly flags: number; readonly position: number } {
+  const text = readFileSync(`/proc/self/fdinfo/${stderr}`, 'utf8');
+  const number = (name: string, base: number) =>
+    Number.parseInt(new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)![1]!, base);
+  return { flags: number('flags', 8), position: number('pos', 10) };
 }
 
 /** The lines of an open file, each with its end. */

@@ -2,6 +2,7 @@ import type { Reporter } from '../common/reporter.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
 import { type AdapterOptions, openGpu } from '../kernels/node/open-gpu.ts';
 import { checkAdapter, selfCheckLines } from '../self-check/index.ts';
+import { dawnRemarks } from './dawn-remarks.ts';
 import { withoutNativeLines } from './native-stderr.ts';
 import { Progress } from './progress.ts';
 
@@ -21,14 +22,6 @@ export const terminal: Terminal = {
     return { advance: (items = 1) => progress.advance(items), stop: () => progress.stop() };
   },
 };
-
-/**
- * What Dawn says of each software adapter it finds: that it offers a million dynamic buffers, of which Dawn uses 16. It says so before
- * it is asked for any limits, whatever toggles are set, and it concerns nobody here. Nor does the line of its source below a warning
- * that is worth reading, such as that Vulkan's loader is missing.
- */
-export const dawnRemarks =
-  /^(Warning: maxDynamic(Uniform|Storage)BuffersPerPipelineLayout artificially reduced from \d+ to \d+ to fit dynamic offset allocation limit\.| +at .+ \(.+\.cpp:\d+\))$/m;
 
 /** Opens the adapter without Dawn's remarks. */
 export const openTerminalGpu = (options: AdapterOptions = {}): Promise<Gpu> =>
