@@ -7,6 +7,8 @@ import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { prepareImage } from '../src/data/images/prepare.ts';
 import { type ExportOptions, exportOnnx } from '../src/export/export-onnx.ts';
 import { modelCard } from '../src/export/model-card.ts';
+import { cropTransforms } from '../src/features/crops.ts';
+import { cropsOf } from '../src/features/feature-extractor.ts';
 import { weightsPath } from '../src/model/weights/embedded.ts';
 import { openClipWeights } from '../src/model/weights/open-weights.ts';
 import { Scorer } from '../src/scoring/scorer.ts';
@@ -23,6 +25,7 @@ const tiny = resolve('test/fixtures/tiny-clip.json');
 let images: string[];
 
 beforeAll(async () => {
+  // Larger than the tiny model's images, so that native crops are parts of them.
   await makeScenes(scenes, { scenes: 10, versions: 2, size: 80, seed: 3 });
   const all = readdirSync(scenes, { recursive: true, encoding: 'utf8' });
   images = all.filter((name) => name.endsWith('.png')).map((name) => join(scenes, name));
@@ -62,21 +65,40 @@ async function exported(run: string, options: ExportOptions) {
     );
     const file = readFileSync(path);
     expect(file.length).toBe(bytes);
-    return { file, vision: weights.config.vision, session: await ort.InferenceSession.create(file) };
+    const { vision } = weights.config;
+    const session = await ort.InferenceSession.create(file);
+    return { file, vision, crops: cropsOf(settings), session };
   } finally {
     await weights.close();
   }
 }
 
-/** The images as bytes of the model's size, one behind the other. */
-async function prepared(size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(images.length * size * size * 3);
-  for (const [i, path] of images.entries()) {
-    const image = await prepareImage({ path, size, transform: { kind: 'test' } });
-    if ('error' in image) throw new Error(image.error);
-    bytes.set(image.pixels, i * size * size * 3);
-  }
+/** The images as bytes of the model's size, one behind the other, and so their native crops. */
+async function prepared(size: number, crops: number) {
+  const one = size * size * 3;
+  const bytes = {
+    images: new Uint8Array(images.length * one),
+    crops: new Uint8Array(images.length * crops * one),
+  };
+  for (const [i, path] of images.entries())
+    for (const [k, transform] of cropTransforms(crops).entries()) {
+      const image = await prepareImage({ path, size, transform });
+      if ('error' in image) throw new Error(image.error);
+      if (k === 0) bytes.images.set(image.pixels, i * one);
+      else bytes.crops.set(image.pixels, (i * crops + k - 1) * one);
+    }
   return bytes;
+}
+
+/** All images as a model with the input uint8 takes them. */
+async function byteInputs(size: number, crops: number): Promise<Record<string, ort.Tensor>> {
+  const bytes = await prepared(size, crops);
+  const images8 = new ort.Tensor('uint8', bytes.images, [images.length, size, size, 3]);
+  if (crops === 0) return { images: images8 };
+  return {
+    images: images8,
+    crops: new ort.Tensor('uint8', bytes.crops, [images.length, crops, size, size, 3]),
+  };
 }
 
 async function ours(run: string): Promise<number[]> {
@@ -87,7 +109,8 @@ async function ours(run: string): Promise<number[]> {
   return scores;
 }
 
-const kinds: [string, Record<string, unknown>][] = [
+/** What is exported: a model trained with these settings, or one that is there. */
+const kinds: [string, Record<string, unknown> | string][] = [
   ['clip-agiqa', { trainer: 'clip-agiqa' }],
   [
     'image-only on pooled blocks',
@@ -106,6 +129,11 @@ const kinds: [string, Record<string, unknown>][] = [
     },
   ],
   ['zero-shot', { trainer: 'zero-shot' }],
+  [
+    'image-only with native crops',
+    { trainer: 'image-only', layers: '2', pool: 'stats', scaling: 'standard', augment: 'none', crops: 3 },
+  ],
+  ['quality that is embedded', 'embedded'],
   ['clip-agiqa on the embedded model', { trainer: 'clip-agiqa', weights: 'embedded', epochs: 1 }],
 ];
 
@@ -113,15 +141,14 @@ describe.each(kinds)('a model of %s, exported', (name, changes) => {
   let run: string;
   let expected: number[];
   beforeAll(async () => {
-    run = await train(name.replaceAll(' ', '-'), changes);
+    run = typeof changes === 'string' ? changes : await train(name.replaceAll(' ', '-'), changes);
     expected = await ours(run);
   });
 
   it('gives our scores to 1e-4 in onnxruntime, from bytes and from normalized images, in batches of any size', async () => {
-    const { session, vision } = await exported(run, { input: 'uint8', dtype: 'float32' });
+    const { session, vision, crops } = await exported(run, { input: 'uint8', dtype: 'float32' });
     const { imageSize: size, mean, std } = vision;
-    const bytes = await prepared(size);
-    const all = await session.run({ images: new ort.Tensor('uint8', bytes, [images.length, size, size, 3]) });
+    const all = await session.run(await byteInputs(size, crops));
     const scores = [...(all.score!.data as Float32Array)];
     expect(Math.max(...scores.map((score, i) => Math.abs(score - expected[i]!)))).toBeLessThan(1e-4);
     // The scores differ from image to image, or agreeing would say little.
@@ -129,12 +156,17 @@ describe.each(kinds)('a model of %s, exported', (name, changes) => {
     await session.release();
 
     const other = await exported(run, { input: 'normalized', dtype: 'float32' });
+    const bytes = await prepared(size, crops);
     const plane = size * size;
-    const one = Float32Array.from({ length: 3 * plane }, (_, i) => {
-      const channel = Math.floor(i / plane) as 0 | 1 | 2;
-      return (bytes[(i % plane) * 3 + channel]! / 255 - mean[channel]) / std[channel];
-    });
-    const single = await other.session.run({ images: new ort.Tensor('float32', one, [1, 3, size, size]) });
+    const normalized = (from: Uint8Array, count: number) =>
+      Float32Array.from({ length: count * 3 * plane }, (_, i) => {
+        const channel = Math.floor((i / plane) % 3) as 0 | 1 | 2;
+        const image = Math.floor(i / plane / 3);
+        return (from[(image * plane + (i % plane)) * 3 + channel]! / 255 - mean[channel]) / std[channel];
+      });
+    const first = { images: new ort.Tensor('float32', normalized(bytes.images, 1), [1, 3, size, size]) };
+    const natives = new ort.Tensor('float32', normalized(bytes.crops, crops), [1, crops, 3, size, size]);
+    const single = await other.session.run(crops > 0 ? { ...first, crops: natives } : first);
     expect(Math.abs((single.score!.data as Float32Array)[0]! - expected[0]!)).toBeLessThan(1e-4);
     await other.session.release();
   });
@@ -142,11 +174,8 @@ describe.each(kinds)('a model of %s, exported', (name, changes) => {
   it('is half the size in halves, and close to it', async () => {
     const full = await exported(run, { input: 'uint8', dtype: 'float32' });
     await full.session.release();
-    const { session, vision, file } = await exported(run, { input: 'uint8', dtype: 'float16' });
-    const { imageSize: size } = vision;
-    const result = await session.run({
-      images: new ort.Tensor('uint8', await prepared(size), [images.length, size, size, 3]),
-    });
+    const { session, vision, crops, file } = await exported(run, { input: 'uint8', dtype: 'float16' });
+    const result = await session.run(await byteInputs(vision.imageSize, crops));
     const scores = [...(result.score!.data as Float32Array)];
     const spread = Math.max(...expected) - Math.min(...expected);
     expect(Math.max(...scores.map((score, i) => Math.abs(score - expected[i]!)))).toBeLessThan(
@@ -176,6 +205,15 @@ it('a model says what it is and what it takes, and no path of this machine', asy
     expect(text).toContain(fact);
   expect(text).not.toContain(folder);
   expect(text).not.toContain(resolve('test'));
+});
+
+it('a model that reads native crops says how to make them', async () => {
+  const { file, session } = await exported('embedded', { input: 'uint8', dtype: 'float16' });
+  expect(session.inputNames).toEqual(['images', 'crops']);
+  await session.release();
+  const text = file.toString('latin1');
+  expect(text).toContain('0.5,0.5 0,0');
+  expect(text).toContain('side = min(224, width, height) pixels of the original image');
 });
 
 it('a head is refused where a tensor is missing, or its statistics or shapes do not fit', () => {

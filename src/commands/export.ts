@@ -9,8 +9,10 @@ import { checkOutput } from '../common/files.ts';
 import { packageVersion } from '../common/package.ts';
 import { printable } from '../common/printable.ts';
 import { type StorageType, storageTypes } from '../data/formats/float16.ts';
-import { type ExportInput, exportOnnx } from '../export/export-onnx.ts';
+import { exportOnnx } from '../export/export-onnx.ts';
+import { type ExportInput, inputText } from '../export/input-graph.ts';
 import { modelCard } from '../export/model-card.ts';
+import { cropsOf } from '../features/feature-extractor.ts';
 import type { Reading } from '../model/class-constants.ts';
 import type { Position } from '../model/prefix-tree.ts';
 import { openClipWeights } from '../model/weights/open-weights.ts';
@@ -33,6 +35,7 @@ interface Options {
 const command = addEpochFileOption(
   createCommand('export', 'Writes a trained scoring model as one ONNX file, for onnxruntime and others.', [
     'node dist/export.js output/my-run --out model.onnx',
+    'node dist/export.js embedded --out quality.onnx                       # the model that score uses by default',
     'node dist/export.js output/my-run --out model.onnx --input uint8      # takes RGB bytes, normalizes them itself',
     'node dist/export.js output/my-run --out half.onnx --dtype float16     # half the size',
     'node dist/export.js nctx16_cscFalse_ctpend/seed1 --weights ViT-B-16.pt --out model.onnx',
@@ -40,7 +43,7 @@ const command = addEpochFileOption(
 )
   .argument(
     '<model>',
-    'run folder or model.safetensors of a training run, or a results folder of the published trainer',
+    'run folder or model.safetensors of a training run, a results folder of the published trainer, or embedded',
   )
   .requiredOption('--out <file>', 'ONNX file to write; - for stdout')
   .option('--weights <file>', 'CLIP weights (default: those of the model)')
@@ -84,12 +87,9 @@ await runCommand<Options & Record<string, unknown>>(command, async (options, [pa
     );
     if (options.out === '-' || !statSync(options.out).isFile()) return;
     const { imageSize } = weights.config.vision;
-    const input =
-      options.input === 'uint8'
-        ? `uint8 [batch, ${imageSize}, ${imageSize}, 3]`
-        : `float32 [batch, 3, ${imageSize}, ${imageSize}]`;
+    const inputs = inputText(imageSize, options.input, cropsOf(settings));
     process.stderr.write(
-      `${printable(options.out)}: ${(bytes / 1e6).toFixed(1)} MB, images ${input} -> score [batch]\n`,
+      `${printable(options.out)}: ${(bytes / 1e6).toFixed(1)} MB, ${inputs} -> score [batch]\n`,
     );
   } finally {
     await weights.close();

@@ -1,19 +1,16 @@
-import { UserError } from '../common/errors.ts';
 import { writeOutput } from '../common/files.ts';
 import type { StorageType } from '../data/formats/float16.ts';
 import { byteLength } from '../data/formats/protobuf.ts';
+import { cropPlaces, joinedWidth } from '../features/crops.ts';
 import { cropsOf, visionFeature, visionFeaturePlaces } from '../features/feature-extractor.ts';
-import type { VisionConfig } from '../model/config.ts';
 import { toHalf } from '../model/weights/convert.ts';
 import { type ClipWeights, transpose } from '../model/weights/weights.ts';
 import { checkFeatureWidth, type ScoringConstants, scoredWidth } from '../scoring/scoring-constants.ts';
 import type { Settings } from '../training/settings.ts';
-import { OnnxGraph, type OnnxValue } from './onnx-graph.ts';
+import { type ExportInput, inputGraph, joinCropsGraph } from './input-graph.ts';
+import { OnnxGraph } from './onnx-graph.ts';
 import { scoringGraph } from './scoring-graph.ts';
 import { visionGraph, type WeightOf } from './vision-graph.ts';
-
-/** What an exported model takes: float32 images normalized by the metadata's mean and std, or the RGB bytes of images. */
-export type ExportInput = 'normalized' | 'uint8';
 
 /** A trained model, as far as scoring needs it. */
 export interface ExportedModel {
@@ -36,6 +33,7 @@ export interface ExportOptions {
  * Writes a scoring model as one ONNX graph: image tower, pooling and folded head, with the batch as a free dimension.
  *
  *   images  float32 [batch, 3, size, size], normalized, or uint8 [batch, size, size, 3]
+ *   crops   float32 [batch, crops, 3, size, size] or uint8 [batch, crops, size, size, 3], of a model with native crops
  *   score   float32 [batch], in the unit of the MOS the model was trained on
  *   feature float32 [batch, width], what the head takes, not normalized
  *
@@ -46,23 +44,16 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
   const { weights, settings, scoring } = model;
   const { vision } = weights.config;
   const feature = visionFeature(vision, settings);
-  const { width } = visionFeaturePlaces(vision, feature);
-  if (cropsOf(settings) > 0)
-    throw new UserError(
-      `this model scores each image by ${settings.crops + 1} crops of it, and an ONNX graph takes one`,
-      'Train one with --crops 0 to export it, or score with this package.',
-    );
+  const crops = cropsOf(settings);
+  const { width: each } = visionFeaturePlaces(vision, feature);
+  const width = joinedWidth(each, crops);
   checkFeatureWidth(scoredWidth(scoring), width, 'the model');
 
   const graph = new OnnxGraph();
-  const images = imageInput(graph, vision, options.input);
-  const features = await visionGraph(
-    graph,
-    storedWeights(graph, weights, options.dtype),
-    vision,
-    images,
-    feature,
-  );
+  const images = inputGraph(graph, vision, options.input, crops);
+  const weightOf = storedWeights(graph, weights, options.dtype);
+  const encoded = await visionGraph(graph, weightOf, vision, images, feature);
+  const features = joinCropsGraph(graph, encoded, each, crops);
   graph.output(scoringGraph(graph, features, scoring), 'score', ['batch'], 'quality, in MOS units');
   graph.output(features, 'feature', ['batch', width], 'what the head takes, not normalized');
 
@@ -77,6 +68,7 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
       mean: mean.join(' '),
       std: std.join(' '),
       preprocessing: `resize the shorter side to ${imageSize} (bicubic, antialiased, as Pillow), center crop, RGB`,
+      ...(crops > 0 ? cropMetadata(imageSize, crops) : {}),
       ...model.metadata,
     },
   });
@@ -84,20 +76,13 @@ export async function exportOnnx(model: ExportedModel, out: string, options: Exp
   return byteLength(file);
 }
 
-function imageInput(graph: OnnxGraph, { imageSize, mean, std }: VisionConfig, input: ExportInput): OnnxValue {
-  if (input === 'normalized')
-    return graph.input(
-      'images',
-      'float32',
-      ['batch', 3, imageSize, imageSize],
-      'RGB, normalized by mean and std',
-    );
-  const bytes = graph.input('images', 'uint8', ['batch', imageSize, imageSize, 3], 'RGB, row by row');
-  const planes = graph.add('Transpose', [graph.add('Cast', [bytes], { to: 1 })], { perm: [0, 3, 1, 2] });
-  const perChannel = (values: readonly number[]) => graph.constant(Float32Array.from(values), [1, 3, 1, 1]);
-  const unit = graph.add('Div', [planes, graph.scalar(255)]);
-  return graph.add('Div', [graph.add('Sub', [unit, perChannel(mean)]), perChannel(std)]);
-}
+/** How to make the input `crops`: the places as x, y from 0 (left, top) to 1. */
+const cropMetadata = (size: number, crops: number): Record<string, string> => ({
+  crops: cropPlaces(crops)
+    .map((place) => place.join(','))
+    .join(' '),
+  crops_preprocessing: `for each x,y of crops: side = min(${size}, width, height) pixels of the original image, left = round(x (width - side)), top = round(y (height - side)), halves up; resized to ${size} where side is less; RGB`,
+});
 
 /** The weights as constants, transposed here where the graph multiplies from the left; halves are cast back where they are read. */
 function storedWeights(graph: OnnxGraph, weights: ClipWeights, dtype: StorageType): WeightOf {

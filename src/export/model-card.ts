@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { choosesFeatures } from '../features/feature-extractor.ts';
+import { choosesFeatures, cropsOf } from '../features/feature-extractor.ts';
 import type { Settings } from '../training/settings.ts';
 
 /** What an exported file says of itself: for people, and by name for programs. Paths of this machine stay out. */
@@ -22,6 +22,9 @@ export function modelCard(
     `Scores the quality of images: CLIP-AGIQA (Tang et al., ICPR 2024, arXiv 2408.15098), trainer ${trainer}.`,
     `Image tower: ${name}. Trained on ${data || 'data that its folder does not name'}${target ? `, score ${target}` : ''}.`,
     'Input "images" holds prepared images, output "score" one number per image, in the units of the mean opinion scores it was trained on.',
+    ...(cropsOf(settings) > 0
+      ? ['Input "crops" holds squares of each original image, made as the metadata says.']
+      : []),
     'Scores rank images like those it was trained on; they do not measure content or truth.',
   ].join('\n');
   return {

@@ -17,15 +17,18 @@ const places = [
   [1, 0.5],
 ] as const;
 
+/** Where so many native crops lie: x, y from 0 (left, top) to 1. */
+export const cropPlaces = (crops: number): readonly (readonly [number, number])[] => places.slice(0, crops);
+
 /** What is encoded of an image: its resized center crop and, behind it, so many crops at its own resolution. */
 export const cropTransforms = (crops: number): readonly Transform[] => [
   { kind: 'test' },
-  ...places.slice(0, crops).map(([x, y]) => ({ kind: 'native' as const, x, y })),
+  ...cropPlaces(crops).map(([x, y]) => ({ kind: 'native' as const, x, y })),
 ];
 
 /** The native crops of a decoded image, as a model that takes so many reads them. */
 export const nativeCrops = (image: RgbImage, size: number, crops: number): readonly Uint8Array[] =>
-  places.slice(0, crops).map(([x, y]) => nativeCrop(image, { x, y }, size));
+  cropPlaces(crops).map(([x, y]) => nativeCrop(image, { x, y }, size));
 
 /** Numbers of the feature that is made of those of an image's crops, `width` each. */
 export const joinedWidth = (width: number, crops: number): number => (crops > 0 ? 2 * width : width);
