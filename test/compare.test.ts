@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { chromium as driver } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { normals, uniforms } from '../src/common/random.ts';
 import { srcc } from '../src/data/metrics/correlation.ts';
@@ -9,6 +11,7 @@ import { comparePage } from '../src/report/compare-page.ts';
 import { compareRuns } from '../src/report/compare-runs.ts';
 import { defaultSettings, type Settings } from '../src/training/settings.ts';
 import { runBuilt } from './built-command.ts';
+import { chromium, inBrowser } from './chromium.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('compare');
@@ -167,4 +170,31 @@ it('the command writes the page, prints a table, and gives JSON on request', () 
     1,
     expect.stringMatching(/^error: there is one finished run/),
   ]);
+});
+
+inBrowser('the page sorts by touch and by keyboard on a phone, and prints on two pages', async () => {
+  const compared = compareRuns([at('runs', 'good', 'seed1'), at('runs', 'good', 'seed2'), at('runs', 'bad')]);
+  writeFileSync(at('page.html'), comparePage(await compared));
+  const browser = await driver.launch({ executablePath: chromium!, args: ['--no-sandbox'] });
+  try {
+    const viewport = { width: 390, height: 800 };
+    const tab = await (await browser.newContext({ hasTouch: true, isMobile: true, viewport })).newPage();
+    await tab.goto(pathToFileURL(at('page.html')).href);
+    const names = () => tab.locator('.sortable tbody tr:first-child th').allTextContents();
+    const before = await names();
+    const button = tab.locator('.sortable thead button').nth(1);
+    // WCAG 2.2, 2.5.8: at least 24 x 24.
+    expect((await button.boundingBox())!.height).toBeGreaterThanOrEqual(24);
+    await button.tap();
+    const first = await names();
+    await button.tap();
+    expect(await names()).toEqual([...first].reverse());
+    expect([...first].sort()).toEqual([...before].sort());
+    await tab.keyboard.press('Enter');
+    expect(await names()).toEqual(first);
+    const pdf = (await tab.pdf({ format: 'A4' })).toString('latin1');
+    expect(pdf.match(/\/Type\s*\/Page\b/g)!.length).toBeLessThanOrEqual(2);
+  } finally {
+    await browser.close();
+  }
 });

@@ -75,6 +75,10 @@ footer { color: var(--muted); font-size: 13px; }
   tbody th { white-space: normal; min-width: 7em; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; }
 }
+@media (pointer: coarse) {
+  th button, summary { min-height: 32px; min-width: 32px; }
+  summary { padding: 6px 0; }
+}
 a { color: inherit; text-decoration-color: var(--muted); }
 @media print {
   :root {
