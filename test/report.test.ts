@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { stringify } from 'csv-stringify/sync';
+import { chromium as driver } from 'playwright-core';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { extent } from '../src/common/extent.ts';
@@ -23,6 +25,7 @@ import { groupChart, scatterChart } from '../src/report/test-charts.ts';
 import { writeReport } from '../src/report/write-report.ts';
 import { applySettings, datasetOptions, defaultSettings } from '../src/training/settings.ts';
 import type { EpochRecord } from '../src/training/training-state.ts';
+import { chromium, inBrowser } from './chromium.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder('report');
@@ -339,4 +342,33 @@ it.skipIf(process.platform === 'win32')('shows no image that is none, and waits 
   const whole = await read(out, { root, images: images.length });
   expect(shown(page)).toBeLessThan(shown(whole));
   expect(shown(page)).toBeGreaterThan(1);
+});
+
+inBrowser('a report with all it can have prints on three pages, A4 and Letter', async () => {
+  const bin = { n: 40, stated: 0.5, observed: 0.5, covered: 0.95 };
+  const doubt = { folds: 3, errors: Array(5).fill(bin), grades: Array(11).fill(bin) };
+  const { out, images } = await writeRun('print', { doubt });
+  const rows = Array.from({ length: 60 }, (_, i) => [
+    images[i % images.length]!.name,
+    1 + i / 20,
+    4 - i / 30,
+  ]);
+  writeFileSync(join(out, 'predictions.csv'), stringify([['name', 'mos', 'prediction'], ...rows]));
+  const page = await read(out);
+  // Each image has a relevance map below it in a report that can compute them.
+  const doubled = page.replace(/<img [^>]*>/g, '$&$&');
+  expect(doubled.length).toBeGreaterThan(page.length);
+  const file = join(out, 'print.html');
+  writeFileSync(file, doubled);
+  const browser = await driver.launch({ executablePath: chromium!, args: ['--no-sandbox'] });
+  try {
+    const tab = await browser.newPage();
+    await tab.goto(pathToFileURL(file).href);
+    for (const format of ['A4', 'Letter']) {
+      const pdf = (await tab.pdf({ format })).toString('latin1');
+      expect(pdf.match(/\/Type\s*\/Page\b/g)!.length, format).toBeLessThanOrEqual(3);
+    }
+  } finally {
+    await browser.close();
+  }
 });

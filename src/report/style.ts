@@ -90,14 +90,23 @@ a { color: inherit; text-decoration-color: var(--muted); }
   h1 { font-size: 16px; } h2 { font-size: 12px; margin-bottom: 4px; }
   section, .card { padding: 6px 8px; margin-bottom: 6px; border-radius: 4px; }
   section, .card, .gallery figure { break-inside: avoid; }
+  section:has(.gallery) { break-inside: auto; }
+  h2, h3 { break-after: avoid; }
+  h3 { font-size: 10px; margin: 8px 0 3px; }
+  section:has(> h2 + details:last-child:not([open])) { display: none; }
   .facts { grid-template-columns: repeat(4, 1fr); gap: 3px 12px; margin-bottom: 6px; }
   .facts dt, .tile span, .tile small, figcaption, th, td, summary { font-size: 9px; }
   .tiles { grid-template-columns: repeat(5, 1fr); gap: 6px; padding: 0; }
   .tile { padding: 4px 8px; } .tile strong { font-size: 15px; }
   .cards { grid-template-columns: repeat(3, 1fr); gap: 6px; margin-bottom: 6px; }
   th, td { padding: 1px 6px; }
-  .gallery { grid-template-columns: repeat(6, 1fr); gap: 6px; }
-  .gallery figcaption, .gallery b { font-size: 9px; }
-  details:not([open]) { display: none; }
+  .gallery { grid-template-columns: repeat(7, minmax(0, 1fr)); gap: 4px 6px; }
+  .gallery img + img { margin-top: 2px; }
+  .gallery figcaption, .gallery b, .gallery small { font-size: 8px; }
+  .settings, .settings tbody { display: block; }
+  .settings tbody { columns: 3; }
+  .settings tr { display: flex; break-inside: avoid; }
+  .settings td { flex: 1; }
+  details:not([open]), footer { display: none; }
 }
 `;
