@@ -39,13 +39,12 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) ind
   //@for h in 0..2, r in 0..4
   let line_a_$h_$r = tile.z * params.a_batch + min(row + 4u * $hu + $ru, params.m - 1u) * k4;
   //@end
-  //@if TRANSPOSE_B
-  //@for c in 0..4
-  let line_b_$c = tile.z * params.b_batch + min(16u * tile.x + group + 4u * $cu, params.n - 1u) * k4;
-  //@end
-  //@else
+  // Its four vec4s of B at a step: as [N][K] four of k in each column, as [K][N] the four columns at each of four of k.
+  let along = TRANSPOSE_B == 1u;
   let n4 = params.n / 4u;
-  let line_b = tile.z * params.b_batch + min(4u * tile.x + group, n4 - 1u);
+  //@for c in 0..4
+  let own_b_$c = select(min(4u * tile.x + group, n4 - 1u), min(16u * tile.x + group + 4u * $cu, params.n - 1u) * k4, along);
+  let line_b_$c = tile.z * params.b_batch + own_b_$c;
   //@end
   //@for h in 0..2, r in 0..4, c in 0..4
   var sum_$h_$r_$c = 0.0;
@@ -54,17 +53,11 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) ind
     //@for t in 0..AT_ONCE
     let own_$t = first + $tu * PARTS + part;
     let at_$t = min(own_$t, k4 - 1u);
-    //@if TRANSPOSE_B
     //@for c in 0..4
-    let b_$t_$c = b_at(line_b_$c + at_$t);
-    //@end
-    //@else
-    //@for s in 0..4
-    let step_$t_$s = b_at(line_b + (4u * at_$t + $su) * n4);
+    let four_$t_$c = b_at(line_b_$c + select((4u * at_$t + $cu) * n4, at_$t, along));
     //@end
     //@for c in 0..4
-    let b_$t_$c = vec4f(step_$t_0[$c], step_$t_1[$c], step_$t_2[$c], step_$t_3[$c]);
-    //@end
+    let b_$t_$c = select(vec4f(four_$t_0[$c], four_$t_1[$c], four_$t_2[$c], four_$t_3[$c]), four_$t_$c, along);
     //@end
     //@for h in 0..2, r in 0..4
     let a_$t_$h_$r = a_at(line_a_$h_$r + at_$t, at_$t, 4u * $hu + $ru);
@@ -78,25 +71,17 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) ind
       //@end
     }
     // Steps beyond K count as zeros of B. A branch around them would have the compiler wait for one step before it asks for the next.
-    //@for t in 0..AT_ONCE
-    //@for c in 0..4
+    //@for t in 0..AT_ONCE, c in 0..4
     let column_$t_$c = select(vec4f(), b_$t_$c, own_$t < k4);
     //@end
-    //@for h in 0..2, r in 0..4, c in 0..4
+    //@for t in 0..AT_ONCE, h in 0..2, r in 0..4, c in 0..4
     sum_$h_$r_$c = fma(a_$t_$h_$r.x, column_$t_$c.x, fma(a_$t_$h_$r.y, column_$t_$c.y, fma(a_$t_$h_$r.z, column_$t_$c.z, fma(a_$t_$h_$r.w, column_$t_$c.w, sum_$h_$r_$c))));
-    //@end
     //@end
   }
   // The first 64 lanes have one of four rows' outputs each; column c of a group is that of its lanes above.
   let column = index % 16u;
-  //@if TRANSPOSE_B
-  let c = column / 4u;
-  let group_of_c = column % 4u;
-  //@else
-  let c = column % 4u;
-  let group_of_c = column / 4u;
-  //@end
-  let line = ((4u * (index / 16u) + c) * 4u + group_of_c) * LINE;
+  let place = select(column % 4u * 4u + column / 4u, column, along); // column c of group g is at 4c + g
+  let line = (16u * (index / 16u) + place) * LINE;
   //@for h in 0..2
   workgroupBarrier();
   //@for r in 0..4, c in 0..4

@@ -39,8 +39,11 @@ const TRANSPOSE_A = 0u; // A as [K][M]
 const TRANSPOSE_B = 0u; // B as [N][K]
 const VEC = 1u; // memory is read by vec4, for which rows as they lie must be multiples of 4 elements
 const HALF_B = 0u; // B holds halves, two to a word
+const PACKED = HALF_B * VEC;
 
 const STEP = 16u; // of k in a slice
+const ALONG_A = TRANSPOSE_A == 0u; // steps of k lie side by side in memory
+const ALONG_B = TRANSPOSE_B == 1u;
 const LOADS_A = TILE_M / 64u; // vec4s of a slice that a lane copies
 const LOADS_B = TILE_N / 64u;
 const COLS_PER_LANE = TILE_N / 16u;
@@ -51,20 +54,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-//@if VEC
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-//@else
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-//@end
-//@if VEC
-//@if HALF_B
-@group(0) @binding(2) var<storage, read> b: array<vec2u>;
-//@else
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-//@end
-//@else
-@group(0) @binding(2) var<storage, read> b: array<u32>;
-//@end
 
 var<workgroup> a_slice: array<vec4f, TILE_M * STEP / 4u>;
 var<workgroup> b_slice: array<vec4f, TILE_N * STEP / 4u>;
@@ -75,9 +64,8 @@ fn place(row: u32, steps: u32) -> u32 {
   return row * 4u + (steps ^ ((row / 2u) % 4u));
 }
 
-// What a vec4 of B is until it is stored: halves stay halves, which takes half the registers.
-//@if VEC
-//@if HALF_B
+// What a vec4 of B is until it is stored: halves read by vec4 stay halves, which takes half the registers.
+//@if PACKED
 alias Loaded = vec2u;
 fn unpacked(words: Loaded) -> vec4f {
   return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
@@ -88,11 +76,32 @@ fn unpacked(v: Loaded) -> vec4f {
   return v;
 }
 //@end
-//@else
-alias Loaded = vec4f;
-fn unpacked(v: Loaded) -> vec4f {
-  return v;
+
+// Four neighbors from element i on; elements from `end` on are the last before it.
+//@if VEC
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<Loaded>;
+
+fn a_at(i: u32, end: u32) -> vec4f {
+  return a[min(i, end - 4u) / 4u];
 }
+
+fn b_at(i: u32, end: u32) -> Loaded {
+  return b[min(i, end - 4u) / 4u];
+}
+//@else
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<u32>;
+
+fn each_of(i: u32, end: u32) -> vec4u {
+  return min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+}
+
+fn a_at(i: u32, end: u32) -> vec4f {
+  let each = each_of(i, end);
+  return vec4f(a[each.x], a[each.y], a[each.z], a[each.w]);
+}
+
 fn b_element(i: u32) -> f32 {
   //@if HALF_B
   return unpack2x16float(b[i / 2u])[i % 2u];
@@ -100,53 +109,48 @@ fn b_element(i: u32) -> f32 {
   return bitcast<f32>(b[i]);
   //@end
 }
-//@end
-
-// Four neighbors from element i on; elements from `end` on are the last before it.
-fn a_at(i: u32, end: u32) -> vec4f {
-  //@if VEC
-  return a[min(i, end - 4u) / 4u];
-  //@else
-  let each = min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
-  return vec4f(a[each.x], a[each.y], a[each.z], a[each.w]);
-  //@end
-}
 
 fn b_at(i: u32, end: u32) -> Loaded {
-  //@if VEC
-  return b[min(i, end - 4u) / 4u];
-  //@else
-  let each = min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+  let each = each_of(i, end);
   return vec4f(b_element(each.x), b_element(each.y), b_element(each.z), b_element(each.w));
-  //@end
+}
+//@end
+
+// Which vec4 of every slice a lane copies: the one at step k of the row `own`, which begins at element `line`, or at that step of rows
+// from `own` on, in a matrix that begins there; and where it is kept.
+struct Copy { line: u32, own: u32, k: u32, to: u32 }
+
+// The i-th of a lane, of `side` rows from `first` to `last`. Steps lie side by side in memory where `along`, else rows do.
+fn copy_of(index: u32, i: u32, side: u32, first: u32, last: u32, line: u32, along: bool) -> Copy {
+  if (along) {
+    let own = min(first + 64u * i + index / 4u, last);
+    return Copy(line + own * params.k, own, 4u * (index % 4u), place(index / 4u, index % 4u) + 256u * i);
+  }
+  let to = index + 256u * i;
+  return Copy(line, first + 4u * (to % (side / 4u)), to / (side / 4u), to);
 }
 
-// The vec4 at step k: of the row that begins at element `line`, or of `rows` in the matrix of [K][M] that does.
-fn load_a(line: u32, rows: u32, k: u32) -> vec4f {
-  //@if TRANSPOSE_A
-  let step = line + min(k, params.k - 1u) * params.m;
-  return a_at(step + rows, step + params.m);
-  //@else
-  return a_at(line + k, line + params.k);
-  //@end
+fn load_a(copy: Copy, slice: u32) -> vec4f {
+  let k = slice + copy.k;
+  if (ALONG_A) {
+    return a_at(copy.line + k, copy.line + params.k);
+  }
+  let step = copy.line + min(k, params.k - 1u) * params.m;
+  return a_at(step + copy.own, step + params.m);
 }
 
-fn load_b(line: u32, columns: u32, k: u32) -> Loaded {
-  //@if TRANSPOSE_B
-  return b_at(line + k, line + params.k);
-  //@else
-  let step = line + min(k, params.k - 1u) * params.n;
-  return b_at(step + columns, step + params.n);
-  //@end
+fn load_b(copy: Copy, slice: u32) -> Loaded {
+  let k = slice + copy.k;
+  if (ALONG_B) {
+    return b_at(copy.line + k, copy.line + params.k);
+  }
+  let step = copy.line + min(k, params.k - 1u) * params.n;
+  return b_at(step + copy.own, step + params.n);
 }
 
-// v with zeros for steps from K on: its elements' from k on, or its one, k.
-fn steps_of(v: vec4f, k: u32) -> vec4f {
-  return select(vec4f(), v, k + vec4u(0u, 1u, 2u, 3u) < vec4u(params.k));
-}
-
-fn step_of(v: vec4f, k: u32) -> vec4f {
-  return select(vec4f(), v, k < params.k);
+// v with zeros for steps from K on: its elements' from k on where steps lie side by side, else its one, k.
+fn steps_of(v: vec4f, k: u32, along: bool) -> vec4f {
+  return select(vec4f(), v, k + select(vec4u(), vec4u(0u, 1u, 2u, 3u), along) < vec4u(params.k));
 }
 
 @compute @workgroup_size(16, 16)
@@ -155,64 +159,35 @@ fn main(
   @builtin(local_invocation_id) lane: vec3u,
   @builtin(local_invocation_index) index: u32,
 ) {
-  // Which vec4s of a slice the lane copies, and where to.
   //@for i in 0..LOADS_A
-  //@if TRANSPOSE_A
-  let line_a_$i = tile.z * params.a_batch;
-  let rows_a_$i = tile.y * TILE_M + 4u * (index % (TILE_M / 4u));
-  let k_a_$i = (index + 256u * $iu) / (TILE_M / 4u);
-  let to_a_$i = index + 256u * $iu;
-  //@else
-  let rows_a_$i = min(tile.y * TILE_M + 64u * $iu + index / 4u, params.m - 1u);
-  let line_a_$i = tile.z * params.a_batch + rows_a_$i * params.k;
-  let k_a_$i = 4u * (index % 4u);
-  let to_a_$i = place(index / 4u, index % 4u) + 256u * $iu;
-  //@end
+  let copy_a_$i = copy_of(index, $iu, TILE_M, tile.y * TILE_M, params.m - 1u, tile.z * params.a_batch, ALONG_A);
   //@end
   //@for i in 0..LOADS_B
-  //@if TRANSPOSE_B
-  let columns_b_$i = min(tile.x * TILE_N + 64u * $iu + index / 4u, params.n - 1u);
-  let line_b_$i = tile.z * params.b_batch + columns_b_$i * params.k;
-  let k_b_$i = 4u * (index % 4u);
-  let to_b_$i = place(index / 4u, index % 4u) + 256u * $iu;
-  //@else
-  let line_b_$i = tile.z * params.b_batch;
-  let columns_b_$i = tile.x * TILE_N + 4u * (index % (TILE_N / 4u));
-  let k_b_$i = (index + 256u * $iu) / (TILE_N / 4u);
-  let to_b_$i = index + 256u * $iu;
-  //@end
+  let copy_b_$i = copy_of(index, $iu, TILE_N, tile.x * TILE_N, params.n - 1u, tile.z * params.b_batch, ALONG_B);
   //@end
   //@for g in 0..LOADS_A, r in 0..4, c in 0..COLS_PER_LANE
   var sum_$g_$r_$c = 0.0;
   //@end
   //@for i in 0..LOADS_A
-  var a_$i = load_a(line_a_$i, rows_a_$i, k_a_$i);
+  var a_$i = load_a(copy_a_$i, 0u);
   //@end
   //@for i in 0..LOADS_B
-  var b_$i = load_b(line_b_$i, columns_b_$i, k_b_$i);
+  var b_$i = load_b(copy_b_$i, 0u);
   //@end
   for (var k = 0u; k < params.k; k += STEP) {
     //@for i in 0..LOADS_A
-    //@if TRANSPOSE_A
-    a_slice[to_a_$i] = step_of(a_$i, k + k_a_$i);
-    //@else
-    a_slice[to_a_$i] = steps_of(a_$i, k + k_a_$i);
-    //@end
+    a_slice[copy_a_$i.to] = steps_of(a_$i, k + copy_a_$i.k, ALONG_A);
     //@end
     //@for i in 0..LOADS_B
-    //@if TRANSPOSE_B
-    b_slice[to_b_$i] = steps_of(unpacked(b_$i), k + k_b_$i);
-    //@else
-    b_slice[to_b_$i] = step_of(unpacked(b_$i), k + k_b_$i);
-    //@end
+    b_slice[copy_b_$i.to] = steps_of(unpacked(b_$i), k + copy_b_$i.k, ALONG_B);
     //@end
     workgroupBarrier();
     // The next slice is asked for now and taken after the arithmetic of this one; after the last, nobody takes it.
     //@for i in 0..LOADS_A
-    a_$i = load_a(line_a_$i, rows_a_$i, k + STEP + k_a_$i);
+    a_$i = load_a(copy_a_$i, k + STEP);
     //@end
     //@for i in 0..LOADS_B
-    b_$i = load_b(line_b_$i, columns_b_$i, k + STEP + k_b_$i);
+    b_$i = load_b(copy_b_$i, k + STEP);
     //@end
     for (var q = 0u; q < STEP / 4u; q++) { // four steps at a time
       let at_a = place(lane.y, q); // 16 rows on are 64 places on
@@ -271,16 +246,8 @@ fn main(
   for (var i = 0u; i < min(params.m, 1u) * 4u * LOADS_A * COLS_PER_LANE; i++) {
     let r = i / COLS_PER_LANE;
     let c = i % COLS_PER_LANE;
-    //@if TRANSPOSE_A
-    let row = 64u * (r / 4u) + 4u * lane.y + r % 4u;
-    //@else
-    let row = 16u * r + lane.y;
-    //@end
-    //@if TRANSPOSE_B
-    let column = 16u * c + lane.x;
-    //@else
-    let column = 64u * (c / 4u) + 4u * lane.x + c % 4u;
-    //@end
+    let row = select(64u * (r / 4u) + 4u * lane.y + r % 4u, 16u * r + lane.y, ALONG_A);
+    let column = select(64u * (c / 4u) + 4u * lane.x + c % 4u, 16u * c + lane.x, ALONG_B);
     store(tile.z, tile.y * TILE_M + row, tile.x * TILE_N + column, sums[i]);
   }
 }

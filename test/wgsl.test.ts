@@ -188,14 +188,8 @@ fn main(@builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) lane
   });
 });
 
-/** Shaders of GPUs whose forms are many; they may only become plainer. */
-const fullOfForms = new Map([
-  ['matmul_few.wgsl', 0.4],
-  ['matmul_tile.wgsl', 0.4],
-]);
-
 it.each(readdirSync('shaders'))('%s is a shader first: few of its lines are directives', (name) => {
   const lines = readFileSync(`shaders/${name}`, 'utf8').trimEnd().split('\n');
   const directives = lines.filter((line) => line.trimStart().startsWith('//@'));
-  expect(directives.length / lines.length).toBeLessThanOrEqual(fullOfForms.get(name) ?? 1 / 3);
+  expect(directives.length / lines.length).toBeLessThanOrEqual(1 / 3);
 });
