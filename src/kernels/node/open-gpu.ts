@@ -65,7 +65,8 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     advice:
       'Run `npx clip-agiqa-webgpu setup` (in a clone: `npm run setup`): it installs a software Vulkan driver on Debian and Ubuntu, and tells you what to install on other systems.',
     immediate: true,
-    store: fileStore,
+    // What computes nothing has no times that another run should read.
+    store: options.backend === 'null' ? null : fileStore,
   };
   return openAdapter(source, options);
 }
