@@ -106,7 +106,8 @@ describe('the name of an op', () => {
       'sumOfSquares',
       'transpose',
     ];
-    expect(names.filter((name) => !others.includes(name)).sort()).toEqual(Object.keys(calls).sort());
+    const ops = names.filter((name) => !others.includes(name)).sort();
+    expect(Object.keys(calls).sort(), 'the table of calls, above').toEqual(ops);
   });
 });
 

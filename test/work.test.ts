@@ -69,7 +69,10 @@ const read = (name: string) => readFileSync(`shaders/${name}`, 'utf8');
 
 it.each(shaders)('%s says in its header what it does', (name) => {
   const [header = ''] = read(name).split(/^(?!\/\/)|^(?=\/\/@(?!work))/m);
-  expect(header).toMatch(/^\/\/@work /m);
+  expect(
+    /^\/\/@work /m.test(header),
+    'a line `//@work … operations, … bytes` ends the header: CONTRIBUTING.md',
+  ).toBe(true);
   const code = specialize(read(name));
   const work = workOf(code, paramsOf(code));
   const { length } = paramsOf(code)?.fields ?? [];
