@@ -7,7 +7,7 @@ import { makeScenes } from '../src/data/datasets/scenes/make.ts';
 import { exact } from '../src/step/exact.ts';
 import { figuresOf, groupsOf, keys } from '../src/step/figures.ts';
 import { openStep } from '../src/step/open-step.ts';
-import { recordStep } from '../src/step/record-step.ts';
+import { recordInNode } from '../src/step/record-in-node.ts';
 import { applySettings, defaultSettings } from '../src/training/settings.ts';
 import { sharedGpu } from './gpu.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -19,7 +19,7 @@ await makeScenes(root, { scenes: 10, versions: 2, size: 64, seed: 3 });
 const settings = applySettings(defaultSettings(), { root, views: 1, batchSize: 4, cache: 'none' }, 'test');
 const signal = new AbortController().signal;
 const opened = await openStep(gpu, settings, { reporter: silent, signal });
-const { data, capturable } = await recordStep({ ...opened, settings, command: 'step' }, silent, {
+const { data, capturable } = await recordInNode({ ...opened, settings, command: 'step' }, silent, {
   rounds: 3,
 });
 const figures = figuresOf(data);

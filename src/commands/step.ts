@@ -14,7 +14,8 @@ import { csvOf, traceOf } from '../step/export-step.ts';
 import { figuresOf, type Grouping, keys, type SortOrder, sortOrders } from '../step/figures.ts';
 import { openStep } from '../step/open-step.ts';
 import { readStep } from '../step/read-step.ts';
-import { type RecordedStep, recordStep } from '../step/record-step.ts';
+import { recordInNode } from '../step/record-in-node.ts';
+import type { RecordedStep } from '../step/record-step.ts';
 import { writeStepPage } from '../step/write-page.ts';
 
 const groupings = Object.keys(keys) as Grouping[];
@@ -78,7 +79,7 @@ await runCommand<Options & Record<string, unknown>>(command, async (options) => 
     const opened = await openStep(gpu, settings, { reporter: terminal, signal });
     try {
       const subject = { ...opened, settings, command: commandLine('step') };
-      step = await recordStep(subject, terminal, { rounds });
+      step = await recordInNode(subject, terminal, { rounds });
     } finally {
       await opened.close();
     }

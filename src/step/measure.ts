@@ -1,13 +1,15 @@
 import { median } from '../common/median.ts';
 import { type CeilingLaunches, ceilingLaunches } from '../kernels/ceiling.ts';
 import type { Gpu } from '../kernels/device/gpu.ts';
+import type { DispatchTime } from '../kernels/device/profiler.ts';
 import type { Recording } from '../kernels/device/recording.ts';
 
-/** A dispatch's time over several replays, nanoseconds. */
+/** A dispatch's time over several replays, nanoseconds; `repeats`: how often it ran in each, of which this is the mean. */
 export interface Measured {
   readonly ns: number;
   readonly least: number;
   readonly most: number;
+  readonly repeats: number;
 }
 
 export interface StepTimes {
@@ -46,19 +48,21 @@ export async function measureStep(
   };
   try {
     await roofs();
-    const times: number[][] = Array.from({ length: recording.dispatches }, () => []);
+    const { timeline: once, resolution } = await plainly(gpu, recording);
+    const repeats = await repeatsOf(gpu, recording, once, resolution);
+    const times: number[][] = repeats.map(() => []);
     const spans: number[] = [];
-    let resolution = Number.POSITIVE_INFINITY;
     await repeat(rounds, advance, async () => {
-      const timeline = await gpu.timeline(() => recording.replay());
-      if (timeline.length !== times.length)
-        throw new Error(`${timeline.length} times of ${times.length} dispatches`);
-      for (const [i, { begin, end }] of timeline.entries()) {
-        times[i]!.push(end - begin);
-        if (end > begin) resolution = Math.min(resolution, end - begin);
-      }
-      spans.push((timeline.at(-1)?.end ?? 0) - (timeline[0]?.begin ?? 0));
+      const timeline = await gpu.timeline(
+        () => recording.replay(),
+        (i) => repeats[i]!,
+      );
+      for (const [i, { begin, end }] of timeline.entries()) times[i]!.push((end - begin) / repeats[i]!);
+      spans.push(spanOf(timeline));
     });
+    // Between repeated dispatches there is nothing of a step.
+    const repeated = repeats.some((many) => many > 1);
+    const profiled = repeated ? spanOf(once) : median(spans);
     await roofs();
     const walls: number[] = [];
     const hosts: number[] = [];
@@ -74,15 +78,16 @@ export async function measureStep(
     await roofs();
     return {
       rounds: spans.length,
-      dispatches: times.map((list) => ({
+      dispatches: times.map((list, i) => ({
         ns: median(list),
         least: Math.min(...list),
         most: Math.max(...list),
+        repeats: repeats[i]!,
       })),
       wall: median(walls),
       wallLeast: Math.min(...walls),
       host: median(hosts),
-      profiled: median(spans),
+      profiled,
       resolution,
       ceilings: { gflops, copyGBs },
     };
@@ -90,6 +95,56 @@ export async function measureStep(
     ceilings.release();
     gpu.trim();
   }
+}
+
+const spanOf = (timeline: readonly DispatchTime[]) => (timeline.at(-1)?.end ?? 0) - (timeline[0]?.begin ?? 0);
+
+/** A step with each dispatch timed as it runs, and the smallest difference of two timestamps: the grain of the clock. */
+async function plainly(gpu: Gpu, recording: Recording) {
+  const timeline = await gpu.timeline(() => recording.replay());
+  if (timeline.length !== recording.dispatches)
+    throw new Error(`${timeline.length} times of ${recording.dispatches} dispatches`);
+  const stamps = timeline.flatMap(({ begin, end }) => [begin, end]).sort((a, b) => a - b);
+  const steps = stamps.map((stamp, i) => stamp - (stamps[i - 1] ?? stamp)).filter((step) => step > 0);
+  return { timeline, resolution: Math.min(...steps) };
+}
+
+/** Nanoseconds: a coarser clock is one that a browser rounds, to 0.1 ms, so that pages cannot listen to others by it. */
+const coarse = 10_000;
+/** Grains that a dispatch is to take with its repetitions, so that rounding moves its time by 3%. */
+const enough = 32;
+const mostRepeats = 4096;
+
+/**
+ * How often each dispatch is to run between its timestamps: once, but for a coarse clock, until it takes {@link enough} grains of it.
+ * Parameters then run away, which changes no dispatch's work.
+ */
+async function repeatsOf(
+  gpu: Gpu,
+  recording: Recording,
+  once: readonly DispatchTime[],
+  resolution: number,
+): Promise<number[]> {
+  const repeats = once.map(() => 1);
+  if (!(resolution >= coarse)) return repeats;
+  let timeline = once;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    let short = false;
+    for (const [i, { begin, end }] of timeline.entries()) {
+      const wanted = enough * resolution;
+      if (end - begin >= wanted || repeats[i] === mostRepeats) continue;
+      short = true;
+      // What is shorter than the grain is taken to be half of it, so that no guess is far too long.
+      const factor = (1.1 * wanted) / Math.max(end - begin, resolution / 2);
+      repeats[i] = Math.min(mostRepeats, Math.ceil(repeats[i]! * factor));
+    }
+    if (!short) break;
+    timeline = await gpu.timeline(
+      () => recording.replay(),
+      (i) => repeats[i]!,
+    );
+  }
+  return repeats;
 }
 
 async function ceilingRound(gpu: Gpu, { operations, bytes, multiply, move }: CeilingLaunches) {

@@ -1,7 +1,6 @@
 import type { Operand } from '../autograd/op.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { UserError } from '../common/errors.ts';
-import { packageVersion } from '../common/package.ts';
 import type { Reporter } from '../common/reporter.ts';
 import type { StepParts, TrainingLoop } from '../training/loop.ts';
 import type { Settings } from '../training/settings.ts';
@@ -9,6 +8,7 @@ import { type Capturable, type Captured, capturable } from './capture-tensors.ts
 import { findGhosts, type Spared } from './ghosts.ts';
 import { measureStep } from './measure.ts';
 import { readCalls, valuesOfCalls } from './read-values.ts';
+import type { Sources } from './source-frames.ts';
 import { type Resident, type StepData, stepFormat, stepVersion } from './step-data.ts';
 import { StepTracer, storageOf } from './step-tracer.ts';
 
@@ -29,6 +29,13 @@ export interface RecordOptions {
   readonly rounds?: number;
 }
 
+/** Who records: what differs between Node and a page. */
+export interface Recorder {
+  /** Of the package. */
+  readonly version: string;
+  readonly sources: Sources;
+}
+
 /** A recording, and what may be captured of it. */
 export interface RecordedStep {
   readonly data: StepData;
@@ -43,6 +50,7 @@ export interface RecordedStep {
  */
 export async function recordStep(
   { loop, settings, weights, spared, command }: StepSubject,
+  { version, sources }: Recorder,
   reporter: Reporter,
   { rounds = 30 }: RecordOptions = {},
 ): Promise<RecordedStep> {
@@ -55,7 +63,7 @@ export async function recordStep(
   const parts = await loop.firstStep();
   const { loss, parameters } = await readParameters(loop, parts);
   const calls = await readCalls(() => parts.gradients());
-  const tracer = new StepTracer();
+  const tracer = new StepTracer(sources);
   const { recording } = tracer.record(gpu, () => gpu.capture(() => parts.learn()));
   const bar = reporter.bar('timing replays', 2 * rounds);
   try {
@@ -66,7 +74,7 @@ export async function recordStep(
       version: stepVersion,
       title: `One training step of ${settings.trainer}`,
       made: new Date().toISOString(),
-      package: packageVersion(),
+      package: version,
       command,
       settings: shownSettings(settings),
       batch: parts.inputs.get('batch.features')?.shape[0] ?? 0,

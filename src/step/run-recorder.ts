@@ -9,7 +9,7 @@ import type { RunInspector } from '../training/run.ts';
 import { refuseLinks } from '../training/run-folder.ts';
 import type { Settings } from '../training/settings.ts';
 import type { Spared } from './ghosts.ts';
-import { recordStep } from './record-step.ts';
+import { recordInNode } from './record-in-node.ts';
 import { sparedRows } from './spared-rows.ts';
 import { sparedTower } from './spared-tower.ts';
 import type { StepData } from './step-data.ts';
@@ -41,7 +41,7 @@ export class RunRecorder implements RunInspector {
     const weights = new Map(clip.hasText ? clip.text.parameters.weights() : []);
     const subject = { loop, settings, weights, spared: [...rows, ...this.#tower], command: this.#command };
     try {
-      ({ data: this.#data } = await recordStep(subject, this.#reporter));
+      ({ data: this.#data } = await recordInNode(subject, this.#reporter));
     } catch (error) {
       // An adapter that cannot time dispatches has trained all the same.
       if (!(error instanceof UserError)) throw error;

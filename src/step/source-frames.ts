@@ -1,26 +1,37 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { SourceMap } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Frame } from './step-data.ts';
 
-/** A bundle's map to its sources, and what they hold. */
-interface Bundle {
-  readonly map: SourceMap;
-  readonly contents: ReadonlyMap<string, string>;
+/** Where a place of running code is in the project's sources. */
+export interface Located {
+  readonly file: string;
+  readonly line: number;
+  /** What the source calls there by name, where names of running code are shortened. */
+  readonly called?: string | undefined;
 }
 
-/**
- * Where calls come from, in the project's own sources: stacks of bundles are mapped by the source maps beside them, which hold the
- * sources, too, so that it works in the installed package.
- */
+/** The project's sources, as far as running code can be found in them. */
+export interface Sources {
+  /** Of a file or address, with a row and a column from 1; undefined where it is none of the project's. */
+  locate(place: string, row: number, column: number): Located | undefined;
+  /** What a file holds; '' where that is not known. */
+  content(file: string): string;
+  /** Whether functions in stacks have the names of the source. */
+  readonly named: boolean;
+}
+
+/** No sources: of work of which nobody asks where it comes from. */
+const none: Sources = { named: true, locate: () => undefined, content: () => '' };
+
+/** Where calls come from, in the project's own sources. */
 export class SourceFrames {
   readonly frames: Frame[] = [];
   readonly stacks: number[][] = [];
-  readonly #bundles = new Map<string, Bundle | null>();
+  readonly #sources: Sources;
   readonly #frames = new Map<string, number>();
   readonly #stacks = new Map<string, number>();
-  readonly #contents = new Map<string, string>();
+
+  constructor(sources: Sources = none) {
+    this.#sources = sources;
+  }
 
   /** The number of the stack that calls this, outermost frame first, without the ones that `skip` names. */
   capture(skip: (file: string) => boolean): number {
@@ -28,10 +39,12 @@ export class SourceFrames {
     Error.stackTraceLimit = 100;
     const { stack = '' } = new Error();
     Error.stackTraceLimit = limit;
-    const found = stack
-      .split('\n')
-      .flatMap((line) => this.#frame(line) ?? [])
-      .filter((at) => !skip(this.frames[at]!.file))
+    const calls = stack.split('\n').flatMap((line) => {
+      const call = parseCall(line);
+      return call ? [{ fn: call.fn, at: this.#sources.locate(call.place, call.row, call.column) }] : [];
+    });
+    const found = calls
+      .flatMap(({ fn, at }, i) => (at && !skip(at.file) ? [this.#frame(fn, at, calls[i + 1]?.at)] : []))
       .reverse();
     const key = found.join();
     let number = this.#stacks.get(key);
@@ -42,63 +55,43 @@ export class SourceFrames {
   /** The sources of all frames so far. */
   files(): Record<string, string> {
     const names = [...new Set(this.frames.map(({ file }) => file))].sort();
-    return Object.fromEntries(names.map((name) => [name, this.#contents.get(name) ?? '']));
+    return Object.fromEntries(names.map((name) => [name, this.#sources.content(name)]));
   }
 
-  #frame(line: string): number | undefined {
-    const [, fn = '', place, row, column] =
-      /^\s*at (?:async )?(?:(?:new )?(.*?) \()?((?:file:\/\/)?[^()]+?):(\d+):(\d+)\)?$/.exec(line) ?? [];
-    if (!place || place.startsWith('node:')) return undefined;
-    const path = place.startsWith('file:') ? fileURLToPath(place) : place;
-    const [file, at] = this.#source(path, Number(row), Number(column)) ?? [];
-    if (file === undefined || at === undefined) return undefined;
-    // A bundler numbers names that it would otherwise have twice.
-    const name = fn
-      .replace(/^(?:Object|Function)\./, '')
-      .replace(/\s*\[as .*\]$/, '')
-      .replace(/(?<=[a-z])\d$/i, '');
-    const key = `${name} ${file} ${at}`;
+  #frame(given: string, { file, line }: Located, caller: Located | undefined): number {
+    const fn = this.#sources.named ? given : this.#nameOf(given, file, caller);
+    const key = `${fn} ${file} ${line}`;
     let number = this.#frames.get(key);
-    if (number === undefined)
-      this.#frames.set(key, (number = this.frames.push({ fn: name, file, line: at }) - 1));
+    if (number === undefined) this.#frames.set(key, (number = this.frames.push({ fn, file, line }) - 1));
     return number;
   }
 
-  #source(path: string, row: number, column: number): [file: string, line: number] | undefined {
-    const direct = inProject(path);
-    if (path.endsWith('.ts') && direct) {
-      if (!this.#contents.has(direct)) this.#contents.set(direct, readFileSync(path, 'utf8'));
-      return [direct, row];
-    }
-    const bundle = this.#bundle(path);
-    const entry = bundle?.map.findEntry(row - 1, column - 1);
-    if (!bundle || !entry || !('originalSource' in entry)) return undefined;
-    const file = inProject(join(dirname(path), entry.originalSource));
-    if (!file) return undefined;
-    if (!this.#contents.has(file)) this.#contents.set(file, bundle.contents.get(entry.originalSource) ?? '');
-    return [file, entry.originalLine + 1];
-  }
-
-  #bundle(path: string): Bundle | null {
-    let bundle = this.#bundles.get(path);
-    if (bundle === undefined) {
-      bundle = existsSync(`${path}.map`) ? readBundle(`${path}.map`) : null;
-      this.#bundles.set(path, bundle);
-    }
-    return bundle;
+  /** A function's name where bundling has shortened it: what its caller calls there, if the file has a function of that name. */
+  #nameOf(given: string, file: string, caller: Located | undefined): string {
+    const own = given.split(/[./]/).at(-1) ?? '';
+    const text = this.#sources.content(file);
+    for (const name of [caller?.called, own]) if (name && name.length > 2 && defines(text, name)) return name;
+    return '';
   }
 }
 
-function readBundle(path: string): Bundle {
-  const payload = JSON.parse(readFileSync(path, 'utf8'));
-  const { sources, sourcesContent = [] } = payload as { sources: string[]; sourcesContent?: string[] };
-  return {
-    map: new SourceMap(payload),
-    contents: new Map(sources.map((name, i) => [name, sourcesContent[i] ?? ''])),
-  };
-}
+const defines = (text: string, name: string) =>
+  new RegExp(
+    `(?:function\\*? |const |^  (?:async |static |get |\\*)*)${name.replaceAll('$', '\\$')}\\b`,
+    'm',
+  ).test(text);
 
-/** From src/ on, where the path is of the project's sources. */
-function inProject(path: string): string | undefined {
-  return /(?:^|\/)(src\/(?!.*node_modules).*\.ts)$/.exec(path.replaceAll('\\', '/'))?.[1];
+/** A line of a stack, as V8 writes it (`at name (place:1:2)`) and as Firefox and Safari do (`name@place:1:2`). */
+function parseCall(line: string) {
+  const [, fn = '', place, row, column] =
+    /^\s*at (?:async )?(?:(?:new )?(.*?) \()?((?:file:\/\/)?[^()]+?):(\d+):(\d+)\)?$/.exec(line) ??
+    /^([^@\s]*)@(.+):(\d+):(\d+)$/.exec(line) ??
+    [];
+  if (!place || place.startsWith('node:')) return undefined;
+  // A bundler numbers names that it would otherwise have twice.
+  const name = fn
+    .replace(/^(?:Object|Function)\./, '')
+    .replace(/\s*\[as .*\]$/, '')
+    .replace(/(?<=[a-z])\d$/i, '');
+  return { fn: name, place, row: Number(row), column: Number(column) };
 }

@@ -76,6 +76,8 @@ export interface DispatchRecord {
   readonly ns: number;
   readonly least: number;
   readonly most: number;
+  /** How often it ran between two timestamps, of which these are the mean: more than once where the clock is coarse. */
+  readonly repeats?: number;
 }
 
 export interface CopyRecord {
@@ -164,7 +166,7 @@ export interface StepData {
     readonly software: boolean;
     readonly features: readonly string[];
   };
-  /** Smallest difference between two timestamps seen, nanoseconds. */
+  /** Smallest difference between two timestamps seen, nanoseconds: where it is coarse, dispatches were repeated. */
   readonly resolution: number;
   /** Best of several runs before and after the step. */
   readonly ceilings: { readonly gflops: number; readonly copyGBs: number };

@@ -7,11 +7,11 @@ import type { Gpu, Launch } from '../kernels/device/gpu.ts';
 import type { Kernel, Pipeline } from '../kernels/device/pipelines.ts';
 import type { Tracer } from '../kernels/device/tracer.ts';
 import { bindingsOf, specialize } from '../kernels/device/wgsl.ts';
-import { SourceFrames } from './source-frames.ts';
+import { SourceFrames, type Sources } from './source-frames.ts';
 import type { CopyRecord, DispatchRecord, Lifetime, OpRecord, Phase, TensorRef, Use } from './step-data.ts';
 
 /** A dispatch before it is timed. */
-export type Launched = Omit<DispatchRecord, 'ns' | 'least' | 'most'>;
+export type Launched = Omit<DispatchRecord, 'ns' | 'least' | 'most' | 'repeats'>;
 
 type Open<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -33,7 +33,6 @@ export class StepTracer implements Tracer {
   readonly copies: CopyRecord[] = [];
   readonly lifetimes: Open<Lifetime>[] = [];
   readonly shaders: { kernel: string; wgsl: string; labels: readonly string[] }[] = [];
-  readonly source = new SourceFrames();
   /** Storage that was there before, with its capacity. */
   readonly residents = new Map<number, number>();
   readonly #shaderOf = new Map<number, number>();
@@ -42,6 +41,12 @@ export class StepTracer implements Tracer {
   readonly #makers = new Map<number, number>();
   readonly #open: number[] = [];
   #backward = false;
+  readonly source: SourceFrames;
+
+  /** @param sources where calls are found; by default nowhere */
+  constructor(sources?: Sources) {
+    this.source = new SourceFrames(sources);
+  }
 
   /** Runs `work`, a synchronous function, and writes down what it records. */
   record<T>(gpu: Gpu, work: () => T): T {

@@ -47,10 +47,11 @@ export class Encoder {
   ): void {
     this.#endPass();
     if (profiler.full) this.#submit();
-    const pass = this.#commands().beginComputePass({ timestampWrites: profiler.next(pipeline.name) });
+    const { timestampWrites, repeats } = profiler.next(pipeline.name);
+    const pass = this.#commands().beginComputePass({ timestampWrites });
     pass.setPipeline(pipeline.raw);
     pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...groups);
+    for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(...groups);
     pass.end();
   }
 

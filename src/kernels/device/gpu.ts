@@ -271,9 +271,21 @@ export class Gpu {
     return timesByKernel(await this.timeline(work));
   }
 
-  /** As {@link profile}, each dispatch by itself, in order. */
-  timeline(work: () => Promise<void> | void): Promise<readonly DispatchTime[]> {
-    return timed(this, this.#encoder, () => new Profiler(this.device, this.#memory, this.#errors), work);
+  /**
+   * As {@link profile}, each dispatch by itself, in order.
+   *
+   * @param repeats how often a dispatch, by its number, runs between its two timestamps: browsers round them to 0.1 ms
+   */
+  timeline(
+    work: () => Promise<void> | void,
+    repeats?: (dispatch: number) => number,
+  ): Promise<readonly DispatchTime[]> {
+    return timed(
+      this,
+      this.#encoder,
+      () => new Profiler(this.device, this.#memory, this.#errors, repeats),
+      work,
+    );
   }
 
   /**

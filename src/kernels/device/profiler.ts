@@ -28,8 +28,17 @@ export class Profiler {
   #origin: bigint | undefined;
   readonly #pending: Promise<DispatchTime[]>[] = [];
   #names: string[] = [];
+  #timed = 0;
+  readonly #repeats: (dispatch: number) => number;
 
-  constructor(device: GPUDevice, memory: DeviceMemory, errors: DeviceErrors) {
+  /** @param repeats how often a dispatch, by its number, runs in its pass */
+  constructor(
+    device: GPUDevice,
+    memory: DeviceMemory,
+    errors: DeviceErrors,
+    repeats: (dispatch: number) => number = () => 1,
+  ) {
+    this.#repeats = repeats;
     this.#memory = memory;
     this.#errors = errors;
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
@@ -41,13 +50,16 @@ export class Profiler {
     return this.#names.length === capacity;
   }
 
-  /** The timestamp writes of the next dispatch's pass. */
-  next(name: string): GPUComputePassTimestampWrites {
+  /** The timestamp writes of the next dispatch's pass, and how often it runs in it. */
+  next(name: string): { readonly timestampWrites: GPUComputePassTimestampWrites; readonly repeats: number } {
     const index = this.#names.push(name) - 1;
     return {
-      querySet: this.#queries,
-      beginningOfPassWriteIndex: 2 * index,
-      endOfPassWriteIndex: 2 * index + 1,
+      timestampWrites: {
+        querySet: this.#queries,
+        beginningOfPassWriteIndex: 2 * index,
+        endOfPassWriteIndex: 2 * index + 1,
+      },
+      repeats: this.#repeats(this.#timed++),
     };
   }
 

@@ -41,7 +41,7 @@ function contents(store: Store): HTMLElement[] {
     row(
       'time',
       h('b', {}, timeText(one.ns)),
-      ` (${timeText(one.least)} to ${timeText(one.most)}) `,
+      ` (${timeText(one.least)} to ${timeText(one.most)}${one.repeats && one.repeats > 1 ? `; mean of ${one.repeats} in a row` : ''}) `,
       basis('measured'),
     ),
     row(

@@ -24,7 +24,9 @@ export function s(tag: string, attributes: Attributes = {}, ...children: readonl
 function fill(element: Element, attributes: Attributes, children: readonly Child[]): void {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === false) continue;
-    if (typeof value === 'function') element.addEventListener(name.slice(2), value as EventListener);
+    // As an attribute it is refused where a page's policy allows no inline style; as a property it is not.
+    if (name === 'style') (element as HTMLElement | SVGElement).style.cssText = String(value);
+    else if (typeof value === 'function') element.addEventListener(name.slice(2), value as EventListener);
     else element.setAttribute(name, value === true ? '' : String(value));
   }
   for (const child of children) if (child) element.append(child);

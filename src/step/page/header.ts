@@ -19,7 +19,7 @@ export function header(store: Store, start: () => void, help: () => void): HTMLE
       'p',
       { class: 'lead' },
       `${data.batch} images, ${weights === 'embedded' ? 'the embedded small model' : weights}, on ${adapter.name}${adapter.software ? ' (a software adapter, so times are long)' : ''}, ${data.made.slice(0, 10)}. `,
-      `Select anything: the op, its gradient, the line that asked, the WGSL, the buffers and the values follow. Times are medians of ${data.rounds} replays, each dispatch in a pass of its own.`,
+      `Select anything: the op, its gradient, the line that asked, the WGSL, the buffers and the values follow. Times are medians of ${data.rounds} replays, each dispatch in a pass of its own${repeatedText(data)}.`,
     ),
     h(
       'div',
@@ -57,6 +57,14 @@ export function header(store: Store, start: () => void, help: () => void): HTMLE
     ),
     lanes(store),
   );
+}
+
+/** What a coarse clock makes of times. */
+function repeatedText({ dispatches, resolution }: Store['data']): string {
+  const most = Math.max(1, ...dispatches.map(({ repeats = 1 }) => repeats));
+  return most === 1
+    ? ''
+    : `; since the clock here moves by ${timeText(resolution)}, each ran up to ${most} times back to back, with what it reads in the caches, and its time is the mean`;
 }
 
 /** Host and GPU on one clock: what of a running step the host takes, what the GPU is busy, and what is idle or overhead. */

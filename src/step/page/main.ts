@@ -6,6 +6,7 @@ import { compare } from './compare.ts';
 import { h } from './dom.ts';
 import { ghosts } from './ghosts.ts';
 import { header } from './header.ts';
+import { keptRecording, NothingKept, savePage } from './kept.ts';
 import { keyboard } from './keys.ts';
 import { modelSource, shaderSource } from './sources.ts';
 import { Store } from './store.ts';
@@ -19,7 +20,8 @@ const main = document.querySelector('main')!;
 
 try {
   const text = (id: string) => document.getElementById(id)?.textContent ?? '';
-  const store = new Store(await unpack(text('data')));
+  const kept = text('data') === '';
+  const store = new Store(kept ? await keptRecording() : await unpack(text('data')));
   const other = text('other-data');
   const guide = walk(store);
   const help = keyboard(store, guide.start);
@@ -34,6 +36,12 @@ try {
     compare(store, other === '' ? null : await unpack<ComparableStep>(other)),
     said,
   );
+  if (kept)
+    document
+      .getElementById('tools')!
+      .append(
+        h('button', { type: 'button', onclick: () => void savePage(store.data) }, 'This page as one file'),
+      );
   document.body.append(guide.card);
   store.subscribe((changed) => {
     if (!changed.has('dispatch')) return;
@@ -44,11 +52,19 @@ try {
   document.documentElement.dataset.ready = 'true';
 } catch (error) {
   main.replaceChildren(
-    h(
-      'p',
-      {},
-      `This page cannot be shown: ${(error as Error).message}. It needs a browser of 2023 or later.`,
-    ),
+    error instanceof NothingKept
+      ? h(
+          'p',
+          {},
+          'No step was recorded in this browser yet: ',
+          h('a', { href: './#step' }, 'record one'),
+          '.',
+        )
+      : h(
+          'p',
+          {},
+          `This page cannot be shown: ${(error as Error).message}. It needs a browser of 2023 or later.`,
+        ),
   );
-  throw error;
+  if (!(error instanceof NothingKept)) throw error;
 }
