@@ -11,24 +11,35 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { loadTokenizer, openTensorFile, writeSafetensors } from '../dist/index.js';
 import { inBrowser } from './browser-bundles.mjs';
+import { sourcesOf } from './web-sources.mjs';
 
 const out = 'dist/web';
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(out, 'data'), { recursive: true });
 
-await build({
+await build({ ...inBrowser, entryPoints: { page: 'src/web/page/main.ts' }, outdir: out });
+// What records a step is a file of its own, loaded once somebody asks for it.
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const { outputFiles } = await build({
   ...inBrowser,
-  entryPoints: {
-    page: 'src/web/page/main.ts',
-    worker: 'src/web/worker/main.ts',
-  },
+  entryPoints: { worker: 'src/web/worker/main.ts' },
   outdir: out,
+  splitting: true,
+  chunkNames: 'engine-[hash]',
+  sourcemap: 'external',
+  define: { packageVersion: JSON.stringify(version) },
+  write: false,
 });
+for (const { path, contents } of outputFiles) if (!path.endsWith('.map')) writeFileSync(path, contents);
+const maps = outputFiles.filter(({ path }) => path.endsWith('.js.map'));
+writeFileSync(join(out, 'data/sources.json.gz'), gzipSync(sourcesOf(maps), { level: 9 }));
+for (const name of ['step-page.js', 'step-page.css']) copyFileSync(join('dist', name), join(out, name));
 await build({ ...inBrowser, entryPoints: { page: 'src/web/page/style.css' }, outdir: out });
-for (const name of ['index.html', 'icon.svg']) copyFileSync(join('site', name), join(out, name));
+for (const name of ['index.html', 'step.html', 'icon.svg']) copyFileSync(join('site', name), join(out, name));
 cpSync('site/examples', join(out, 'data/examples'), { recursive: true });
 copyFileSync('site/examples.json', join(out, 'data/examples.json'));
 copyFileSync('site/rated.safetensors', join(out, 'data/rated.safetensors'));

@@ -1,4 +1,5 @@
 import type { AdapterDescription } from '../kernels/device/adapter-description.ts';
+import type { StepData } from '../step/step-data.ts';
 
 /** What the page and the worker that holds the engine say to each other. Everything is plain data. */
 
@@ -140,6 +141,8 @@ export interface Calls {
   explain: { args: Record<string, never>; result: MapsResult; event: never };
   /** Trains on the rated images that come with the page; told of each epoch. */
   train: { args: TrainArgs; result: TrainedResult; event: EpochEvent };
+  /** Records one step of such a training, dispatch by dispatch; told of the share that is done. */
+  step: { args: TrainArgs; result: StepData; event: number };
   /** Takes an image to be rated. */
   taught: {
     args: { readonly bytes: Uint8Array<ArrayBuffer>; readonly name: string };

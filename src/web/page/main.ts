@@ -6,10 +6,11 @@ import { machineView } from './machine-view.ts';
 import type { Example, Rated } from './rated.ts';
 import { scoreView } from './score-view.ts';
 import { notice } from './states.ts';
+import { stepView } from './step-view.ts';
 import { teachView } from './teach-view.ts';
 import { trainView } from './train-view.ts';
 
-const views: readonly ViewDefinition[] = [scoreView, trainView, teachView, machineView];
+const views: readonly ViewDefinition[] = [scoreView, trainView, teachView, machineView, stepView];
 const prefix = 'clip-agiqa-webgpu ';
 
 const main = document.querySelector('main')!;

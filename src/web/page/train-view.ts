@@ -5,6 +5,7 @@ import type { App, ViewDefinition } from './app.ts';
 import { downloadLink } from './download.ts';
 import { LineChart } from './line-chart.ts';
 import { Scatter } from './scatter.ts';
+import { fieldNames, fields, optionOf, queryOf, trainArgsOf, trainers } from './train-settings.ts';
 
 /** Trains prompts and head on the rated images that come with the page. */
 export const trainView: ViewDefinition = {
@@ -12,33 +13,6 @@ export const trainView: ViewDefinition = {
   title: 'Train it',
   make: (app, query) => new TrainView(app, query).element,
 };
-
-const trainers = {
-  'clip-agiqa': 'prompts and head (CLIP-AGIQA)',
-  linear: 'head alone, fixed prompts',
-  'image-only': 'head alone, no prompts',
-} as const;
-
-interface NumberField {
-  readonly label: string;
-  readonly usual: number;
-  readonly min: number;
-  readonly max: number;
-  readonly step: number;
-}
-
-const fields = {
-  epochs: { label: 'Epochs', usual: 20, min: 1, max: 200, step: 1 },
-  lr: { label: 'Learning rate', usual: 0.001, min: 0.00001, max: 0.1, step: 0.00001 },
-  batchSize: { label: 'Images a step', usual: 32, min: 2, max: 256, step: 1 },
-  nCtx: { label: 'Context vectors', usual: 16, min: 1, max: 32, step: 1 },
-  dropout: { label: 'Dropout', usual: 0.5, min: 0, max: 0.9, step: 0.05 },
-  seed: { label: 'Seed', usual: 1, min: 1, max: 1_000_000, step: 1 },
-} as const satisfies Record<string, NumberField>;
-type FieldName = keyof typeof fields;
-
-/** As `node dist/train.js` spells it. */
-const optionOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 class TrainView {
   readonly element: HTMLElement;
@@ -56,22 +30,23 @@ class TrainView {
   });
   readonly #scatter = new Scatter('Predicted (up) against rated, unseen images');
   readonly #command = h('code', {});
+  readonly #step = h('a', {}, 'one of its steps, dispatch by dispatch');
   readonly #result = h('p', { class: 'row' });
   #running: AbortController | undefined;
 
   constructor(app: App, query: URLSearchParams) {
     this.#app = app;
+    const asked = trainArgsOf(query);
     const select = h(
       'select',
       { id: 'trainer', name: 'trainer' },
       ...Object.entries(trainers).map(([value, text]) =>
-        h('option', { value, selected: query.get('trainer') === value }, text),
+        h('option', { value, selected: asked.trainer === value }, text),
       ),
     );
-    const inputs = (Object.keys(fields) as FieldName[]).map((name) => {
-      const { label, usual, min, max, step } = fields[name];
-      const asked = Number(query.get(name));
-      const value = query.has(name) && asked >= min && asked <= max ? asked : usual;
+    const inputs = fieldNames.map((name) => {
+      const { label, min, max, step } = fields[name];
+      const value = asked[name];
       return h(
         'div',
         { class: 'field' },
@@ -116,24 +91,26 @@ class TrainView {
       h('div', { class: 'charts' }, this.#loss.element, this.#srcc.element, this.#scatter.element),
       this.#result,
       h('p', { class: 'soft small' }, 'The same training in Node: ', this.#command),
+      h('p', { class: 'soft small' }, 'Look inside: ', this.#step, '.'),
     );
     this.#noteSettings(false);
   }
 
   get #args(): TrainArgs {
     const data = new FormData(this.#form);
-    const numbers = Object.fromEntries(Object.keys(fields).map((name) => [name, Number(data.get(name))]));
+    const numbers = Object.fromEntries(fieldNames.map((name) => [name, Number(data.get(name))]));
     return { trainer: data.get('trainer'), ...numbers } as unknown as TrainArgs;
   }
 
   /** In the address, so that a link has them, and as a command. */
   #noteSettings(address = true): void {
     const args = this.#args;
-    const other = (Object.keys(fields) as FieldName[]).filter((name) => args[name] !== fields[name].usual);
-    const query = new URLSearchParams(other.map((name) => [name, String(args[name])]));
-    if (args.trainer !== 'clip-agiqa') query.set('trainer', args.trainer);
-    if (address) history.replaceState(null, '', query.size > 0 ? `#train?${query}` : '#train');
-    const options = other.map((name) => `${optionOf(name)} ${args[name]}`);
+    const query = queryOf(args);
+    if (address) history.replaceState(null, '', `#train${query}`);
+    this.#step.href = `#step${query}`;
+    const options = fieldNames
+      .filter((name) => args[name] !== fields[name].usual)
+      .map((name) => `${optionOf(name)} ${args[name]}`);
     this.#command.textContent = [
       'node dist/train.js --config small_clip --root AGIQA-3K --cache-type float16',
       `--trainer ${args.trainer}`,

@@ -36,6 +36,7 @@ serve({
   explain: () => current().picture.explain(),
   heldOut: () => current().training.heldOut(),
   train: (args, { tell, signal }) => current().training.train(args, tell, signal),
+  step: (args, { tell, signal }) => current().training.step(args, tell, signal),
   taught: ({ bytes, name }) => current().teaching.add(bytes, name),
   async untaught({ id }) {
     current().teaching.remove(id);

@@ -67,33 +67,50 @@ export interface Trained {
   readonly predictions: Float32Array;
 }
 
+/** A training that stands at its beginning. */
+export interface OpenedTraining {
+  readonly clip: Clip;
+  readonly data: TrainingData;
+  readonly loop: TrainingLoop;
+}
+
+/** @param held what it opens, for the caller to release */
+export async function openTraining(
+  gpu: Gpu,
+  { weights, vocabulary, rated, settings }: TrainOptions,
+  held: Resources,
+): Promise<OpenedTraining> {
+  if (rated.train.length === 0) throw new UserError('there are no images to train on');
+  const clip = held.hold(await Clip.from(gpu, weights, { ...clipOptions(settings), vision: false }));
+  const features = new StoredFeatures(rated.width, 1, rated.rows);
+  const learned = Array.from(rated.train, (sample) => rated.mos[sample]!);
+  const range = [Math.min(...learned), Math.max(...learned)] as const;
+  const learner = held.hold(
+    createLearner(clip, vocabulary, rated.width, settings, { centers: new Float32Array(6), range }, () =>
+      features.statistics(rated.train),
+    ),
+  );
+  const data: TrainingData = {
+    train: rated.train,
+    val: new Int32Array(),
+    test: rated.test,
+    mos: rated.mos,
+    // Read by trainers of classes alone, which no page has.
+    classes: new Uint32Array(rated.mos.length),
+    trainFeatures: features,
+    testFeatures: features,
+    target: settings.mosScaling === 'standard' ? new TargetScaling(learned) : undefined,
+  };
+  return { clip, data, loop: held.hold(new TrainingLoop(gpu, learner, data, settings)) };
+}
+
 /** Trains from the beginning, and gives the model as a run's folder would have it. */
 export async function trainInPage(gpu: Gpu, options: TrainOptions): Promise<Trained> {
-  const { weights, vocabulary, rated, settings, onEpoch, signal } = options;
-  if (rated.train.length === 0) throw new UserError('there are no images to train on');
+  const { settings, onEpoch, signal } = options;
   const held = new Resources();
   try {
-    const clip = held.hold(await Clip.from(gpu, weights, { ...clipOptions(settings), vision: false }));
-    const features = new StoredFeatures(rated.width, 1, rated.rows);
-    const learned = Array.from(rated.train, (sample) => rated.mos[sample]!);
-    const range = [Math.min(...learned), Math.max(...learned)] as const;
-    const learner = held.hold(
-      createLearner(clip, vocabulary, rated.width, settings, { centers: new Float32Array(6), range }, () =>
-        features.statistics(rated.train),
-      ),
-    );
-    const data: TrainingData = {
-      train: rated.train,
-      val: new Int32Array(),
-      test: rated.test,
-      mos: rated.mos,
-      // Read by trainers of classes alone, which no page has.
-      classes: new Uint32Array(rated.mos.length),
-      trainFeatures: features,
-      testFeatures: features,
-      target: settings.mosScaling === 'standard' ? new TargetScaling(learned) : undefined,
-    };
-    const loop = held.hold(new TrainingLoop(gpu, learner, data, settings));
+    const { loop, data } = await openTraining(gpu, options, held);
+    const { learner } = loop;
     const state = await runEpochs(loop, data, onEpoch, signal);
     const { predict } = options;
     const predictions = predict ? await loop.evaluator.predict(predict) : new Float32Array();

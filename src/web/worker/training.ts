@@ -1,5 +1,6 @@
 import { collect } from '../../common/collect.ts';
 import { UserError } from '../../common/errors.ts';
+import type { StepData } from '../../step/step-data.ts';
 import { trainingBytes } from '../../training/training-format.ts';
 import type { EpochEvent, TrainArgs, TrainedResult } from '../protocol.ts';
 import { openFile, type PageEngine } from './engine.ts';
@@ -31,6 +32,27 @@ export class PageTraining {
       this.#loaded = undefined;
     });
     return this.#loaded;
+  }
+
+  /** One step of such a training, recorded; told of the share that is done. */
+  async step(args: TrainArgs, tell: (share: number) => void, signal: AbortSignal): Promise<StepData> {
+    const { rated, vocabulary } = await this.#load();
+    const engine = this.#engine;
+    const settings = pageSettings(args);
+    // What records is loaded once somebody asks for it.
+    const { recordInPage } = await import('./record-step.ts');
+    return engine.recovering(async (device) => {
+      const { clip } = await engine.tower(device);
+      const options = {
+        weights: engine.weights,
+        weightsId: engine.model.weightsId,
+        vocabulary,
+        rated,
+        settings,
+        signal,
+      };
+      return recordInPage(device, clip.vision, options, tell);
+    });
   }
 
   async heldOut(): Promise<Float32Array> {
