@@ -13,9 +13,11 @@
 //
 // Any sizes, any transposition. Rows and columns beyond the matrix are read from its last ones and not written; steps beyond K count
 // as zeros.
-//@work 2 * m * n * k * z operations
-//@work 4 * (1 + (a_batch != 0) * (z - 1)) * m * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
-//@work 4 * z * m * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
+//
+// A product that would keep a slow GPU from answering for too long is launched in pieces, of so many rows of tiles: the same bits.
+//@work 2 * rows * n * k * z operations
+//@work 4 * (1 + (a_batch != 0) * (z - 1)) * rows * k + (4 - 2 * HALF_B) * (1 + (b_batch != 0) * (z - 1)) * n * k bytes
+//@work 4 * z * rows * n * (1 + RESIDUAL + PREACTIVATION + (DERIVATIVE != 0)) + 4 * n * BIAS bytes
 
 //@if TILE_N == 64
 //@budget registers 96, shared 8, waves 8 on navi31, waves 3 on gfx940, multiply-adds 55, waits 2
@@ -51,6 +53,7 @@ const COLS_PER_LANE = TILE_N / 16u;
 struct Params {
   m: u32, n: u32, k: u32,
   a_batch: u32, b_batch: u32, // strides in elements
+  first: u32, rows: u32, // of this launch: its first row of tiles, and how many rows of the matrix
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -159,8 +162,9 @@ fn main(
   @builtin(local_invocation_id) lane: vec3u,
   @builtin(local_invocation_index) index: u32,
 ) {
+  let first_row = (params.first + tile.y) * TILE_M;
   //@for i in 0..LOADS_A
-  let copy_a_$i = copy_of(index, $iu, TILE_M, tile.y * TILE_M, params.m - 1u, tile.z * params.a_batch, ALONG_A);
+  let copy_a_$i = copy_of(index, $iu, TILE_M, first_row, params.m - 1u, tile.z * params.a_batch, ALONG_A);
   //@end
   //@for i in 0..LOADS_B
   let copy_b_$i = copy_of(index, $iu, TILE_N, tile.x * TILE_N, params.n - 1u, tile.z * params.b_batch, ALONG_B);
@@ -248,6 +252,6 @@ fn main(
     let c = i % COLS_PER_LANE;
     let row = select(64u * (r / 4u) + 4u * lane.y + r % 4u, 16u * r + lane.y, ALONG_A);
     let column = select(64u * (c / 4u) + 4u * lane.x + c % 4u, 16u * c + lane.x, ALONG_B);
-    store(tile.z, tile.y * TILE_M + row, tile.x * TILE_N + column, sums[i]);
+    store(tile.z, first_row + row, tile.x * TILE_N + column, sums[i]);
   }
 }

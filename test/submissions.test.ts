@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest';
+import { Tensor } from '../src/autograd/tensor.ts';
 import type { Gpu } from '../src/kernels/device/gpu.ts';
 import { guardDevice } from '../src/kernels/device/guard.ts';
 import { matmul } from '../src/kernels/matmul/index.ts';
 import { openGpu } from '../src/kernels/node/open-gpu.ts';
 import { sharedGpu } from './gpu.ts';
+import { randoms } from './reference/values.ts';
 
 /** Operations of each submission, and of what is left, as the tracer and the shapes tell. */
 async function piecesOf(gpu: Gpu, record: () => void): Promise<number[]> {
@@ -56,6 +58,55 @@ it('work is sent in pieces that no watchdog minds', async () => {
   expect(gpu.counters.submits - before).toBe(4);
   recording.dispose();
   gpu.close();
+});
+
+it('a product that is too much for one launch is launched by rows', async () => {
+  const gpu = await openGpu({ backend: 'null' });
+  const record = products(gpu, 1);
+  let launches = 0;
+  const count = () => {
+    const before = gpu.counters.dispatches;
+    record();
+    launches = gpu.counters.dispatches - before;
+    return launches;
+  };
+  expect(count()).toBe(1);
+  Object.defineProperty(gpu, 'mostOperations', { value: 1e9 });
+  const operations: number[] = [];
+  gpu.tracer = {
+    launch: (_kernel, pipeline, { params = [], groups: [x, y = 1, z = 1] }) => {
+      operations.push(pipeline.work!(params, [x, y, z]).operations);
+    },
+  };
+  expect(count()).toBeGreaterThanOrEqual(7);
+  gpu.tracer = undefined;
+  expect(operations.reduce((sum, one) => sum + one, 0)).toBeCloseTo(2 * 8 * 197 * 3072 * 768, -3);
+  // At least a row of tiles each, and a part of one more than fits.
+  const tile = 2 * 128 * 3072 * 768;
+  expect(Math.max(...operations)).toBeLessThanOrEqual(1e9 + tile);
+  gpu.close();
+});
+
+it.each([
+  [200, 72, 40, false, true],
+  [130, 66, 33, true, false],
+])('… with the same bits: %i x %i x %i', async (m, n, k, transposeA, transposeB) => {
+  const gpu = await sharedGpu();
+  const run = async () => {
+    const tensors = [m * k, n * k, n, m * n].map((size, i) => Tensor.from(gpu, randoms(size, i + 1)));
+    const [a, b, bias, residual] = tensors.map(({ buffer }) => buffer);
+    const out = Tensor.empty(gpu, [m, n]);
+    const before = gpu.counters.dispatches;
+    const given = { a: a!, b: b!, bias: bias!, residual: residual!, out: out.buffer, m, n, k };
+    matmul(gpu, { ...given, activation: 'quick_gelu', transposeA, transposeB, variant: 'tile64x64' });
+    const launches = gpu.counters.dispatches - before;
+    return { launches, values: await out.read() };
+  };
+  const one = await run();
+  Object.defineProperty(gpu, 'mostOperations', { value: 2 * 64 * n * k, configurable: true });
+  const several = await run().finally(() => Reflect.deleteProperty(gpu, 'mostOperations'));
+  expect([one.launches, several.launches]).toEqual([1, Math.ceil(m / 64)]);
+  expect(several.values).toEqual(one.values);
 });
 
 it('small work is sent as it was, all at once', async () => {

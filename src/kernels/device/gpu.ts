@@ -138,6 +138,11 @@ export class Gpu {
     this.pool.tracer = tracer;
   }
 
+  /** What a dispatch should do at most, by what its shader says of itself: larger ones are launched in pieces where they can be. */
+  get mostOperations(): number {
+    return this.#meter.most;
+  }
+
   /** Records one dispatch. Buffers fill the kernel's storage bindings in order of their numbers. */
   run(kernel: Kernel, launch: Launch): void {
     const pipeline = this.pipelines.get(kernel, launch.constants);

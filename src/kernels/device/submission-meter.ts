@@ -14,16 +14,17 @@ const operationsPerGroup = 1e4;
 /** Adds up the work recorded since the last submission. */
 export class SubmissionMeter {
   #recorded = 0;
-  readonly #most: number;
+  /** Operations that a submission may hold. */
+  readonly most: number;
 
   /** @param processor where nobody waits for an answer, nothing is counted */
   constructor(processor: boolean, most = mostOperations) {
-    this.#most = processor ? Number.POSITIVE_INFINITY : most;
+    this.most = processor ? Number.POSITIVE_INFINITY : most;
   }
 
   /** The work of a dispatch, in operations. */
   workOf({ work }: Pipeline, params: readonly number[] | undefined, x: number, y: number, z: number): number {
-    if (this.#most === Number.POSITIVE_INFINITY) return 0;
+    if (this.most === Number.POSITIVE_INFINITY) return 0;
     if (!work) return operationsPerGroup * x * y * z;
     const { operations, bytes } = work(params ?? [], [x, y, z]);
     return Math.max(operations, operationsPerByte * bytes);
@@ -31,7 +32,7 @@ export class SubmissionMeter {
 
   /** Whether what is recorded has to be sent before so much work is recorded too; counts it. */
   full(work: number): boolean {
-    const over = this.#recorded > 0 && this.#recorded + work > this.#most;
+    const over = this.#recorded > 0 && this.#recorded + work > this.most;
     this.#recorded = over ? work : this.#recorded + work;
     return over;
   }

@@ -1,4 +1,5 @@
 import source from '../../../shaders/matmul_tile.wgsl';
+import type { Gpu } from '../device/gpu.ts';
 import type { Variant } from '../variant.ts';
 import { constantsOf, type MatmulOperands, type MatmulShape, operandBuffers } from './shape.ts';
 
@@ -31,19 +32,33 @@ export const tiles = (
 
     launch(gpu, operands, shape) {
       const { m, n, k, transposeA, transposeB, batch, strideA, strideB, half, aligned } = shape;
-      gpu.run(kernel, {
-        constants: constantsOf(operands, {
-          TILE_M: rows,
-          TILE_N: columns,
-          TRANSPOSE_A: Number(transposeA),
-          TRANSPOSE_B: Number(transposeB),
-          VEC: Number(aligned),
-          HALF_B: Number(half),
-        }),
-        buffers: operandBuffers(operands),
-        params: [m, n, k, strideA, strideB],
-        groups: [Math.ceil(n / columns), Math.ceil(m / rows), batch],
+      const constants = constantsOf(operands, {
+        TILE_M: rows,
+        TILE_N: columns,
+        TRANSPOSE_A: Number(transposeA),
+        TRANSPOSE_B: Number(transposeB),
+        VEC: Number(aligned),
+        HALF_B: Number(half),
       });
+      const buffers = operandBuffers(operands);
+      const tall = Math.ceil(m / rows);
+      const most = tilesAtOnce(gpu, shape, tall);
+      for (let first = 0; first < tall; first += most) {
+        const count = Math.min(most, tall - first);
+        const own = Math.min(count * rows, m - first * rows);
+        gpu.run(kernel, {
+          constants,
+          buffers,
+          params: [m, n, k, strideA, strideB, first, own],
+          groups: [Math.ceil(n / columns), count, batch],
+        });
+      }
     },
   }),
 );
+
+/** Of `tall` rows of tiles as many as a launch may have, so that no watchdog minds: about the same in each. */
+function tilesAtOnce({ mostOperations }: Gpu, { m, n, k, batch }: MatmulShape, tall: number): number {
+  const pieces = Math.ceil((2 * m * n * k * batch) / mostOperations);
+  return Math.max(1, Math.ceil(tall / Math.max(1, pieces)));
+}
