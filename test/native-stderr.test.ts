@@ -79,7 +79,7 @@ describe.runIf(process.platform === 'linux')('lines of native code on stderr', (
     'echo before >log.txt; ($P >/dev/null; echo end >&2) 2>>log.txt',
     '(echo before >&2; $P >/dev/null; echo end >&2) 2>log.txt',
     // Whoever else writes to the file loses nothing, before or after.
-    'exec 2>log.txt; echo before >&2; (sleep 1; echo end >&2) & $P >/dev/null; wait',
+    'rm -f gone; exec 2>log.txt; echo before >&2; (until [ -e gone ]; do sleep 0.05; done; echo end >&2) & $P >/dev/null; touch gone; wait',
   ])('are kept back from a file: %s', (line) => {
     shell(line);
     expect(readFileSync(join(folder, 'log.txt'), 'utf8')).toBe(`before\n${filtered}end\n`);

@@ -75,6 +75,27 @@ describe('features', () => {
     );
   });
 
+  it('are of unit length where asked for, in shards and in one file', async () => {
+    const out = await encode('unit', '--normalize');
+    const found = [0, 1, 2].flatMap((i) => [
+      ...new Float32Array(npy(join(out, `img_emb/img_emb_${i}.npy`)).data),
+    ]);
+    expect(found).toHaveLength(features.length);
+    for (let i = 0; i < found.length; i += 32) {
+      const given = features.subarray(i, i + 32);
+      const length = Math.hypot(...given);
+      expect(length).not.toBeCloseTo(1, 2);
+      for (const [j, value] of given.entries()) expect(found[i + j]).toBeCloseTo(value / length, 6);
+    }
+    const one = join(folder, 'unit.safetensors');
+    const args = ['--weights', weights, '--image', images, '--text', 'a cat', '--normalize', '--out', one];
+    expect(runBuilt('encode', args).status).toBe(0);
+    const file = await openTensorFile(one);
+    expect([...(await file.read('image_features'))]).toEqual(found);
+    expect(Math.hypot(...(await file.read('text_features')))).toBeCloseTo(1, 6);
+    await file.close();
+  });
+
   it('come as safetensors, in half the bytes where asked for', async () => {
     const out = await encode('half', '--format', 'safetensors', '--feature-type', 'float16');
     const found: number[] = [];

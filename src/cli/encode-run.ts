@@ -20,6 +20,7 @@ export interface EncodeFlags extends ShardFlags {
   batch: number;
   weightType: StorageType;
   featureType?: StorageType;
+  normalize?: boolean;
   activation?: Activation;
 }
 
@@ -38,13 +39,14 @@ export async function encodeRun(options: EncodeFlags, given: ReadonlySet<string>
     weightType,
     activation,
     featureType,
+    normalize,
     batch,
     image = [],
     list,
     imageColumn,
     root,
   } = options;
-  const decides = { weightType, batch, activation, featureType };
+  const decides = { weightType, batch, activation, featureType, normalize };
   const run = await planRun(options.out, options, {
     task: 'encode',
     images: { images: image, list, imageColumn, root },
@@ -56,6 +58,7 @@ export async function encodeRun(options: EncodeFlags, given: ReadonlySet<string>
       batch: batch ?? encodeBatch,
       width: await featureWidth(weights),
       featureType: featureType ?? 'float32',
+      ...(normalize && { normalize }),
       ...(activation && { activation }),
     }),
   });

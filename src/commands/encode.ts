@@ -14,6 +14,7 @@ import { storageTypes } from '../data/formats/float16.ts';
 import { writeSafetensors } from '../data/formats/safetensors-file.ts';
 import { openTensorFile, type TensorFile } from '../data/formats/tensor-file.ts';
 import { ClipEncoder } from '../features/clip-encoder.ts';
+import { unit } from '../features/cosine.ts';
 import { encodeBatch } from '../features/encode-batch.ts';
 import { noTextTower } from '../model/clip.ts';
 import { activations, type ClipConfig, type TextConfig } from '../model/config.ts';
@@ -23,6 +24,7 @@ import { findImages } from '../scoring/images.ts';
 
 const command = createCommand('encode', 'Writes CLIP features of images and texts to a safetensors file.', [
   'node dist/encode.js --weights ViT-B-16.pt --image images/ --text "a cat" "a dog" --out features.safetensors',
+  'node dist/encode.js --weights ViT-B-16.pt --image images/ --normalize --out features/   # npy and Parquet a shard, for autofaiss',
   'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # preprocessed images and tokens',
 ])
   .option(
@@ -45,6 +47,7 @@ const command = createCommand('encode', 'Writes CLIP features of images and text
       storageTypes,
     ),
   )
+  .option('--normalize', 'scale features to unit length, as open_clip with normalize=True and clip-retrieval')
   .option(
     '--image <path...>',
     'image files, folders, or quoted patterns; - reads names from stdin; with --out DIR/ also .tar files and s3:// (docs/scale.md)',
@@ -97,6 +100,8 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   const signal = watchInterrupts();
   const gpu = await startGpu(terminal);
   const { weightType, activation } = options;
+  const rows = (features: readonly Float32Array[]) =>
+    rowsOf(options.normalize ? features.map(unit) : features);
   const encoder = await ClipEncoder.load(gpu, options.weights, {
     batch,
     weightType,
@@ -110,16 +115,16 @@ await runCommand<EncodeFlags & Record<string, unknown>>(command, async (given) =
   let stopped: string | undefined;
   if (tensors) {
     const { images, tokens } = await readTensors(tensors, config);
-    if (images) features.set('image_features', rowsOf(await encoder.encodePreprocessed(images)));
-    if (tokens) features.set('text_features', rowsOf(await encoder.encodeTokens(tokens)));
+    if (images) features.set('image_features', rows(await encoder.encodePreprocessed(images)));
+    if (tokens) features.set('text_features', rows(await encoder.encodeTokens(tokens)));
   }
   if (text) {
-    features.set('text_features', rowsOf(await encoder.encodeTexts(text)));
+    features.set('text_features', rows(await encoder.encodeTexts(text)));
     metadata.texts = JSON.stringify(text);
   }
   if (paths) {
     const { encoded, reached } = await encodeImages(encoder, paths, signal);
-    if (encoded.length > 0) features.set('image_features', rowsOf(encoded.map(({ feature }) => feature)));
+    if (encoded.length > 0) features.set('image_features', rows(encoded.map(({ feature }) => feature)));
     metadata.images = JSON.stringify(encoded.map(({ path }) => path));
     if (reached < paths.length) stopped = metadata.stopped = `${reached} of ${paths.length} images encoded`;
   }

@@ -24,6 +24,8 @@ const encodeSchema = v.object({
   /** Of a feature, in numbers. */
   width: v.number(),
   featureType: v.picklist(storageTypes),
+  /** Whether features are scaled to unit length. */
+  normalize: v.exactOptional(v.boolean()),
 });
 
 /** Settings of a plan that encodes. */

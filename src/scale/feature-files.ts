@@ -1,6 +1,7 @@
 import { float32ToFloat16 } from '../data/formats/float16.ts';
 import { npyBytes } from '../data/formats/npy.ts';
 import { safetensorsBytes, type TensorData } from '../data/formats/safetensors.ts';
+import { unit } from '../features/cosine.ts';
 import type { Plan } from './plan.ts';
 import { doneName, npyName } from './result-names.ts';
 import type { ResultFile, ShardRow } from './shard-row.ts';
@@ -17,7 +18,8 @@ function featuresOf({ settings }: Plan, all: readonly ShardRow[]): Features {
   const rows = all.filter(({ feature }) => feature !== undefined);
   const width = Number(settings.width);
   const data = new Float32Array(rows.length * width);
-  for (const [i, { feature }] of rows.entries()) data.set(feature!, i * width);
+  for (const [i, { feature }] of rows.entries())
+    data.set(settings.normalize ? unit(feature!) : feature!, i * width);
   return { rows, width, data: settings.featureType === 'float16' ? float32ToFloat16(data) : data };
 }
 
