@@ -778,7 +778,7 @@ export const mutants = [
   {
     what: 'matmul: a tile takes steps beyond K as they are',
     file: 'shaders/matmul_tile.wgsl',
-    text: 'k + vec4u(0u, 1u, 2u, 3u) < vec4u(params.k)',
+    text: 'k + select(vec4u(), vec4u(0u, 1u, 2u, 3u), along) < vec4u(params.k)',
     becomes: 'vec4u(k) < vec4u(params.k)',
     tests: ['test/matmul.test.ts'],
   },
