@@ -15,6 +15,7 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { loadTokenizer, openTensorFile, writeSafetensors } from '../dist/index.js';
 import { inBrowser } from './browser-bundles.mjs';
+import { writeLessons } from './web-lessons.mjs';
 import { sourcesOf } from './web-sources.mjs';
 
 const out = 'dist/web';
@@ -38,7 +39,12 @@ for (const { path, contents } of outputFiles) if (!path.endsWith('.map')) writeF
 const maps = outputFiles.filter(({ path }) => path.endsWith('.js.map'));
 writeFileSync(join(out, 'data/sources.json.gz'), gzipSync(sourcesOf(maps), { level: 9 }));
 for (const name of ['step-page.js', 'step-page.css']) copyFileSync(join('dist', name), join(out, name));
-await build({ ...inBrowser, entryPoints: { page: 'src/web/page/style.css' }, outdir: out });
+await build({
+  ...inBrowser,
+  entryPoints: { page: 'src/web/page/style.css', lessons: 'src/web/page/lessons.css' },
+  outdir: out,
+});
+writeLessons(join(out, 'lessons'));
 for (const name of ['index.html', 'step.html', 'icon.svg']) copyFileSync(join('site', name), join(out, name));
 cpSync('site/examples', join(out, 'data/examples'), { recursive: true });
 copyFileSync('site/examples.json', join(out, 'data/examples.json'));
