@@ -11,7 +11,12 @@ export const bareShaders = {
   },
 };
 
-const bare = (wgsl) => wgsl.replace(/[ \t]*\/\/(?!@(?!budget)).*$/gm, '').replace(/^[ \t]+/gm, '');
+const bare = (wgsl) =>
+  wgsl
+    .replace(/[ \t]*\/\/(?!@(?!budget)).*$/gm, '')
+    .replace(/^[ \t]+/gm, '')
+    // Spaces that WGSL does not need, but in the lines that the engine reads.
+    .replace(/^(?!\/\/@).*$/gm, (line) => line.replaceAll(', ', ',').replace(/ \{$/, '{'));
 
 /** How everything is bundled that runs in a browser. */
 export const inBrowser = {

@@ -179,7 +179,7 @@ export function bindingsOf(source: string): BindingDeclaration[] {
     const type = m[2] === 'uniform' ? 'uniform' : m[3] === 'read_write' ? 'storage' : 'read-only-storage';
     found.push({ binding: Number(m[1]), type });
   }
-  const textures = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<(\w+), (read|write)>/g;
+  const textures = /@group\(0\)\s*@binding\((\d+)\)\s*var \w+: texture_storage_2d<(\w+),\s*(read|write)>/g;
   for (const m of source.matchAll(textures)) {
     const type = m[3] === 'read' ? 'read-texture' : 'write-texture';
     found.push({ binding: Number(m[1]), type, format: m[2] as TextureFormat });
