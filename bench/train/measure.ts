@@ -4,10 +4,13 @@
  */
 
 import { availableParallelism } from 'node:os';
+import type { Operand } from '../../src/autograd/op.ts';
 import { keep, scope } from '../../src/autograd/scope.ts';
 import { Tensor } from '../../src/autograd/tensor.ts';
+import { elementCount } from '../../src/common/shape.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import type { Clip } from '../../src/model/clip.ts';
+import type { Parameters } from '../../src/model/weights/parameters.ts';
 import { openGpu } from '../../src/self-check/open.ts';
 import type { Learner } from '../../src/training/learner.ts';
 import { ClipAgiqaLearner } from '../../src/training/learners/clip-agiqa.ts';
@@ -111,11 +114,17 @@ export async function measureTrain({ quick, python, progress }: BenchOptions): P
   }
 }
 
-const bytesOf = (tensors: readonly Tensor[]) => tensors.reduce((bytes, { size }) => bytes + 4 * size, 0);
+/** As float32, packed or not. */
+const bytesOf = (weights: Iterable<Operand>) =>
+  [...weights].reduce((bytes, { shape }) => bytes + 4 * elementCount(shape), 0);
+
+/** Of all weights of a tower. */
+const weightBytes = (parameters: Parameters) =>
+  bytesOf([...parameters.weights()].map(([, weight]) => weight));
 
 async function encodingTime(gpu: Gpu, clip: Clip, rounds: number) {
   const { vision } = clip;
-  const weights = bytesOf(vision.parameters.tensors());
+  const weights = weightBytes(vision.parameters);
   const { imageSize, patchSize, width } = vision.config;
   const batch = 8;
   const patches = (imageSize / patchSize) ** 2;
@@ -186,7 +195,7 @@ async function trainingTime(gpu: Gpu, clip: Clip, quick: boolean) {
 
 /** Bytes of the weights that a training step reads: the text tower without its table of tokens. */
 const trainedWeightBytes = ({ text }: Clip) =>
-  bytesOf(text.parameters.tensors()) - bytesOf([text.parameters.get('token_embedding.weight')]);
+  weightBytes(text.parameters) - bytesOf([text.parameters.get('token_embedding.weight')]);
 
 function packedRows(learner: Learner): number {
   if (!(learner instanceof ClipAgiqaLearner)) throw new Error('the default trainer is not CLIP-AGIQA');
