@@ -24,7 +24,7 @@ import { findImages } from '../scoring/images.ts';
 
 const command = createCommand('encode', 'Writes CLIP features of images and texts to a safetensors file.', [
   'node dist/encode.js --weights ViT-B-16.pt --image images/ --text "a cat" "a dog" --out features.safetensors',
-  'node dist/encode.js --weights ViT-B-16.pt --image images/ --normalize --out features/   # npy and Parquet a shard, for autofaiss',
+  'node dist/encode.js --weights ViT-B-16.pt --image images/ --normalize --out unit-features/   # npy and Parquet a shard, for autofaiss',
   'node dist/encode.js --weights ViT-B-16.pt --tensors inputs.safetensors --out features.safetensors   # preprocessed images and tokens',
 ])
   .option(
