@@ -1,5 +1,6 @@
 import { stepPageHtml } from '../page-html.ts';
 import type { StepData } from '../step-data.ts';
+import { gunzipped } from './unpack.ts';
 
 /** Where a page keeps the step that it recorded last, in the browser's cache. */
 const cacheName = 'clip-agiqa-webgpu step';
@@ -17,7 +18,7 @@ export async function keepRecording(data: StepData): Promise<void> {
 export async function keptRecording(): Promise<StepData> {
   const found = await (await caches.open(cacheName)).match(entry);
   if (!found?.body) throw new NothingKept('no step is kept');
-  return new Response(found.body.pipeThrough(new DecompressionStream('gzip'))).json();
+  return gunzipped(found.body);
 }
 
 const gzipped = (data: StepData) =>

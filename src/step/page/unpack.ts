@@ -3,9 +3,12 @@ import { type StepData, stepFormat, stepVersion } from '../step-data.ts';
 /** Base64 of gzip of JSON, as it is in the page. */
 export async function unpack<T = StepData>(base64: string): Promise<T> {
   const bytes = Uint8Array.from(atob(base64.trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return JSON.parse(await new Response(stream).text());
+  return gunzipped(new Blob([bytes]).stream());
 }
+
+/** What gzip of JSON holds. */
+export const gunzipped = <T>(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<T> =>
+  new Response(stream.pipeThrough(new DecompressionStream('gzip'))).json();
 
 /** A recording from a file that somebody chose: JSON, or a page like this one. */
 export async function readRecording(file: Blob): Promise<StepData> {

@@ -1,8 +1,8 @@
 import { h, table } from '../../step/page/dom.ts';
-import { CallError } from '../client.ts';
 import type { MachineEvent, MachineResult } from '../protocol.ts';
 import type { App, ViewDefinition } from './app.ts';
 import { benchFile } from './bench-file.ts';
+import { Stoppable } from './stoppable.ts';
 
 /** What the visitor's GPU has, computes rightly, and how fast it is. */
 export const machineView: ViewDefinition = {
@@ -21,7 +21,11 @@ class MachineView {
   readonly #app: App;
   readonly #button = h(
     'button',
-    { type: 'button', class: 'main', onclick: () => void this.#toggle() },
+    {
+      type: 'button',
+      class: 'main',
+      onclick: () => void this.#work.toggle((signal) => this.#measure(signal)),
+    },
     'Check and measure',
   );
   readonly #bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of the measurement' });
@@ -36,10 +40,16 @@ class MachineView {
   readonly #shapes = h('div', { class: 'wide' });
   readonly #result = h('p', { class: 'row' });
   #rows: MachineResult['shapes'][number][] = [];
-  #running: AbortController | undefined;
+  readonly #work: Stoppable;
 
   constructor(app: App) {
     this.#app = app;
+    this.#work = new Stoppable(
+      this.#button,
+      (text) => this.#say(text),
+      (error) => app.fail(error),
+      'Stopping after this kernel…',
+    );
     this.element = h(
       'section',
       { class: 'panel machine' },
@@ -85,36 +95,16 @@ class MachineView {
     );
   }
 
-  async #toggle(): Promise<void> {
-    if (this.#running) {
-      this.#running.abort();
-      this.#say('Stopping after this kernel…');
-      return;
-    }
-    const running = new AbortController();
-    this.#running = running;
-    this.#button.textContent = 'Stop';
+  async #measure(signal: AbortSignal): Promise<void> {
     this.#rows = [];
     this.#bar.value = 0;
     for (const part of [this.#checks, this.#ceilings, this.#shapes, this.#result]) part.replaceChildren();
-    try {
-      this.#say('Checking what it computes…');
-      const result = await this.#app.engine.call(
-        'machine',
-        {},
-        { signal: running.signal, tell: (event) => this.#tell(event) },
-      );
-      this.#say(`Done in ${Math.round(result.seconds)} s.`);
-      this.#bar.value = 1;
-      this.#offer(result);
-      document.documentElement.dataset.measured = 'true';
-    } catch (error) {
-      if (error instanceof CallError && error.failure.kind === 'stopped') this.#say('Stopped.');
-      else this.#app.fail(error);
-    } finally {
-      this.#running = undefined;
-      this.#button.textContent = 'Check and measure';
-    }
+    this.#say('Checking what it computes…');
+    const result = await this.#app.engine.call('machine', {}, { signal, tell: (event) => this.#tell(event) });
+    this.#say(`Done in ${Math.round(result.seconds)} s.`);
+    this.#bar.value = 1;
+    this.#offer(result);
+    document.documentElement.dataset.measured = 'true';
   }
 
   #tell(event: MachineEvent): void {

@@ -2,9 +2,9 @@ import { h } from '../../step/page/dom.ts';
 import { keepRecording } from '../../step/page/kept.ts';
 import type { StepData } from '../../step/step-data.ts';
 import { timeText } from '../../step/units.ts';
-import { CallError } from '../client.ts';
 import type { TrainArgs } from '../protocol.ts';
 import type { App, ViewDefinition } from './app.ts';
+import { Stoppable } from './stoppable.ts';
 import { trainArgsOf } from './train-settings.ts';
 
 /** Records one training step on the visitor's GPU, for the step page. */
@@ -20,7 +20,11 @@ class StepView {
   readonly #args: TrainArgs;
   readonly #button = h(
     'button',
-    { type: 'button', class: 'main', onclick: () => void this.#toggle() },
+    {
+      type: 'button',
+      class: 'main',
+      onclick: () => void this.#work.toggle((signal) => this.#record(signal)),
+    },
     'Record a step',
   );
   readonly #bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of the recording' });
@@ -30,10 +34,19 @@ class StepView {
     'Takes some seconds on a GPU, minutes on a processor.',
   );
   readonly #result = h('div', {});
-  #running: AbortController | undefined;
+  readonly #work: Stoppable;
 
   constructor(app: App, args: TrainArgs) {
     this.#app = app;
+    this.#work = new Stoppable(
+      this.#button,
+      (text) => this.#say(text),
+      (error) => {
+        this.#say('');
+        app.fail(error);
+      },
+      'Stopping…',
+    );
     this.#args = args;
     this.element = h(
       'section',
@@ -58,41 +71,22 @@ class StepView {
     });
   }
 
-  async #toggle(): Promise<void> {
-    if (this.#running) {
-      this.#running.abort();
-      this.#say('Stopping…');
-      return;
-    }
-    const running = new AbortController();
-    this.#running = running;
-    this.#button.textContent = 'Stop';
+  async #record(signal: AbortSignal): Promise<void> {
     this.#bar.value = 0;
     this.#result.replaceChildren();
-    try {
-      this.#say('Reading what each op makes, and comparing it with float64…');
-      await this.#app.opened;
-      const data = await this.#app.engine.call('step', this.#args, {
-        signal: running.signal,
-        tell: (share) => {
-          this.#bar.value = share;
-          this.#say(`Timing replays: ${Math.round(100 * share)}%.`);
-        },
-      });
-      await keepRecording(data);
-      this.#bar.value = 1;
-      this.#say('Recorded.');
-      this.#result.replaceChildren(...summary(data));
-    } catch (error) {
-      if (error instanceof CallError && error.failure.kind === 'stopped') this.#say('Stopped.');
-      else {
-        this.#say('');
-        this.#app.fail(error);
-      }
-    } finally {
-      this.#running = undefined;
-      this.#button.textContent = 'Record a step';
-    }
+    this.#say('Reading what each op makes, and comparing it with float64…');
+    await this.#app.opened;
+    const data = await this.#app.engine.call('step', this.#args, {
+      signal,
+      tell: (share) => {
+        this.#bar.value = share;
+        this.#say(`Timing replays: ${Math.round(100 * share)}%.`);
+      },
+    });
+    await keepRecording(data);
+    this.#bar.value = 1;
+    this.#say('Recorded.');
+    this.#result.replaceChildren(...summary(data));
   }
 
   #say(text: string): void {

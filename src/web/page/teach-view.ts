@@ -1,9 +1,9 @@
 import { h } from '../../step/page/dom.ts';
-import { CallError } from '../client.ts';
 import type { TaughtImage } from '../protocol.ts';
 import type { App, ViewDefinition } from './app.ts';
 import { downloadLink } from './download.ts';
 import { dropZone } from './drop-zone.ts';
+import { Stoppable } from './stoppable.ts';
 
 /** The user rates images, and a head learns from that. */
 export const teachView: ViewDefinition = {
@@ -30,16 +30,27 @@ class TeachView {
   readonly #list = h('ul', { class: 'cards', 'aria-label': 'Images to rate' });
   readonly #button = h(
     'button',
-    { type: 'button', class: 'main', disabled: true, onclick: () => void this.#teach() },
+    {
+      type: 'button',
+      class: 'main',
+      disabled: true,
+      onclick: () =>
+        void this.#work.toggle((signal) => this.#teach(signal).finally(() => (this.#bar.value = 0))),
+    },
     'Teach',
   );
   readonly #bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of the training' });
   readonly #status = h('p', { class: 'soft', role: 'status' }, 'No images yet.');
   readonly #result = h('div', {});
-  #running: AbortController | undefined;
+  readonly #work: Stoppable;
 
   constructor(app: App, epochs: number) {
     this.#app = app;
+    this.#work = new Stoppable(
+      this.#button,
+      (text) => this.#say(text),
+      (error) => app.fail(error),
+    );
     this.#epochs = epochs;
     this.element = h('section', { class: 'panel teaching' });
     const pick = dropZone(this.element, (files) => void this.#take(files), {
@@ -140,66 +151,50 @@ class TeachView {
     );
   }
 
-  async #teach(): Promise<void> {
-    if (this.#running) {
-      this.#running.abort();
-      return;
-    }
-    const running = new AbortController();
-    this.#running = running;
-    this.#button.textContent = 'Stop';
+  async #teach(signal: AbortSignal): Promise<void> {
     this.#result.replaceChildren();
-    try {
-      const ratings = [...this.#cards.values()].flatMap(({ image, rating }) =>
-        rating === undefined ? [] : [{ id: image.id, rating }],
-      );
-      this.#say('Compiling kernels…');
-      const { file, foretold, predictions } = await this.#app.engine.call(
-        'teach',
-        { ratings, epochs: this.#epochs, seed: 1 },
-        {
-          signal: running.signal,
-          tell: (share) => {
-            this.#bar.value = share;
-            this.#say(`Training five heads: ${Math.round(100 * share)}%.`);
-          },
+    const ratings = [...this.#cards.values()].flatMap(({ image, rating }) =>
+      rating === undefined ? [] : [{ id: image.id, rating }],
+    );
+    this.#say('Compiling kernels…');
+    const { file, foretold, predictions } = await this.#app.engine.call(
+      'teach',
+      { ratings, epochs: this.#epochs, seed: 1 },
+      {
+        signal,
+        tell: (share) => {
+          this.#bar.value = share;
+          this.#say(`Training five heads: ${Math.round(100 * share)}%.`);
         },
-      );
-      for (const { id, rating, foretold: unseen } of predictions)
-        this.#cards.get(id)!.said.textContent =
-          `your head says ${rating.toFixed(1)}; unseen, it said ${unseen.toFixed(1)}`;
-      this.#say(`Taught on ${ratings.length} images.`);
-      const { srcc, rmse } = foretold;
-      const agreement =
-        srcc === null
-          ? 'Ratings of images it had not seen came out all the same'
-          : `Of images it had not seen it foretold your ratings with a rank correlation of ${srcc.toFixed(2)}`;
-      this.#result.replaceChildren(
+      },
+    );
+    for (const { id, rating, foretold: unseen } of predictions)
+      this.#cards.get(id)!.said.textContent =
+        `your head says ${rating.toFixed(1)}; unseen, it said ${unseen.toFixed(1)}`;
+    this.#say(`Taught on ${ratings.length} images.`);
+    const { srcc, rmse } = foretold;
+    const agreement =
+      srcc === null
+        ? 'Ratings of images it had not seen came out all the same'
+        : `Of images it had not seen it foretold your ratings with a rank correlation of ${srcc.toFixed(2)}`;
+    this.#result.replaceChildren(
+      h(
+        'p',
+        {},
+        `${agreement}, ${rmse.toFixed(2)} stars off (four heads, each without a quarter of your images). More images help most.`,
+      ),
+      h(
+        'p',
+        { class: 'row' },
+        downloadLink(file, 'model.safetensors', 'Download model.safetensors'),
         h(
-          'p',
-          {},
-          `${agreement}, ${rmse.toFixed(2)} stars off (four heads, each without a quarter of your images). More images help most.`,
+          'span',
+          { class: 'soft' },
+          'Score with it: ',
+          h('code', {}, 'node dist/score.js images/ --model model.safetensors'),
         ),
-        h(
-          'p',
-          { class: 'row' },
-          downloadLink(file, 'model.safetensors', 'Download model.safetensors'),
-          h(
-            'span',
-            { class: 'soft' },
-            'Score with it: ',
-            h('code', {}, 'node dist/score.js images/ --model model.safetensors'),
-          ),
-        ),
-      );
-    } catch (error) {
-      if (error instanceof CallError && error.failure.kind === 'stopped') this.#say('Stopped.');
-      else this.#app.fail(error);
-    } finally {
-      this.#running = undefined;
-      this.#button.textContent = 'Teach';
-      this.#bar.value = 0;
-    }
+      ),
+    );
   }
 
   #say(text: string): void {

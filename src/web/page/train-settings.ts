@@ -45,10 +45,13 @@ export function trainArgsOf(query: URLSearchParams): TrainArgs {
   };
 }
 
+/** The fields that are not as usual. */
+export const unusual = (args: TrainArgs): FieldName[] =>
+  fieldNames.filter((name) => args[name] !== fields[name].usual);
+
 /** What an address asks with, `?…`; '' where all is as usual. */
 export function queryOf(args: TrainArgs): string {
-  const other = fieldNames.filter((name) => args[name] !== fields[name].usual);
-  const query = new URLSearchParams(other.map((name) => [name, String(args[name])]));
+  const query = new URLSearchParams(unusual(args).map((name) => [name, String(args[name])]));
   if (args.trainer !== 'clip-agiqa') query.set('trainer', args.trainer);
   return query.size > 0 ? `?${query}` : '';
 }

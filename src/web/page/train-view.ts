@@ -1,11 +1,11 @@
 import { h } from '../../step/page/dom.ts';
-import { CallError } from '../client.ts';
 import type { TrainArgs } from '../protocol.ts';
 import type { App, ViewDefinition } from './app.ts';
 import { downloadLink } from './download.ts';
 import { LineChart } from './line-chart.ts';
 import { Scatter } from './scatter.ts';
-import { fieldNames, fields, optionOf, queryOf, trainArgsOf, trainers } from './train-settings.ts';
+import { Stoppable } from './stoppable.ts';
+import { fieldNames, fields, optionOf, queryOf, trainArgsOf, trainers, unusual } from './train-settings.ts';
 
 /** Trains prompts and head on the rated images that come with the page. */
 export const trainView: ViewDefinition = {
@@ -32,10 +32,18 @@ class TrainView {
   readonly #command = h('code', {});
   readonly #step = h('a', {}, 'one of its steps, dispatch by dispatch');
   readonly #result = h('p', { class: 'row' });
-  #running: AbortController | undefined;
+  readonly #work: Stoppable;
 
   constructor(app: App, query: URLSearchParams) {
     this.#app = app;
+    this.#work = new Stoppable(
+      this.#button,
+      (text) => this.#say(text),
+      (error) => {
+        this.#say('');
+        app.fail(error);
+      },
+    );
     const asked = trainArgsOf(query);
     const select = h(
       'select',
@@ -70,7 +78,7 @@ class TrainView {
         class: 'fields',
         onsubmit: (event: SubmitEvent) => {
           event.preventDefault();
-          void this.#toggle();
+          void this.#work.toggle((signal) => this.#train(signal));
         },
         oninput: () => this.#noteSettings(),
       },
@@ -108,9 +116,7 @@ class TrainView {
     const query = queryOf(args);
     if (address) history.replaceState(null, '', `#train${query}`);
     this.#step.href = `#step${query}`;
-    const options = fieldNames
-      .filter((name) => args[name] !== fields[name].usual)
-      .map((name) => `${optionOf(name)} ${args[name]}`);
+    const options = unusual(args).map((name) => `${optionOf(name)} ${args[name]}`);
     this.#command.textContent = [
       'node dist/train.js --config small_clip --root AGIQA-3K --cache-type float16',
       `--trainer ${args.trainer}`,
@@ -118,57 +124,39 @@ class TrainView {
     ].join(' ');
   }
 
-  async #toggle(): Promise<void> {
-    if (this.#running) {
-      this.#running.abort();
-      return;
-    }
-    const running = new AbortController();
-    this.#running = running;
-    this.#button.textContent = 'Stop';
+  async #train(signal: AbortSignal): Promise<void> {
     this.#result.replaceChildren();
     const args = this.#args;
     this.#loss.start(args.epochs);
     this.#srcc.start(args.epochs);
     this.#bar.value = 0;
-    try {
-      this.#say('Loading features and compiling kernels…');
-      await this.#app.opened;
-      const rated = await this.#app.engine.call('heldOut', {});
-      const { file } = await this.#app.engine.call('train', args, {
-        signal: running.signal,
-        tell: ({ epoch, loss, srcc, predictions, milliseconds }) => {
-          this.#loss.add(loss);
-          if (srcc !== null) this.#srcc.add(srcc);
-          this.#scatter.show(rated, predictions);
-          this.#bar.value = epoch / args.epochs;
-          const each = milliseconds / epoch;
-          const left = Math.ceil((each * (args.epochs - epoch)) / 1000);
-          this.#say(
-            `Epoch ${epoch} of ${args.epochs}, ${each < 1000 ? `${Math.round(each)} ms` : `${(each / 1000).toFixed(1)} s`} each${left > 0 ? `, ${left} s left` : ''}.`,
-          );
-          document.documentElement.dataset.epoch = String(epoch);
-        },
-      });
-      this.#result.replaceChildren(
-        downloadLink(file, 'model.safetensors', 'Download model.safetensors'),
-        h(
-          'span',
-          { class: 'soft' },
-          'Score with it: ',
-          h('code', {}, 'node dist/score.js images/ --model model.safetensors'),
-        ),
-      );
-    } catch (error) {
-      if (error instanceof CallError && error.failure.kind === 'stopped') this.#say('Stopped.');
-      else {
-        this.#say('');
-        this.#app.fail(error);
-      }
-    } finally {
-      this.#running = undefined;
-      this.#button.textContent = 'Train';
-    }
+    this.#say('Loading features and compiling kernels…');
+    await this.#app.opened;
+    const rated = await this.#app.engine.call('heldOut', {});
+    const { file } = await this.#app.engine.call('train', args, {
+      signal,
+      tell: ({ epoch, loss, srcc, predictions, milliseconds }) => {
+        this.#loss.add(loss);
+        if (srcc !== null) this.#srcc.add(srcc);
+        this.#scatter.show(rated, predictions);
+        this.#bar.value = epoch / args.epochs;
+        const each = milliseconds / epoch;
+        const left = Math.ceil((each * (args.epochs - epoch)) / 1000);
+        this.#say(
+          `Epoch ${epoch} of ${args.epochs}, ${each < 1000 ? `${Math.round(each)} ms` : `${(each / 1000).toFixed(1)} s`} each${left > 0 ? `, ${left} s left` : ''}.`,
+        );
+        document.documentElement.dataset.epoch = String(epoch);
+      },
+    });
+    this.#result.replaceChildren(
+      downloadLink(file, 'model.safetensors', 'Download model.safetensors'),
+      h(
+        'span',
+        { class: 'soft' },
+        'Score with it: ',
+        h('code', {}, 'node dist/score.js images/ --model model.safetensors'),
+      ),
+    );
   }
 
   #say(text: string): void {

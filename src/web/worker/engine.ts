@@ -1,4 +1,3 @@
-import { UserError } from '../../common/errors.ts';
 import { blobSource } from '../../data/formats/byte-source.ts';
 import { readSafetensors } from '../../data/formats/safetensors.ts';
 import type { TensorFile } from '../../data/formats/tensor.ts';
@@ -13,6 +12,7 @@ import { readScoringConstants } from '../../scoring/scoring-constants.ts';
 import { scoringModel } from '../../scoring/scoring-model.ts';
 import { clipOptions } from '../../training/settings.ts';
 import { type Checkpoint, readTrainingFile } from '../../training/training-format.ts';
+import { fetched } from './fetched.ts';
 import { say } from './serve.ts';
 
 /** The device, the CLIP and the head that scores, in a worker. */
@@ -75,13 +75,7 @@ export class PageEngine {
 
 /** A file of tensors that lies beside the page. */
 export async function openFile(path: string): Promise<TensorFile> {
-  const response = await fetch(path).catch((cause: unknown) => {
-    throw new UserError(`${path} could not be loaded`, 'Reload the page once the server can be reached.', {
-      cause,
-    });
-  });
-  if (!response.ok)
-    throw new UserError(`${path} could not be loaded (${response.status})`, 'Reload the page.');
+  const response = await fetched(path);
   return readSafetensors(blobSource(await response.blob(), path));
 }
 

@@ -1,5 +1,6 @@
-import { UserError } from '../../common/errors.ts';
+import { gunzipped } from '../../step/page/unpack.ts';
 import type { Located, Sources } from '../../step/source-frames.ts';
+import { fetched } from './fetched.ts';
 
 /** What `npm run web` makes of the worker's source maps: scripts/web-sources.mjs says what it holds. */
 interface SourcesFile {
@@ -26,11 +27,8 @@ export class PageSources implements Sources {
   }
 
   static async load(path: string): Promise<PageSources> {
-    const response = await fetch(path);
-    if (!response.ok || !response.body)
-      throw new UserError(`${path} could not be loaded (${response.status})`, 'Reload the page.');
-    const text = response.body.pipeThrough(new DecompressionStream('gzip'));
-    return new PageSources(await new Response(text).json());
+    const response = await fetched(path);
+    return new PageSources(await gunzipped(response.body!));
   }
 
   content(file: string): string {

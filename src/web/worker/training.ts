@@ -4,7 +4,7 @@ import type { StepData } from '../../step/step-data.ts';
 import { trainingBytes } from '../../training/training-format.ts';
 import type { EpochEvent, TrainArgs, TrainedResult } from '../protocol.ts';
 import { openFile, type PageEngine } from './engine.ts';
-import { pageSettings, type RatedFeatures, readRated, trainInPage } from './train.ts';
+import { pageSettings, type RatedFeatures, readRated, type TrainOptions, trainInPage } from './train.ts';
 import { FixedVocabulary } from './vocabulary.ts';
 
 /** Trainings on the rated images that lie beside the page, which are loaded once somebody asks for one. */
@@ -34,23 +34,20 @@ export class PageTraining {
     return this.#loaded;
   }
 
+  async #options(args: TrainArgs, signal: AbortSignal): Promise<TrainOptions> {
+    const { weights, model } = this.#engine;
+    const { weightsId } = model;
+    return { weights, weightsId, ...(await this.#load()), settings: pageSettings(args), signal };
+  }
+
   /** One step of such a training, recorded; told of the share that is done. */
   async step(args: TrainArgs, tell: (share: number) => void, signal: AbortSignal): Promise<StepData> {
-    const { rated, vocabulary } = await this.#load();
     const engine = this.#engine;
-    const settings = pageSettings(args);
+    const options = await this.#options(args, signal);
     // What records is loaded once somebody asks for it.
     const { recordInPage } = await import('./record-step.ts');
     return engine.recovering(async (device) => {
       const { clip } = await engine.tower(device);
-      const options = {
-        weights: engine.weights,
-        weightsId: engine.model.weightsId,
-        vocabulary,
-        rated,
-        settings,
-        signal,
-      };
       return recordInPage(device, clip.vision, options, tell);
     });
   }
@@ -65,12 +62,10 @@ export class PageTraining {
     onEpoch: (event: EpochEvent) => void,
     signal: AbortSignal,
   ): Promise<TrainedResult> {
-    const { rated, vocabulary } = await this.#load();
-    const { weights, model } = this.#engine;
-    const { weightsId } = model;
-    const settings = pageSettings(args);
+    const options = await this.#options(args, signal);
+    const { rated } = options;
     const { model: trained } = await this.#engine.recovering((device) =>
-      trainInPage(device, { weights, weightsId, vocabulary, rated, settings, onEpoch, signal }),
+      trainInPage(device, { ...options, onEpoch }),
     );
     return {
       file: await collect(trainingBytes(trained)),
