@@ -9,7 +9,7 @@ import { markdownTable } from './section.ts';
 
 type Changes = Partial<Settings>;
 
-/** One thing that is changed about a model, and how much better it then is. */
+/** What is changed about a model. */
 export interface Variation {
   readonly name: string;
   readonly changes: Changes;
@@ -17,7 +17,6 @@ export interface Variation {
 
 /** A model by which settings are judged. */
 export interface Study {
-  readonly title: string;
   /** What all its models have in common. */
   readonly common: Changes;
   /** To the plain model each of these is added alone; of the model with all of them, each is left out. */
@@ -61,7 +60,6 @@ const losses: readonly Variation[] = [
 
 export const studies = {
   'deit-tiny': {
-    title: 'DeiT-Tiny, blocks 4, 8 and 12',
     common: { ...regime, layers: '4,8,12' },
     levers: [
       crops,
@@ -72,7 +70,6 @@ export const studies = {
     instead: [...heads, ...losses],
   },
   embedded: {
-    title: 'The embedded CLIP, blocks 1, 2 and 3',
     common: { ...regime, weights: 'embedded', layers: '1,2,3' },
     levers: [crops, plccLoss, members],
     instead: [
@@ -151,7 +148,10 @@ export const ablationSchema = v.object({
 });
 export type AblationResults = v.InferOutput<typeof ablationSchema>;
 
-export const ablationFolder = join(dirname(packageFile('package.json')), 'bench', 'results', 'ablations');
+const root = dirname(packageFile('package.json'));
+export const ablationFolder = join(root, 'bench', 'results', 'ablations');
+/** The document that has the tables. */
+export const ablationDocument = join(root, 'docs', 'quality.md');
 
 /** The SRCC of an evaluation's lines, by their names, to five decimals. */
 export function keptFigures(

@@ -1,19 +1,19 @@
 /** What each setting of clip-agiqa-plus brings, alone and left out: trains the models of a study by the protocols of evaluate, and writes the tables. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createCommand, runCommand } from '../../src/cli/command.ts';
 import { watchInterrupts } from '../../src/cli/interrupt.ts';
 import { startGpu, terminal } from '../../src/cli/start.ts';
 import { UserError } from '../../src/common/errors.ts';
 import { prepareFolder, writeOutput } from '../../src/common/files.ts';
 import { readJson } from '../../src/common/json-file.ts';
-import { packageFile } from '../../src/common/package.ts';
 import { evaluateSettings } from '../../src/evaluation/evaluation.ts';
 import type { Gpu } from '../../src/kernels/device/gpu.ts';
 import { parseSeeds } from '../../src/training/seeds.ts';
 import { applySettings, defaultSettings } from '../../src/training/settings.ts';
 import {
   type AblationResults,
+  ablationDocument,
   ablationFolder,
   ablationSchema,
   ablationTable,
@@ -42,7 +42,7 @@ const command = createCommand(
   .option('--only <ids>', 'some of the models; those that they are compared with are trained as well')
   .option('--out <dir>', 'folder of the evaluations', join('output', 'ablations'))
   .option('--results <dir>', 'folder of the figures', ablationFolder)
-  .option('--document <file>', 'with --page: the document', join('docs', 'quality.md'))
+  .option('--document <file>', 'with --page: the document', ablationDocument)
   .option('--page', 'only write the tables');
 
 interface Options {
@@ -135,13 +135,11 @@ function chosenTrials(name: StudyName, only: string | undefined) {
 }
 
 async function page({ results, document }: Options): Promise<void> {
-  const path =
-    document === join('docs', 'quality.md') ? join(dirname(packageFile('package.json')), document) : document;
-  let text = readFileSync(path, 'utf8');
+  let text = readFileSync(document, 'utf8');
   for (const name of studyNames) {
     const file = fileOf(results, name);
     if (existsSync(file))
       text = withAblations(text, name, ablationTable(studies[name], await readJson(file, ablationSchema)));
   }
-  await writeOutput(path, text);
+  await writeOutput(document, text);
 }

@@ -53,10 +53,7 @@ export async function measureStep(
     const times: number[][] = repeats.map(() => []);
     const spans: number[] = [];
     await repeat(rounds, advance, async () => {
-      const timeline = await gpu.timeline(
-        () => recording.replay(),
-        (i) => repeats[i]!,
-      );
+      const timeline = await replayed(gpu, recording, repeats);
       for (const [i, { begin, end }] of timeline.entries()) times[i]!.push((end - begin) / repeats[i]!);
       spans.push(spanOf(timeline));
     });
@@ -99,6 +96,13 @@ export async function measureStep(
 
 const spanOf = (timeline: readonly DispatchTime[]) => (timeline.at(-1)?.end ?? 0) - (timeline[0]?.begin ?? 0);
 
+/** A replay in which each dispatch runs so often between its timestamps. */
+const replayed = (gpu: Gpu, recording: Recording, repeats: readonly number[]) =>
+  gpu.timeline(
+    () => recording.replay(),
+    (i) => repeats[i]!,
+  );
+
 /** A step with each dispatch timed as it runs, and the smallest difference of two timestamps: the grain of the clock. */
 async function plainly(gpu: Gpu, recording: Recording) {
   const timeline = await gpu.timeline(() => recording.replay());
@@ -139,10 +143,7 @@ async function repeatsOf(
       repeats[i] = Math.min(mostRepeats, Math.ceil(repeats[i]! * factor));
     }
     if (!short) break;
-    timeline = await gpu.timeline(
-      () => recording.replay(),
-      (i) => repeats[i]!,
-    );
+    timeline = await replayed(gpu, recording, repeats);
   }
   return repeats;
 }
