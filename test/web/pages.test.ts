@@ -186,6 +186,19 @@ describe('the pages', () => {
     },
   );
 
+  inBrowser('a training is stopped by the button that began it, and begun again', async () => {
+    await page.goto(`${browser.origin}/#train?epochs=200&batchSize=6&nCtx=2`);
+    await page.reload();
+    for (let turn = 0; turn < 2; turn++) {
+      await page.getByRole('button', { name: 'Train', exact: true }).click();
+      await page.getByText(/^Epoch \d+ of 200/).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Stop', exact: true }).click();
+      await page.getByText('Stopped.', { exact: true }).waitFor({ timeout: 60_000 });
+    }
+    await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+    expect(await page.getByRole('link', { name: 'Download model.safetensors' }).count()).toBe(0);
+  });
+
   inBrowser('a head that is taught in the page scores in Node as it did there', async () => {
     await page.goto(`${browser.origin}/#teach?epochs=3`);
     const images = await Promise.all(
