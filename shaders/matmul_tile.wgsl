@@ -80,28 +80,28 @@ fn unpacked(v: Loaded) -> vec4f {
 }
 //@end
 
-// Four neighbors from element i on; elements from `end` on are the last before it.
+// The four neighbors of a span; elements beyond its end are the last before it.
 //@if VEC
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<Loaded>;
 
-fn a_at(i: u32, end: u32) -> vec4f {
-  return a[min(i, end - 4u) / 4u];
+fn a_at(at: vec2u) -> vec4f {
+  return a[min(at.x, at.y - 4u) / 4u];
 }
 
-fn b_at(i: u32, end: u32) -> Loaded {
-  return b[min(i, end - 4u) / 4u];
+fn b_at(at: vec2u) -> Loaded {
+  return b[min(at.x, at.y - 4u) / 4u];
 }
 //@else
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<u32>;
 
-fn each_of(i: u32, end: u32) -> vec4u {
-  return min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+fn each_of(at: vec2u) -> vec4u {
+  return min(at.x + vec4u(0u, 1u, 2u, 3u), vec4u(at.y - 1u));
 }
 
-fn a_at(i: u32, end: u32) -> vec4f {
-  let each = each_of(i, end);
+fn a_at(at: vec2u) -> vec4f {
+  let each = each_of(at);
   return vec4f(a[each.x], a[each.y], a[each.z], a[each.w]);
 }
 
@@ -113,8 +113,8 @@ fn b_element(i: u32) -> f32 {
   //@end
 }
 
-fn b_at(i: u32, end: u32) -> Loaded {
-  let each = each_of(i, end);
+fn b_at(at: vec2u) -> Loaded {
+  let each = each_of(at);
   return vec4f(b_element(each.x), b_element(each.y), b_element(each.z), b_element(each.w));
 }
 //@end
@@ -133,22 +133,15 @@ fn copy_of(index: u32, i: u32, side: u32, first: u32, last: u32, line: u32, alon
   return Copy(line, first + 4u * (to % (side / 4u)), to / (side / 4u), to);
 }
 
-fn load_a(copy: Copy, slice: u32) -> vec4f {
+// Where its elements of the slice that begins at step `slice` are: from x on, in a row or step that ends before y. Rows that lie side by
+// side are `width` a step.
+fn span(copy: Copy, slice: u32, width: u32, along: bool) -> vec2u {
   let k = slice + copy.k;
-  if (ALONG_A) {
-    return a_at(copy.line + k, copy.line + params.k);
+  if (along) {
+    return vec2u(copy.line + k, copy.line + params.k);
   }
-  let step = copy.line + min(k, params.k - 1u) * params.m;
-  return a_at(step + copy.own, step + params.m);
-}
-
-fn load_b(copy: Copy, slice: u32) -> Loaded {
-  let k = slice + copy.k;
-  if (ALONG_B) {
-    return b_at(copy.line + k, copy.line + params.k);
-  }
-  let step = copy.line + min(k, params.k - 1u) * params.n;
-  return b_at(step + copy.own, step + params.n);
+  let step = copy.line + min(k, params.k - 1u) * width;
+  return vec2u(step + copy.own, step + width);
 }
 
 // v with zeros for steps from K on: its elements' from k on where steps lie side by side, else its one, k.
@@ -173,10 +166,10 @@ fn main(
   var sum_$g_$r_$c = 0.0;
   //@end
   //@for i in 0..LOADS_A
-  var a_$i = load_a(copy_a_$i, 0u);
+  var a_$i = a_at(span(copy_a_$i, 0u, params.m, ALONG_A));
   //@end
   //@for i in 0..LOADS_B
-  var b_$i = load_b(copy_b_$i, 0u);
+  var b_$i = b_at(span(copy_b_$i, 0u, params.n, ALONG_B));
   //@end
   for (var k = 0u; k < params.k; k += STEP) {
     //@for i in 0..LOADS_A
@@ -188,10 +181,10 @@ fn main(
     workgroupBarrier();
     // The next slice is asked for now and taken after the arithmetic of this one; after the last, nobody takes it.
     //@for i in 0..LOADS_A
-    a_$i = load_a(copy_a_$i, k + STEP);
+    a_$i = a_at(span(copy_a_$i, k + STEP, params.m, ALONG_A));
     //@end
     //@for i in 0..LOADS_B
-    b_$i = load_b(copy_b_$i, k + STEP);
+    b_$i = b_at(span(copy_b_$i, k + STEP, params.n, ALONG_B));
     //@end
     for (var q = 0u; q < STEP / 4u; q++) { // four steps at a time
       let at_a = place(lane.y, q); // 16 rows on are 64 places on
